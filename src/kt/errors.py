@@ -1,0 +1,93 @@
+"""Every exception that kt raises, and whose fault each one is.
+
+::
+
+    KTError
+    ├── ArgumentError          the caller passed something that cannot be sent     (ValueError)
+    ├── SerializationError     a value does not encode or decode                   (ValueError)
+    ├── ImproperlyConfigured   an option, a dependency or a program is missing
+    ├── ServerStartError       a server that we should run did not start
+    ├── ServerConnectionError  the server cannot be reached or hung up             (ConnectionError)
+    ├── ServerTimeoutError     the server did not answer in time                   (TimeoutError)
+    ├── ProtocolError          the peer sent something that is not the protocol
+    │   └── IncompleteReplyError  it stopped in the middle of a reply   (also ServerTimeoutError)
+    └── ServerError            the server answered that the operation failed
+
+A missing key is never an error.
+"""
+
+from __future__ import annotations
+
+
+class KTError(Exception):
+    """Root of every exception raised by this package."""
+
+
+KyotoTycoonError = KTError
+
+
+class ArgumentError(KTError, ValueError):
+    """An argument cannot be sent: nothing has reached the server."""
+
+
+class SerializationError(KTError, ValueError):
+    """A value does not encode or decode with the client's serializer.
+
+    The reply has been read whole, so the connection stays usable.
+
+    Attributes:
+        key: the key of the record, as the caller would see it; None where there is none.
+        serializer: name of the serializer.
+    """
+
+    def __init__(self, message: str, *, key: str | bytes | None, serializer: str) -> None:
+        super().__init__(message)
+        self.key = key
+        self.serializer = serializer
+
+
+class ImproperlyConfigured(KTError):
+    """An option, an optional dependency or a program that is needed is missing or wrong."""
+
+
+class ServerStartError(KTError):
+    """A server that was to run as a sub-process did not come up.
+
+    Attributes:
+        output: what the server had printed.
+    """
+
+    def __init__(self, message: str, *, output: str = "") -> None:
+        super().__init__(message)
+        self.output = output
+
+
+class ServerConnectionError(KTError, ConnectionError):
+    """The server cannot be reached, or the connection broke."""
+
+
+class ServerTimeoutError(KTError, TimeoutError):
+    """The server did not answer within the client's timeout; the connection was closed."""
+
+
+class ProtocolError(KTError):
+    """The peer sent bytes that are not the protocol; the connection was closed."""
+
+
+class IncompleteReplyError(ProtocolError, ServerTimeoutError):
+    """The peer began a reply and did not finish it within the timeout."""
+
+
+class ServerError(KTError):
+    """The server reports that an operation failed; the connection stays usable.
+
+    Attributes:
+        code: the protocol's number for the failure (an HTTP status for Kyoto Tycoon's RPC, the
+            reply's code byte for Tokyo Tyrant), or None where the protocol has none.
+        message: the server's own words, possibly empty.
+    """
+
+    def __init__(self, message: str, *, code: int | None = None) -> None:
+        super().__init__(message if code is None else f"{message} (code {code})")
+        self.code = code
+        self.message = message

@@ -1,0 +1,1 @@
+"""Bytes over sockets: blocking and asyncio, each with its pool."""

@@ -1,0 +1,1 @@
+"""The bundled servers, kt-tycoon and kt-tyrant."""

@@ -1,0 +1,1 @@
+"""Bindings to the storage libraries, Kyoto Cabinet and Tokyo Cabinet."""

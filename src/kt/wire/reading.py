@@ -1,0 +1,38 @@
+"""How replies and requests are read: pure functions that say when they need more bytes.
+
+A *reader* is called with everything received so far and the offset at which its frame begins::
+
+    data  ....[pos = begin of the frame ............ end of the frame) begin of the next ...
+                                        ^ what has arrived ends anywhere
+
+It returns ``(value, end)`` when the frame is complete, or ``Incomplete(need, resume)``: call
+``resume(data, pos)``, with the same `pos` and at least `need` bytes after it (lower bound, never
+more than the frame is long), to go on where this call stopped. Nothing is scanned twice, no state
+hides in the reader, and nothing is allocated for what has only been announced.
+
+A reader raises `ProtocolError` when the bytes cannot be the protocol. Where the peer reports a
+failure in a well-formed reply, `value` is a `ServerError` instance: the stream is in step, and the
+caller decides whether to raise it (a call) or to hand it on (a pipeline).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Generic, TypeAlias, TypeVar
+
+Buffer: TypeAlias = bytes | bytearray
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Incomplete(Generic[T]):
+    """The frame is not complete: call `resume` when `need` bytes follow the frame's begin."""
+
+    __slots__ = ("need", "resume")
+
+    def __init__(self, need: int, resume: Reader[T]) -> None:
+        self.need = need
+        self.resume = resume
+
+
+Reader: TypeAlias = Callable[[Buffer, int], "tuple[T, int] | Incomplete[T]"]
