@@ -1,1 +1,28 @@
-"""Bindings to the storage libraries, Kyoto Cabinet and Tokyo Cabinet."""
+"""The storage engines under the bundled servers: thin bindings to the Cabinet libraries.
+
+``_kyoto`` stands on Kyoto Cabinet and serves kt-tycoon, ``_tokyo`` stands on Tokyo Cabinet and
+serves kt-tyrant. Both are optional compiled modules: a system without the libraries or a compiler
+has neither, and the servers then say what to install.
+"""
+
+from __future__ import annotations
+
+from kt.errors import KTError
+
+
+class EngineError(KTError):
+    """The engine refused an operation, or found nothing to operate on.
+
+    ``str(error)`` is the text that Kyoto Tycoon's replies carry: ``DB: CODE: NAME: MESSAGE``.
+
+    Attributes:
+        code: the library's number for the failure.
+        name: the library's name for that number, such as ``no record``.
+        message: what happened, in the library's words.
+    """
+
+    def __init__(self, code: int, name: str, message: str) -> None:
+        super().__init__(f"DB: {code}: {name}: {message}")
+        self.code = code
+        self.name = name
+        self.message = message
