@@ -1,0 +1,168 @@
+"""Servers for the tests.
+
+Every test that asks for a server runs once for each kind of it: ``bundled`` is ours, ``original``
+is the program that the environment names (KTSERVER, TTSERVER) or that is on PATH as ktserver or
+ttserver; without one those tests are skipped. ``--servers=bundled`` leaves a kind out.
+
+=====================  ===========================================================================
+fixture                gives
+=====================  ===========================================================================
+tycoon_kind            ``"bundled"`` or ``"original"``
+start_tycoon           a function: start one with these databases and arguments, for one test
+tycoon_server          one server for all tests of a worker, with the databases ``*`` and ``%``
+tycoon                 a new client of it, both databases empty
+tyrant_kind            as above, for Tokyo Tyrant
+start_tyrant
+tyrant_server          one for each type of database that the test names, ``*`` if it names none
+tyrant                 a new client of it, the database empty
+=====================  ===========================================================================
+
+A test names types of Tokyo Tyrant databases like this::
+
+    @pytest.mark.parametrize("tyrant_database", ["+", "casket.tcb"], indirect=True)
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from kt.embedded import EmbeddedServer, EmbeddedTokyoTyrantServer
+
+if TYPE_CHECKING:
+    from kt.client.tycoon import KyotoTycoon
+    from kt.client.tyrant import TokyoTyrant
+
+KINDS = ("bundled", "original")
+
+StartTycoon = Callable[..., EmbeddedServer]
+StartTyrant = Callable[..., EmbeddedTokyoTyrantServer]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--servers",
+        default=",".join(KINDS),
+        help="kinds of server to test against, separated by commas (default: %(default)s)",
+    )
+
+
+def program(kind: str, bundled: str, original: str, config: pytest.Config) -> str:
+    """The program of this kind to test against; skips the test if there is none."""
+    if kind not in config.getoption("--servers").split(","):
+        pytest.skip(f"--servers leaves out {kind}")
+    if kind == "bundled":
+        return bundled
+    variable = original.upper()
+    found = os.environ.get(variable) or shutil.which(original)
+    if found is None:
+        pytest.skip(f"the original {original} is not here: put it on PATH or set {variable}")
+    return found
+
+
+@pytest.fixture(scope="session", params=KINDS)
+def tycoon_kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def tycoon_program(tycoon_kind: str, pytestconfig: pytest.Config) -> str:
+    return program(tycoon_kind, "kt-tycoon", "ktserver", pytestconfig)
+
+
+@pytest.fixture
+def start_tycoon(
+    tycoon_program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[StartTycoon]:
+    """Start servers that end with the test: ``start_tycoon("*", "a.kch", args=["-ord"])``.
+
+    Relative names of database files are below `tmp_path`.
+    """
+    monkeypatch.chdir(tmp_path)
+    started: list[EmbeddedServer] = []
+
+    def start(*databases: str, args: tuple[str, ...] | list[str] = ()) -> EmbeddedServer:
+        server = EmbeddedServer(tycoon_program, database=databases or ["*"], server_args=args)
+        server.run()
+        started.append(server)
+        return server
+
+    yield start
+    for server in started:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def tycoon_server(tycoon_program: str) -> Iterator[EmbeddedServer]:
+    with EmbeddedServer(tycoon_program, database=["*", "%"]) as server:
+        yield server
+
+
+@pytest.fixture
+def tycoon(tycoon_server: EmbeddedServer) -> Iterator[KyotoTycoon]:
+    with tycoon_server.connect(timeout=30) as client:
+        client.clear(db=0)
+        client.clear(db=1)
+        yield client
+
+
+@pytest.fixture(scope="session", params=KINDS)
+def tyrant_kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def tyrant_program(tyrant_kind: str, pytestconfig: pytest.Config) -> str:
+    return program(tyrant_kind, "kt-tyrant", "ttserver", pytestconfig)
+
+
+@pytest.fixture
+def start_tyrant(
+    tyrant_program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[StartTyrant]:
+    """Start servers that end with the test: ``start_tyrant("a.tcb#bnum=9", args=["-mul", "2"])``.
+
+    Relative names of database files are below `tmp_path`.
+    """
+    monkeypatch.chdir(tmp_path)
+    started: list[EmbeddedTokyoTyrantServer] = []
+
+    def start(
+        database: str = "*", args: tuple[str, ...] | list[str] = ()
+    ) -> EmbeddedTokyoTyrantServer:
+        server = EmbeddedTokyoTyrantServer(tyrant_program, database=database, server_args=args)
+        server.run()
+        started.append(server)
+        return server
+
+    yield start
+    for server in started:
+        server.stop()
+
+
+@pytest.fixture(scope="session", params=["*"])
+def tyrant_database(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def tyrant_server(
+    tyrant_program: str, tyrant_database: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[EmbeddedTokyoTyrantServer]:
+    database = tyrant_database
+    if database[0] not in "*+":
+        database = str(tmp_path_factory.mktemp("tyrant") / database)
+    with EmbeddedTokyoTyrantServer(tyrant_program, database=database) as server:
+        yield server
+
+
+@pytest.fixture
+def tyrant(tyrant_server: EmbeddedTokyoTyrantServer) -> Iterator[TokyoTyrant]:
+    with tyrant_server.connect(timeout=30) as client:
+        client.clear()
+        yield client
