@@ -1,0 +1,99 @@
+// Bytes on their way in and out: big-endian numbers, and a buffer in which replies are built.
+//
+// A Buffer grows by doubling and never fills what it gives out, so a value is copied once, from the
+// engine's memory into the reply. release() gives large memory back between requests.
+
+#ifndef KT_BUFFER_H
+#define KT_BUFFER_H
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+
+namespace kt {
+
+// An unsigned big-endian number of `width` bytes.
+inline uint64_t load_big_endian(const char* at, size_t width) {
+  uint64_t number = 0;
+  for (size_t i = 0; i < width; i++) number = number << 8 | static_cast<unsigned char>(at[i]);
+  return number;
+}
+
+inline void store_big_endian(char* at, size_t width, uint64_t number) {
+  for (size_t i = width; i > 0; number >>= 8) at[--i] = static_cast<char>(number & 0xFF);
+}
+
+inline uint16_t load16(const char* at) { return static_cast<uint16_t>(load_big_endian(at, 2)); }
+inline uint32_t load32(const char* at) { return static_cast<uint32_t>(load_big_endian(at, 4)); }
+inline uint64_t load64(const char* at) { return load_big_endian(at, 8); }
+
+class Buffer {
+ public:
+  Buffer() = default;
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
+  ~Buffer() { std::free(begin_); }
+
+  const char* data() const { return begin_; }
+  size_t size() const { return size_; }
+  bool empty() const { return size_ == 0; }
+
+  // Room for `length` more bytes, which the caller writes; they count as written.
+  char* extend(size_t length) {
+    if (capacity_ - size_ < length) grow(length);
+    char* at = begin_ + size_;
+    size_ += length;
+    return at;
+  }
+
+  void append(const void* bytes, size_t length) {
+    if (length > 0) std::memcpy(extend(length), bytes, length);
+  }
+
+  void put8(uint8_t number) { *extend(1) = static_cast<char>(number); }
+  void put16(uint16_t number) { store_big_endian(extend(2), 2, number); }
+  void put32(uint32_t number) { store_big_endian(extend(4), 4, number); }
+  void put64(uint64_t number) { store_big_endian(extend(8), 8, number); }
+
+  // Write again what was written at `offset`, such as a count that is known now.
+  void patch32(size_t offset, uint32_t number) { store_big_endian(begin_ + offset, 4, number); }
+
+  // Forget what was written from `length` on.
+  void truncate(size_t length) { size_ = length; }
+
+  // Forget the first `length` bytes.
+  void discard(size_t length) {
+    if (length < size_) std::memmove(begin_, begin_ + length, size_ - length);
+    size_ -= length;
+    if (size_ == 0) release();
+  }
+
+ private:
+  static constexpr size_t KEPT = 1 << 20;
+
+  void grow(size_t length) {
+    size_t wanted = capacity_ < 256 ? 512 : capacity_ * 2;
+    if (wanted - size_ < length) wanted = size_ + length;
+    char* moved = static_cast<char*>(std::realloc(begin_, wanted));
+    if (moved == nullptr) throw std::bad_alloc();
+    begin_ = moved;
+    capacity_ = wanted;
+  }
+
+  void release() {
+    if (capacity_ <= KEPT) return;
+    std::free(begin_);
+    begin_ = nullptr;
+    capacity_ = 0;
+  }
+
+  char* begin_ = nullptr;
+  size_t size_ = 0;
+  size_t capacity_ = 0;
+};
+
+}  // namespace kt
+
+#endif
