@@ -1,0 +1,260 @@
+"""A server process: start, run until it is told to stop, end in order.
+
+::
+
+    background --> log --> listen --> open databases --> event loop --> drain --> close databases
+                                                          ^   |   ^
+                                                          |   |   SIGTERM, SIGINT, SIGHUP: stop
+                                           tick: 10/s ----+   |   SIGUSR1 (daemon: SIGHUP): new log
+                                                              v
+                                                         connections
+
+The event loop is uvloop's where it is installed, asyncio's otherwise. It runs in the main thread
+and calls the engine itself for everything that is quick; `Server.workers` run what may take long.
+
+Stopping: the listening socket goes first; then every request that has arrived whole is answered,
+those in worker threads too; connections that will not take their replies are dropped after
+`STOP_GRACE` seconds; then the databases are flushed and closed. A second signal does not hurry it:
+the files count.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from ..errors import ImproperlyConfigured, KTError
+from ..version import VERSION
+from .connection import Connection
+from .log import Log
+from .process import PidFile, allow_many_files, go_to_background
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
+    from .options import ServiceOptions
+
+TICK = 0.1
+"""Seconds between two calls of `Server.tick`."""
+
+SWEEP_TICKS = 10
+"""Ticks between two looks for connections that stand still."""
+
+STOP_GRACE = 5.0
+"""Seconds that connections have, at the end, to take their replies."""
+
+BACKLOG = 1024
+
+
+class Server:
+    """What a server process is made of; each protocol's server fills in the five methods below.
+
+    Attributes:
+        options: the command line.
+        log: the log; there from the time `open` is called.
+        loop: the event loop, likewise.
+        connections: those that are open.
+        connection_count: how many have been accepted so far.
+        stopping: set when the end has begun: connections close once they have answered.
+        start_time: Unix time of the start.
+    """
+
+    log: Log
+    loop: asyncio.AbstractEventLoop
+
+    def __init__(self, options: ServiceOptions) -> None:
+        self.options = options
+        self.connections: set[Connection] = set()
+        self.stopping = False
+        self.start_time = time.time()
+        self._stop = asyncio.Event()
+        self._workers: ThreadPoolExecutor | None = None
+        self._all_gone: asyncio.Future[None] | None = None
+        self._ticks = 0
+
+    # What a protocol's server defines
+
+    def open(self) -> None:
+        """Open the databases.
+
+        Raises:
+            KTError: one cannot be opened. What is open already is closed by `close`.
+        """
+
+    def open_log(self) -> Log:
+        """The log, in the format of this server.
+
+        Raises:
+            ImproperlyConfigured: the file cannot be opened.
+        """
+        try:
+            return Log(self.options.log_path, self.options.log_level)
+        except OSError as error:
+            raise ImproperlyConfigured(f"cannot open the log file: {error}") from None
+
+    def connect(self) -> Connection:
+        """The handler of a new connection."""
+        raise NotImplementedError
+
+    def tick(self) -> None:
+        """Ten times a second: what a server does by itself. Must be quick."""
+
+    def reload(self) -> None:
+        """Read again what may have changed: the log has just been reopened."""
+
+    def drain(self) -> None:
+        """The end has begun: end every `Connection.wait`."""
+
+    def close(self) -> bool:
+        """Flush and close the databases; False if that failed for one (and is logged)."""
+        return True
+
+    # What connections use
+
+    @property
+    def workers(self) -> ThreadPoolExecutor:
+        """The threads for operations that may take long."""
+        if self._workers is None:
+            from concurrent.futures import ThreadPoolExecutor
+
+            self._workers = ThreadPoolExecutor(self.options.threads, "kt-worker")
+        return self._workers
+
+    def forget(self, connection: Connection) -> None:
+        """Told by a connection that is gone."""
+        self.connections.discard(connection)
+        if self._all_gone is not None and not self.connections and not self._all_gone.done():
+            self._all_gone.set_result(None)
+
+    def stop(self) -> None:
+        """Begin the end; `run` goes on with it."""
+        self._stop.set()
+
+    # The run
+
+    def run(self) -> int:
+        """Serve until a signal ends it.
+
+        Returns:
+            the process's exit status: 0 after an orderly end, 1 when closing a database failed.
+
+        Raises:
+            KTError, OSError: the server could not start; this is logged too.
+        """
+        ready = go_to_background() if self.options.daemon else None
+        self.log = self.open_log()
+        self.log.system(f"{self.options.program} {VERSION} starts: pid={os.getpid()}")
+        try:
+            return self._run(ready)
+        except (KTError, OSError) as error:
+            self.log.error(str(error))  # noqa: TRY400 - the message says it all
+            raise
+        finally:
+            self.log.system(f"{self.options.program} ends: pid={os.getpid()}")
+            self.log.close()
+
+    def _run(self, ready: Callable[[], None] | None) -> int:
+        allow_many_files()
+        pid_file = PidFile(self.options.pid_path)
+        listener = bind(self.options)
+        self.loop = new_event_loop()
+        self._handle_signals()
+        try:
+            self.open()
+            pid_file.write()
+            self.loop.run_until_complete(self._serve(listener, ready))
+        finally:
+            closed = self.close()
+            self.loop.close()
+            listener.close()
+            pid_file.remove()
+        return 0 if closed else 1
+
+    async def _serve(self, listener: socket.socket, ready: Callable[[], None] | None) -> None:
+        acceptor = await self.loop.create_server(self.connect, sock=listener, backlog=BACKLOG)
+        host, port = listener.getsockname()[:2]
+        self.log.system(f"listening: {host}:{port}")
+        if ready is not None:
+            ready()
+        self._tick()
+        await self._stop.wait()
+        self.log.system("stopping")
+        acceptor.close()
+        await self._finish_connections()
+        if self._workers is not None:
+            self._workers.shutdown()
+
+    async def _finish_connections(self) -> None:
+        self.stopping = True
+        self._all_gone = self.loop.create_future()
+        self.drain()
+        for connection in list(self.connections):
+            connection.finish()
+        while self.connections:
+            await asyncio.wait([self._all_gone], timeout=STOP_GRACE)
+            for connection in list(self.connections):
+                if not connection.busy:
+                    connection.abort()
+
+    def _tick(self) -> None:
+        if self._stop.is_set():
+            return
+        self.loop.call_later(TICK, self._tick)
+        self.log.flush()
+        self._ticks += 1
+        if self._ticks % SWEEP_TICKS == 0:
+            now = self.loop.time()
+            for connection in list(self.connections):
+                connection.sweep(now, self.options.timeout)
+        self.tick()
+
+    def _handle_signals(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self.loop.add_signal_handler(number, self.stop)
+        hang_up = self._reopen if self.options.daemon else self.stop
+        self.loop.add_signal_handler(signal.SIGHUP, hang_up)
+        self.loop.add_signal_handler(signal.SIGUSR1, self._reopen)
+
+    def _reopen(self) -> None:
+        try:
+            self.log.reopen()
+        except OSError as error:
+            self.log.error(f"the log cannot be reopened: {error}")  # noqa: TRY400 - likewise
+        else:
+            self.log.system("log file reopened")
+        self.reload()
+
+
+def new_event_loop() -> asyncio.AbstractEventLoop:
+    """uvloop's event loop, or asyncio's where uvloop is not installed."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
+
+
+def bind(options: ServiceOptions) -> socket.socket:
+    """A socket that has the server's address, and does not listen yet.
+
+    Raises:
+        ImproperlyConfigured: the address is not known, not ours, or in use.
+    """
+    host = options.host or "0.0.0.0"  # noqa: S104 - the original servers' default
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, options.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        bound = socket.socket(family, kind, protocol)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
+    except OSError as error:
+        raise ImproperlyConfigured(
+            f"cannot listen on {host}:{options.port}: {error.strerror or error}"
+        ) from None
+    return bound

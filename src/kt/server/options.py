@@ -1,0 +1,163 @@
+"""Command lines of the servers: a table of flags, and one reader for every table.
+
+The original servers take single-dash words (``-port 1978``), options before the first argument that
+does not begin with a dash, and ``--`` before an argument that does (the database ``-``). After the
+first such argument everything is an argument. A flag of the originals that is not there yet is
+refused by name, never ignored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from ..errors import ImproperlyConfigured
+from .log import Level
+
+MAX_THREADS = 64
+
+
+class Flag(NamedTuple):
+    """One flag: what it sets, and how.
+
+    Attributes:
+        name: with its dash.
+        field: the attribute of the options that it sets.
+        convert: makes the value out of the word that follows; None for a switch.
+        value: what a switch sets.
+        word: name of the word that follows, in the help.
+        help: one line.
+    """
+
+    name: str
+    field: str
+    help: str
+    word: str = ""
+    convert: Callable[[str], Any] | None = None
+    value: Any = True
+
+
+@dataclass(kw_only=True, slots=True)
+class ServiceOptions:
+    """What every server can be told.
+
+    Attributes:
+        program: name for messages.
+        host: address or name to listen on; None for every IPv4 address.
+        port: 1 to 65535.
+        timeout: seconds that a request may stand still half-way; 0 or less for no limit.
+        threads: worker threads for operations that may take long.
+        log_path: file; None for standard output.
+        log_level: least important level logged.
+        daemon: go on in the background.
+        pid_path: file to hold the process ID.
+    """
+
+    program: str
+    host: str | None = None
+    port: int = 1978
+    timeout: float = 30.0
+    threads: int = 16
+    log_path: str | None = None
+    log_level: Level = Level.DEBUG
+    daemon: bool = False
+    pid_path: str | None = None
+
+
+def integer(word: str) -> int:
+    """A decimal number, with an optional binary suffix: ``64k``, ``1m``, ``2g``, ``1t``."""
+    shift = {"k": 10, "m": 20, "g": 30, "t": 40}.get(word[-1:].lower(), 0)
+    return int(word[:-1] if shift else word) << shift
+
+
+def port(word: str) -> int:
+    """A TCP port. The original ktserver refuses ports above 32767; that limit is not kept."""
+    number = int(word)
+    if not 1 <= number <= 65535:
+        raise ValueError("a port is a number from 1 to 65535")
+    return number
+
+
+def threads(word: str) -> int:
+    """A number of threads; above `MAX_THREADS` counts as that, as in the original servers."""
+    number = int(word)
+    if number < 1:
+        raise ValueError("at least one thread is needed")
+    return min(number, MAX_THREADS)
+
+
+def read_command_line(
+    program: str,
+    flags: Sequence[Flag],
+    missing: Mapping[str, str],
+    words: Sequence[str],
+) -> tuple[dict[str, Any], list[str]]:
+    """Read a command line by a table of flags.
+
+    Args:
+        program: name for messages.
+        flags: the table.
+        missing: flags of the original server that ours does not have, with what they would do.
+        words: the command line after the program's name.
+
+    Returns:
+        the fields set, and the arguments.
+
+    Raises:
+        ImproperlyConfigured: an unknown flag, or a wrong or missing word after one.
+    """
+    table = {flag.name: flag for flag in flags}
+    fields: dict[str, Any] = {}
+    rest = list(words)
+    while rest and rest[0].startswith("-"):
+        name = rest.pop(0)
+        if name == "--":
+            break
+        if name in missing:
+            raise ImproperlyConfigured(
+                f"{name} ({missing[name]}) is not supported by {program} yet"
+            )
+        flag = table.get(name)
+        if flag is None:
+            raise ImproperlyConfigured(f"{name}: no such option; {program} --help lists them")
+        fields[flag.field] = _value(flag, rest)
+    return fields, rest
+
+
+def _value(flag: Flag, rest: list[str]) -> Any:
+    if flag.convert is None:
+        return flag.value
+    if not rest:
+        raise ImproperlyConfigured(f"{flag.name} needs a value: {flag.name} {flag.word}")
+    word = rest.pop(0)
+    try:
+        return flag.convert(word)
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{flag.name} {word}: {error}") from None
+
+
+def usage(program: str, purpose: str, flags: Sequence[Flag], arguments: str) -> str:
+    """The text of ``--help``."""
+    lines = [f"usage: {program} [OPTION ...] {arguments}", "", purpose, ""]
+    shown = [f"{flag.name} {flag.word}".rstrip() for flag in flags]
+    width = max(map(len, shown))
+    lines += [f"  {left:<{width}}  {flag.help}" for left, flag in zip(shown, flags, strict=True)]
+    return "\n".join(lines) + "\n"
+
+
+SERVICE_FLAGS: tuple[Flag, ...] = (
+    Flag("-host", "host", "listen on this address only", "NAME", str),
+    Flag("-port", "port", "listen on this port (1978)", "NUMBER", port),
+    Flag(
+        "-tout",
+        "timeout",
+        "give up half-sent requests and unread replies after this",
+        "SECONDS",
+        float,
+    ),
+    Flag("-log", "log_path", "log to a file instead of standard output", "FILE", str),
+    Flag("-pid", "pid_path", "keep the process ID in a file", "FILE", str),
+    Flag("-dmn", "daemon", "go on in the background"),
+)
+"""The flags that both original servers spell alike."""
