@@ -1,0 +1,47 @@
+"""The kernels in pure Python: what `kt.wire.codec` exports when nothing could be compiled."""
+
+from __future__ import annotations
+
+from kt.wire._pure_tycoon import (
+    decode_details,
+    decode_pairs,
+    decode_records,
+    pack_details,
+    pack_get,
+    pack_key_details,
+    pack_keys,
+    pack_pairs,
+    pack_records,
+    pack_remove,
+    pack_set,
+    read_get_reply,
+    read_remove_bulk_reply,
+    read_set_bulk_reply,
+    skip_records,
+)
+from kt.wire._pure_values import cut, decode_key, dump_value, encode_key, load_value
+
+__all__ = [
+    # keys and values
+    "cut",
+    "encode_key",
+    "decode_key",
+    "dump_value",
+    "load_value",
+    # Kyoto Tycoon, binary
+    "pack_get",
+    "pack_set",
+    "pack_remove",
+    "pack_records",
+    "pack_details",
+    "pack_keys",
+    "pack_key_details",
+    "pack_pairs",
+    "read_get_reply",
+    "read_set_bulk_reply",
+    "read_remove_bulk_reply",
+    "skip_records",
+    "decode_records",
+    "decode_details",
+    "decode_pairs",
+]

@@ -1,0 +1,107 @@
+"""Keys and values in pure Python; `kt.wire.values` says what the arguments mean."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from kt.wire import faults
+from kt.wire.magic import SIZE_MAX
+from kt.wire.reading import Buffer
+from kt.wire.values import Dumps, Key, Loads, Text, ValueFailure
+
+
+def cut(data: Buffer, start: int, end: int) -> bytes:
+    """A copy of ``data[start:end]`` as bytes (none is made of a whole bytes object)."""
+    if type(data) is bytes:
+        return data[start:end]
+    return bytes(memoryview(data)[start:end])
+
+
+def encode_key(key: Key) -> bytes:
+    """The bytes of a key. Raises `ArgumentError` for what cannot be a key."""
+    if isinstance(key, str):
+        try:
+            encoded = key.encode()
+        except UnicodeEncodeError:
+            encoded = _encode_escaped(key)
+    elif type(key) is bytes:
+        encoded = key
+    elif isinstance(key, (bytes, bytearray, memoryview)):
+        encoded = bytes(key)
+    else:
+        raise faults.not_a_key(key)
+    if len(encoded) > SIZE_MAX:
+        raise faults.too_long("key", len(encoded))
+    return encoded
+
+
+def _encode_escaped(key: str) -> bytes:
+    try:
+        return key.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as error:
+        raise faults.key_not_text(key, error) from error
+
+
+def decode_key(key: bytes, decode_keys: bool) -> Key:
+    """The key as the caller sees it: str if `decode_keys`, otherwise bytes."""
+    return key.decode("utf-8", "surrogateescape") if decode_keys else key
+
+
+def dump_bytes(value: Any) -> bytes:
+    """`dumps` of None: bytes-like objects, as they are."""
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return bytes(value)
+    raise faults.not_bytes(value)
+
+
+def dump_text(value: Any) -> bytes:
+    """`dumps` of TEXT."""
+    if isinstance(value, str):
+        return value.encode()
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return str(value).encode()
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return bytes(value)
+    raise faults.not_text(value)
+
+
+def load_text(data: bytes) -> str:
+    """`loads` of TEXT."""
+    return data.decode()
+
+
+def dumper(dumps: Dumps) -> Callable[[Any], bytes]:
+    """The function that `dumps` stands for."""
+    if dumps is None:
+        return dump_bytes
+    return dump_text if isinstance(dumps, Text) else dumps
+
+
+def loader(loads: Loads) -> Callable[[bytes], Any] | None:
+    """The function that `loads` stands for; None if values stay bytes."""
+    return load_text if isinstance(loads, Text) else loads
+
+
+def dump_value(value: Any, dumps: Dumps, key: Key | None) -> bytes:
+    """The bytes of a value. Raises `ValueFailure` with `key` if there are none."""
+    try:
+        data = dumper(dumps)(value)
+        if type(data) is not bytes:
+            data = dump_bytes(data)
+    except Exception as error:
+        raise ValueFailure(key) from error
+    if len(data) > SIZE_MAX:
+        raise faults.too_long("value", len(data))
+    return data
+
+
+def load_value(data: bytes, loads: Loads, key: Key | None) -> Any:
+    """The value in `data`. Raises `ValueFailure` with `key` if it does not decode."""
+    load = loader(loads)
+    if load is None:
+        return data
+    try:
+        return load(data)
+    except Exception as error:
+        raise ValueFailure(key) from error

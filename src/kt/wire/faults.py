@@ -1,0 +1,56 @@
+"""The errors that both kernels raise, worded once. Each function returns the exception."""
+
+from __future__ import annotations
+
+from kt.errors import ArgumentError, ProtocolError, ServerError
+from kt.wire.magic import SIZE_MAX
+
+
+def not_a_key(key: object) -> ArgumentError:
+    return ArgumentError(f"a key is str or bytes, not {type(key).__name__}")
+
+
+def key_not_text(key: str, error: UnicodeError) -> ArgumentError:
+    return ArgumentError(f"the key {key!r} cannot be encoded: {error}")
+
+
+def too_long(what: str, size: int) -> ArgumentError:
+    return ArgumentError(f"a {what} has at most {SIZE_MAX} bytes, not {size}")
+
+
+def not_bytes(value: object) -> TypeError:
+    return TypeError(f"a value is bytes, not {type(value).__name__}")
+
+
+def not_text(value: object) -> TypeError:
+    return TypeError(f"a value is str, bytes, int or float, not {type(value).__name__}")
+
+
+def bad_number(db: object, xt: object = 0, flags: object = 0) -> ArgumentError:
+    """Says which of the numbers does not fit its field."""
+    for name, value, low, high in (
+        ("db", db, 0, 0xFFFF),
+        ("flags", flags, 0, 0xFFFFFFFF),
+        ("xt", xt, -(2**63), 2**63 - 1),
+    ):
+        if not isinstance(value, int):
+            return ArgumentError(f"{name} is an int, not {type(value).__name__}")
+        if not low <= value <= high:
+            return ArgumentError(f"{name} is in {low}..{high}, not {value}")
+    return ArgumentError("one request has at most 2**32 - 1 records")
+
+
+def request_failed() -> ServerError:
+    return ServerError("the server reports that the request failed")
+
+
+def wrong_magic(first: int, expected: int) -> ProtocolError:
+    return ProtocolError(f"a message begins with byte {first:#04x} instead of {expected:#04x}")
+
+
+def too_many_records(count: int) -> ProtocolError:
+    return ProtocolError(f"{count} records answer a request for one")
+
+
+def impossible_sizes(ksiz: int, vsiz: int) -> ProtocolError:
+    return ProtocolError(f"a record announces {ksiz} + {vsiz} bytes; the limit is {SIZE_MAX} each")
