@@ -1,53 +1,63 @@
 """The compiled parts, each optional: what cannot be built here is left out, and kt says so when
-it is needed. Everything else is in pyproject.toml.
+it is needed. ``KT_COMPILED=no`` leaves all of them out. Everything else is in pyproject.toml.
 
 ==============================  ==========================================  ======================
 module                          what it does                                needs
 ==============================  ==========================================  ======================
 kt.wire._codec                  faster bytes <-> values                     a C compiler
-kt.server.engines._kyoto        kt-tycoon's engine                          C++, libkyotocabinet
-kt.server.engines._tokyo        kt-tyrant's engine                          C++, libtokyocabinet
+kt.server.engines._kyoto*       kt-tycoon's engine                          C++, libkyotocabinet
+kt.server.engines._tokyo*       kt-tyrant's engine                          C++, libtokyocabinet
 ==============================  ==========================================  ======================
 """
 
-import glob
 import os
+import sys
+from glob import glob
+from pathlib import Path
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
 ENGINES = "src/kt/server/engines"
 CXX_FLAGS = ["-O2", "-std=c++17", "-Wall", "-Wextra", "-Wno-unused-parameter"]
+LIBRARIES = {"kyoto": "kyotocabinet", "tokyo": "tokyocabinet"}
+
+# Homebrew's directories, where Apple's compiler does not look by itself.
+PREFIXES = [
+    p for p in ("/opt/homebrew", "/usr/local") if sys.platform == "darwin" and Path(p).is_dir()
+]
 
 
-def engine(name: str, library: str) -> Extension:
-    """One server engine: a Cython module over our C++ sources of the same name."""
+def codec(source: str) -> Extension:
     return Extension(
-        f"kt.server.engines._{name}",
-        [f"{ENGINES}/_{name}.pyx", *sorted(glob.glob(f"{ENGINES}/{name}_*.cpp"))],
-        depends=sorted(glob.glob(f"{ENGINES}/*.h")),
-        include_dirs=[ENGINES],
-        libraries=[library],
+        f"kt.wire.{Path(source).stem}", [source], extra_compile_args=["-O2"], optional=True
+    )
+
+
+def engine(source: str) -> Extension:
+    """One Cython module of a server engine; the main one carries the C++ sources of its library."""
+    module = Path(source).stem
+    library = module.split("_")[1]
+    cxx = sorted(glob(f"{ENGINES}/{library}_*.cpp")) if module == f"_{library}" else []
+    return Extension(
+        f"kt.server.engines.{module}",
+        [source, *cxx],
+        depends=sorted(glob(f"{ENGINES}/*.h")),
+        include_dirs=[ENGINES, *(f"{prefix}/include" for prefix in PREFIXES)],
+        library_dirs=[f"{prefix}/lib" for prefix in PREFIXES],
+        libraries=[LIBRARIES[library]],
         language="c++",
         extra_compile_args=CXX_FLAGS,
         optional=True,
     )
 
 
-EXTENSIONS = [
-    Extension(
-        "kt.wire._codec",
-        ["src/kt/wire/_codec.pyx"],
-        extra_compile_args=["-O2"],
-        optional=True,
-    ),
-    engine("kyoto", "kyotocabinet"),
-    engine("tokyo", "tokyocabinet"),
-]
+def extensions() -> list[Extension]:
+    if os.environ.get("KT_COMPILED") == "no":
+        return []
+    found = [codec(source) for source in sorted(glob("src/kt/wire/*.pyx"))]
+    found += [engine(source) for source in sorted(glob(f"{ENGINES}/*.pyx"))]
+    return cythonize(found, compiler_directives={"language_level": "3"})
 
-setup(
-    ext_modules=cythonize(
-        [extension for extension in EXTENSIONS if os.path.exists(extension.sources[0])],
-        compiler_directives={"language_level": "3"},
-    ),
-)
+
+setup(ext_modules=extensions())
