@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
+from kt.wire._pure_rpc import (
+    decode_bulk,
+    decode_columns,
+    decode_keys,
+    encode_columns,
+    encode_columns_as,
+    pack_rpc,
+    read_rpc_reply,
+)
 from kt.wire._pure_tycoon import (
     decode_details,
     decode_pairs,
@@ -18,6 +27,17 @@ from kt.wire._pure_tycoon import (
     read_remove_bulk_reply,
     read_set_bulk_reply,
     skip_records,
+)
+from kt.wire._pure_tyrant import (
+    decode_item_pairs,
+    decode_items,
+    pack_item_pairs,
+    pack_items,
+    pack_key_command,
+    pack_record_command,
+    pack_record_commands,
+    read_blob_reply,
+    skip_items,
 )
 from kt.wire._pure_values import cut, decode_key, dump_value, encode_key, load_value
 
@@ -44,4 +64,22 @@ __all__ = [
     "decode_records",
     "decode_details",
     "decode_pairs",
+    # Kyoto Tycoon, RPC
+    "encode_columns",
+    "encode_columns_as",
+    "pack_rpc",
+    "read_rpc_reply",
+    "decode_columns",
+    "decode_keys",
+    "decode_bulk",
+    # Tokyo Tyrant
+    "pack_key_command",
+    "pack_record_command",
+    "pack_record_commands",
+    "pack_items",
+    "pack_item_pairs",
+    "read_blob_reply",
+    "skip_items",
+    "decode_items",
+    "decode_item_pairs",
 ]

@@ -10,21 +10,7 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from kt.errors import ImproperlyConfigured
-from kt.wire.values import (
-    TEXT as TEXT,
-)
-from kt.wire.values import (
-    Dumps as Dumps,
-)
-from kt.wire.values import (
-    Key as Key,
-)
-from kt.wire.values import (
-    Loads as Loads,
-)
-from kt.wire.values import (
-    ValueFailure as ValueFailure,
-)
+from kt.wire.values import *  # noqa: F403  # what the kernels' arguments are
 
 
 def _choose() -> str:

@@ -54,3 +54,27 @@ def too_many_records(count: int) -> ProtocolError:
 
 def impossible_sizes(ksiz: int, vsiz: int) -> ProtocolError:
     return ProtocolError(f"a record announces {ksiz} + {vsiz} bytes; the limit is {SIZE_MAX} each")
+
+
+def not_columns() -> ProtocolError:
+    return ProtocolError("a reply that should have columns has none")
+
+
+def bad_columns(encoding: str | None) -> ProtocolError:
+    return ProtocolError(f"malformed columns (encoding {encoding or 'plain'})")
+
+
+def bad_code(code: int) -> ProtocolError:
+    return ProtocolError(f"a reply begins with byte {code:#04x}: neither success nor failure")
+
+
+def impossible_size(size: int) -> ProtocolError:
+    return ProtocolError(f"an element announces {size} bytes; the limit is {SIZE_MAX}")
+
+
+def too_many_items(count: int, limit: int) -> ProtocolError:
+    return ProtocolError(f"a list announces {count} items; the limit is {limit}")
+
+
+def command_failed(verb: str) -> ServerError:
+    return ServerError(f"the server reports that {verb} failed", code=1)

@@ -12,6 +12,9 @@ REMOVE_BULK: Final = 0xB9
 GET_BULK: Final = 0xBA
 ERROR: Final = 0xBF
 
+TYRANT_MAGIC: Final = 0xC8
+"""First byte of every request to Tokyo Tyrant."""
+
 NO_REPLY: Final = 1
 """Flag: the server sends no reply (`get_bulk` ignores it)."""
 

@@ -22,6 +22,8 @@ from typing import Any, Final, TypeAlias
 
 from kt.errors import KTError
 
+__all__ = ["TEXT", "Text", "Key", "Dumps", "Loads", "ValueFailure"]
+
 
 class Text:
     """The type of `TEXT`, which has no other instance."""
@@ -39,7 +41,7 @@ Dumps: TypeAlias = Callable[[Any], bytes] | Text | None
 Loads: TypeAlias = Callable[[bytes], Any] | Text | None
 
 
-class ValueFailure(KTError):  # noqa: N818  # becomes a SerializationError
+class ValueFailure(KTError):  # becomes a SerializationError
     """One value does not encode or decode; `__cause__` is what its serializer raised.
 
     Raised by the kernels, which know the key but not the serializer's name; the client turns it

@@ -1,0 +1,228 @@
+"""Kyoto Tycoon's columns and RPC messages in pure Python; `kt.wire.tycoon_rpc` describes them."""
+
+from __future__ import annotations
+
+import re
+from binascii import Error as Base64Error
+from binascii import a2b_base64, b2a_base64
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from kt.wire import faults
+from kt.wire._pure_values import cut, decode_key, encode_key, load_value
+from kt.wire.columns import (
+    ANY_LENGTH,
+    BASE64,
+    PLAIN,
+    QUOTED,
+    URL,
+    Encoding,
+    Field,
+    RpcReply,
+    read_any_rpc_reply,
+)
+from kt.wire.reading import Buffer, Incomplete
+from kt.wire.values import Key, Loads
+
+_CONTROLS = bytes([*range(0x20), 0x7F])
+_UNRESERVED = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
+_MARKS = b"!*'()"  # left alone by the estimate of URL's length, though not by the encoding
+_LITERAL = bytes(byte for byte in range(0x20, 0x7F) if byte != ord("="))
+
+_SEPARATORS = b"\t\r\n"
+_REGULAR = {
+    BASE64: _UNRESERVED[:-4] + b"+/=" + _SEPARATORS,
+    QUOTED: bytes(range(0x20, 0x7F)) + _SEPARATORS,
+    URL: bytes(range(0x21, 0x7F)) + _SEPARATORS,
+}
+_HEX = {
+    b"%c%c" % (high, low): bytes([int(chr(high) + chr(low), 16)])
+    for high in b"0123456789abcdefABCDEF"
+    for low in b"0123456789abcdefABCDEF"
+}
+
+
+# ------------------------------------------------------------------------------------- encoding
+
+
+def _flatten(columns: Iterable[tuple[Key, Field]]) -> list[bytes]:
+    """Names and values in turn."""
+    fields = []
+    for name, value in columns:
+        fields.append(name if type(name) is bytes else encode_key(name))
+        fields.append(b"%d" % value if isinstance(value, int) else encode_key(value))
+    return fields
+
+
+def _choose_encoding(fields: list[bytes], longest: int) -> Encoding:
+    if longest >= ANY_LENGTH or max(map(len, fields), default=0) <= longest:
+        joined = b"".join(fields)
+        if len(joined.translate(None, _CONTROLS)) == len(joined):
+            return PLAIN
+    base64_size = url_size = 0
+    for field in fields:
+        start = field[:255]
+        base64_size += len(start) * 6 // 4 + 3
+        url_size += len(start) + 2 * len(start.translate(None, _UNRESERVED + _MARKS))
+    return BASE64 if base64_size < url_size else URL
+
+
+def _escaper(mark: str, plain: bytes, digits: str) -> Callable[[bytes], bytes]:
+    table = [
+        bytes([byte]) if byte in plain else (mark + format(byte, digits)).encode()
+        for byte in range(256)
+    ]
+    return lambda field: b"".join([table[byte] for byte in field])
+
+
+_ENCODERS: dict[Encoding, Callable[[bytes], bytes]] = {
+    BASE64: lambda field: b2a_base64(field, newline=False),
+    QUOTED: _escaper("=", _LITERAL, "02X"),
+    URL: _escaper("%", _UNRESERVED, "02x"),
+}
+
+
+def _pack_fields(fields: list[bytes], encoding: Encoding) -> bytes:
+    if encoding:
+        fields = list(map(_ENCODERS[encoding], fields))
+    turn = iter(fields)
+    return b"".join([b"%b\t%b\n" % pair for pair in zip(turn, turn, strict=True)])
+
+
+def encode_columns(
+    columns: Iterable[tuple[Key, Field]], longest: int = ANY_LENGTH
+) -> tuple[Encoding, bytes]:
+    """The columns in the encoding that suits them: plain if they can be and none has more than
+    `longest` bytes."""
+    fields = _flatten(columns)
+    encoding = _choose_encoding(fields, longest)
+    return encoding, _pack_fields(fields, encoding)
+
+
+def encode_columns_as(columns: Iterable[tuple[Key, Field]], encoding: Encoding) -> bytes:
+    """The columns in a given encoding (plain: the caller knows that nothing needs another)."""
+    return _pack_fields(_flatten(columns), encoding)
+
+
+def pack_rpc(procedure: str, columns: Iterable[tuple[Key, Field]]) -> bytes:
+    """A request that calls `procedure`: head and body."""
+    encoding, body = encode_columns(columns)
+    return (
+        b"POST /rpc/%b HTTP/1.1\r\nHost:\r\n"
+        b"Content-Type: text/tab-separated-values%b\r\nContent-Length: %d\r\n\r\n%b"
+    ) % (
+        procedure.encode(),
+        b"; colenc=" + encoding.encode() if encoding else b"",
+        len(body),
+        body,
+    )
+
+
+# ------------------------------------------------------------------------------------- decoding
+
+
+def _unescape(field: bytes, mark: bytes) -> bytes:
+    first, *rest = field.split(mark)
+    return first + b"".join([_HEX[part[:2]] + part[2:] for part in rest])
+
+
+def _decode_url(field: bytes) -> bytes:
+    return _unescape(field.replace(b"+", b" "), b"%")
+
+
+def _decode_quoted(field: bytes) -> bytes:
+    return _unescape(field, b"=")
+
+
+def _decode_base64(field: bytes) -> bytes:
+    return a2b_base64(field, strict_mode=True)
+
+
+_DECODERS: dict[Encoding, Callable[[bytes], bytes]] = {
+    BASE64: _decode_base64,
+    QUOTED: _decode_quoted,
+    URL: _decode_url,
+}
+
+
+def _split(body: bytes, encoding: Encoding | None) -> list[list[bytes]]:
+    """The name and value of each line, still encoded."""
+    if encoding is None:
+        raise faults.not_columns()
+    if encoding and body.translate(None, _REGULAR[encoding]):
+        raise faults.bad_columns(encoding)
+    lines = [line.split(b"\t", 1) for line in body.split(b"\n") if line]
+    if b"\r" in body:
+        lines = [[*fields[:-1], fields[-1].removesuffix(b"\r")] for fields in lines]
+        lines = [fields for fields in lines if fields != [b""]]
+    if any(len(fields) != 2 for fields in lines):
+        raise faults.bad_columns(encoding)
+    return lines
+
+
+def _decode_fields(body: bytes, encoding: Encoding | None) -> list[tuple[bytes, bytes]]:
+    lines = _split(body, encoding)
+    if not encoding:
+        return [(name, value) for name, value in lines]
+    decode = _DECODERS[encoding]
+    try:
+        return [(decode(name), decode(value)) for name, value in lines]
+    except (KeyError, Base64Error) as error:
+        raise faults.bad_columns(encoding) from error
+
+
+def decode_columns(body: bytes, encoding: Encoding | None) -> dict[bytes, bytes]:
+    """Name to value. Raises `ProtocolError`."""
+    return dict(_decode_fields(body, encoding))
+
+
+def decode_keys(body: bytes, encoding: Encoding | None, decode_keys: bool) -> list[Any]:
+    """The keys of a match_* reply (columns ``_KEY``), in the order of the ranks in their values.
+
+    Raises `ProtocolError`.
+    """
+    ranked = []
+    for name, value in _decode_fields(body, encoding):
+        if name[:1] == b"_":
+            if not value.isdigit() or len(value) > 9:
+                raise faults.bad_columns(encoding)
+            ranked.append((int(value), name))
+    ranked.sort()
+    return [decode_key(name[1:], decode_keys) for _, name in ranked]
+
+
+def decode_bulk(
+    body: bytes, encoding: Encoding | None, decode_keys: bool, loads: Loads
+) -> dict[Any, Any]:
+    """Key to value of the columns ``_KEY``. Raises `ProtocolError`, `ValueFailure`."""
+    found = {}
+    for name, value in _decode_fields(body, encoding):
+        if name[:1] == b"_":
+            key = decode_key(name[1:], decode_keys)
+            found[key] = load_value(value, loads, key)
+    return found
+
+
+# -------------------------------------------------------------------------------------- replies
+
+# What the servers send, in their order of headers; anything else takes the long way.
+_REPLY = re.compile(
+    rb"HTTP/1\.1 (\d\d\d) [^\r\n]*\r\n"
+    rb"(?:Server: [^\r\n]*\r\n)?(?:Date: [^\r\n]*\r\n)?"
+    rb"Content-Length: (\d{1,9})\r\n"
+    rb"Content-Type: text/tab-separated-values(?:; colenc=([BQU]))?\r\n\r\n"
+)
+_ENCODINGS: dict[bytes | None, Encoding] = {None: PLAIN, b"B": BASE64, b"Q": QUOTED, b"U": URL}
+
+
+def read_rpc_reply(data: Buffer, pos: int) -> tuple[RpcReply, int] | Incomplete[RpcReply]:
+    """A reply to `pack_rpc`."""
+    head = _REPLY.match(data, pos)
+    if head is None:
+        return read_any_rpc_reply(data, pos)
+    begin = head.end()
+    end = begin + int(head[2])
+    if len(data) < end:
+        return Incomplete(end - pos, read_rpc_reply)
+    status = int(head[1])
+    return RpcReply(status, cut(data, begin, end), _ENCODINGS[head[3]], True), end
