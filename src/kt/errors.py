@@ -63,7 +63,16 @@ class ServerStartError(KTError):
 
 
 class ServerConnectionError(KTError, ConnectionError):
-    """The server cannot be reached, or the connection broke."""
+    """The server cannot be reached, or the connection broke.
+
+    Attributes:
+        sent: True if the request may have reached the server, so that repeating it may do its work
+            twice; False if it surely did not.
+    """
+
+    def __init__(self, message: str, *, sent: bool = False) -> None:
+        super().__init__(message)
+        self.sent = sent
 
 
 class ServerTimeoutError(KTError, TimeoutError):

@@ -1,0 +1,457 @@
+"""Blocking sockets: one connection, and a pool of them for any number of threads.
+
+A *connection* carries one exchange at a time. While it does, it is `busy`; whatever interrupts an
+exchange (a timeout, KeyboardInterrupt, a broken reply) closes it, because nobody could tell later
+whose reply comes next. `kt.net.aio` has the same names for asyncio.
+
+The *pool* gives every thread a connection of its own and leaves it there until `checkin`, so that a
+call always sees what the thread has written before, also when it did not wait for a reply::
+
+    thread A ── slot ── connection          idle: connection, connection, ...
+    thread B ── slot ── connection          leased to cursors, pipelines: connection, ...
+
+- The slot lives in a `threading.local`; when its thread ends, the connection becomes idle.
+- A thread whose connection is busy (a signal handler or a finalizer in the middle of an exchange,
+  or a greenlet without gevent's patches) uses a spare one for that call.
+- A connection that has not been used for `FRESH` seconds is asked whether the server has hung up
+  before anything is sent on it, and replaced if so. In the short time before, and when the server
+  hangs up just then, a request may be lost after it was sent: it is sent again, once and on a new
+  connection, only if that is harmless (`repeatable`).
+- After a fork, the child leaves its parent's connections alone and opens its own.
+
+There are no locks: the structures shared between threads are changed only by operations that are
+atomic in Python (`deque.append`, `deque.pop`, `set.add`, `set.discard`).
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import threading
+import weakref
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from os import getpid
+from select import POLLIN, POLLOUT
+from time import monotonic
+from typing import Any, TypeVar
+
+from kt.errors import KTError, ServerConnectionError, ServerError, ServerTimeoutError
+from kt.net.endpoint import Endpoint
+from kt.net.replies import Replies
+from kt.wire.reading import Buffer, Incomplete, Reader
+
+T = TypeVar("T")
+
+FRESH = 0.001
+"""Seconds for which a connection is believed to be alive after it was used."""
+
+FIRST_READ = 16 * 1024
+"""Bytes asked for first: room for the replies to most requests."""
+
+READ_MAX = 1024 * 1024
+"""Most bytes asked for at once, so that memory grows with what comes, not with what is claimed."""
+
+PIPE_CHUNK = 64 * 1024
+"""Bytes of pipelined requests kept ready to be sent."""
+
+FOREVER = 1e6
+"""Seconds that no exchange takes: with any timeout, a socket does not block in mid-operation."""
+
+
+class Connection:
+    """A connected socket. Used by one thread at a time.
+
+    Attributes:
+        busy: an exchange is going on, or was broken off.
+        closed: no longer usable.
+        retired: its pool was closed: to be closed as soon as it is not busy.
+        unanswered: something was sent that has no reply, and nothing was received since.
+        used: when it was last used, by `time.monotonic`; 0.0 if never.
+        pid: the process that opened it.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_endpoint",
+        "_poller",
+        "_receive",
+        "_registry",
+        "_send",
+        "_socket",
+        "_timeout",
+        "busy",
+        "closed",
+        "pid",
+        "retired",
+        "unanswered",
+        "used",
+    )
+
+    def __init__(
+        self, endpoint: Endpoint, timeout: float | None, registry: set[Connection]
+    ) -> None:
+        """Connect within `timeout` seconds, and be in `registry` until closed.
+
+        Raises:
+            ServerConnectionError: the server cannot be reached.
+            ServerTimeoutError: it did not accept in time.
+        """
+        try:
+            sock = socket.create_connection((endpoint.host, endpoint.port), timeout)
+        except OSError as error:
+            raise endpoint.unreachable(error) from error
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        self._poller = select.poll()
+        self._poller.register(sock, POLLIN)
+        self._socket, self._send, self._receive = sock, sock.send, sock.recv
+        sock.settimeout(None)
+        self._endpoint = endpoint
+        self._timeout: float | None = None
+        self._registry = registry
+        self.busy = self.closed = self.retired = self.unanswered = False
+        self.used = 0.0
+        self.pid = getpid()
+        registry.add(self)
+
+    def call(
+        self, request: bytes, reader: Reader[T | ServerError], timeout: float | None = None
+    ) -> T:
+        """Send `request` and return what `reader` makes of the reply, within `timeout` seconds.
+
+        Raises:
+            ServerError: the server reports a failure; the connection stays usable.
+            ServerConnectionError: the connection broke before the reply began.
+            ServerTimeoutError: the reply did not begin in time.
+            ProtocolError: what came is not the reply, or not all of it.
+        """
+        value: T | ServerError = self.exchange(request, reader, timeout, monotonic())
+        if isinstance(value, ServerError):
+            raise value
+        return value
+
+    def exchange(
+        self, request: bytes, reader: Reader[Any] | None, timeout: float | None, now: float
+    ) -> Any:
+        """As `call` at the time `now`, but a ServerError is returned; without reader, None."""
+        sent = 0
+        value = None
+        try:
+            self.busy = True
+            self.used = now
+            if self.retired:
+                raise ConnectionAbortedError  # noqa: TRY301 (as if the server had closed it)
+            if timeout != self._timeout:
+                self._arm(timeout)
+            sent = self._send(request)
+            if sent != len(request):
+                self._send_rest(request, sent, timeout)
+            if reader is not None:
+                data: Buffer = self._receive(FIRST_READ)
+                outcome = reader(data, 0)
+                if isinstance(outcome, Incomplete):
+                    data, outcome = self._read_rest(data, outcome, timeout)
+                value, end = outcome
+                if end != len(data):
+                    raise self._endpoint.out_of_step(data[end:])  # noqa: TRY301 (closes, too)
+        except BaseException as error:
+            self.close()
+            if isinstance(error, KTError) or not isinstance(error, OSError):
+                raise
+            raise self._broken(error, timeout, sent > 0) from error
+        self.unanswered = reader is None
+        self.busy = False
+        if self.retired:  # meanwhile, by another thread
+            self.close()  # type: ignore[unreachable]
+        return value
+
+    def call_many(
+        self, calls: Iterable[tuple[bytes, Reader[Any]]], timeout: float | None = None
+    ) -> Iterator[Any]:
+        """Send requests without waiting for their replies, and yield the replies in order.
+
+        Requests are taken from `calls` as there is room for them, and replies are read in between,
+        so any number is fine, also with a server that reads no further until it can write. A
+        ServerError is yielded, not raised. `timeout` bounds the time without any progress. The
+        connection is closed if the iterator is not exhausted.
+        """
+        source = iter(calls)
+        replies: Replies[None] = Replies()
+        outgoing = bytearray()
+        try:
+            self.busy = True
+            self.used = monotonic()
+            self._arm(FOREVER)
+            while True:
+                while len(outgoing) < PIPE_CHUNK and (call := next(source, None)):
+                    outgoing += call[0]
+                    replies.expect(call[1], None)
+                if not replies and not outgoing:
+                    break
+                for _, value in replies.feed(self._move(outgoing, replies, timeout)):
+                    yield value
+            self._poller.modify(self._socket, POLLIN)
+        except BaseException as error:
+            self.close()
+            if isinstance(error, KTError) or not isinstance(error, OSError):
+                raise
+            raise self._broken(error, timeout, sent=True) from error
+        self.unanswered = self.busy = False
+        self.used = monotonic()
+
+    def is_fit(self) -> bool:
+        """Tell whether an exchange may begin, as far as this process knows."""
+        return not (self.busy or self.retired) and self.pid == getpid()
+
+    def readable(self) -> bool:
+        """Tell whether something came unasked: a connection between exchanges is dead then."""
+        return bool(self._poller.poll(0))
+
+    def retire(self) -> None:
+        """Close now or, if an exchange is going on in another thread, at its end."""
+        self.retired = True  # before `busy` is looked at; `exchange` does the opposite
+        if not self.busy:
+            self.close()
+
+    def close(self) -> None:
+        """Close the socket, at once and without telling the server."""
+        self.closed = self.busy = True
+        self._registry.discard(self)
+        self._socket.close()
+
+    def _arm(self, timeout: float | None) -> None:
+        """Let the exchange that began at `used` take `timeout` seconds in all."""
+        if timeout is None:
+            self._socket.settimeout(None)
+            self._timeout = None
+            return
+        left = self.used + timeout - monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._socket.settimeout(left)
+        # Nearly all is as good as all: the next exchange need not set it anew.
+        self._timeout = timeout if left > timeout * 0.99 else left
+
+    def _send_rest(self, request: bytes, sent: int, timeout: float | None) -> None:
+        """Send what follows the first `sent` bytes."""
+        rest = memoryview(request)[sent:]
+        while rest:
+            self._arm(timeout)
+            rest = rest[self._send(rest) :]
+        self._arm(timeout)
+
+    def _read_rest(
+        self, data: Buffer, outcome: Incomplete[T], timeout: float | None
+    ) -> tuple[bytearray, tuple[T, int]]:
+        """Read on until the reply that begins with `data` is complete; return all its bytes."""
+        if not data:
+            raise self._endpoint.unanswered()
+        buffer = bytearray(data)
+        reading: tuple[T, int] | Incomplete[T] = outcome
+        try:
+            while isinstance(reading, Incomplete):
+                missing = reading.need - len(buffer)
+                self._arm(timeout)
+                more = self._receive(min(max(missing, FIRST_READ), READ_MAX))
+                if not more:
+                    raise self._endpoint.cut_short(len(buffer))
+                buffer += more
+                if len(more) >= missing:
+                    reading = reading.resume(buffer, 0)
+        except TimeoutError as error:
+            raise self._endpoint.too_slow(timeout, len(buffer)) from error
+        except OSError as error:
+            raise self._endpoint.cut_short(len(buffer)) from error
+        return buffer, reading
+
+    def _move(self, outgoing: bytearray, replies: Replies[None], timeout: float | None) -> bytes:
+        """Wait until bytes can go or come, move them, and return what came."""
+        self._poller.modify(self._socket, POLLIN | POLLOUT if outgoing else POLLIN)
+        ready = self._poller.poll(None if timeout is None else timeout * 1000)
+        if not ready:
+            if replies.received:
+                raise self._endpoint.too_slow(timeout, replies.received)
+            raise TimeoutError
+        if ready[0][1] == POLLOUT:
+            with memoryview(outgoing) as view:
+                sent = self._send(view)
+            del outgoing[:sent]
+            return b""
+        data = self._receive(PIPE_CHUNK)
+        if data:
+            return data
+        if replies.received:
+            raise self._endpoint.cut_short(replies.received)
+        raise self._endpoint.unanswered()
+
+    def _broken(
+        self, error: OSError, timeout: float | None, sent: bool
+    ) -> ServerConnectionError | ServerTimeoutError:
+        """Return the exception for a failure before the first byte of the reply."""
+        if isinstance(error, TimeoutError):
+            return self._endpoint.no_answer(timeout)
+        if sent:
+            return self._endpoint.unanswered(f"broke the connection: {error}")
+        return self._endpoint.unsent()
+
+
+class _Slot:
+    """Where a thread's connection is kept; when the thread ends, the pool gets it back."""
+
+    __slots__ = ("connection", "pool")
+
+    def __init__(self, pool: Pool) -> None:
+        self.pool = weakref.ref(pool)
+        self.connection: Connection | None = None
+
+    def __del__(self) -> None:
+        pool = self.pool()
+        if self.connection is not None:
+            if pool is None:
+                self.connection.close()
+            else:
+                pool.release(self.connection)
+
+
+class Pool:
+    """Connections to one server, for any number of threads and greenlets."""
+
+    def __init__(self, endpoint: Endpoint, size: int) -> None:
+        """Keep at most `size` idle connections. Nothing is connected yet."""
+        self.endpoint = endpoint
+        self._size = size
+        self._local = threading.local()
+        self._idle: deque[Connection] = deque()
+        self._connections: set[Connection] = set()
+
+    def call(
+        self,
+        request: bytes,
+        reader: Reader[T | ServerError],
+        timeout: float | None = None,
+        repeatable: bool = False,
+    ) -> T:
+        """Send `request` on this thread's connection and return what `reader` makes of the reply.
+
+        Args:
+            request: the bytes of one request.
+            reader: reads the one reply.
+            timeout: seconds for all of it, connecting included; None to wait for ever.
+            repeatable: carrying out the request twice does no harm.
+
+        Raises:
+            ServerError, ServerConnectionError, ServerTimeoutError, ProtocolError: as
+                `Connection.call`.
+        """
+        value: T | ServerError = self._exchange(request, reader, timeout, repeatable)
+        if isinstance(value, ServerError):
+            raise value
+        return value
+
+    def send(self, request: bytes, timeout: float | None = None) -> None:
+        """Send a request that has no reply on this thread's connection."""
+        self._exchange(request, None, timeout, False)
+
+    def _exchange(
+        self, request: bytes, reader: Reader[Any] | None, timeout: float | None, repeatable: bool
+    ) -> Any:
+        now = monotonic()
+        slot = self._slot()
+        connection = slot.connection
+        if (
+            connection is None
+            or connection.busy
+            or connection.pid != getpid()
+            or (now - connection.used > FRESH and connection.readable())
+        ):
+            connection = self._another(slot, timeout)
+        reused = connection.used
+        try:
+            value = connection.exchange(request, reader, timeout, now)
+        except ServerConnectionError as error:
+            if not reused or (error.sent and not repeatable):
+                raise
+            connection = self._another(slot, timeout)
+            value = connection.exchange(request, reader, timeout, now)
+        if connection is not slot.connection:
+            self.release(connection)
+        return value
+
+    def acquire(self, timeout: float | None = None) -> Connection:
+        """Return a connection for the caller alone, to be given to `release`.
+
+        What this thread has sent without waiting for a reply has been carried out by then.
+        """
+        self._settle(self._slot().connection, timeout)
+        return self._take(timeout)
+
+    def release(self, connection: Connection) -> None:
+        """Take back what `acquire` returned; a connection in mid-exchange is closed."""
+        if len(self._idle) < self._size and connection.is_fit():
+            self._idle.append(connection)
+        else:
+            connection.close()
+
+    @contextmanager
+    def lease(self, timeout: float | None = None) -> Iterator[Connection]:
+        """`acquire` and `release` as a context."""
+        connection = self.acquire(timeout)
+        try:
+            yield connection
+        finally:
+            self.release(connection)
+
+    def checkin(self) -> None:
+        """Give this thread's connection to the others; the next call takes one again."""
+        slot = self._slot()
+        connection, slot.connection = slot.connection, None
+        if connection is not None:
+            self._settle(connection, None)
+            self.release(connection)
+
+    def close(self) -> None:
+        """Close all connections, those of other threads as soon as they are not busy.
+
+        The pool stays usable: the next call connects again.
+        """
+        for connection in tuple(self._connections):
+            connection.retire()
+
+    def __del__(self) -> None:
+        self.close()
+
+    def _slot(self) -> _Slot:
+        try:
+            slot: _Slot = self._local.slot
+        except AttributeError:
+            slot = self._local.slot = _Slot(self)
+        return slot
+
+    def _another(self, slot: _Slot, timeout: float | None) -> Connection:
+        """Return a connection for a call for which the one in `slot` does not serve."""
+        own = slot.connection
+        if own is not None and own.busy and not own.closed and own.pid == getpid():
+            return self._take(timeout)
+        if own is not None:
+            own.close()
+        slot.connection = None
+        slot.connection = self._take(timeout)
+        return slot.connection
+
+    def _take(self, timeout: float | None) -> Connection:
+        """Return an idle connection that is alive, or a new one."""
+        while True:
+            try:
+                connection = self._idle.pop()
+            except IndexError:
+                return Connection(self.endpoint, timeout, self._connections)
+            if connection.is_fit() and not connection.readable():
+                return connection
+            connection.close()
+
+    def _settle(self, connection: Connection | None, timeout: float | None) -> None:
+        """Wait until the server has carried out everything sent on `connection`."""
+        if connection is not None and connection.unanswered and connection.is_fit():
+            connection.call(self.endpoint.barrier, self.endpoint.read_barrier, timeout)

@@ -1,0 +1,72 @@
+"""Where a server is, and how failures to talk to it are worded. Shared by both kinds of pool."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from kt.errors import (
+    IncompleteReplyError,
+    ProtocolError,
+    ServerConnectionError,
+    ServerTimeoutError,
+)
+from kt.wire.reading import Buffer, Reader
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A server, and a harmless request to it.
+
+    Attributes:
+        host: name or address (IPv4 or IPv6).
+        port: TCP port.
+        barrier: a request that changes nothing. Its reply shows that the server has carried out
+            everything sent before it on the same connection.
+        read_barrier: reads the reply to `barrier`.
+    """
+
+    host: str
+    port: int
+    barrier: bytes
+    read_barrier: Reader[Any]
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+    def unreachable(self, error: OSError) -> ServerConnectionError | ServerTimeoutError:
+        """Connecting failed."""
+        if isinstance(error, TimeoutError):
+            return ServerTimeoutError(f"{self} did not accept a connection in time")
+        return ServerConnectionError(
+            f"cannot connect to {self}: {error.strerror or error}", sent=False
+        )
+
+    def unsent(self, error: OSError | None = None) -> ServerConnectionError:
+        """The connection was gone before anything of the request had left."""
+        return ServerConnectionError(f"{self} had closed the connection", sent=False)
+
+    def unanswered(
+        self, reason: str = "closed the connection instead of a reply"
+    ) -> ServerConnectionError:
+        """The connection broke after a request had been sent, before any byte of its reply."""
+        return ServerConnectionError(f"{self} {reason}", sent=True)
+
+    def cut_short(self, received: int) -> ProtocolError:
+        """The connection broke in the middle of a reply."""
+        return ProtocolError(f"{self} broke off its reply after {received} bytes")
+
+    def out_of_step(self, data: Buffer) -> ProtocolError:
+        """The server sent something that nobody asked for."""
+        return ProtocolError(f"{self} sent more than a reply: {bytes(data[:20])!r}")
+
+    def no_answer(self, timeout: float | None) -> ServerTimeoutError:
+        """No byte of the reply came in time."""
+        return ServerTimeoutError(f"{self} did not answer within {timeout:g} s")
+
+    def too_slow(self, timeout: float | None, received: int) -> IncompleteReplyError:
+        """The reply began, but was not complete in time."""
+        return IncompleteReplyError(
+            f"{self} sent {received} bytes of its reply within {timeout:g} s, and not the rest"
+        )
