@@ -1,0 +1,324 @@
+"""Tokyo Tyrant's binary protocol, the server's side: requests are read and replies are packed.
+
+`kt.wire.tyrant` has the client's side and describes the messages. A server that finds bytes which
+begin no request gets a `ProtocolError` from every reader; the original hangs up then.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from kt.wire import faults
+from kt.wire import tyrant_commands as commands
+from kt.wire.codec import cut, decode_items, pack_items, pack_pairs, skip_items
+from kt.wire.magic import SIZE_MAX
+from kt.wire.reading import Buffer, Incomplete, Reader
+from kt.wire.tyrant import Update
+from kt.wire.values import Key
+
+T = TypeVar("T")
+
+_TWO_SIZES = struct.Struct(">II")
+
+# ----------------------------------------------------------------------------- server: requests
+
+
+class Record(NamedTuple):
+    """What put, putkeep, putcat and putnr ask to store."""
+
+    key: bytes
+    value: bytes
+
+
+class PutShl(NamedTuple):
+    """What to append, and how many bytes to keep."""
+
+    key: bytes
+    value: bytes
+    width: int
+
+
+class FwmKeys(NamedTuple):
+    """Which keys to find; a negative `maximum` is none."""
+
+    prefix: bytes
+    maximum: int
+
+
+class AddInt(NamedTuple):
+    """What to add to an integer."""
+
+    key: bytes
+    n: int
+
+
+class AddDouble(NamedTuple):
+    """What to add to a double."""
+
+    key: bytes
+    n: float
+
+
+class Ext(NamedTuple):
+    """Lua function to call."""
+
+    name: bytes
+    key: bytes
+    value: bytes
+    flags: int
+
+
+class Restore(NamedTuple):
+    """Update log to apply."""
+
+    path: bytes
+    since: int
+    flags: int
+
+
+class SetMaster(NamedTuple):
+    """Master to replicate from; none if `host` is empty."""
+
+    host: bytes
+    port: int
+    since: int
+    flags: int
+
+
+class Misc(NamedTuple):
+    """Function of the database to call."""
+
+    name: bytes
+    items: list[bytes]
+    flags: int
+
+
+class Repl(NamedTuple):
+    """Updates to send: those since `since` that `server` has not made itself."""
+
+    since: int
+    server: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Request(Generic[T]):
+    """Reads a request of some numbers and data.
+
+    The first of the numbers are sizes, unless `sizes` says which are; `value` makes the result of
+    the data and the other numbers.
+    """
+
+    command: int
+    layout: struct.Struct
+    sizes: tuple[int, ...]
+    value: Callable[..., T]
+
+    def __call__(self, data: Buffer, pos: int) -> tuple[T, int] | Incomplete[T]:
+        _expect(self.command, data, pos)
+        begin = pos + 2 + self.layout.size
+        if len(data) < begin:
+            return Incomplete(2 + self.layout.size, self)
+        numbers = list(self.layout.unpack_from(data, pos + 2))
+        sizes = [numbers[index] for index in self.sizes]
+        if max(sizes, default=0) > SIZE_MAX:
+            raise faults.impossible_size(max(sizes))
+        if len(data) < begin + sum(sizes):
+            return Incomplete(begin - pos + sum(sizes), self)
+        blobs = []
+        for size in sizes:
+            blobs.append(cut(data, begin, begin + size))
+            begin += size
+        others = [number for index, number in enumerate(numbers) if index not in self.sizes]
+        return self.value(*blobs, *others), begin
+
+
+@dataclass(frozen=True, slots=True)
+class _ItemsRequest(Generic[T]):
+    """Reads a request that ends with a list: `head` bytes, of which the last four are the count."""
+
+    command: int
+    head: int
+    value: Callable[[bytes], T]
+    offset: int = 0
+    left: int = 0
+
+    def __call__(self, data: Buffer, pos: int) -> tuple[T, int] | Incomplete[T]:
+        _expect(self.command, data, pos)
+        offset, left = self.offset, self.left
+        if not offset:
+            if len(data) < pos + self.head:
+                return Incomplete(self.head, self)
+            (left,) = commands.U32.unpack_from(data, pos + self.head - 4)
+            if left > commands.ITEMS_MAX:
+                raise faults.too_many_items(left, commands.ITEMS_MAX)
+            offset = self.head + self._name_size(data, pos)
+        if len(data) < pos + offset:
+            return Incomplete(offset, self)
+        at, left, need = skip_items(data, pos + offset, left)
+        if left:
+            offset = at - pos
+            reader = _ItemsRequest(self.command, self.head, self.value, offset, left)
+            return Incomplete(offset + need, reader)
+        return self.value(cut(data, pos, at)), at
+
+    def _name_size(self, data: Buffer, pos: int) -> int:
+        """Size of the name between the count and the list."""
+        if self.command != commands.MISC:
+            return 0
+        size: int = commands.U32.unpack_from(data, pos + 2)[0]
+        if size > commands.NAME_MAX:
+            raise faults.impossible_size(size)
+        return size
+
+
+def _expect(command: int, data: Buffer, pos: int) -> None:
+    for index, byte in enumerate((commands.MAGIC, command)):
+        if len(data) > pos + index and data[pos + index] != byte:
+            raise faults.wrong_magic(data[pos + index], byte)
+
+
+def _nothing() -> None:
+    return None
+
+
+def _bare(command: int) -> Reader[None]:
+    return _Request(command, commands.NO_NUMBERS, (), _nothing)
+
+
+def _one(command: int) -> Reader[bytes]:
+    return _Request(command, commands.U32, (0,), bytes)
+
+
+def _record(command: int) -> Reader[Record]:
+    return _Request(command, _TWO_SIZES, (0, 1), Record)
+
+
+def _make_adddouble(key: bytes, integral: int, fraction: int) -> AddDouble:
+    return AddDouble(key, commands.join_real(integral, fraction))
+
+
+def _make_mget(request: bytes) -> list[bytes]:
+    return decode_items(request, 6, commands.U32.unpack_from(request, 2)[0], False)
+
+
+def _make_misc(request: bytes) -> Misc:
+    size, flags, count = commands.PUTSHL_NUMBERS.unpack_from(request, 2)
+    end = 14 + size
+    return Misc(request[14:end], decode_items(request, end, count, False), flags)
+
+
+read_put = _record(commands.PUT)
+read_putkeep = _record(commands.PUTKEEP)
+read_putcat = _record(commands.PUTCAT)
+read_putshl: Reader[PutShl] = _Request(commands.PUTSHL, commands.PUTSHL_NUMBERS, (0, 1), PutShl)
+read_putnr = _record(commands.PUTNR)
+read_out = _one(commands.OUT)
+read_get = _one(commands.GET)
+read_mget: Reader[list[bytes]] = _ItemsRequest(commands.MGET, 6, _make_mget)
+read_vsiz = _one(commands.VSIZ)
+read_iterinit = _bare(commands.ITERINIT)
+read_iternext = _bare(commands.ITERNEXT)
+read_fwmkeys: Reader[FwmKeys] = _Request(commands.FWMKEYS, commands.FWMKEYS_NUMBERS, (0,), FwmKeys)
+read_addint: Reader[AddInt] = _Request(commands.ADDINT, commands.ADDINT_NUMBERS, (0,), AddInt)
+read_adddouble: Reader[AddDouble] = _Request(
+    commands.ADDDOUBLE, commands.ADDDOUBLE_NUMBERS, (0,), _make_adddouble
+)
+read_ext: Reader[Ext] = _Request(commands.EXT, commands.EXT_NUMBERS, (0, 2, 3), Ext)
+read_sync = _bare(commands.SYNC)
+read_optimize = _one(commands.OPTIMIZE)
+read_vanish = _bare(commands.VANISH)
+read_copy = _one(commands.COPY)
+read_restore: Reader[Restore] = _Request(commands.RESTORE, commands.RESTORE_NUMBERS, (0,), Restore)
+read_setmst: Reader[SetMaster] = _Request(commands.SETMST, commands.SETMST_NUMBERS, (0,), SetMaster)
+read_rnum = _bare(commands.RNUM)
+read_size = _bare(commands.SIZE)
+read_stat = _bare(commands.STAT)
+read_misc: Reader[Misc] = _ItemsRequest(commands.MISC, 14, _make_misc)
+read_repl: Reader[Repl] = _Request(commands.REPL, commands.REPL_NUMBERS, (), Repl)
+
+
+# ------------------------------------------------------------------------------ server: replies
+
+
+def _pack_code(ok: bool) -> bytes:
+    """A reply that is only a code."""
+    return commands.OK_REPLY if ok else commands.FAILURE_REPLY
+
+
+def _pack_blob(blob: bytes | None) -> bytes:
+    """A reply with data; None is a failure."""
+    return (
+        commands.FAILURE_REPLY
+        if blob is None
+        else b"%b%b%b" % (commands.OK_REPLY, commands.U32.pack(len(blob)), blob)
+    )
+
+
+def _pack_u64(number: int) -> bytes:
+    """A reply with a number, which never fails."""
+    return commands.OK_REPLY + number.to_bytes(8)
+
+
+def _pack_list(items: Iterable[Key]) -> bytes:
+    """A reply with a list of items."""
+    return pack_items(commands.OK_REPLY, b"", items)
+
+
+pack_put_reply = pack_putkeep_reply = pack_putcat_reply = pack_putshl_reply = _pack_code
+pack_out_reply = pack_iterinit_reply = pack_sync_reply = pack_optimize_reply = _pack_code
+pack_vanish_reply = pack_copy_reply = pack_restore_reply = pack_setmst_reply = _pack_code
+pack_get_reply = pack_iternext_reply = pack_ext_reply = pack_stat_reply = _pack_blob
+pack_rnum_reply = pack_size_reply = _pack_u64
+pack_fwmkeys_reply = _pack_list
+
+
+def pack_mget_reply(records: Mapping[Any, Any]) -> bytes:
+    """The records that were found."""
+    count, pairs = pack_pairs(records, None)
+    return b"%b%b%b" % (commands.OK_REPLY, commands.U32.pack(count), pairs)
+
+
+def pack_vsiz_reply(size: int | None) -> bytes:
+    """The size of a value; None if there is no record."""
+    return commands.FAILURE_REPLY if size is None else commands.OK_REPLY + commands.U32.pack(size)
+
+
+def pack_addint_reply(total: int | None) -> bytes:
+    """The sum; None if the record holds no integer."""
+    return (
+        commands.FAILURE_REPLY
+        if total is None
+        else commands.OK_REPLY + total.to_bytes(4, signed=True)
+    )
+
+
+def pack_adddouble_reply(total: float | None) -> bytes:
+    """The sum; None if the record holds no double."""
+    return (
+        commands.FAILURE_REPLY
+        if total is None
+        else commands.OK_REPLY + commands.REAL.pack(*commands.split_real(total))
+    )
+
+
+def pack_misc_reply(items: Iterable[Key] | None) -> bytes:
+    """What a function returned; None if it failed."""
+    return pack_items(commands.FAILURE_REPLY, b"", ()) if items is None else _pack_list(items)
+
+
+def pack_repl_reply(server: int) -> bytes:
+    """The begin of a stream of updates."""
+    return commands.U32.pack(server)
+
+
+def pack_update(update: Update | None) -> bytes:
+    """A message of a stream of updates; None for one that only shows life."""
+    if update is None:
+        return bytes((commands.HEARTBEAT,))
+    head = commands.UPDATE_HEAD.pack(
+        commands.UPDATE, update.since, update.server, len(update.request)
+    )
+    return head + update.request
