@@ -261,7 +261,7 @@ class Connection:
                 if len(more) >= missing:
                     reading = reading.resume(buffer, 0)
         except TimeoutError as error:
-            raise self._endpoint.too_slow(timeout, len(buffer)) from error
+            raise self._endpoint.too_late(timeout, len(buffer)) from error
         except OSError as error:
             raise self._endpoint.cut_short(len(buffer)) from error
         return buffer, reading
@@ -271,9 +271,7 @@ class Connection:
         self._poller.modify(self._socket, POLLIN | POLLOUT if outgoing else POLLIN)
         ready = self._poller.poll(None if timeout is None else timeout * 1000)
         if not ready:
-            if replies.received:
-                raise self._endpoint.too_slow(timeout, replies.received)
-            raise TimeoutError
+            raise self._endpoint.too_late(timeout, replies.received)
         if ready[0][1] == POLLOUT:
             with memoryview(outgoing) as view:
                 sent = self._send(view)
@@ -291,9 +289,9 @@ class Connection:
     ) -> ServerConnectionError | ServerTimeoutError:
         """Return the exception for a failure before the first byte of the reply."""
         if isinstance(error, TimeoutError):
-            return self._endpoint.no_answer(timeout)
+            return self._endpoint.too_late(timeout)
         if sent:
-            return self._endpoint.unanswered(f"broke the connection: {error}")
+            return self._endpoint.unanswered(f"broke the connection ({error})")
         return self._endpoint.unsent()
 
 
@@ -393,6 +391,10 @@ class Pool:
             self._idle.append(connection)
         else:
             connection.close()
+
+    def abandon(self, connection: Connection) -> None:
+        """Close what `acquire` returned; from a finalizer, in any thread and at any time."""
+        connection.close()
 
     @contextmanager
     def lease(self, timeout: float | None = None) -> Iterator[Connection]:

@@ -43,15 +43,13 @@ class Endpoint:
             f"cannot connect to {self}: {error.strerror or error}", sent=False
         )
 
-    def unsent(self, error: OSError | None = None) -> ServerConnectionError:
+    def unsent(self) -> ServerConnectionError:
         """The connection was gone before anything of the request had left."""
         return ServerConnectionError(f"{self} had closed the connection", sent=False)
 
-    def unanswered(
-        self, reason: str = "closed the connection instead of a reply"
-    ) -> ServerConnectionError:
+    def unanswered(self, reason: str = "closed the connection") -> ServerConnectionError:
         """The connection broke after a request had been sent, before any byte of its reply."""
-        return ServerConnectionError(f"{self} {reason}", sent=True)
+        return ServerConnectionError(f"{self} {reason} instead of a reply", sent=True)
 
     def cut_short(self, received: int) -> ProtocolError:
         """The connection broke in the middle of a reply."""
@@ -61,12 +59,10 @@ class Endpoint:
         """The server sent something that nobody asked for."""
         return ProtocolError(f"{self} sent more than a reply: {bytes(data[:20])!r}")
 
-    def no_answer(self, timeout: float | None) -> ServerTimeoutError:
-        """No byte of the reply came in time."""
+    def too_late(self, timeout: float | None, received: int = 0) -> ServerTimeoutError:
+        """The reply, of which `received` bytes are here, was not complete in time."""
+        if received:
+            return IncompleteReplyError(
+                f"{self} sent {received} bytes of its reply and not the rest within {timeout:g} s"
+            )
         return ServerTimeoutError(f"{self} did not answer within {timeout:g} s")
-
-    def too_slow(self, timeout: float | None, received: int) -> IncompleteReplyError:
-        """The reply began, but was not complete in time."""
-        return IncompleteReplyError(
-            f"{self} sent {received} bytes of its reply within {timeout:g} s, and not the rest"
-        )

@@ -1,0 +1,480 @@
+"""asyncio: a connection that many tasks share, and a pool of connections.
+
+The names are those of `kt.net.blocking`, so that client code differs by `async` and `await` only.
+
+A *connection* writes requests as they come and hands each reply to the task that asked, in order::
+
+    task ── exchange ──> outgoing ── one write per turn of the loop ──> socket
+         <── future <── replies (a queue of readers) <── data_received
+
+- While replies are outstanding, the requests of one turn of the loop go out in one write; the first
+  request to a quiet connection goes out at once.
+- A task that is cancelled, or gives up after its timeout, leaves its place in the queue: the reply
+  is read and dropped, so the connection stays in step. Only when a connection has been silent for
+  the whole of some call's timeout is it taken for dead and closed.
+- While the socket takes no more, tasks wait for their turn before they write anything: a million
+  waiting tasks are a million waiting tasks, not a million requests in a buffer.
+
+The *pool* has one shared connection for calls, so that every call sees what was written before it,
+and connections leased to one user each (cursors, waiting for signals); together at most `size`, and
+who wants another one waits. It starts no tasks of its own. Nothing is tied to an event loop before
+the first call; when the running loop is another one than before (`asyncio.run` twice, or a fork),
+the pool forgets the old connections and begins anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import select
+import socket
+from collections import deque
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar, cast
+
+from kt.errors import KTError, ProtocolError, ServerConnectionError, ServerError
+from kt.net.endpoint import Endpoint
+from kt.net.replies import Replies
+from kt.wire.reading import Reader
+
+T = TypeVar("T")
+
+FRESH = 0.001
+"""Seconds for which a quiet connection is believed to be alive after it was used."""
+
+WRITE_MIN = 64 * 1024
+"""Bytes of coalesced requests that are written without waiting for the end of the loop's turn."""
+
+ADMITTED = 256
+"""Tasks that may write in one turn of the loop after the socket took no more."""
+
+INFINITY = float("inf")
+
+PIPE_MAX = 1024
+"""Replies that pipelined requests may leave outstanding."""
+
+CLOSE_WAIT = 1.0
+"""Seconds for which closing waits until everything written has left."""
+
+Caller = tuple["asyncio.Future[Any]", float, float | None]
+"""Who waits for a reply: the future, its deadline by the loop's clock, and the timeout as given."""
+
+
+@asynccontextmanager
+async def time_limit(endpoint: Endpoint, timeout: float | None) -> AsyncIterator[None]:
+    """Raise ServerTimeoutError if the block takes more than `timeout` seconds."""
+    try:
+        async with asyncio.timeout(timeout):
+            yield
+    except KTError:
+        raise
+    except TimeoutError as error:
+        raise endpoint.too_late(timeout) from error
+
+
+class Connection(asyncio.Protocol):
+    """A connected socket, used by any number of tasks of one event loop.
+
+    Attributes:
+        loop: its event loop.
+        closed: no longer usable.
+        unanswered: something was sent that has no reply, and nothing was asked since.
+        used: when it was last used, by the loop's clock; 0.0 if never.
+        lost: a future, done when the transport is gone.
+    """
+
+    def __init__(self, endpoint: Endpoint, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.closed = self.unanswered = False
+        self.used = 0.0
+        self.lost: asyncio.Future[None] = loop.create_future()
+        self._endpoint = endpoint
+        self._replies: Replies[Caller] = Replies()
+        self._outgoing: list[bytes] = []
+        self._outgoing_size = 0
+        self._coalesce = False
+        self._full = False
+        self._turns: deque[asyncio.Future[None]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+        self._heard = loop.time()
+        self._failure: ProtocolError | None = None
+
+    async def call(
+        self, request: bytes, reader: Reader[T | ServerError], timeout: float | None = None
+    ) -> T:
+        """Send `request` and return what `reader` makes of the reply, within `timeout` seconds.
+
+        Raises:
+            ServerError: the server reports a failure; the connection stays usable.
+            ServerConnectionError: the connection broke before the reply began.
+            ServerTimeoutError: the reply did not come in time.
+            ProtocolError: what came is not the reply, or not all of it.
+        """
+        if self.congested:
+            await self.turn(timeout)
+        value: T | ServerError = await self.ask(request, reader, timeout)
+        if isinstance(value, ServerError):
+            raise value
+        return value
+
+    async def call_many(
+        self, calls: Iterable[tuple[bytes, Reader[Any]]], timeout: float | None = None
+    ) -> AsyncIterator[Any]:
+        """Send requests without waiting for their replies, and yield the replies in order.
+
+        Requests are taken from `calls` as there is room for them. A ServerError is yielded, not
+        raised. `timeout` bounds the time for each reply.
+        """
+        asked: deque[asyncio.Future[Any]] = deque()
+        try:
+            for request, reader in calls:
+                if self.congested:
+                    await self.turn(timeout)
+                asked.append(self.ask(request, reader, timeout))
+                while asked and (asked[0].done() or len(asked) > PIPE_MAX):
+                    yield await asked.popleft()
+            while asked:
+                yield await asked.popleft()
+        finally:
+            for future in asked:
+                if not future.cancel():
+                    future.exception()  # has been looked at: asyncio need not report it
+
+    def ask(self, request: bytes, reader: Reader[T], timeout: float | None) -> asyncio.Future[T]:
+        """Send `request` and return the future of its reply; a ServerError is a result."""
+        if self.closed:
+            raise self._endpoint.unsent()
+        self.used = now = self.loop.time()
+        self.unanswered = False
+        future: asyncio.Future[T] = self.loop.create_future()
+        if timeout is None:
+            self._replies.expect(reader, (future, INFINITY, None))
+        else:
+            deadline = now + timeout
+            self._replies.expect(reader, (future, deadline, timeout))
+            if self._timer is None or self._timer.when() > deadline:
+                self._watch(deadline)
+        self._write(request)
+        return future
+
+    def tell(self, request: bytes) -> None:
+        """Send a request that has no reply."""
+        if self.closed:
+            raise self._endpoint.unsent()
+        self.used = self.loop.time()
+        self._write(request)
+        self.unanswered = True
+
+    @property
+    def congested(self) -> bool:
+        """Whether requests must wait for their turn because the socket takes no more."""
+        return self._full or bool(self._turns)
+
+    async def turn(self, timeout: float | None = None) -> None:
+        """Wait until a request may be sent."""
+        turn = self.loop.create_future()
+        self._turns.append(turn)
+        async with time_limit(self._endpoint, timeout):
+            await turn
+
+    def is_quiet(self) -> bool:
+        """Tell whether it is usable and no reply is outstanding."""
+        return not (self.closed or self._replies)
+
+    def is_stale(self) -> bool:
+        """Tell whether it has been quiet for a while and the server has hung up meanwhile."""
+        return self.is_quiet() and self.loop.time() - self.used > FRESH and self.readable()
+
+    def readable(self) -> bool:
+        """Tell whether something came unasked: a quiet connection is dead then."""
+        poller = select.poll()
+        poller.register(self._transport.get_extra_info("socket"), select.POLLIN)
+        return bool(poller.poll(0))
+
+    def close(self) -> None:
+        """Close once everything written has left; who waits for a reply gets an error."""
+        if not self.closed:
+            self._flush()
+            self.closed = True
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Close at once."""
+        self.closed = True
+        self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin; called by the loop."""
+        self._transport = cast(asyncio.Transport, transport)
+        sock = transport.get_extra_info("socket")
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+
+    def data_received(self, data: bytes) -> None:
+        """Hand out the replies in `data`; called by the loop."""
+        self._heard = self.loop.time()
+        count = 0
+        try:
+            for (future, _, _), value in self._replies.feed(data):
+                count += 1
+                if not future.done():
+                    future.set_result(value)
+        except ProtocolError as error:
+            self._failure = error
+            self.abort()
+        self._coalesce = count > 1
+
+    def pause_writing(self) -> None:
+        """Let who wants to write wait; called by the loop."""
+        self._full = True
+
+    def resume_writing(self) -> None:
+        """Let those who wait write again; called by the loop."""
+        self._full = False
+        self._admit()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell everybody who waits; called by the loop."""
+        self.closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        reason = f"broke the connection ({exc})" if exc else "closed the connection"
+        first = self._failure
+        if first is None and self._replies.received:
+            first = self._endpoint.cut_short(self._replies.received)
+        for future, _, _ in self._replies:
+            error, first = first or self._endpoint.unanswered(reason), None
+            if not future.done():
+                future.set_exception(error)
+        self._admit()
+        if not self.lost.done():
+            self.lost.set_result(None)
+
+    def _write(self, request: bytes) -> None:
+        """Write now if the connection is quiet, else together with others of this turn."""
+        if not self._outgoing:
+            if not self._coalesce and len(self._replies) <= 1:
+                self._transport.write(request)
+                return
+            self.loop.call_soon(self._flush)
+        self._outgoing.append(request)
+        self._outgoing_size += len(request)
+        if self._outgoing_size >= WRITE_MIN:
+            self._flush()
+
+    def _flush(self) -> None:
+        """Write what has been collected."""
+        if self._outgoing and not self.closed:
+            self._transport.write(b"".join(self._outgoing))
+        self._outgoing.clear()
+        self._outgoing_size = 0
+
+    def _admit(self) -> None:
+        """Give their turn to some of those who wait, and to the rest in later turns of the loop."""
+        if self._full and not self.closed:
+            return
+        for _ in range(min(len(self._turns), ADMITTED)):
+            turn = self._turns.popleft()
+            if not turn.done():
+                turn.set_result(None)
+        if self._turns:
+            self.loop.call_soon(self._admit)
+
+    def _watch(self, deadline: float) -> None:
+        """Look at the deadlines when this one, the earliest, has passed."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self.loop.call_at(deadline, self._expire)
+
+    def _expire(self) -> None:
+        """Give up the calls whose deadline has passed, and the connection if it seems dead."""
+        self._timer = None
+        now = self.loop.time()
+        earliest = INFINITY
+        received = self._replies.received  # of the first reply only
+        for future, deadline, timeout in self._replies:
+            if future.done():
+                pass
+            elif deadline > now:
+                earliest = min(earliest, deadline)
+            else:
+                future.set_exception(self._endpoint.too_late(timeout, received))
+                if timeout is not None and self._heard <= deadline - timeout:
+                    self.abort()
+            received = 0
+        if earliest < INFINITY:
+            self._watch(earliest)
+
+
+class Pool:
+    """Connections to one server, for any number of tasks."""
+
+    def __init__(self, endpoint: Endpoint, size: int) -> None:
+        """Have at most `size` connections at a time, two at least. Nothing is connected yet."""
+        self.endpoint = endpoint
+        self._leases_max = max(1, size - 1)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._shared: Connection | None = None
+
+    async def call(
+        self,
+        request: bytes,
+        reader: Reader[T | ServerError],
+        timeout: float | None = None,
+        repeatable: bool = False,
+    ) -> T:
+        """Send `request` on the shared connection and return what `reader` makes of the reply.
+
+        Args:
+            request: the bytes of one request.
+            reader: reads the one reply.
+            timeout: seconds for all of it, connecting included; None to wait for ever.
+            repeatable: carrying out the request twice does no harm.
+
+        Raises:
+            ServerError, ServerConnectionError, ServerTimeoutError, ProtocolError: as
+                `Connection.call`.
+        """
+        connection = self._shared
+        if connection is None or not self._is_ready(connection):
+            connection, timeout = await self._connect(timeout)
+        reused = connection.used
+        try:
+            value: T | ServerError = await connection.ask(request, reader, timeout)
+        except ServerConnectionError as error:
+            if not reused or (error.sent and not repeatable):
+                raise
+            connection, timeout = await self._connect(timeout)
+            value = await connection.ask(request, reader, timeout)
+        if isinstance(value, ServerError):
+            raise value
+        return value
+
+    async def send(self, request: bytes, timeout: float | None = None) -> None:
+        """Send a request that has no reply on the shared connection."""
+        connection = self._shared
+        if connection is None or not self._is_ready(connection):
+            connection, timeout = await self._connect(timeout)
+        connection.tell(request)
+
+    async def acquire(self, timeout: float | None = None) -> Connection:
+        """Return a connection for the caller alone, to be given to `release`.
+
+        What was sent on the shared connection without waiting for a reply has been carried out by
+        then. While `size` connections are in use, wait for one.
+        """
+        self._bind()
+        async with time_limit(self.endpoint, timeout):
+            if self._shared is not None and self._shared.unanswered:
+                await self.call(self.endpoint.barrier, self.endpoint.read_barrier, None, True)
+            await self._leases.acquire()
+            try:
+                return await self._take()
+            except BaseException:
+                self._leases.release()
+                raise
+
+    def release(self, connection: Connection) -> None:
+        """Take back what `acquire` returned; a connection in mid-exchange is closed."""
+        if connection.loop is not self._loop:
+            return
+        if connection.is_quiet():
+            self._idle.append(connection)
+        else:
+            connection.abort()
+        self._leases.release()
+
+    def abandon(self, connection: Connection) -> None:
+        """Close what `acquire` returned; from a finalizer, in any thread and at any time."""
+        if not connection.loop.is_closed():
+            connection.loop.call_soon_threadsafe(self._drop, connection)
+
+    @asynccontextmanager
+    async def lease(self, timeout: float | None = None) -> AsyncIterator[Connection]:
+        """`acquire` and `release` as a context."""
+        connection = await self.acquire(timeout)
+        try:
+            yield connection
+        finally:
+            self.release(connection)
+
+    async def checkin(self) -> None:
+        """Do nothing: no connection belongs to a task as one belongs to a thread."""
+
+    async def close(self) -> None:
+        """Close all connections, when what was written on them has left.
+
+        The pool stays usable: the next call connects again.
+        """
+        if self._loop is not asyncio.get_running_loop():
+            return
+        connections = tuple(self._connections)
+        for connection in connections:
+            connection.close()
+        try:
+            async with asyncio.timeout(CLOSE_WAIT):
+                for connection in connections:
+                    await connection.lost
+        except TimeoutError:
+            for connection in connections:
+                connection.abort()
+
+    def _bind(self) -> None:
+        """Begin anew if the running loop is another one than before."""
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            self._loop = loop
+            self._shared = None
+            self._lock = asyncio.Lock()
+            self._leases = asyncio.Semaphore(self._leases_max)
+            self._idle: deque[Connection] = deque()
+            self._connections: set[Connection] = set()
+
+    def _is_ready(self, connection: Connection) -> bool:
+        """Tell whether a request can go out on the shared connection now."""
+        if connection.loop is not asyncio.get_running_loop() or connection.congested:
+            return False
+        return not connection.closed and not connection.is_stale()
+
+    async def _connect(self, timeout: float | None) -> tuple[Connection, float | None]:
+        """Return the shared connection, ready to write, and what is left of the timeout."""
+        self._bind()
+        assert self._loop is not None
+        begin = self._loop.time()
+        async with time_limit(self.endpoint, timeout):
+            async with self._lock:
+                connection = self._shared
+                if connection is None or connection.closed or connection.is_stale():
+                    if connection is not None:
+                        connection.abort()
+                    connection = self._shared = await self._open()
+            if connection.congested:
+                await connection.turn()
+        return connection, None if timeout is None else timeout - (self._loop.time() - begin)
+
+    async def _take(self) -> Connection:
+        """Return an idle connection that is alive, or a new one."""
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.is_quiet() and not connection.readable():
+                return connection
+            connection.abort()
+        return await self._open()
+
+    async def _open(self) -> Connection:
+        """Return a new connection."""
+        loop = asyncio.get_running_loop()
+        try:
+            _, connection = await loop.create_connection(
+                lambda: Connection(self.endpoint, loop), self.endpoint.host, self.endpoint.port
+            )
+        except OSError as error:
+            raise self.endpoint.unreachable(error) from error
+        connections = self._connections
+        connections.add(connection)
+        connection.lost.add_done_callback(lambda _: connections.discard(connection))
+        return connection
+
+    def _drop(self, connection: Connection) -> None:
+        connection.abort()
+        self.release(connection)
