@@ -5,6 +5,7 @@
     KTError
     ├── ArgumentError          the caller passed something that cannot be sent     (ValueError)
     ├── SerializationError     a value does not encode or decode                   (ValueError)
+    │   └── ConversionError    the same for a column of a model
     ├── ImproperlyConfigured   an option, a dependency or a program is missing
     ├── ServerStartError       a server that we should run did not start
     ├── ServerConnectionError  the server cannot be reached or hung up             (ConnectionError)
@@ -44,6 +45,24 @@ class SerializationError(KTError, ValueError):
         super().__init__(message)
         self.key = key
         self.serializer = serializer
+
+
+class ConversionError(SerializationError):
+    """A column of a model does not convert.
+
+    Attributes:
+        model: name of the model; `serializer` is the same.
+        column: name of the column.
+        value: what does not convert; None if the row does not have the column.
+    """
+
+    def __init__(
+        self, message: str, *, key: str | bytes | None, model: str, column: str, value: object
+    ) -> None:
+        super().__init__(message, key=key, serializer=model)
+        self.model = model
+        self.column = column
+        self.value = value
 
 
 class ImproperlyConfigured(KTError):
