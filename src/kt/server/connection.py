@@ -141,11 +141,16 @@ class Connection(asyncio.Protocol):
         self.busy = True
         self._abandon = abandon
 
-    def resume(self) -> None:
-        """The end of a `wait`: go on with the input."""
+    def resume(self, then: Callable[[], None]) -> None:
+        """The end of a `wait`: call `then`, which may `write` or hold the connection again."""
         self.busy = False
         self._abandon = None
-        self._serve()
+        try:
+            then()
+        except Exception:  # noqa: BLE001 - whatever a handler raises must not harm the others
+            self._broken(traceback.format_exc())
+        if not self.busy:
+            self._serve()
 
     def unread(self, data: bytes) -> None:
         """Put back the part of the input that a threaded command had taken over and not used."""
@@ -209,7 +214,7 @@ class Connection(asyncio.Protocol):
         """Serve the input until it is used up, or until something holds the connection."""
         try:
             self._steps()
-        except Exception:  # noqa: BLE001 - whatever a handler raises must not harm the others
+        except Exception:  # noqa: BLE001 - likewise
             self._broken(traceback.format_exc())
         if self._closing:
             return
@@ -259,14 +264,8 @@ class Connection(asyncio.Protocol):
         self.busy = False
         if self._gone:
             self.lost()
-        if self._closing:
-            return
-        try:
-            then(done.result())
-        except Exception:  # noqa: BLE001 - as in _serve
-            self._broken(traceback.format_exc())
-        if not self.busy:
-            self._serve()
+        if not self._closing:
+            self.resume(lambda: then(done.result()))
 
     def _broken(self, report: str) -> None:
         self.server.log.error(f"({self.peer}): {report}")

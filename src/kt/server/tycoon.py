@@ -1,0 +1,205 @@
+"""kt-tycoon: databases of Kyoto Cabinet behind the protocols of Kyoto Tycoon.
+
+========================  =========================================================================
+module                    what it does
+========================  =========================================================================
+tycoon                    the server: databases, conditions, counts, what it does by itself
+tycoon_connection         a connection: tells binary requests from HTTP ones
+engines._kyoto            the engine, and the binary protocol on top of it, compiled
+tycoon_rpc                HTTP requests under ``/rpc/``: columns, waiting, signals, statuses
+tycoon_procedures         the procedures that these call
+tycoon_synchronize        the one that may run a command
+tycoon_rest               HTTP requests for single records
+tycoon_report             what ``report`` answers
+========================  =========================================================================
+
+The event loop calls the engine itself, except for what may take long. That is right as long as the
+engine answers quickly, which it does not while something holds its locks for long or where every
+write waits for the device. Then `engine_may_block` is set, and everything goes through worker
+threads: slower, but those who wait for the engine do not stop the others.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from ..errors import ImproperlyConfigured
+from ..version import VERSION
+from .app import Server
+from .engines import EngineError
+from .engines._kyoto import BinaryCore, Database
+from .options_tycoon import TycoonOptions
+from .tycoon_connection import TycoonConnection
+from .tycoon_procedures import DATABASE_PROCEDURES, Columns, Procedure
+from .tycoon_report import report
+from .tycoon_signals import Signals
+from .tycoon_synchronize import Synchronize
+from .tycoon_values import http_date, integer
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+T = TypeVar("T")
+
+COUNTS: Final = ("set", "remove", "get")
+
+
+class TycoonServer(Server):
+    """A running kt-tycoon.
+
+    Attributes:
+        databases: in the order of the command line.
+        core: runs the binary protocol on them.
+        signals: the named conditions.
+        procedures: those that work on a database.
+        counts: operations that came by HTTP, by kind; `core` counts the others.
+        held: what holds a database's locks for long, at the moment; see `engine_may_block`.
+        stamp: the headers Server and Date, ready to send.
+        location: how the URLs of records begin.
+    """
+
+    options: TycoonOptions
+    core: BinaryCore
+    signals: Signals
+
+    def __init__(self, options: TycoonOptions) -> None:
+        super().__init__(options)
+        self.databases: list[Database] = []
+        self.procedures: dict[bytes, Procedure[Database]] = dict(DATABASE_PROCEDURES)
+        self.counts = dict.fromkeys(("script", "misc"), 0)
+        for kind in COUNTS:
+            self.counts[kind] = self.counts[f"{kind}_misses"] = 0
+        self.held: set[object] = set()
+        self._names: dict[bytes, Database] = {}
+        self.stamp = b""
+        self._stamp_time = 0
+        self.location = b"http://localhost"  # as the original has it, whatever -host says
+        if options.port != 80:
+            self.location += b":%d" % options.port
+        self._synchronizing: Future[None] | None = None
+        self._synchronize_at = 0.0
+        self._tended = 0
+
+    @property
+    def engine_may_block(self) -> bool:
+        """Whether engine calls may take long at the moment, and belong in worker threads."""
+        return bool(self.held) or self.options.auto_synchronize
+
+    def database(self, expression: bytes) -> Database | None:
+        """The database that a request means by its number or name; the first one by nothing."""
+        if not expression:
+            return self.databases[0]
+        if expression[:1].isdigit():
+            index = integer(expression) & 0xFFFFFFFF  # the original keeps 32 bits of it
+            return self.databases[index] if index < len(self.databases) else None
+        return self._names.get(expression)
+
+    def exclusively(self, work: Callable[[], T]) -> Callable[[], T]:
+        """`work`, to be run in a worker thread soon; until it is done `engine_may_block` is set."""
+        token = object()
+        self.held.add(token)
+
+        def run() -> T:
+            try:
+                return work()
+            finally:
+                self.held.discard(token)
+
+        return run
+
+    def report(self) -> Columns:
+        """The columns of the procedure of that name."""
+        return report(self)
+
+    # What `Server` asks for
+
+    def open(self) -> None:
+        if not os.path.isdir(self.options.command_directory):
+            raise ImproperlyConfigured(f"{self.options.command_directory}: no such directory")
+        self.procedures[b"synchronize"] = Procedure(
+            Synchronize(self.options.command_directory, self.log), ("misc",), Synchronize.pace
+        )
+        for spec in self.options.databases:
+            database = self._open(spec)
+            self.databases.append(database)
+            self._names[os.fsencode(os.path.basename(database.path))] = database
+        self.core = BinaryCore(self.databases)
+        self.signals = Signals(self.loop)
+        self._synchronize_at = time.monotonic() + self.options.synchronize_interval
+        self._set_stamp()
+
+    def _open(self, spec: str) -> Database:
+        self.log.system(f"opening a database: {spec}")
+        options = self.options
+        try:
+            return Database(
+                spec,
+                read_only=options.read_only,
+                auto_transaction=options.auto_transaction,
+                auto_synchronize=options.auto_synchronize,
+                no_lock=options.no_lock,
+                try_lock=options.try_lock,
+                no_repair=options.no_repair,
+                logger=self._log_engine,
+            )
+        except EngineError as error:
+            raise ImproperlyConfigured(
+                f"cannot open the database {spec}: {error.name}: {error.message}"
+            ) from None
+
+    def _log_engine(self, kind: str, message: str) -> None:
+        (self.log.error if kind == "ERROR" else self.log.system)(f"[DB]: {message}")
+
+    def connect(self) -> TycoonConnection:
+        return TycoonConnection(self)
+
+    def tick(self) -> None:
+        """Remove a few expired records from one database, and synchronize when it is time."""
+        self._set_stamp()
+        if not self.options.read_only and not self.held:
+            self._tended = (self._tended + 1) % len(self.databases)
+            self.databases[self._tended].tick()
+            self._synchronize_by_itself()
+
+    def _set_stamp(self) -> None:
+        now = int(time.time())
+        if now != self._stamp_time:
+            self._stamp_time = now
+            name = f"{self.options.program}/{VERSION}".encode()
+            self.stamp = b"Server: %b\r\nDate: %b\r\n" % (name, http_date(now))
+
+    def _synchronize_by_itself(self) -> None:
+        interval = self.options.synchronize_interval
+        running = self._synchronizing is not None and not self._synchronizing.done()
+        if interval > 0 and not running and time.monotonic() >= self._synchronize_at:
+            self._synchronize_at = time.monotonic() + interval
+            self.log.info("synchronizing the databases")
+            self._synchronizing = self.workers.submit(self._synchronize_all)
+
+    def _synchronize_all(self) -> None:
+        for database in self.databases:
+            try:
+                database.synchronize(self.options.synchronize_hard)
+            except EngineError as error:
+                self.log_engine_error(error)
+
+    def log_engine_error(self, error: EngineError) -> None:
+        """Log a failure that is nobody's mistake, such as a full disk."""
+        self.log.error(f"database error: {error.code}: {error.name}: {error.message}")
+
+    def drain(self) -> None:
+        self.signals.end()
+
+    def close(self) -> bool:
+        closed = True
+        for spec, database in zip(self.options.databases, self.databases, strict=False):
+            self.log.system(f"closing a database: {spec}")
+            try:
+                database.close()
+            except EngineError as error:
+                self.log_engine_error(error)
+                closed = False
+        return closed

@@ -1,0 +1,171 @@
+"""A connection to kt-tycoon: binary commands and HTTP requests, mixed in any order.
+
+The first byte of each request tells: 0, or 0x80 and above, is binary, anything else HTTP. Binary
+bytes go to the engine's `Stream`, which runs the bulk commands without coming back to Python; HTTP
+requests are read here and handed to `tycoon_rpc` or `tycoon_rest`. Whoever is in the middle of a
+request, the stream or a reader, gets what comes next without that question.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from ..errors import ProtocolError
+from ..wire.http import (
+    BODY_MAX,
+    HttpRefusal,
+    HttpRequest,
+    IncompleteBody,
+    pack_http_refusal,
+    read_http_request,
+)
+from ..wire.magic import NO_REPLY, PLAY_SCRIPT, REPLICATION
+from ..wire.reading import Incomplete, Reader
+from ..wire.tycoon import ERROR_REPLY, PlayScript, Replication, read_play_script, read_replication
+from .connection import Connection
+from .engines._kyoto import Cursor, State
+from .tycoon_rest import serve_record
+from .tycoon_rpc import RPC_PATH, Call
+
+if TYPE_CHECKING:
+    from .tycoon import TycoonServer
+
+REQUEST_MAX: Final = 2 * BODY_MAX + (1 << 20)
+"""Bytes that a request of the kinds that are buffered whole (not bulk commands) may have."""
+
+MORE: Final = int(State.MORE)
+AGAIN: Final = int(State.AGAIN)
+CLOSE: Final = int(State.CLOSE)
+
+
+class TycoonConnection(Connection):
+    """See the module's docstring.
+
+    Attributes:
+        cursors: this connection's cursors, by the numbers that the client gave them.
+    """
+
+    server: TycoonServer
+
+    def __init__(self, server: TycoonServer) -> None:
+        super().__init__(server)
+        self.cursors: dict[int, Cursor] = {}
+        self._stream = server.core.stream()
+        self._in_command = False  # the stream has begun a command and not ended it
+        self._half_read: tuple[Reader[Any], Callable[[Any], None]] | None = None
+        self._unanswered = b""  # what a half-read request gets if its rest does not come
+        self._speaks_http = False  # in its last request
+
+    def step(self, data: bytes | bytearray, pos: int) -> int:
+        if self._in_command:
+            return self._feed(data, pos)
+        if self._half_read is not None:
+            return self._read_request(*self._half_read, data, pos)
+        first = data[pos]
+        self._speaks_http = 0 < first < 0x80
+        if self._speaks_http:
+            return self._read_request(read_http_request, self._serve_http, data, pos)
+        if first == PLAY_SCRIPT:
+            return self._read_request(read_play_script, self._play_script, data, pos)
+        if first == REPLICATION:
+            return self._read_request(read_replication, self._replicate, data, pos)
+        return self._feed(data, pos)
+
+    def _read_request(
+        self, reader: Reader[Any], serve: Callable[[Any], None], data: bytes | bytearray, pos: int
+    ) -> int:
+        """Read a request that is served whole; `reader` goes on where it has stopped before."""
+        try:
+            result = reader(data, pos)
+        except HttpRefusal as refusal:
+            self.write(pack_http_refusal(refusal.status, refusal.reason, self.server.stamp))
+            self.close()
+            return pos
+        except ProtocolError:
+            self.close()
+            return pos
+        if not isinstance(result, Incomplete):
+            self._half_read = None
+            request, end = result
+            serve(request)
+            return end
+        if result.need > REQUEST_MAX:
+            self.close()
+        self._half_read = result.resume, serve
+        self.need = result.need
+        if isinstance(result, IncompleteBody):
+            self._unanswered = pack_http_refusal(*result.refusal, self.server.stamp)
+        return pos
+
+    # HTTP
+
+    def _serve_http(self, request: HttpRequest) -> None:
+        self._unanswered = b""
+        if request.target.startswith(RPC_PATH):
+            Call(self, request).begin()
+        else:
+            serve_record(self, request)
+
+    def answer(self, request: HttpRequest, status: int, reply: bytes) -> None:
+        """Send the reply to an HTTP request."""
+        self.write(reply)
+        if self.server.log.info_wanted:
+            line = b"%b %b %b" % request[:3]
+            self.server.log.info(f"({self.peer}): {line.decode('latin-1')}: {status}")
+        if not request.keep_alive:
+            self.close()
+
+    # Binary
+
+    def _feed(self, data: bytes | bytearray, pos: int) -> int:
+        if self.server.engine_may_block:
+            rest = bytes(memoryview(data)[pos:])
+            self.in_thread(lambda: self._stream.feed(rest), lambda fed: self._fed(rest, *fed))
+            return len(data)
+        state, consumed, reply = self._stream.feed(data, pos)
+        self._after_feed(state, reply)
+        return pos + consumed
+
+    def _fed(self, rest: bytes, state: int, consumed: int, reply: bytes) -> None:
+        """The end of a `_feed` in a worker thread, which had taken over the `rest` of the input."""
+        self.unread(rest[consumed:])
+        self._after_feed(state, reply)
+
+    def _after_feed(self, state: int, reply: bytes) -> None:
+        if reply:
+            self.write(reply)
+        self._in_command = state in (MORE, AGAIN) and self._stream.pending
+        if state == AGAIN:
+            self.yield_turn()
+        elif state == CLOSE:
+            self.close()
+
+    def _play_script(self, request: PlayScript) -> None:
+        """There is no script: an error, and the connection goes on."""
+        if not request.flags & NO_REPLY:
+            self.write(ERROR_REPLY)
+
+    def _replicate(self, request: Replication) -> None:
+        """There is no update log: an error, and the end."""
+        self.write(ERROR_REPLY)
+        self.close()
+
+    # Ends
+
+    def unfinished(self) -> bool:
+        return self._in_command or super().unfinished()
+
+    def cut_off(self) -> None:
+        self.write(self._stream.finish() if self._in_command else self._unanswered)
+
+    def failed(self) -> None:
+        if self._speaks_http:
+            self.write(pack_http_refusal(500, "logic error", self.server.stamp))
+        else:
+            self.write(ERROR_REPLY)
+
+    def lost(self) -> None:
+        for cursor in self.cursors.values():
+            cursor.close()
+        self.cursors.clear()

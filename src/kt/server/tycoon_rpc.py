@@ -1,0 +1,236 @@
+"""Kyoto Tycoon's remote procedure calls, from the request to the reply.
+
+A call goes through these stages, each on the event loop, or in a worker thread where it may take
+long; meanwhile its connection serves nothing else::
+
+    columns ----> wait ----------> run ------------> signal -----> pack
+    of a large    WAIT, WAITTIME:  the procedure     SIGNAL,       a large reply
+    body: thread  no thread        by its `Pace`     SIGNALBROAD   in a thread
+
+A wait that times out ends the call: nothing runs, and nothing is signalled. A procedure that fails
+signals all the same.
+
+=======================================================  ======  ================================
+outcome                                                  status  column ERROR
+=======================================================  ======  ================================
+the procedure ran                                        200     none
+parameters are missing, no such database or cursor       400     what is wrong
+the record is not as the procedure needs it              450     ``DB: CODE: NAME: MESSAGE``
+the engine failed                                        500     likewise
+no such procedure, or the database's type has it not     501     likewise, or its name
+the wait timed out                                       503     ``the condition timed out``
+=======================================================  ======  ================================
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from ..wire.http import HttpRequest
+from ..wire.tycoon_rpc import decode_rpc, pack_rpc_reply
+from .engines import EngineError
+from .engines._kyoto import Code, Cursor, Database
+from .tycoon_procedures import (
+    CURSOR_PROCEDURES,
+    SERVER_PROCEDURES,
+    Columns,
+    Pace,
+    Procedure,
+    Refused,
+)
+from .tycoon_values import integer, real
+
+if TYPE_CHECKING:
+    from .tycoon import TycoonServer
+    from .tycoon_connection import TycoonConnection
+
+RPC_PATH: Final = b"/rpc/"
+
+LARGE_BODY: Final = 1 << 17
+"""A body of more bytes is decoded in a worker thread."""
+
+MANY_COLUMNS: Final = 1000
+"""A reply of more columns is packed in a worker thread."""
+
+MAX_CURSORS: Final = 1000
+"""So many cursors may a connection have."""
+
+WAIT_SECONDS: Final = 30.0
+"""How long a call waits that does not say."""
+
+STATUSES: Final[dict[int, int]] = {
+    Code.NOIMPL: 501,
+    Code.DUPREC: 450,
+    Code.NOREC: 450,
+    Code.LOGIC: 450,
+}
+"""What the engine's failures are answered with; others are the server's fault: 500."""
+
+
+class Outcome(NamedTuple):
+    """What came of running a procedure.
+
+    Attributes:
+        status: of the reply.
+        columns: of the reply.
+        ran: whether the procedure got as far as the engine.
+    """
+
+    status: int
+    columns: Columns
+    ran: bool = True
+
+
+def run(procedure: Procedure[Any], target: Any, columns: Columns) -> Outcome:
+    """Run a procedure on what it works on, in any thread."""
+    try:
+        return Outcome(200, procedure.run(target, columns))
+    except Refused as refusal:
+        return Outcome(refusal.status, {b"ERROR": refusal.message}, refusal.status != 400)
+    except EngineError as error:
+        status = STATUSES.get(error.code, 500)
+        return Outcome(status, {b"ERROR": str(error).encode("utf-8", "surrogateescape")})
+
+
+class Call:
+    """One call.
+
+    Args:
+        connection: where it came from.
+        request: what came.
+    """
+
+    __slots__ = ("_columns", "_connection", "_name", "_request", "_server")
+
+    def __init__(self, connection: TycoonConnection, request: HttpRequest) -> None:
+        self._connection = connection
+        self._server: TycoonServer = connection.server
+        self._request = request
+        self._name = b""
+        self._columns: Columns = {}
+
+    def begin(self) -> None:
+        """Take the first stage."""
+        decode = partial(decode_rpc, self._request)
+        if len(self._request.body) > LARGE_BODY:
+            self._connection.in_thread(decode, self._decoded)
+        else:
+            self._decoded(decode())
+
+    def _decoded(self, call: tuple[bytes, Columns] | None) -> None:
+        assert call is not None  # the target begins with RPC_PATH
+        self._name, self._columns = call
+        condition = self._columns.get(b"WAIT")
+        if condition is None:
+            self._run()
+            return
+        seconds = real(self._columns.get(b"WAITTIME", b""))
+        abandon = self._server.signals.wait(
+            condition, seconds if seconds > 0 else WAIT_SECONDS, self._waited
+        )
+        self._connection.wait(abandon)
+
+    def _waited(self, signalled: bool) -> None:
+        self._connection.resume(self._run if signalled else self._timed_out)
+
+    def _timed_out(self) -> None:
+        self._reply(503, {b"ERROR": b"the condition timed out"})
+
+    def _run(self) -> None:
+        if self._name == b"cur_delete" and self._delete_cursor():
+            self._reply(200, {})
+            return
+        try:
+            procedure, target = self._resolve()
+        except Refused as refusal:
+            self._finish(Outcome(refusal.status, {b"ERROR": refusal.message}, False), None)
+            return
+        columns = self._columns
+        pace = Pace.QUICK if procedure.pace is None else procedure.pace(columns)
+        if pace == Pace.QUICK and not self._server.engine_may_block:
+            self._finish(run(procedure, target, columns), procedure)
+            return
+        work = partial(run, procedure, target, columns)
+        if pace == Pace.EXCLUSIVE:
+            work = self._server.exclusively(work)
+        self._connection.in_thread(work, lambda outcome: self._finish(outcome, procedure))
+
+    def _resolve(self) -> tuple[Procedure[Any], Any]:
+        """The procedure, and what it works on. Raises `Refused`."""
+        name = self._name
+        database = self._server.database(self._columns.get(b"DB", b""))
+        cursor = None
+        if b"CUR" in self._columns:
+            cursor = self._cursor(self._columns[b"CUR"], database)
+        if (on_database := self._server.procedures.get(name)) is not None:
+            if database is None:
+                raise Refused(400, b"no such database")
+            return on_database, database
+        if (on_cursor := CURSOR_PROCEDURES.get(name)) is not None:
+            if cursor is None:
+                raise Refused(400, b"no such cursor")
+            return on_cursor, cursor
+        if (on_server := SERVER_PROCEDURES.get(name)) is not None:
+            return on_server, self._server
+        raise Refused(501, b"not implemented: " + name)
+
+    def _cursor(self, number: bytes, database: Database | None) -> Cursor | None:
+        """The cursor that a call names, which makes it if there is none."""
+        if not number[:1].isdigit():
+            return None
+        cursors = self._connection.cursors
+        index = integer(number)
+        cursor = cursors.get(index)
+        if cursor is None and database is not None:
+            if len(cursors) >= MAX_CURSORS:
+                raise Refused(400, b"too many cursors")
+            cursor = cursors[index] = database.cursor()
+        return cursor
+
+    def _delete_cursor(self) -> bool:
+        cursor = self._connection.cursors.pop(integer(self._columns.get(b"CUR", b"")), None)
+        if cursor is not None:
+            cursor.close()
+        return cursor is not None
+
+    def _finish(self, outcome: Outcome, procedure: Procedure[Any] | None) -> None:
+        """Count, signal and reply."""
+        if procedure is not None and outcome.ran:
+            self._count(outcome, procedure)
+        if outcome.status == 500:
+            message = outcome.columns[b"ERROR"].decode("utf-8", "replace")
+            self._server.log.error(f"{self._name.decode('utf-8', 'replace')}: {message}")
+        condition = self._columns.get(b"SIGNAL")
+        if condition is not None:
+            everyone = b"SIGNALBROAD" in self._columns
+            waited = self._server.signals.send(condition, everyone=everyone)
+            outcome.columns[b"SIGNALED"] = b"%d" % waited
+        self._reply(outcome.status, outcome.columns)
+
+    def _count(self, outcome: Outcome, procedure: Procedure[Any]) -> None:
+        total, misses = 1, int(outcome.status != 200)
+        if procedure.bulk:
+            total = sum(name[:1] == b"_" for name in self._columns)
+            misses = total - int(outcome.columns.get(b"num", b"0"))
+        counts = self._server.counts
+        for kind in procedure.counts:
+            counts[kind] += total
+            if misses and kind != "misc":
+                counts[f"{kind}_misses"] += misses
+
+    def _reply(self, status: int, columns: Columns) -> None:
+        request = self._request
+        pack = partial(
+            pack_rpc_reply,
+            status,
+            columns.items(),
+            keep_alive=request.keep_alive,
+            stamp=self._server.stamp,
+            bodiless=request.method == b"HEAD",
+        )
+        answer = partial(self._connection.answer, request, status)
+        if len(columns) > MANY_COLUMNS:
+            self._connection.in_thread(pack, answer)
+        else:
+            answer(pack())

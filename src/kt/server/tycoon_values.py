@@ -1,0 +1,113 @@
+"""Numbers and dates in requests, read as leniently as the original ktserver reads them."""
+
+from __future__ import annotations
+
+import re
+import time
+from calendar import timegm
+from typing import Final
+
+_INTEGER: Final = re.compile(rb"[\x01-\x20]*([+-]?)([0-9]*)")
+_REAL: Final = re.compile(
+    rb"[\x01-\x20]*([+-]?)(inf|nan|[0-9]*(?:\.[0-9]*)?(?:e[+-]?[0-9]+)?)", re.I
+)
+
+# 2100-01-01T00:00:00.5+09:00 and 2100/01/01 00:00:00
+_CALENDAR: Final = re.compile(
+    rb"(\d{4})[-/](\d\d?)[-/](\d\d?)(?:[T ](\d\d?):(\d\d?)(?::(\d\d?))?(?:\.\d*)?)?"
+    rb"(?:([+-])(\d\d):(\d\d))?"
+)
+# Fri, 01 Jan 2100 00:00:00 GMT
+_HTTP_DATE: Final = re.compile(
+    rb"(?:\w{3},)? *(\d\d?) +([A-Z][a-z]{2}) +(\d{4}) +(\d\d):(\d\d):(\d\d) *([+-]\d{4}|\w*)"
+)
+_AMOUNT: Final = re.compile(rb"(\d+)\s*([smhd]?)\s*", re.I)
+_SECONDS: Final = {b"": 1, b"s": 1, b"m": 60, b"h": 3600, b"d": 86400}
+_DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS: Final = tuple(b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split())
+_ZONES: Final = {
+    zone: hours
+    for zones, hours in (
+        (b"JST KST", 9),
+        (b"CCT", 8),
+        (b"EDT", -4),
+        (b"EST CDT", -5),
+        (b"CST MDT", -6),
+        (b"MST PDT", -7),
+        (b"PST", -8),
+        (b"HDT", -9),
+        (b"HST", -10),
+    )
+    for zone in zones.split()
+}
+"""Hours east of Greenwich; other zones count as GMT."""
+
+
+def integer(text: bytes) -> int:
+    """The decimal number at the begin of `text`, 0 if there is none; it wraps around at 64 bits."""
+    if text.isdigit() and len(text) < 19:
+        return int(text)
+    match = _INTEGER.match(text)
+    assert match is not None
+    sign, digits = match.groups()
+    # A number too long to matter modulo 2**64 is cut, for int() is quadratic.
+    number = int(digits[-100:] or b"0") * (-1 if sign == b"-" else 1)
+    return (number + (1 << 63)) % (1 << 64) - (1 << 63)
+
+
+def real(text: bytes) -> float:
+    """The decimal number at the begin of `text`, 0 if there is none; ``inf`` and ``nan`` count."""
+    match = _REAL.match(text)
+    assert match is not None
+    try:
+        return float(match[1] + match[2])
+    except ValueError:
+        return 0.0
+
+
+def date(text: bytes) -> int | None:
+    """Seconds since the epoch, from a number, a number with a unit (s, m, h, d), a hexadecimal
+    number, an ISO or HTTP date; None if it is none of these."""
+    text = text.strip()
+    if match := _AMOUNT.fullmatch(text):
+        return int(match[1][:20]) * _SECONDS[match[2].lower()]
+    if text[:2].lower() == b"0x":
+        return int(re.match(rb"[0-9a-f]{0,16}", text[2:], re.I)[0] or b"0", 16)
+    if match := _CALENDAR.match(text):
+        fields = [int(group or 0) for group in match.groups()[:6]]
+        offset = int(match[8] or 0) * 3600 + int(match[9] or 0) * 60
+        return _seconds(fields) - (-offset if match[7] == b"-" else offset)
+    if match := _HTTP_DATE.match(text):
+        day, month, year, hour, minute, second, zone = match.groups()
+        if month not in _MONTHS:
+            return None
+        fields = [int(year), _MONTHS.index(month) + 1, *map(int, (day, hour, minute, second))]
+        return _seconds(fields) - _offset(zone)
+    return None
+
+
+def _seconds(fields: list[int]) -> int:
+    year, month, day, hour, minute, second = fields
+    if not 1 <= month <= 12:
+        month = 1
+    return timegm((year, month, 1, 0, 0, 0)) + ((day - 1) * 24 + hour) * 3600 + minute * 60 + second
+
+
+def _offset(zone: bytes) -> int:
+    """Seconds east of Greenwich, of ``-0500`` or ``EST``."""
+    if zone[:1] in (b"+", b"-"):
+        offset = int(zone[1:3]) * 3600 + int(zone[3:5]) * 60
+        return -offset if zone[:1] == b"-" else offset
+    return _ZONES.get(zone, 0) * 3600
+
+
+def http_date(seconds: int) -> bytes:
+    """``Fri, 01 Jan 2100 00:00:00 GMT``, whatever the locale."""
+    try:
+        year, month, day, hour, minute, second, weekday, *_ = time.gmtime(seconds)
+    except (OverflowError, OSError):  # beyond what the C library's calendar reaches
+        year, month, day, hour, minute, second, weekday = 9999, 12, 31, 23, 59, 59, 4
+    name = _MONTHS[month - 1].decode()
+    return (
+        f"{_DAYS[weekday]}, {day:02} {name} {year:04} {hour:02}:{minute:02}:{second:02} GMT"
+    ).encode()
