@@ -29,9 +29,7 @@ PREFIXES = [
 
 
 def codec(source: str) -> Extension:
-    return Extension(
-        f"kt.wire.{Path(source).stem}", [source], extra_compile_args=["-O2"], optional=True
-    )
+    return Extension(f"kt.wire.{Path(source).stem}", [source], extra_compile_args=["-O2"])
 
 
 def engine(source: str) -> Extension:
@@ -48,7 +46,6 @@ def engine(source: str) -> Extension:
         libraries=[LIBRARIES[library]],
         language="c++",
         extra_compile_args=CXX_FLAGS,
-        optional=True,
     )
 
 
@@ -57,7 +54,10 @@ def extensions() -> list[Extension]:
         return []
     found = [codec(source) for source in sorted(glob("src/kt/wire/*.pyx"))]
     found += [engine(source) for source in sorted(glob(f"{ENGINES}/*.pyx"))]
-    return cythonize(found, compiler_directives={"language_level": "3"})
+    compiled = cythonize(found, compiler_directives={"language_level": "3"})
+    for extension in compiled:
+        extension.optional = True  # cythonize would forget it
+    return compiled
 
 
 setup(ext_modules=extensions())
