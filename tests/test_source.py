@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+import kt
+
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "src" / "kt"
 
@@ -150,3 +152,9 @@ def test_import_is_light() -> None:
     ).stdout
     assert "kt" in printed.split()
     assert not heavy & set(printed.split())
+
+
+def test_every_public_name_is_there() -> None:
+    assert all(hasattr(kt, name) for name in kt.__all__)
+    assert set(kt._HOME) < set(kt.__all__)
+    assert not hasattr(kt, "nothing")
