@@ -15,6 +15,7 @@ from kt.wire.columns import (
     BASE64,
     PLAIN,
     QUOTED,
+    RANK_DIGITS,
     URL,
     Encoding,
     Field,
@@ -29,7 +30,7 @@ _UNRESERVED = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-.
 _MARKS = b"!*'()"  # left alone by the estimate of URL's length, though not by the encoding
 _LITERAL = bytes(byte for byte in range(0x20, 0x7F) if byte != ord("="))
 
-_SEPARATORS = b"\t\r\n"
+_SEPARATORS = b"\t\n"
 _REGULAR = {
     BASE64: _UNRESERVED[:-4] + b"+/=" + _SEPARATORS,
     QUOTED: bytes(range(0x20, 0x7F)) + _SEPARATORS,
@@ -135,7 +136,10 @@ def _decode_quoted(field: bytes) -> bytes:
 
 
 def _decode_base64(field: bytes) -> bytes:
-    return a2b_base64(field, strict_mode=True)
+    decoded = a2b_base64(field, strict_mode=True)
+    if (len(decoded) + 2) // 3 * 4 != len(field):
+        raise Base64Error("excess padding")
+    return decoded
 
 
 _DECODERS: dict[Encoding, Callable[[bytes], bytes]] = {
@@ -149,31 +153,30 @@ def _split(body: bytes, encoding: Encoding | None) -> list[list[bytes]]:
     """The name and value of each line, still encoded."""
     if encoding is None:
         raise faults.not_columns()
+    if b"\r" in body:
+        body = body.replace(b"\r\n", b"\n").removesuffix(b"\r")
     if encoding and body.translate(None, _REGULAR[encoding]):
         raise faults.bad_columns(encoding)
     lines = [line.split(b"\t", 1) for line in body.split(b"\n") if line]
-    if b"\r" in body:
-        lines = [[*fields[:-1], fields[-1].removesuffix(b"\r")] for fields in lines]
-        lines = [fields for fields in lines if fields != [b""]]
-    if any(len(fields) != 2 for fields in lines):
+    if lines and min(map(len, lines)) < 2:
         raise faults.bad_columns(encoding)
     return lines
 
 
-def _decode_fields(body: bytes, encoding: Encoding | None) -> list[tuple[bytes, bytes]]:
+def _decode_fields(body: bytes, encoding: Encoding | None) -> list[list[bytes]]:
     lines = _split(body, encoding)
     if not encoding:
-        return [(name, value) for name, value in lines]
+        return lines
     decode = _DECODERS[encoding]
     try:
-        return [(decode(name), decode(value)) for name, value in lines]
+        return [[decode(name), decode(value)] for name, value in lines]
     except (KeyError, Base64Error) as error:
         raise faults.bad_columns(encoding) from error
 
 
 def decode_columns(body: bytes, encoding: Encoding | None) -> dict[bytes, bytes]:
     """Name to value. Raises `ProtocolError`."""
-    return dict(_decode_fields(body, encoding))
+    return dict(_decode_fields(body, encoding))  # type: ignore[arg-type]  # pairs, as lists
 
 
 def decode_keys(body: bytes, encoding: Encoding | None, decode_keys: bool) -> list[Any]:
@@ -181,14 +184,13 @@ def decode_keys(body: bytes, encoding: Encoding | None, decode_keys: bool) -> li
 
     Raises `ProtocolError`.
     """
-    ranked = []
+    ranked: dict[int, bytes] = {}
     for name, value in _decode_fields(body, encoding):
         if name[:1] == b"_":
-            if not value.isdigit() or len(value) > 9:
+            if not value.isdigit() or len(value) > RANK_DIGITS or int(value) in ranked:
                 raise faults.bad_columns(encoding)
-            ranked.append((int(value), name))
-    ranked.sort()
-    return [decode_key(name[1:], decode_keys) for _, name in ranked]
+            ranked[int(value)] = name
+    return [decode_key(ranked[rank][1:], decode_keys) for rank in sorted(ranked)]
 
 
 def decode_bulk(

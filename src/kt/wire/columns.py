@@ -44,6 +44,9 @@ ANY_LENGTH: Final = 2**62
 REPLY_PLAIN_MAX: Final = 255
 """Longest field that `encode_columns` leaves plain, in replies."""
 
+RANK_DIGITS: Final = 9
+"""Most digits in the rank of a key that matches."""
+
 TSV_TYPE: Final = b"text/tab-separated-values"
 FORM_TYPE: Final = b"application/x-www-form-urlencoded"
 

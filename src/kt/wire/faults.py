@@ -76,5 +76,13 @@ def too_many_items(count: int, limit: int) -> ProtocolError:
     return ProtocolError(f"a list announces {count} items; the limit is {limit}")
 
 
+def too_many_to_send(count: int) -> ArgumentError:
+    return ArgumentError(f"{count} items are too many for one request")
+
+
 def command_failed(verb: str) -> ServerError:
     return ServerError(f"the server reports that {verb} failed", code=1)
+
+
+def cut_frame() -> ValueError:
+    return ValueError("a frame to decode is shorter than its records")
