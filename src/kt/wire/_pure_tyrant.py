@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from itertools import chain
 from typing import Any
 
-from kt.errors import ArgumentError
 from kt.wire import faults
 from kt.wire._pure_values import cut, decode_key, dump_value, encode_key, load_value
 from kt.wire.magic import SIZE_MAX, TYRANT_MAGIC
@@ -115,7 +114,7 @@ def _count(count: int) -> bytes:
     try:
         return _U32.pack(count)
     except struct.error as error:
-        raise ArgumentError(f"{count} items are too many for one request") from error
+        raise faults.too_many_to_send(count) from error
 
 
 def skip_items(data: Buffer, at: int, count: int) -> tuple[int, int, int]:
@@ -143,10 +142,15 @@ def skip_items(data: Buffer, at: int, count: int) -> tuple[int, int, int]:
 def _items(data: bytes, at: int, count: int) -> list[bytes]:
     unpack = _U32.unpack_from
     items = []
-    for _ in range(count):
-        begin = at + 4
-        at = begin + unpack(data, at)[0]
-        items.append(data[begin:at])
+    try:
+        for _ in range(count):
+            begin = at + 4
+            at = begin + unpack(data, at)[0]
+            items.append(data[begin:at])
+    except struct.error as error:
+        raise faults.cut_frame() from error
+    if at > len(data):
+        raise faults.cut_frame()
     return items
 
 

@@ -6,7 +6,7 @@ of requests follow each other on a connection, and replies come in the order of 
     put        10 ksiz:u32 vsiz:u32 key value                     code
     putkeep    11 ksiz:u32 vsiz:u32 key value                     code (1: there is a record)
     putcat     12 ksiz:u32 vsiz:u32 key value                     code
-    putshl     13 ksiz:u32 vsiz:u32 width:u32 key value           code
+    putshl     13 ksiz:u32 vsiz:u32 width:i32 key value           code
     putnr      18 ksiz:u32 vsiz:u32 key value                     nothing
     out        20 ksiz:u32 key                                    code (1: there is no record)
     get        30 ksiz:u32 key                                    code BLOB
@@ -129,6 +129,8 @@ def pack_putcat(key: Key, value: bytes) -> bytes:
 
 def pack_putshl(key: Key, value: bytes, width: int) -> bytes:
     """Request to append to a record and to keep the last `width` bytes of it."""
+    if width < 0:
+        raise ArgumentError(f"the width of a record cannot be {width}")
     name = encode_key(key)
     return _pack(
         commands.PUTSHL, commands.PUTSHL_NUMBERS, (len(name), len(value), width), name, value

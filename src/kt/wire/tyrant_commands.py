@@ -64,7 +64,7 @@ U32: Final = struct.Struct(">I")
 U64: Final = struct.Struct(">Q")
 NO_NUMBERS: Final = struct.Struct(">")
 """Layouts of the numbers of requests; sizes are among them."""
-PUTSHL_NUMBERS: Final = struct.Struct(">III")
+PUTSHL_NUMBERS: Final = struct.Struct(">IIi")
 FWMKEYS_NUMBERS: Final = struct.Struct(">Ii")
 ADDINT_NUMBERS: Final = struct.Struct(">Ii")
 ADDDOUBLE_NUMBERS: Final = struct.Struct(">Iqq")

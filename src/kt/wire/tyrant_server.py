@@ -22,6 +22,7 @@ from kt.wire.values import Key
 T = TypeVar("T")
 
 _TWO_SIZES = struct.Struct(">II")
+_MISC_HEAD = struct.Struct(">III")
 
 # ----------------------------------------------------------------------------- server: requests
 
@@ -196,6 +197,12 @@ def _record(command: int) -> Reader[Record]:
     return _Request(command, _TWO_SIZES, (0, 1), Record)
 
 
+def _make_putshl(key: bytes, value: bytes, width: int) -> PutShl:
+    if width < 0:
+        raise faults.impossible_size(width)
+    return PutShl(key, value, width)
+
+
 def _make_adddouble(key: bytes, integral: int, fraction: int) -> AddDouble:
     return AddDouble(key, commands.join_real(integral, fraction))
 
@@ -205,7 +212,7 @@ def _make_mget(request: bytes) -> list[bytes]:
 
 
 def _make_misc(request: bytes) -> Misc:
-    size, flags, count = commands.PUTSHL_NUMBERS.unpack_from(request, 2)
+    size, flags, count = _MISC_HEAD.unpack_from(request, 2)
     end = 14 + size
     return Misc(request[14:end], decode_items(request, end, count, False), flags)
 
@@ -213,7 +220,9 @@ def _make_misc(request: bytes) -> Misc:
 read_put = _record(commands.PUT)
 read_putkeep = _record(commands.PUTKEEP)
 read_putcat = _record(commands.PUTCAT)
-read_putshl: Reader[PutShl] = _Request(commands.PUTSHL, commands.PUTSHL_NUMBERS, (0, 1), PutShl)
+read_putshl: Reader[PutShl] = _Request(
+    commands.PUTSHL, commands.PUTSHL_NUMBERS, (0, 1), _make_putshl
+)
 read_putnr = _record(commands.PUTNR)
 read_out = _one(commands.OUT)
 read_get = _one(commands.GET)
