@@ -173,7 +173,7 @@ def formatted(text: str, path: Path) -> str:
 def twin_of(source: Path) -> tuple[Path, str]:
     """Return where the twin of `source` belongs and what it must hold."""
     path = source.with_name(source.name.replace("_async", ""))
-    text = HEADER.format(source=shown(source)) + convert(source.read_text())
+    text = HEADER.format(source=source.name) + convert(source.read_text())
     return path, formatted(text, path)
 
 

@@ -137,6 +137,10 @@ class MsgpackSerializer(_Named):
         """Return the one value that `data` holds; maps may have keys of any kind."""
         return self._msgpack.unpackb(data, strict_map_key=False)
 
+    def require(self) -> None:
+        """Raise ImproperlyConfigured if the package is not there."""
+        assert self._msgpack
+
     @cached_property
     def _msgpack(self) -> Any:
         try:

@@ -1,0 +1,111 @@
+# Generated from base_async.py by tools/async_to_sync.py: edit that file, then run the tool.
+"""What the clients of both servers share: connections, serialization, and a client's life.
+
+A client is a light object over a pool of connections; `using` gives another view of the same pool.
+Every public method is one call: pack a request, have it carried out, decode the reply.
+"""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any, Generic, NoReturn, Self, TypeVar
+
+from kt.client.values import Values
+from kt.errors import ArgumentError, ServerError
+from kt.net.blocking import Pool
+from kt.net.endpoint import Endpoint
+from kt.serializers import Serializer
+from kt.types import K, V
+from kt.wire.reading import Reader
+
+T = TypeVar("T")
+
+
+class Client(Generic[K, V]):
+    """Base of `KyotoTycoon` and `TokyoTyrant`."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        serializer: Serializer[Any],
+        decode_keys: bool,
+        timeout: float | None,
+        pool_size: int,
+    ) -> None:
+        if pool_size < 1:
+            raise ArgumentError(f"pool_size is at least 1, not {pool_size!r}")
+        self._pool = Pool(endpoint, pool_size)
+        self._values = Values(serializer)
+        self._decode_keys = bool(decode_keys)
+        self._timeout = checked_timeout(timeout)
+
+    @property
+    def host(self) -> str:
+        """Name or address of the server."""
+        return self._pool.endpoint.host
+
+    @property
+    def port(self) -> int:
+        """TCP port of the server."""
+        return self._pool.endpoint.port
+
+    @property
+    def timeout(self) -> float | None:
+        """Seconds that one call may take, connecting included; None: any time."""
+        return self._timeout
+
+    @property
+    def serializer(self) -> Serializer[V]:
+        """What turns values into bytes and back."""
+        return self._values.serializer
+
+    def checkin(self) -> None:
+        """Return the calling thread's connection to the pool, for other threads to use.
+
+        It returns there by itself when the thread ends. The next call takes one again.
+        """
+        self._pool.checkin()
+
+    def close(self) -> None:
+        """Close the connections to the server, those in use by other threads after their calls.
+
+        The client stays usable: the next call connects again.
+        """
+        self._pool.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._pool.endpoint} {self._values.serializer!r}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            f"{type(self).__name__} holds connections and cannot be pickled or copied: "
+            "make a client in each process, or another view of this one with using()"
+        )
+
+    def _view(self) -> Self:
+        """Return a second client of the same pool."""
+        view = object.__new__(type(self))
+        view.__dict__.update(self.__dict__)
+        return view
+
+    def _call(self, request: bytes, reader: Reader[T | ServerError], repeatable: bool = False) -> T:
+        """Have `request` carried out and return what `reader` makes of the reply."""
+        return self._pool.call(request, reader, self._timeout, repeatable)
+
+
+def checked_timeout(timeout: float | None) -> float | None:
+    """Return `timeout`; raises ArgumentError unless it is None or positive."""
+    if timeout is not None and not timeout > 0:
+        raise ArgumentError(f"timeout is a positive number of seconds or None, not {timeout!r}")
+    return timeout

@@ -1,0 +1,48 @@
+"""Options with more than two states."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Origin(Enum):
+    """What `incr` does other than to start from a number where there is no record."""
+
+    TRY = "try"
+    """Fail (ServerError) if there is no record."""
+    SET = "set"
+    """Store the number itself, whatever the record is."""
+
+
+class Moment(Enum):
+    """A time that is not known as a number."""
+
+    NOW = "now"
+    """The present time, by the server's clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Wait for a signal before a procedure is carried out.
+
+    Attributes:
+        name: of the signal.
+        timeout: seconds; None to wait for ever.
+    """
+
+    name: str | bytes
+    timeout: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """Send a signal after a procedure has been carried out.
+
+    Attributes:
+        name: of the signal.
+        broadcast: to all who wait for it, instead of to one of them.
+    """
+
+    name: str | bytes
+    broadcast: bool = False
