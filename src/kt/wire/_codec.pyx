@@ -15,9 +15,52 @@ _codec_tyrant.pxi      Tokyo Tyrant
 =====================  ==================================================================
 """
 
-from kt.wire._pure import *
-from kt.wire._pure import __all__
+__all__ = [
+    # keys and values
+    "cut",
+    "encode_key",
+    "decode_key",
+    "dump_value",
+    "load_value",
+    # Kyoto Tycoon, binary
+    "pack_get",
+    "pack_set",
+    "pack_remove",
+    "pack_records",
+    "pack_details",
+    "pack_keys",
+    "pack_key_details",
+    "pack_pairs",
+    "read_get_reply",
+    "read_set_bulk_reply",
+    "read_remove_bulk_reply",
+    "skip_records",
+    "decode_records",
+    "decode_details",
+    "decode_pairs",
+    # Kyoto Tycoon, RPC
+    "encode_columns",
+    "encode_columns_as",
+    "pack_rpc",
+    "pack_rpc_reply",
+    "read_rpc_reply",
+    "read_http_request",
+    "decode_columns",
+    "decode_keys",
+    "decode_bulk",
+    # Tokyo Tyrant
+    "pack_key_command",
+    "pack_record_command",
+    "pack_record_commands",
+    "pack_items",
+    "pack_item_pairs",
+    "read_blob_reply",
+    "skip_items",
+    "decode_items",
+    "decode_item_pairs",
+]
 
 include "_codec_values.pxi"
 include "_codec_tycoon.pxi"
+include "_codec_rpc.pxi"
 include "_codec_tyrant.pxi"

@@ -9,6 +9,7 @@ from kt.wire._pure_rpc import (
     encode_columns,
     encode_columns_as,
     pack_rpc,
+    pack_rpc_reply,
     read_rpc_reply,
 )
 from kt.wire._pure_tycoon import (
@@ -40,6 +41,7 @@ from kt.wire._pure_tyrant import (
     skip_items,
 )
 from kt.wire._pure_values import cut, decode_key, dump_value, encode_key, load_value
+from kt.wire.http import read_http_request
 
 __all__ = [
     # keys and values
@@ -68,7 +70,9 @@ __all__ = [
     "encode_columns",
     "encode_columns_as",
     "pack_rpc",
+    "pack_rpc_reply",
     "read_rpc_reply",
+    "read_http_request",
     "decode_columns",
     "decode_keys",
     "decode_bulk",

@@ -16,12 +16,15 @@ from kt.wire.columns import (
     PLAIN,
     QUOTED,
     RANK_DIGITS,
+    REPLY_PLAIN_MAX,
+    TSV_TYPE,
     URL,
     Encoding,
     Field,
     RpcReply,
     read_any_rpc_reply,
 )
+from kt.wire.http import pack_http_reply
 from kt.wire.reading import Buffer, Incomplete
 from kt.wire.values import Key, Loads
 
@@ -40,6 +43,15 @@ _HEX = {
     b"%c%c" % (high, low): bytes([int(chr(high) + chr(low), 16)])
     for high in b"0123456789abcdefABCDEF"
     for low in b"0123456789abcdefABCDEF"
+}
+
+
+# What follows the content type's name.
+_PARAMETERS: dict[Encoding, bytes] = {
+    PLAIN: b"",
+    BASE64: b"; colenc=B",
+    QUOTED: b"; colenc=Q",
+    URL: b"; colenc=U",
 }
 
 
@@ -113,9 +125,34 @@ def pack_rpc(procedure: str, columns: Iterable[tuple[Key, Field]]) -> bytes:
         b"Content-Type: text/tab-separated-values%b\r\nContent-Length: %d\r\n\r\n%b"
     ) % (
         procedure.encode(),
-        b"; colenc=" + encoding.encode() if encoding else b"",
+        _PARAMETERS[encoding],
         len(body),
         body,
+    )
+
+
+def pack_rpc_reply(
+    status: int,
+    columns: Iterable[tuple[Key, Field]],
+    *,
+    keep_alive: bool = True,
+    stamp: bytes = b"",
+    bodiless: bool = False,
+) -> bytes:
+    """A reply to a call, its columns in the order of their encoded names, as the original's.
+
+    Args:
+        stamp: header lines to begin with, ready to send (Server and Date).
+        bodiless: the call was made by HEAD, and gets the headers only.
+    """
+    encoding, body = encode_columns(columns, REPLY_PLAIN_MAX)
+    body = b"".join(sorted(body.splitlines(keepends=True)))
+    return pack_http_reply(
+        status,
+        ((b"Content-Type", TSV_TYPE + _PARAMETERS[encoding]),),
+        None if bodiless else body,
+        keep_alive=keep_alive,
+        stamp=stamp,
     )
 
 
@@ -176,7 +213,7 @@ def _decode_fields(body: bytes, encoding: Encoding | None) -> list[list[bytes]]:
 
 def decode_columns(body: bytes, encoding: Encoding | None) -> dict[bytes, bytes]:
     """Name to value. Raises `ProtocolError`."""
-    return dict(_decode_fields(body, encoding))  # type: ignore[arg-type]  # pairs, as lists
+    return dict(_decode_fields(body, encoding))
 
 
 def decode_keys(body: bytes, encoding: Encoding | None, decode_keys: bool) -> list[Any]:

@@ -78,6 +78,8 @@ def column_encoding(content_type: bytes) -> Encoding | None:
     As in the original, what follows the type's name or the encoding's letter does not matter, and
     the last of several encodings counts.
     """
+    if content_type == TSV_TYPE:
+        return PLAIN
     if content_type[: len(TSV_TYPE)].lower() != TSV_TYPE:
         return None
     letters = _COLUMN_ENCODING.findall(b" " + content_type[len(TSV_TYPE) :])

@@ -36,11 +36,13 @@ BODY_MAX: Final = 2**28
 REPLY_BODY_MAX: Final = 2**30
 """Longest body of a reply in bytes: a value of BODY_MAX bytes fits in any column encoding."""
 
+BODILESS: Final = frozenset((b"GET", b"HEAD", b"DELETE"))
+"""Methods whose requests have no body."""
+
 _BLANK_LINE = re.compile(rb"\n\r?\n")
 _NUMBER = re.compile(rb"[\x01-\x20]*([+-]?)([0-9]*)")
 _HEX_NUMBER = re.compile(rb"[\x01-\x20]*(?:0[xX])?([0-9a-fA-F]*)")
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: [^\r\n]*)?\r?\n")
-_BODILESS = frozenset((b"GET", b"HEAD", b"DELETE"))
 
 STATUS_NAMES: Final = {
     200: b"OK",
@@ -159,7 +161,7 @@ def _read_headers(
     if connection := headers.get(b"connection", b"").lower():
         keep_alive = connection == b"keep-alive" or (keep_alive and connection != b"close")
     request = HttpRequest(method, target, version, headers, b"", keep_alive)
-    if method in _BODILESS:
+    if method in BODILESS:
         return request, pos + size
     length = parse_number(headers.get(b"content-length", b"-1"))
     if length >= 0:

@@ -34,6 +34,8 @@ from kt.wire.codec import (
     encode_columns_as,
     encode_key,
     pack_rpc,
+    pack_rpc_reply,
+    read_http_request,
     read_rpc_reply,
 )
 from kt.wire.columns import (
@@ -41,8 +43,6 @@ from kt.wire.columns import (
     FORM_TYPE,
     PLAIN,
     QUOTED,
-    REPLY_PLAIN_MAX,
-    TSV_TYPE,
     URL,
     Encoding,
     Field,
@@ -60,7 +60,6 @@ from kt.wire.http import (
     parse_number,
     read_http_head_reply,
     read_http_reply,
-    read_http_request,
 )
 from kt.wire.values import Dumps, Key
 
@@ -228,7 +227,9 @@ def decode_rpc(request: HttpRequest) -> tuple[bytes, dict[bytes, bytes]] | None:
     path, query = decode_query(request.target)
     if not path.startswith(_RPC_PATH):
         return None
-    procedure = decode_url(path[len(_RPC_PATH) :])
+    procedure = path[len(_RPC_PATH) :]
+    if not procedure.replace(b"_", b"").isalnum():
+        procedure = decode_url(procedure)
     content_type = request.headers.get(b"content-type", b"")
     encoding = column_encoding(content_type)
     if encoding is None:
@@ -241,29 +242,3 @@ def decode_rpc(request: HttpRequest) -> tuple[bytes, dict[bytes, bytes]] | None:
         return procedure, decode_columns(request.body, encoding)
     except ProtocolError:
         return procedure, _decode_leniently(request.body, encoding, query)
-
-
-def pack_rpc_reply(
-    status: int,
-    columns: Iterable[tuple[Key, Field]],
-    *,
-    keep_alive: bool = True,
-    stamp: bytes = b"",
-    bodiless: bool = False,
-) -> bytes:
-    """A reply to a call, its columns in the order of their encoded names, as the original's.
-
-    Args:
-        stamp: header lines to begin with, ready to send (Server and Date).
-        bodiless: the call was made by HEAD, and gets the headers only.
-    """
-    encoding, body = encode_columns(columns, REPLY_PLAIN_MAX)
-    body = b"".join(sorted(body.splitlines(keepends=True)))
-    content_type = TSV_TYPE + (b"; colenc=" + encoding.encode() if encoding else b"")
-    return pack_http_reply(
-        status,
-        ((b"Content-Type", content_type),),
-        None if bodiless else body,
-        keep_alive=keep_alive,
-        stamp=stamp,
-    )
