@@ -7,11 +7,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from ..errors import ImproperlyConfigured, KTError
 
+if TYPE_CHECKING:
+    from .options import Flag
+
 ENGINE_MISSING = """\
-{program} has no storage engine here ({cause}): install {library} and a C++ compiler \
+no storage engine here ({cause}): install {library} and a C++ compiler \
 (Debian: apt install {debian} g++; macOS: brew install {brew}), then build again: \
 pip install --force-reinstall --no-binary kyototycoon kyototycoon"""
 
@@ -27,34 +32,51 @@ def tyrant() -> None:
 
 
 def _tycoon(program: str, words: Sequence[str]) -> int:
-    from .options import usage
     from .options_tycoon import ARGUMENTS, FLAGS, PURPOSE, tycoon_options
 
-    if "--help" in words[:1]:
-        print(usage(program, PURPOSE, FLAGS, ARGUMENTS), end="")
+    if _helped(program, words, PURPOSE, FLAGS, ARGUMENTS):
         return 0
     options = tycoon_options(program, words)
-    try:
-        from .engines import _kyoto  # noqa: F401 - is it there?
-    except ImportError as error:
-        raise ImproperlyConfigured(
-            ENGINE_MISSING.format(
-                program=program,
-                cause=error,
-                library="Kyoto Cabinet",
-                debian="libkyotocabinet-dev",
-                brew="kyoto-cabinet",
-            )
-        ) from None
+    _need_engine(program, "_kyoto", "Kyoto Cabinet", "libkyotocabinet-dev", "kyoto-cabinet")
     from .tycoon import TycoonServer
 
     return TycoonServer(options).run()
 
 
 def _tyrant(program: str, words: Sequence[str]) -> int:
-    from .tyrant import main
+    from .options_tyrant import ARGUMENTS, FLAGS, PURPOSE, tyrant_options
 
-    return main(program, words)
+    if _helped(program, words, PURPOSE, FLAGS, ARGUMENTS):
+        return 0
+    options = tyrant_options(program, words)
+    _need_engine(program, "_tokyo", "Tokyo Cabinet", "libtokyocabinet-dev", "tokyo-cabinet")
+    from .tyrant import TyrantServer
+
+    return TyrantServer(options).run()
+
+
+def _helped(
+    program: str, words: Sequence[str], purpose: str, flags: Sequence[Flag], arguments: str
+) -> bool:
+    """Print the help if it is asked for."""
+    if "--help" not in words[:1]:
+        return False
+    from .options import usage
+
+    print(usage(program, purpose, flags, arguments), end="")
+    return True
+
+
+def _need_engine(program: str, module: str, library: str, debian: str, brew: str) -> None:
+    """Say what to install if the engine is missing."""
+    try:
+        import_module(f".engines.{module}", __package__)
+    except ImportError as error:
+        raise ImproperlyConfigured(
+            ENGINE_MISSING.format(
+                program=program, cause=error, library=library, debian=debian, brew=brew
+            )
+        ) from None
 
 
 def _run(program: str, main: Callable[[str, Sequence[str]], int], words: Sequence[str]) -> None:

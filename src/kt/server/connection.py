@@ -79,7 +79,7 @@ class Connection(asyncio.Protocol):
         self._ended = False  # the peer has ended its side
         self._gone = False  # the transport has ended
         self._abandon: Callable[[], None] | None = None
-        self._progress = 0.0  # loop time at which the last byte came or went
+        self._progress = 0.0  # loop time at which it last got on
         self._unsent = 0  # bytes that the transport kept at the last `sweep`
 
     # What a protocol defines
@@ -162,6 +162,7 @@ class Connection(asyncio.Protocol):
         if self._closing:
             return
         self._closing = True
+        self._progress = self.server.loop.time()
         self._input = b""
         self._flush()
         self._abandoned()
@@ -195,7 +196,6 @@ class Connection(asyncio.Protocol):
             self.server.log.info(f"disconnected: {self.peer}")
 
     def data_received(self, data: bytes) -> None:
-        self._progress = self.server.loop.time()
         if self._closing:
             return
         if self._input:
@@ -212,6 +212,7 @@ class Connection(asyncio.Protocol):
 
     def _serve(self) -> None:
         """Serve the input until it is used up, or until something holds the connection."""
+        self._progress = self.server.loop.time()
         try:
             self._steps()
         except Exception:  # noqa: BLE001 - likewise
@@ -305,7 +306,6 @@ class Connection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._choked = False
-        self._progress = self.server.loop.time()
         if not (self.busy or self._yielded or self._closing):
             self._serve()
 

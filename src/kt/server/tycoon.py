@@ -23,8 +23,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 from ..errors import ImproperlyConfigured
 from ..version import VERSION
@@ -42,8 +41,6 @@ from .tycoon_values import http_date, integer
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-T = TypeVar("T")
-
 COUNTS: Final = ("set", "remove", "get")
 
 
@@ -56,7 +53,6 @@ class TycoonServer(Server):
         signals: the named conditions.
         procedures: those that work on a database.
         counts: operations that came by HTTP, by kind; `core` counts the others.
-        held: what holds a database's locks for long, at the moment; see `engine_may_block`.
         stamp: the headers Server and Date, ready to send.
         location: how the URLs of records begin.
     """
@@ -72,7 +68,6 @@ class TycoonServer(Server):
         self.counts = dict.fromkeys(("script", "misc"), 0)
         for kind in COUNTS:
             self.counts[kind] = self.counts[f"{kind}_misses"] = 0
-        self.held: set[object] = set()
         self._names: dict[bytes, Database] = {}
         self.stamp = b""
         self._stamp_time = 0
@@ -85,8 +80,7 @@ class TycoonServer(Server):
 
     @property
     def engine_may_block(self) -> bool:
-        """Whether engine calls may take long at the moment, and belong in worker threads."""
-        return bool(self.held) or self.options.auto_synchronize
+        return super().engine_may_block or self.options.auto_synchronize
 
     def database(self, expression: bytes) -> Database | None:
         """The database that a request means by its number or name; the first one by nothing."""
@@ -96,19 +90,6 @@ class TycoonServer(Server):
             index = integer(expression) & 0xFFFFFFFF  # the original keeps 32 bits of it
             return self.databases[index] if index < len(self.databases) else None
         return self._names.get(expression)
-
-    def exclusively(self, work: Callable[[], T]) -> Callable[[], T]:
-        """`work`, to be run in a worker thread soon; until it is done `engine_may_block` is set."""
-        token = object()
-        self.held.add(token)
-
-        def run() -> T:
-            try:
-                return work()
-            finally:
-                self.held.discard(token)
-
-        return run
 
     def report(self) -> Columns:
         """The columns of the procedure of that name."""
@@ -176,7 +157,6 @@ class TycoonServer(Server):
         running = self._synchronizing is not None and not self._synchronizing.done()
         if interval > 0 and not running and time.monotonic() >= self._synchronize_at:
             self._synchronize_at = time.monotonic() + interval
-            self.log.info("synchronizing the databases")
             self._synchronizing = self.workers.submit(self._synchronize_all)
 
     def _synchronize_all(self) -> None:
@@ -185,6 +165,7 @@ class TycoonServer(Server):
                 database.synchronize(self.options.synchronize_hard)
             except EngineError as error:
                 self.log_engine_error(error)
+        self.log.info("databases synchronized")
 
     def log_engine_error(self, error: EngineError) -> None:
         """Log a failure that is nobody's mistake, such as a full disk."""

@@ -173,7 +173,7 @@ class Call:
             return on_cursor, cursor
         if (on_server := SERVER_PROCEDURES.get(name)) is not None:
             return on_server, self._server
-        raise Refused(501, b"not implemented: " + name)
+        raise Refused(501, b"not implemented: " + name.partition(b"\0")[0])
 
     def _cursor(self, number: bytes, database: Database | None) -> Cursor | None:
         """The cursor that a call names, which makes it if there is none."""

@@ -1,0 +1,47 @@
+"""A bundled server for tests of what goes over its connections."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .http_client import Caller
+from .processes import ServerProcess
+
+StartServer = Callable[..., ServerProcess]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[StartServer]:
+    """Start kt-tycoon with these databases, each in a directory of its own, until the test ends."""
+    started: list[ServerProcess] = []
+
+    def start(*databases: str, args: tuple[str, ...] = (), **options: Any) -> ServerProcess:
+        directory = tmp_path / str(len(started))
+        directory.mkdir()
+        server = ServerProcess(
+            "kt-tycoon", *args, databases=databases, directory=directory, **options
+        )
+        started.append(server)
+        server.start()
+        return server
+
+    yield start
+    for server in started:
+        server.kill()
+
+
+@pytest.fixture
+def server(start: StartServer) -> ServerProcess:
+    """kt-tycoon with a hash and a tree database in memory, quiet."""
+    return start("*", "%", args=("-ls",))
+
+
+@pytest.fixture
+def call(server: ServerProcess) -> Iterator[Caller]:
+    """A connection to `server`."""
+    with Caller(server) as caller:
+        yield caller

@@ -1,0 +1,141 @@
+"""Server processes, for tests of how they start, end, log and refuse, and for recorded traffic."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from time import monotonic
+from types import TracebackType
+from typing import Self
+
+from kt.embedded import _free_port as free_port
+
+HOST = "127.0.0.1"
+SECONDS = 30.0
+"""How long anything here may take."""
+
+BUNDLED = {
+    "kt-tycoon": (sys.executable, "-m", "kt.server", "tycoon"),
+    "kt-tyrant": (sys.executable, "-m", "kt.server", "tyrant"),
+}
+
+
+class ServerProcess:
+    """A server that runs for a ``with`` block, in `directory`.
+
+    Args:
+        program: ``kt-tycoon``, ``kt-tyrant``, or the path of another program.
+        args: arguments after -host and -port, before the databases.
+        databases: database arguments.
+        directory: its working directory.
+        port: None for a free one.
+        environment: changes to ours.
+    """
+
+    def __init__(
+        self,
+        program: str,
+        *args: str,
+        databases: Sequence[str] = (),
+        directory: Path,
+        port: int | None = None,
+        environment: dict[str, str] | None = None,
+    ) -> None:
+        self.port = free_port(HOST) if port is None else port
+        self.directory = directory
+        self.environment = {**os.environ, **(environment or {})}
+        self.command = [
+            *BUNDLED.get(program, (program,)),
+            *("-host", HOST, "-port", str(self.port)),
+            *args,
+            *databases,
+        ]
+        self.process: subprocess.Popen[bytes]
+
+    def start(self) -> None:
+        """Start it and wait until it listens."""
+        self.spawn()
+        deadline = monotonic() + SECONDS
+        while True:
+            try:
+                socket.create_connection((HOST, self.port), 1).close()
+            except OSError:
+                self._still_starting(deadline)
+            else:
+                return
+
+    def spawn(self) -> None:
+        """Start it only."""
+        with open(self.directory / "output", "ab") as output:
+            self.process = subprocess.Popen(
+                self.command,
+                cwd=self.directory,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+
+    def _still_starting(self, deadline: float) -> None:
+        try:
+            status = self.process.wait(0.005)
+        except subprocess.TimeoutExpired:
+            assert monotonic() < deadline, "the server does not listen"
+        else:
+            raise AssertionError(f"ended with status {status}:\n{self.printed()}")
+
+    def printed(self) -> str:
+        """All that it has printed so far."""
+        return (self.directory / "output").read_text(errors="replace")
+
+    def wait_for_output(self, text: str) -> None:
+        """Wait until it has printed `text`."""
+        deadline = monotonic() + SECONDS
+        while text not in self.printed():
+            self._still_starting(deadline)
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """End it by a signal; its exit status."""
+        self.process.send_signal(number)
+        return self.process.wait(SECONDS)
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+    def memory(self) -> int:
+        """Bytes of its memory that are resident."""
+        for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1]) * 1024
+        raise AssertionError("the kernel does not say")
+
+    @contextmanager
+    def connect(self) -> Iterator[socket.socket]:
+        with socket.create_connection((HOST, self.port), SECONDS) as peer:
+            yield peer
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.kill()
+
+    def kill(self) -> None:
+        """End it, if it runs, without asking."""
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
