@@ -29,6 +29,9 @@ HEADER = """\
 # Generated from {source} by tools/async_to_sync.py: edit that file, then run the tool.
 """
 
+TIDY = "I,F401,C4,UP028"
+"""Rules of ruff to apply: imports in order and used, comprehensions and loops that only copy."""
+
 NAMES = {
     "StopAsyncIteration": "StopIteration",
     "__aenter__": "__enter__",
@@ -154,11 +157,9 @@ def convert(source: str) -> str:
 
 
 def formatted(text: str, path: Path) -> str:
-    """Return `text` as ruff writes it: imports in order, names `__all__` once, layout."""
-    for command in (
-        ["check", "--select", "I,F401", "--fix-only", "--quiet"],
-        ["format", "--quiet"],
-    ):
+    """Return `text` as ruff writes it, which also puts right what the conversion leaves odd."""
+    fix = ["check", "--fix-only", "--unsafe-fixes", "--select", TIDY, "--quiet"]
+    for command in (fix, ["format", "--quiet"]):
         text = subprocess.run(
             [sys.executable, "-m", "ruff", *command, "--stdin-filename", str(path), "-"],
             input=text,

@@ -11,11 +11,13 @@ if TYPE_CHECKING:
 
     K = TypeVar("K", bound=str | bytes, default=str)
     V = TypeVar("V", default=str)
+    V_co = TypeVar("V_co", covariant=True)
 else:
     from typing import TypeVar
 
     K = TypeVar("K")
     V = TypeVar("V")
+    V_co = TypeVar("V_co", covariant=True)
 
 Key: TypeAlias = str | bytes
 """A key as it may be passed: text is sent as UTF-8.

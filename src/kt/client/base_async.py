@@ -6,7 +6,7 @@ Every public method is one call: pack a request, have it carried out, decode the
 
 from __future__ import annotations
 
-from types import TracebackType
+from types import EllipsisType, TracebackType
 from typing import Any, Generic, NoReturn, Self, TypeVar
 
 from kt.client.values import Values
@@ -92,10 +92,16 @@ class AsyncClient(Generic[K, V]):
             "make a client in each process, or another view of this one with using()"
         )
 
-    def _view(self) -> Self:
-        """Return a second client of the same pool."""
+    def _view(
+        self, serializer: Serializer[Any] | None, timeout: float | EllipsisType | None
+    ) -> Self:
+        """Return a second client of the same pool; None and ... leave a setting as it is."""
         view = object.__new__(type(self))
         view.__dict__.update(self.__dict__)
+        if serializer is not None:
+            view._values = Values(serializer)
+        if not isinstance(timeout, EllipsisType):
+            view._timeout = checked_timeout(timeout)
         return view
 
     async def _call(

@@ -102,3 +102,7 @@ def _to_bytes(dumps: Callable[[Any], bytes | str]) -> Callable[[Any], bytes]:
         return data.encode() if isinstance(data, str) else data
 
     return dump
+
+
+RAW = Values(KT_NONE)
+"""Bytes as they are."""

@@ -25,12 +25,12 @@ T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 
-class Incomplete(Generic[T]):
+class Incomplete(Generic[T_co]):
     """The frame is not complete: call `resume` when `need` bytes follow the frame's begin."""
 
     __slots__ = ("need", "resume")
 
-    def __init__(self, need: int, resume: Reader[T]) -> None:
+    def __init__(self, need: int, resume: Reader[T_co]) -> None:
         self.need = need
         self.resume = resume
 
