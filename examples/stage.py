@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from time import perf_counter
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
@@ -27,7 +28,7 @@ def chapter(title: str) -> None:
 
 
 def say(text: str) -> None:
-    console.print(f"  {text}", markup=False)
+    console.print(f"{'':10}{text}", markup=False)
 
 
 def seconds(value: float) -> str:
@@ -39,37 +40,31 @@ def seconds(value: float) -> str:
 
 @contextmanager
 def timed(what: str) -> Iterator[Line]:
-    """Print `what`, its result and how long the block took; with `count`, how many a second."""
+    """Print how long the block took, `what`, and its result; with `count`, how many a second."""
     line = Line()
     began = perf_counter()
     yield line
     took = perf_counter() - began
-    speed = seconds(took)
-    if line.count:
-        speed += f", {line.count / took:,.0f} a second"
-    console.print(f"  {what:<46} [green]{line.result}[/]  [dim]{speed}[/]")
+    speed = f"\n[dim]{line.count / took:,.0f} a second" if line.count else ""
+    row = Table.grid(padding=(0, 1))
+    row.add_column(width=9, justify="right", style="dim")
+    row.add_column(width=36)
+    row.add_column(ratio=1, overflow="fold", style="green")
+    row.add_row(seconds(took), what, escape(line.result) + speed)
+    console.print(row)
 
 
 def listing(items: Iterable[object], more: int = 0) -> None:
     """Print items below the line that found them, and how many are not shown."""
     for item in items:
-        console.print(f"      {item}", markup=False, style="cyan")
+        console.print(f"{'':12}{item}", markup=False, style="cyan")
     if more:
-        console.print(f"      … and {more:,} more", style="dim")
-
-
-def table(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
-    shown = Table(title=title, title_justify="left", title_style="bold")
-    for column in columns:
-        shown.add_column(column)
-    for row in rows:
-        shown.add_row(*(str(cell) for cell in row))
-    console.print(shown)
+        console.print(f"{'':12}… and {more:,} more", style="dim")
 
 
 def progress() -> Progress:
     return Progress(
-        TextColumn("  {task.description}"),
+        TextColumn(f"{'':9}{{task.description}}"),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.percentage:.0f} %"),

@@ -9,11 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 from time import perf_counter, sleep
+from typing import Any
 
 import stage
 from unicode_data import Character, characters
 
 from kt import KT_BINARY, KT_JSON, EmbeddedServer, KyotoTycoon
+
+Database = KyotoTycoon[str, Any]
 
 BATCH = 500
 HASH, TREE = 0, 1  # the two databases of the server
@@ -24,11 +27,11 @@ def start() -> EmbeddedServer:
     server = EmbeddedServer(database=["*", "%"])
     with stage.timed("start a server") as line:
         server.run()
-        line.result = f"{server.server} at {server.host}:{server.port}, process {server.pid}"
+        line.result = f"{server.host}:{server.port}, process {server.pid}"
     return server
 
 
-def load(db: KyotoTycoon, records: dict[str, Character]) -> None:
+def load(db: Database, records: dict[str, Character]) -> None:
     began = perf_counter()
     todo = iter(records.items())
     with stage.progress() as progress:
@@ -39,35 +42,41 @@ def load(db: KyotoTycoon, records: dict[str, Character]) -> None:
     stage.say(f"{len(db):,} records in {stage.seconds(took)}, {len(records) / took:,.0f} a second")
 
 
-def look_up(db: KyotoTycoon, records: dict[str, Character]) -> None:
+def look_up(db: Database, records: dict[str, Character]) -> None:
     for name in ("SNOWMAN", "LATIN SMALL LETTER E WITH ACUTE", "NO SUCH NAME"):
         with stage.timed(f"get {name}") as line:
-            line.result = str(db.get(name))
+            line.result = shown(db.get(name))
     names = random.choices(list(records), k=5_000)
     with stage.timed("5,000 names, one at a time") as line:
         line.count = sum(db.get(name) == records[name] for name in names)
-        line.result = f"{line.count:,} right"
+        line.result = f"{line.count:,} as expected"
     with stage.timed("the same names in one request") as line:
         line.count = len(names)
-        line.result = f"{len(db.get_bulk(names)):,} records"
+        line.result = f"{len(db.get_bulk(names)):,} different records"
 
 
-def search(db: KyotoTycoon) -> None:
-    with stage.timed("names that begin with GREEK SMALL LETTER") as line:
+def shown(record: Character | None) -> str:
+    return (
+        "no such record" if record is None else "{character}  {block}, {category}".format(**record)
+    )
+
+
+def search(db: Database) -> None:
+    with stage.timed("prefix GREEK SMALL LETTER") as line:
         names = db.match_prefix("GREEK SMALL LETTER")
         line.result = f"{len(names)} found"
     show_characters(db, names)
-    with stage.timed("names that match CAT( FACE|$)") as line:
+    with stage.timed("regular expression CAT( FACE|$)") as line:
         names = db.match_regex("CAT( FACE|$)")
         line.result = f"{len(names)} found"
     show_characters(db, names)
-    with stage.timed("names like GREK SMAL LETER ALFA") as line:
+    with stage.timed("similar to GREK SMAL LETER ALFA") as line:
         names = db.match_similar("GREK SMAL LETER ALFA", distance=5)
         line.result = f"{len(names)} found"
     show_characters(db, names)
 
 
-def show_characters(db: KyotoTycoon, names: list[str], limit: int = 4) -> None:
+def show_characters(db: Database, names: list[str], limit: int = 4) -> None:
     found = db.get_bulk(names[:limit])
     stage.listing(
         (f"{record['character']}  {name}" for name, record in found.items()),
@@ -75,8 +84,8 @@ def show_characters(db: KyotoTycoon, names: list[str], limit: int = 4) -> None:
     )
 
 
-def count(db: KyotoTycoon) -> None:
-    with stage.timed("one counter, 4 threads, 1,000 times each") as line:
+def count(db: Database) -> None:
+    with stage.timed("one counter, 4 threads, 4,000 calls") as line:
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(lambda _: db.incr("visits", db=TREE), range(4_000)))
         line.count = 4_000
@@ -86,7 +95,7 @@ def count(db: KyotoTycoon) -> None:
         line.result = str(db.incr_double("distance", 0.75, db=TREE))
 
 
-def expire(db: KyotoTycoon) -> None:
+def expire(db: Database) -> None:
     db.set("session", "Ada", expire_time=1, db=TREE)
     with stage.timed("a record that expires in a second") as line:
         line.result = repr(db.get("session", db=TREE))
@@ -96,9 +105,9 @@ def expire(db: KyotoTycoon) -> None:
         line.result = repr(db.get("session", db=TREE))
 
 
-def sort(db: KyotoTycoon, records: dict[str, Character]) -> None:
+def sort(db: Database, records: dict[str, Character]) -> None:
     """The second database is a tree: its keys are in order."""
-    with stage.timed("the characters of each category, to the tree") as line:
+    with stage.timed("characters per category, to a tree") as line:
         counts = Counter(f"category {record['category']}" for record in records.values())
         line.result = f"{db.set_bulk(counts, db=TREE)} records"
     with stage.timed("its keys, in order") as line:
@@ -112,15 +121,15 @@ def survive(records: dict[str, Character], directory: str) -> None:
     path = Path(directory) / "unicode.kct"
     with EmbeddedServer(database=str(path)) as server:
         db = server.connect(serializer=KT_JSON)
-        with stage.timed("all records to a file database") as line:
+        with stage.timed("all records to a file") as line:
             line.count = db.set_bulk(records)
             line.result = f"{len(db):,} records in {path.name}"
-        with stage.timed("stop the server and start it again") as line:
+        with stage.timed("stop and start the server") as line:
             server.restart()
             line.result = f"{path.stat().st_size:,} bytes on disk"
         with stage.timed("the records are still there") as line:
-            line.result = f"{len(db):,}; {db.get('SNOWMAN')}"
-        with stage.timed("the first keys of the tree, by a cursor") as line:
+            line.result = f"{len(db):,} records; {shown(db.get('SNOWMAN'))}"
+        with stage.timed("its first keys, by iteration") as line:
             line.result = ", ".join(islice(db, 3))
         db.close()
 

@@ -52,16 +52,26 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_report_header() -> list[str]:
+    return [
+        f"original {name}: {find_original(name) or 'not here, so tests against it are skipped'}"
+        for name in ("ktserver", "ttserver")
+    ]
+
+
+def find_original(name: str) -> str | None:
+    return os.environ.get(name.upper()) or shutil.which(name)
+
+
 def program(kind: str, bundled: str, original: str, config: pytest.Config) -> str:
     """The program of this kind to test against; skips the test if there is none."""
     if kind not in config.getoption("--servers").split(","):
         pytest.skip(f"--servers leaves out {kind}")
     if kind == "bundled":
         return bundled
-    variable = original.upper()
-    found = os.environ.get(variable) or shutil.which(original)
+    found = find_original(original)
     if found is None:
-        pytest.skip(f"the original {original} is not here: put it on PATH or set {variable}")
+        pytest.skip(f"{original} is not here: put it on PATH or set {original.upper()}")
     return found
 
 

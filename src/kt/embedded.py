@@ -235,7 +235,11 @@ class _EmbeddedServer(ABC, Generic[ClientT]):
 
     @abstractmethod
     def connect(self, **options: Any) -> ClientT:
-        """A new client of this server, with these options of the client's class."""
+        """A new client of this server, with these options of the client's class.
+
+        Raises:
+            ServerConnectionError: the server has not been started.
+        """
 
     @abstractmethod
     def _answering(self, client: ClientT) -> int:
@@ -261,8 +265,6 @@ class _EmbeddedServer(ABC, Generic[ClientT]):
             ServerConnectionError: the server has not been started.
         """
         with self._lock:
-            if self._process is None:
-                raise ServerConnectionError(f"{self!r} is not running: call run() first")
             if self._client is None:
                 self._client = self.connect()
             return self._client
@@ -331,6 +333,11 @@ class _EmbeddedServer(ABC, Generic[ClientT]):
     def __repr__(self) -> str:
         state = f"pid {self.pid}" if self.running else "not running"
         return f"<{type(self).__name__} {self.server} at {self.host}:{self.port}, {state}>"
+
+    def _address(self) -> tuple[str, int]:
+        if self._process is None or self.port is None:
+            raise ServerConnectionError(f"{self!r} is not running: call run() first", sent=False)
+        return self.host, self.port
 
     def _program(self) -> list[str]:
         """The program to run and its first arguments."""
@@ -405,7 +412,7 @@ class _EmbeddedServer(ABC, Generic[ClientT]):
             self.output = process.end(self._stop_timeout)
 
 
-class EmbeddedServer(_EmbeddedServer["KyotoTycoon"]):
+class EmbeddedServer(_EmbeddedServer["KyotoTycoon[Any, Any]"]):
     """A Kyoto Tycoon server in a sub-process.
 
     ::
@@ -448,17 +455,17 @@ class EmbeddedServer(_EmbeddedServer["KyotoTycoon"]):
     ) -> None:
         super().__init__(server, host, port, database, server_args, start_timeout, stop_timeout)
 
-    def connect(self, **options: Any) -> KyotoTycoon:
+    def connect(self, **options: Any) -> KyotoTycoon[Any, Any]:
         """A new `KyotoTycoon` for this server, with these options; the caller closes it."""
         from kt.client.tycoon import KyotoTycoon
 
-        return KyotoTycoon(self.host, self.port, **options)
+        return KyotoTycoon(*self._address(), **options)
 
-    def _answering(self, client: KyotoTycoon) -> int:
+    def _answering(self, client: KyotoTycoon[Any, Any]) -> int:
         return int(client.report()["serv_proc_id"])
 
 
-class EmbeddedTokyoTyrantServer(_EmbeddedServer["TokyoTyrant"]):
+class EmbeddedTokyoTyrantServer(_EmbeddedServer["TokyoTyrant[Any, Any]"]):
     """A Tokyo Tyrant server in a sub-process.
 
     ::
@@ -501,11 +508,11 @@ class EmbeddedTokyoTyrantServer(_EmbeddedServer["TokyoTyrant"]):
     ) -> None:
         super().__init__(server, host, port, database, server_args, start_timeout, stop_timeout)
 
-    def connect(self, **options: Any) -> TokyoTyrant:
+    def connect(self, **options: Any) -> TokyoTyrant[Any, Any]:
         """A new `TokyoTyrant` for this server, with these options; the caller closes it."""
         from kt.client.tyrant import TokyoTyrant
 
-        return TokyoTyrant(self.host, self.port, **options)
+        return TokyoTyrant(*self._address(), **options)
 
-    def _answering(self, client: TokyoTyrant) -> int:
+    def _answering(self, client: TokyoTyrant[Any, Any]) -> int:
         return int(client.status()["pid"])
