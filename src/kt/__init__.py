@@ -1,11 +1,10 @@
 """Clients, servers and embedded servers for Kyoto Tycoon and Tokyo Tyrant.
 
-Importing `kt` loads the errors and the serializers; a client or an embedded server is loaded when
-it is first asked for, so that a program pays only for what it uses.
+Importing `kt` loads nothing but the errors: everything else is loaded when it is first asked for,
+so that a program pays only for what it uses (no asyncio for a blocking client, no JSON for text).
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from __future__ import annotations
 
 from kt.errors import (
     ArgumentError,
@@ -20,16 +19,31 @@ from kt.errors import (
     ServerStartError,
     ServerTimeoutError,
 )
-from kt.serializers import KT_BINARY, KT_JSON, KT_MSGPACK, KT_NONE, KT_PICKLE
 from kt.version import VERSION as __version__  # noqa: N811 - the name that Python has for it
 
+TYPE_CHECKING = (
+    False  # type checkers know the name; importing typing would take longer than all else
+)
 if TYPE_CHECKING:
+    from typing import Any
+
+    from kt.client.cursor import Cursor, Scan
+    from kt.client.cursor_async import AsyncCursor, AsyncScan
     from kt.client.tycoon import KyotoTycoon
+    from kt.client.tycoon_async import AsyncKyotoTycoon
     from kt.client.tyrant import TokyoTyrant
     from kt.embedded import EmbeddedServer, EmbeddedTokyoTyrantServer
+    from kt.options import Moment, Origin, Signal, Wait
+    from kt.serializers import KT_BINARY, KT_JSON, KT_MSGPACK, KT_NONE, KT_PICKLE, Serializer
+    from kt.types import Check, ExpireTime, Key, Record, UpdateLogFile
 
 __all__ = [
     "KyotoTycoon",
+    "AsyncKyotoTycoon",
+    "Cursor",
+    "AsyncCursor",
+    "Scan",
+    "AsyncScan",
     "TokyoTyrant",
     "EmbeddedServer",
     "EmbeddedTokyoTyrantServer",
@@ -38,6 +52,16 @@ __all__ = [
     "KT_MSGPACK",
     "KT_NONE",
     "KT_PICKLE",
+    "Serializer",
+    "Key",
+    "ExpireTime",
+    "Record",
+    "Check",
+    "UpdateLogFile",
+    "Origin",
+    "Moment",
+    "Wait",
+    "Signal",
     "KTError",
     "KyotoTycoonError",
     "ArgumentError",
@@ -53,17 +77,26 @@ __all__ = [
 ]
 
 _HOME = {
-    "KyotoTycoon": "kt.client.tycoon",
-    "TokyoTyrant": "kt.client.tyrant",
-    "EmbeddedServer": "kt.embedded",
-    "EmbeddedTokyoTyrantServer": "kt.embedded",
+    name: module
+    for module, names in {
+        "kt.client.tycoon": "KyotoTycoon",
+        "kt.client.tycoon_async": "AsyncKyotoTycoon",
+        "kt.client.cursor": "Cursor Scan",
+        "kt.client.cursor_async": "AsyncCursor AsyncScan",
+        "kt.client.tyrant": "TokyoTyrant",
+        "kt.embedded": "EmbeddedServer EmbeddedTokyoTyrantServer",
+        "kt.options": "Moment Origin Signal Wait",
+        "kt.serializers": "KT_BINARY KT_JSON KT_MSGPACK KT_NONE KT_PICKLE Serializer",
+        "kt.types": "Check ExpireTime Key Record UpdateLogFile",
+    }.items()
+    for name in names.split()
 }
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(_HOME[name]), name)
+    value = getattr(__import__(_HOME[name], fromlist=[name]), name)
     globals()[name] = value  # the next access is an ordinary one
     return value
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 
 class Origin(Enum):
@@ -22,8 +22,7 @@ class Moment(Enum):
     """The present time, by the server's clock."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wait:
+class Wait(NamedTuple):
     """Wait for a signal before a procedure is carried out.
 
     Attributes:
@@ -35,8 +34,7 @@ class Wait:
     timeout: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Signal:
+class Signal(NamedTuple):
     """Send a signal after a procedure has been carried out.
 
     Attributes:

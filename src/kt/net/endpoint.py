@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from kt.errors import (
     IncompleteReplyError,
@@ -14,8 +13,7 @@ from kt.errors import (
 from kt.wire.reading import Buffer, Reader
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
+class Endpoint(NamedTuple):
     """A server, and a harmless request to it.
 
     Attributes:
