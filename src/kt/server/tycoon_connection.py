@@ -12,17 +12,17 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import ProtocolError
-from ..wire.http import (
-    BODY_MAX,
+from ..wire.http import BODY_MAX
+from ..wire.magic import NO_REPLY, PLAY_SCRIPT, REPLICATION
+from ..wire.reading import Incomplete, Reader
+from ..wire.tycoon import ERROR_REPLY, PlayScript, Replication, read_play_script, read_replication
+from ..wire.tycoon_rpc import (
     HttpRefusal,
     HttpRequest,
     IncompleteBody,
     pack_http_refusal,
     read_http_request,
 )
-from ..wire.magic import NO_REPLY, PLAY_SCRIPT, REPLICATION
-from ..wire.reading import Incomplete, Reader
-from ..wire.tycoon import ERROR_REPLY, PlayScript, Replication, read_play_script, read_replication
 from .connection import Connection
 from .engines._kyoto import Cursor, State
 from .tycoon_rest import serve_record

@@ -19,8 +19,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
-from ..wire.http import HttpRequest, pack_http_reply
-from ..wire.tycoon_rpc import decode_url
+from ..wire.tycoon_rpc import HttpRequest, decode_url, pack_http_reply
 from .engines import EngineError
 from .engines._kyoto import NEVER, XT_MAX, Code, Database
 from .tycoon_values import date, http_date

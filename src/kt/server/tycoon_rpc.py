@@ -27,8 +27,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from ..wire.http import HttpRequest
-from ..wire.tycoon_rpc import decode_rpc, pack_rpc_reply
+from ..wire.tycoon_rpc import HttpRequest, decode_rpc, pack_rpc_reply
 from .engines import EngineError
 from .engines._kyoto import Code, Cursor, Database
 from .tycoon_procedures import (
