@@ -169,7 +169,7 @@ class Database:
         """Keys within a Levenshtein distance of `origin` bytes or characters, nearest first."""
 
     def iterate(self, visitor: Visitor, writable: bool = True) -> None:
-        """Visit every record that exists all the time, once."""
+        """Visit every record that exists all the time, once, each by itself."""
 
     def clear(self) -> None: ...
     def synchronize(self, hard: bool = False, processor: Processor | None = None) -> None:
@@ -181,8 +181,8 @@ class Database:
     def copy(self, destination: str) -> None: ...
     def dump_snapshot(self, destination: str) -> None: ...
     def load_snapshot(self, source: str) -> None: ...
-    def tick(self) -> None:
-        """One small step of expiry and defragmentation, for idle moments: well under 1 ms."""
+    def tick(self) -> bool:
+        """One small step of expiry and defragmentation, well under 1 ms; True if more is to do."""
 
     # Transactions: one at a time; operations of other threads meanwhile belong to it
     def begin_transaction(self, hard: bool = False, wait: bool = True) -> None:
@@ -219,7 +219,7 @@ class Cursor:
 
     def accept(self, visitor: Visitor, writable: bool = True, step: bool = False) -> None: ...
     def records(self) -> Iterator[tuple[bytes, bytes, int]]:
-        """From here to the end."""
+        """Every record from here on, stepping past each."""
 
 class State(IntEnum):
     """Why `Stream.feed` stopped."""

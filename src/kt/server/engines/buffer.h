@@ -1,7 +1,7 @@
 // Bytes on their way in and out: big-endian numbers, and a buffer in which replies are built.
 //
 // A Buffer grows by doubling and never fills what it gives out, so a value is copied once, from the
-// engine's memory into the reply. release() gives large memory back between requests.
+// engine's memory into the reply. An empty buffer does not keep much memory.
 
 #ifndef KT_BUFFER_H
 #define KT_BUFFER_H
@@ -70,8 +70,10 @@ class Buffer {
     if (size_ == 0) release();
   }
 
+  void clear() { discard(size_); }
+
  private:
-  static constexpr size_t KEPT = 1 << 20;
+  static constexpr size_t KEPT = 1 << 16;
 
   void grow(size_t length) {
     size_t wanted = capacity_ < 256 ? 512 : capacity_ * 2;

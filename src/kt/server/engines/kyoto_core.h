@@ -1,0 +1,92 @@
+// The binary protocol's bulk commands, run without an object per record.
+//
+//     command  | magic 1 | flags 4 | records 4 | record ... |            integers are big-endian
+//     set      record: | database 2 | key size 4 | value size 4 | expiry 8 | key | value |
+//     remove   record: | database 2 | key size 4 | key |
+//     get      record: as remove
+//
+//     reply to set, remove   | magic 1 | how many 4 |
+//     reply to get           | magic 1 | how many 4 | (as the record of set, absolute expiry) ... |
+//
+// A Stream is the state of one connection. It runs every record as soon as it is there whole, so it
+// keeps nothing of a command but the number of records to come and the reply so far. A record for a
+// database that does not exist is passed over. A record that cannot be (a size above 2**28), or an
+// engine that fails, ends the connection with an error reply.
+
+#ifndef KT_KYOTO_CORE_H
+#define KT_KYOTO_CORE_H
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "buffer.h"
+#include "kyoto_database.h"
+
+namespace kt {
+
+struct Counts {
+  uint64_t set = 0;
+  uint64_t set_misses = 0;
+  uint64_t remove = 0;
+  uint64_t remove_misses = 0;
+  uint64_t get = 0;
+  uint64_t get_misses = 0;
+};
+
+// Why Stream::feed stopped.
+enum class State {
+  MORE,     // nothing whole is left
+  AGAIN,    // it is the turn of others
+  HTTP,     // an HTTP request begins
+  COMMAND,  // a command begins that is not run here
+  CLOSE     // the request is broken: send the reply and close
+};
+
+// What the connections share.
+struct Core {
+  std::vector<Database*> databases;
+  size_t reply_limit;  // the longest reply to get_bulk
+  Counts counts;
+};
+
+class Stream {
+ public:
+  explicit Stream(Core& core) : core_(core) {}
+
+  // Run what is there; `*consumed` bytes of it are done with.
+  State feed(const char* data, size_t size, size_t* consumed);
+
+  // The input has ended: what is still to be said about it goes into the reply.
+  void finish();
+
+  // Whether a command has begun and is not complete.
+  bool pending() const { return remaining_ > 0; }
+
+  // The replies to complete commands, to be dropped when they were taken.
+  Bytes reply() const { return Bytes(reply_.data(), complete_); }
+  void drop_reply();
+
+ private:
+  class Run;
+  struct Record;
+
+  std::optional<State> run_command(Run& run, Bytes* input);
+  std::optional<State> run_records(Run& run, Bytes* input);
+  bool run_record(Run& run, const Record& record);
+  void begin_command(const char* header);
+  void end_command();
+  State fail();
+
+  Core& core_;
+  uint8_t command_ = 0;
+  bool silent_ = false;     // no reply is wanted
+  uint32_t remaining_ = 0;  // records to come
+  uint32_t hits_ = 0;
+  Buffer reply_;
+  size_t complete_ = 0;  // what of the reply belongs to complete commands
+};
+
+}  // namespace kt
+
+#endif

@@ -1,0 +1,221 @@
+// A Kyoto Cabinet database with expiry, safe to use from many threads at once.
+//
+//     operations, cursors, scans, maintenance     (kyoto_operations.h, _cursor.h, _scan.h, ...)
+//                     |
+//     Database        gate, expiry, transactions, watches
+//                     |
+//     kc::PolyDB      the engine: any type of database, replaced as a whole by clear()
+//
+// Whoever touches the engine holds an Entry. Failures are returned as the engine's own Error, whose
+// code is SUCCESS otherwise.
+
+#ifndef KT_KYOTO_DATABASE_H
+#define KT_KYOTO_DATABASE_H
+
+#include <kcpolydb.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <ctime>
+#include <functional>
+#include <list>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <unordered_set>
+#include <vector>
+
+#include "kyoto_gate.h"
+#include "kyoto_record.h"
+#include "kyoto_sweeper.h"
+
+namespace kt {
+
+class Cursor;
+class KeyWatch;
+
+// What the types of databases differ in.
+struct Kind {
+  bool in_memory = false;      // nothing to synchronize; cleared by starting afresh
+  bool one_at_a_time = false;  // an operation moves the cursors of others without locking
+  bool moves_records = false;  // a record may jump over a cursor when it is written
+  bool rotates = false;        // a record moves to the end when it is read
+  bool pages = false;          // a tree, whose changed pages are kept in memory for a while
+  bool lexical = false;        // keys are ordered as bytes
+  bool single_file = false;    // one regular file, cleared by a new one in its place
+  bool removes = true;         // a cursor can remove records
+};
+
+struct OpenOptions {
+  bool read_only = false;
+  bool auto_transaction = false;
+  bool auto_synchronize = false;
+  bool no_lock = false;
+  bool try_lock = false;
+  bool no_repair = false;
+};
+
+class Database {
+ public:
+  Database(const std::string& spec, const OpenOptions& options, kc::BasicDB::Logger* logger);
+  ~Database();
+  Database(const Database&) = delete;
+  Database& operator=(const Database&) = delete;
+
+  Error open();
+  Error close();
+
+  const std::string& path() const { return path_; }
+  Error count(int64_t* count);
+  Error size(int64_t* size);
+  Error status(std::map<std::string, std::string>* status);
+
+  Error accept(Bytes key, RecordVisitor& visitor, bool writable);
+  Error accept_bulk(const std::vector<std::string>& keys, RecordVisitor& visitor, bool writable);
+
+  // One transaction runs at a time; this waits so many seconds for its turn, for ever if negative.
+  Error begin_transaction(bool hard, double timeout);
+  Error end_transaction(bool commit);
+
+  // To be called after `writes` records were written, outside of any Entry: keeps expired records
+  // and those above the capacity from piling up.
+  void after_writes(int64_t writes);
+
+  // --- For the parts of the engine only.
+
+  const Kind& kind() const { return kind_; }
+  const OpenOptions& options() const { return options_; }
+  Gate& gate() { return gate_; }
+  kc::PolyDB& engine() { return *engine_; }  // for those who are alone inside
+  Terms terms() { return terms_at(std::time(nullptr)); }
+  Terms terms_at(int64_t now) { return {this, !persistent_, now}; }
+  Sweeper& sweeper() { return sweeper_; }
+
+  // Counts what makes all cursors forget their places: clearing and aborted transactions.
+  uint64_t epoch() const { return epoch_; }
+
+  // Open another engine object as this database is opened; `spec` may differ.
+  Error open_engine(const std::string& spec, std::unique_ptr<kc::PolyDB>* engine);
+
+  // Exchange the engine object, alone inside. Cursors lose their places.
+  void replace_engine(std::unique_ptr<kc::PolyDB>* engine);
+  void store_persistence();
+
+  bool in_transaction() const { return in_transaction_; }
+  void between_transactions(const std::function<void()>& action);  // runs it alone inside
+  const std::string& spec() const { return spec_; }
+
+  // A descriptor of the file for fsync. It lives as long as the engine object: closing any
+  // descriptor of a file drops the process's lock on it.
+  int file_descriptor() const { return descriptor_; }
+
+  // Whether reading a record may move it (see Kind::rotates); counts how often it was held.
+  void hold_rotation(bool held);
+
+  void watch(KeyWatch* watch);
+  void unwatch(KeyWatch* watch);
+
+  // How many steps of defragmentation are left for idle moments.
+  int64_t untidy() const { return untidy_; }
+  void set_untidy(int64_t steps) { untidy_ = steps; }
+
+  // Called for every record that is stored, while the engine has it locked.
+  void note_stored(Bytes key, int64_t xt) {
+    if (xt < XT_MAX) sweeper_.expect(xt);
+    if (watching_ > 0) tell_watches(key);
+  }
+
+ private:
+  friend class Entry;
+  friend class Cursor;
+
+  void identify();
+  void read_spec();
+  void load_persistence();
+  void open_descriptor();
+  void switch_rotation();
+  void tell_watches(Bytes key);
+  uint32_t mode() const;
+
+  const std::string spec_;
+  const OpenOptions options_;
+  kc::BasicDB::Logger* const logger_;
+  std::string path_;
+  Kind kind_;
+  bool persistent_ = false;
+  int64_t capacity_count_ = -1;
+  int64_t capacity_size_ = -1;
+
+  Gate gate_;
+  std::unique_ptr<kc::PolyDB> engine_;
+  int descriptor_ = -1;
+  std::list<Cursor*> cursors_;
+  std::mutex cursors_lock_;
+  std::atomic<uint64_t> epoch_{0};
+  std::atomic<int64_t> untidy_{0};
+  int rotation_holds_ = 0;
+  Sweeper sweeper_;
+
+  std::mutex transaction_lock_;
+  std::condition_variable transaction_ended_;
+  std::atomic<bool> in_transaction_{false};
+
+  std::atomic<int> watching_{0};
+  std::mutex watches_lock_;
+  std::list<KeyWatch*> watches_;
+};
+
+// Being inside a database: nobody replaces the engine meanwhile, and nobody is alone inside.
+class Entry {
+ public:
+  explicit Entry(Database& database)
+      : gate_(database.gate_), alone_(database.kind_.one_at_a_time), engine_(database.engine_) {
+    alone_ ? gate_.isolate() : gate_.share();
+  }
+  ~Entry() { alone_ ? gate_.leave_isolated() : gate_.leave_shared(); }
+  Entry(const Entry&) = delete;
+  Entry& operator=(const Entry&) = delete;
+
+  kc::PolyDB& engine() { return *engine_; }
+
+ private:
+  Gate& gate_;
+  const bool alone_;
+  const std::unique_ptr<kc::PolyDB>& engine_;
+};
+
+// Remembers the keys that are written while it lives. See kyoto_scan.cpp.
+class KeyWatch {
+ public:
+  explicit KeyWatch(Database& database) : database_(database) { database_.watch(this); }
+  ~KeyWatch() { database_.unwatch(this); }
+  KeyWatch(const KeyWatch&) = delete;
+  KeyWatch& operator=(const KeyWatch&) = delete;
+
+  void note(Bytes key) {
+    std::lock_guard<std::mutex> lock(lock_);
+    written_.emplace(key);
+  }
+
+  // Look at the set of keys, without calling the engine.
+  template <typename Action>
+  auto with_written(Action action) {
+    std::lock_guard<std::mutex> lock(lock_);
+    return action(written_);
+  }
+
+ private:
+  Database& database_;
+  std::mutex lock_;
+  std::unordered_set<std::string> written_;
+};
+
+inline Error succeeded() { return Error(); }
+inline bool failed(const Error& error) { return error.code() != Error::SUCCESS; }
+inline Error no_record() { return Error(Error::NOREC, "no record"); }
+
+}  // namespace kt
+
+#endif
