@@ -26,7 +26,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ..errors import ImproperlyConfigured, KTError
 from ..version import VERSION
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
     from .options import ServiceOptions
+
+T = TypeVar("T")
 
 TICK = 0.1
 """Seconds between two calls of `Server.tick`."""
@@ -52,18 +54,21 @@ BACKLOG = 1024
 
 
 class Server:
-    """What a server process is made of; each protocol's server fills in the five methods below.
+    """What a server process is made of; each protocol's server fills in the methods below.
 
     Attributes:
         options: the command line.
+        log_class: its log, in the format of this server.
         log: the log; there from the time `open` is called.
         loop: the event loop, likewise.
         connections: those that are open.
         connection_count: how many have been accepted so far.
         stopping: set when the end has begun: connections close once they have answered.
         start_time: Unix time of the start.
+        held: what holds a database's locks for long, at the moment; see `exclusively`.
     """
 
+    log_class: type[Log] = Log
     log: Log
     loop: asyncio.AbstractEventLoop
 
@@ -72,6 +77,7 @@ class Server:
         self.connections: set[Connection] = set()
         self.stopping = False
         self.start_time = time.time()
+        self.held: set[object] = set()
         self._stop = asyncio.Event()
         self._workers: ThreadPoolExecutor | None = None
         self._all_gone: asyncio.Future[None] | None = None
@@ -86,16 +92,12 @@ class Server:
             KTError: one cannot be opened. What is open already is closed by `close`.
         """
 
-    def open_log(self) -> Log:
-        """The log, in the format of this server.
+    def prepare(self) -> None:
+        """Before anything but the log is opened.
 
         Raises:
-            ImproperlyConfigured: the file cannot be opened.
+            KTError: the server should not start.
         """
-        try:
-            return Log(self.options.log_path, self.options.log_level)
-        except OSError as error:
-            raise ImproperlyConfigured(f"cannot open the log file: {error}") from None
 
     def connect(self) -> Connection:
         """The handler of a new connection."""
@@ -125,6 +127,24 @@ class Server:
             self._workers = ThreadPoolExecutor(self.options.threads, "kt-worker")
         return self._workers
 
+    @property
+    def engine_may_block(self) -> bool:
+        """Whether engine calls may take long at the moment, and belong in worker threads."""
+        return bool(self.held)
+
+    def exclusively(self, work: Callable[[], T]) -> Callable[[], T]:
+        """`work`, to be run in a worker thread soon; until it is done `engine_may_block` is set."""
+        token = object()
+        self.held.add(token)
+
+        def run() -> T:
+            try:
+                return work()
+            finally:
+                self.held.discard(token)
+
+        return run
+
     def forget(self, connection: Connection) -> None:
         """Told by a connection that is gone."""
         self.connections.discard(connection)
@@ -147,7 +167,7 @@ class Server:
             KTError, OSError: the server could not start; this is logged too.
         """
         ready = go_to_background() if self.options.daemon else None
-        self.log = self.open_log()
+        self.log = self._open_log()
         self.log.system(f"{self.options.program} {VERSION} starts: pid={os.getpid()}")
         try:
             return self._run(ready)
@@ -158,7 +178,14 @@ class Server:
             self.log.system(f"{self.options.program} ends: pid={os.getpid()}")
             self.log.close()
 
+    def _open_log(self) -> Log:
+        try:
+            return self.log_class(self.options.log_path, self.options.log_level)
+        except OSError as error:
+            raise ImproperlyConfigured(f"cannot open the log file: {error}") from None
+
     def _run(self, ready: Callable[[], None] | None) -> int:
+        self.prepare()
         allow_many_files()
         pid_file = PidFile(self.options.pid_path)
         listener = bind(self.options)

@@ -26,6 +26,7 @@ class Flag(NamedTuple):
         field: the attribute of the options that it sets.
         convert: makes the value out of the word that follows; None for a switch.
         value: what a switch sets.
+        combine: makes one value of the one so far (or None) and a new one; None: the last counts.
         word: name of the word that follows, in the help.
         help: one line.
     """
@@ -36,6 +37,7 @@ class Flag(NamedTuple):
     word: str = ""
     convert: Callable[[str], Any] | None = None
     value: Any = True
+    combine: Callable[[Any, Any], Any] | None = None
 
 
 @dataclass(kw_only=True, slots=True)
@@ -121,7 +123,10 @@ def read_command_line(
         flag = table.get(name)
         if flag is None:
             raise ImproperlyConfigured(f"{name}: no such option; {program} --help lists them")
-        fields[flag.field] = _value(flag, rest)
+        value = _value(flag, rest)
+        if flag.combine is not None:
+            value = flag.combine(fields.get(flag.field), value)
+        fields[flag.field] = value
     return fields, rest
 
 

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import os
 import resource
+import signal
 import sys
+import time
 from collections.abc import Callable
+
+from ..errors import ImproperlyConfigured
+
+KILL_AFTER = 10.0
+"""Seconds that a server has to end after it was asked to."""
 
 
 def go_to_background() -> Callable[[], None]:
@@ -46,6 +53,38 @@ class PidFile:
 
     def __init__(self, path: str | None) -> None:
         self.path = None if path is None else os.path.abspath(path)
+
+    def running(self) -> int | None:
+        """The process ID in the file, if that process runs and is not this one."""
+        if self.path is None:
+            return None
+        try:
+            with open(self.path, encoding="ascii") as file:
+                number = int(file.read())
+            os.kill(number, 0)
+        except PermissionError:
+            return number
+        except (OSError, ValueError):
+            return None
+        return None if number == os.getpid() else number
+
+    def end_running(self) -> None:
+        """End the process that the file names, if it runs; kill it if it does not end in time.
+
+        Raises:
+            ImproperlyConfigured: it may not be ended.
+        """
+        number: int = signal.SIGTERM
+        deadline = time.monotonic() + KILL_AFTER
+        while (process := self.running()) is not None:
+            try:
+                os.kill(process, number)
+            except PermissionError:
+                raise ImproperlyConfigured(f"the process {process} cannot be ended") from None
+            except ProcessLookupError:
+                return
+            time.sleep(0.1)
+            number = signal.SIGKILL if time.monotonic() > deadline else 0
 
     def write(self) -> None:
         """Raises OSError if the file cannot be written."""

@@ -52,6 +52,7 @@ STATUS_NAMES: Final = {
     400: b"Bad Request",
     403: b"Forbidden",
     404: b"Not Found",
+    409: b"Conflict",
     411: b"Length Required",
     413: b"Request Entity Too Large",
     450: b"Logical Inconsistency",

@@ -88,6 +88,7 @@ cdef extern from "tokyo_stream.h" namespace "kt::tokyo" nogil:
     cdef cppclass CStream "kt::tokyo::Stream":
         CStream(CCore *)
         Progress feed(string_view, Buffer *) except +
+        cbool in_list()
 
 LIBRARY_VERSION = tcversion.decode("ascii")
 
@@ -335,3 +336,7 @@ cdef class Stream:
         reply = out.data()[:out.size()] if out.size() else b""
         out.discard(out.size())
         return <int>progress.state, progress.consumed, progress.need, reply
+
+    @property
+    def in_list(self):
+        return self.stream.get().in_list()

@@ -270,55 +270,53 @@ class TreeCursor : public Cursor {
   Extensible key_, value_;
 };
 
-// The place is a number: keys are decimal ones, from 1 on.
+// Keys are decimal numbers, from 1 on. As in the original, a scan with values (`range`, `regex`)
+// moves the clients' iterator, and one that begins at an impossible number goes on from there.
 class FixedCursor : public Cursor {
  public:
   FixedCursor(TCFDB* database, const Bytes* begin, bool values)
-      : database_(database), values_(values), id_(1) {
-    if (begin == nullptr) return;
-    id_ = tcfdbkeytoid(begin->data(), static_cast<int>(begin->size()));
-    if (id_ == FDBIDMIN) id_ = static_cast<int64_t>(database->min);
-    if (id_ == FDBIDMAX) id_ = static_cast<int64_t>(database->max);
+      : database_(database), values_(values) {
+    started_ = begin != nullptr;
+    if (started_) id_ = tcfdbkeytoid(begin->data(), static_cast<int>(begin->size()));
   }
 
   bool open() override {
-    count_ = at_ = 0;
-    return load();
+    if (ended_) return false;
+    shared_ = database_->iter;
+    if (started_) {
+      tcfdbiterinit2(database_, id_);
+    } else {
+      tcfdbiterinit(database_);
+    }
+    started_ = true;
+    return next();
   }
 
   bool next() override {
-    id_++;
-    return load();
-  }
-
-  void close() override {}
-
- private:
-  static constexpr int CHUNK = 256;
-
-  bool load() {
-    if (at_ == count_) {
-      ids_.reset(tcfdbrange(database_, id_, FDBIDMAX, CHUNK, &count_));
-      at_ = 0;
-      if (count_ == 0) return false;
+    id_ = static_cast<int64_t>(tcfdbiternext(database_));
+    if (id_ < 1) {
+      close();
+      ended_ = true;
+      return false;
     }
-    id_ = static_cast<int64_t>(ids_.get()[at_++]);
     text_ = std::to_string(id_);
     key = text_;
     if (!values_) return true;
     int size;
     found_.reset(tcfdbget(database_, id_, &size));
-    if (!found_) return false;
     value = Bytes(static_cast<const char*>(found_.get()), static_cast<size_t>(size));
     return true;
   }
 
+  void close() override {
+    if (!values_ && !ended_) database_->iter = shared_;
+  }
+
+ private:
   TCFDB* database_;
   const bool values_;
-  int64_t id_;
-  std::unique_ptr<uint64_t, Free> ids_;
-  int count_ = 0;
-  int at_ = 0;
+  int64_t id_ = 0;
+  uint64_t shared_ = 0;
   std::string text_;
   std::unique_ptr<void, Free> found_;
 };

@@ -218,8 +218,7 @@ bool Database::everywhere(const std::string& name, const Arguments& arguments, L
 
 bool Database::iterate(const std::string& name, const Arguments& arguments, List* result) {
   if (name == "iterinit") {
-    if (arguments.empty()) return iterinit();
-    iterator_ = index(arguments[0]);
+    iterator_ = arguments.empty() ? 0 : index(arguments[0]);
     for (size_t i = iterator_ + 1; i < stores_.size(); i++) stores_[i]->iterinit();
     Store& store = *stores_[iterator_];
     return noted(store.misc("iterinit", arguments) != nullptr, store);

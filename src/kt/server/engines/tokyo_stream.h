@@ -102,6 +102,8 @@ class Stream {
   explicit Stream(Core* core) : core_(*core), database_(*core->database) {}
 
   Progress feed(Bytes input, Buffer* reply);
+  // Whether a list has begun and not ended: what comes next belongs to it.
+  bool in_list() const { return listing_ != Listing::NONE; }
 
  private:
   struct Shape;

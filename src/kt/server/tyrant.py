@@ -1,0 +1,141 @@
+"""kt-tyrant: a database of Tokyo Cabinet behind the protocols of Tokyo Tyrant.
+
+========================  =========================================================================
+module                    what it does
+========================  =========================================================================
+tyrant                    the server: the database, the mask, counts, the log
+tyrant_connection         a connection: tells binary requests from text
+engines._tokyo            the engine, and the quick binary commands on top of it, compiled
+tyrant_binary             the other binary commands
+tyrant_memcached          the text commands of memcached
+tyrant_http               HTTP requests for single records and functions
+tyrant_status             what ``stat``, ``stats`` and OPTIONS answer
+========================  =========================================================================
+
+The event loop calls the engine itself, except for what may take long, which goes through worker
+threads and visits the engine for a millisecond at a time. A few things the library does in one go,
+however long it takes: `optimize`, `copy` of a file, and the making and searching of indices. While
+one of these runs everything goes through worker threads, so that those who wait for it do not stop
+the others.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Final
+
+from ..errors import ImproperlyConfigured
+from .app import Server
+from .engines._tokyo import BinaryCore, Database, Event
+from .log import Level, Log
+from .options_tyrant import Command, TyrantOptions
+from .process import PidFile
+from .tyrant_connection import TyrantConnection
+
+_EVENTS: Final = {
+    Event.DOING: ("debug", "doing {} command"),
+    Event.FORBIDDEN: ("info", "do_{}: forbidden"),
+    Event.INVALID: ("info", "do_{}: invalid parameters"),
+    Event.FAILED: ("error", "do_{}: operation failed"),
+    Event.UNKNOWN: ("info", "unknown command"),
+}
+
+
+class TyrantLog(Log):
+    """The log, a line per event: ``TIME tab LEVEL tab message``, as the original has it."""
+
+    def format(self, when: str, level: Level, message: str) -> str:
+        return f"{when[:19]}{when[26:]}\t{level.name}\t{message}\n"
+
+
+class RecordLocks:
+    """Locks for operations that read a record and then write it, as the original has them.
+
+    They exclude each other, not the plain commands.
+    """
+
+    def __init__(self) -> None:
+        self._locks = [threading.Lock() for _ in range(31)]
+
+    def record(self, key: bytes) -> threading.Lock:
+        """The lock of a record; some others have the same."""
+        return self._locks[hash(key) % len(self._locks)]
+
+    @contextmanager
+    def everything(self) -> Iterator[None]:
+        """All of the locks."""
+        with ExitStack() as stack:
+            for lock in self._locks:
+                stack.enter_context(lock)
+            yield
+
+
+class TyrantServer(Server):
+    """A running kt-tyrant.
+
+    Attributes:
+        database: what it serves.
+        core: runs the quick binary commands, and counts.
+        locks: for operations that read a record and then write it.
+    """
+
+    log_class = TyrantLog
+    options: TyrantOptions
+    database: Database
+    core: BinaryCore
+
+    def __init__(self, options: TyrantOptions) -> None:
+        super().__init__(options)
+        self.locks = RecordLocks()
+
+    # What commands use
+
+    def forbids(self, *commands: Command) -> bool:
+        """Whether the mask forbids one of these commands or groups."""
+        return any(self.options.mask >> command & 1 for command in commands)
+
+    def note(self, command: Command, event: Event) -> None:
+        """Log what has become of a command."""
+        kind, text = _EVENTS[event]
+        getattr(self.log, kind)(text.format(command.name.lower()))
+
+    # What `Server` asks for
+
+    def prepare(self) -> None:
+        pid_file = PidFile(self.options.pid_path)
+        process = pid_file.running()
+        if process is None:
+            return
+        if not self.options.kill:
+            raise ImproperlyConfigured(f"the process {process} may be running already; -kl ends it")
+        self.log.info(f"ending the process {process}")
+        pid_file.end_running()
+
+    def open(self) -> None:
+        options = self.options
+        self.log.system(f"opening the database: {options.database}")
+        self.database = Database(options.database, stores=options.stores)
+        trace = options.log_level <= Level.DEBUG
+        self.core = BinaryCore(self.database, mask=options.mask, trace=trace)
+        if options.mask:
+            self.log.system(f"command bit mask: {options.mask:#x}")
+
+    def connect(self) -> TyrantConnection:
+        return TyrantConnection(self)
+
+    def tick(self) -> None:
+        """Log what the engine has noted."""
+        for number, event in self.core.take_events():
+            self.note(Command(number), event)
+
+    def close(self) -> bool:
+        if not hasattr(self, "database"):
+            return True
+        self.tick()
+        self.log.system("closing the database")
+        closed = self.database.close()
+        if not closed:
+            self.log.error("the database was not closed properly")
+        return closed

@@ -1,0 +1,199 @@
+"""The binary commands that the engine's stream leaves to us: rare ones, and those that take long.
+
+The stream has framed the request, so that it is whole and its sizes are possible. Each command has
+a row in `COMMANDS`; what it does is a function of the server and the request, which returns the
+reply.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from ..errors import ProtocolError
+from ..wire import tyrant_commands as codes
+from ..wire.reading import Incomplete, Reader
+from ..wire.tyrant_server import (
+    Ext,
+    FwmKeys,
+    Misc,
+    Repl,
+    Restore,
+    SetMaster,
+    pack_copy_reply,
+    pack_ext_reply,
+    pack_optimize_reply,
+    pack_restore_reply,
+    pack_setmst_reply,
+    pack_stat_reply,
+    pack_sync_reply,
+    pack_vanish_reply,
+    read_copy,
+    read_ext,
+    read_fwmkeys,
+    read_misc,
+    read_optimize,
+    read_repl,
+    read_restore,
+    read_setmst,
+    read_stat,
+    read_sync,
+    read_vanish,
+)
+from .engines._tokyo import Event
+from .options_tyrant import Command
+from .tyrant_status import stat
+
+if TYPE_CHECKING:
+    from .tyrant import TyrantServer
+    from .tyrant_connection import TyrantConnection
+
+EMPTY_LIST: Final = codes.OK_REPLY + bytes(4)
+FAILED_LIST: Final = codes.FAILURE_REPLY + bytes(4)
+
+
+class Row(NamedTuple):
+    """A command: its number and group in the mask, how to read and run it.
+
+    `refusal` answers when the mask forbids it; `holds` says whether a request holds the engine for
+    as long as it takes.
+    """
+
+    command: Command
+    group: Command
+    read: Reader[Any]
+    run: Callable[[TyrantServer, Any], bytes]
+    refusal: bytes = codes.FAILURE_REPLY
+    holds: Callable[[TyrantServer, Any], bool] = lambda server, request: False
+
+
+def fwmkeys(server: TyrantServer, request: FwmKeys) -> bytes:
+    return codes.OK_REPLY + server.database.fwmkeys(request.prefix, request.maximum)
+
+
+def ext(server: TyrantServer, request: Ext) -> bytes:
+    """There is no script, so there is no function."""
+    return pack_ext_reply(None)
+
+
+def sync(server: TyrantServer, request: None) -> bytes:
+    return pack_sync_reply(_logged(server, Command.SYNC, server.database.sync()))
+
+
+def optimize(server: TyrantServer, request: bytes) -> bytes:
+    return pack_optimize_reply(server.database.optimize(request))
+
+
+def vanish(server: TyrantServer, request: None) -> bytes:
+    return pack_vanish_reply(_logged(server, Command.VANISH, server.database.vanish()))
+
+
+def copy(server: TyrantServer, request: bytes) -> bytes:
+    return pack_copy_reply(_logged(server, Command.COPY, server.database.copy(request)))
+
+
+def restore(server: TyrantServer, request: Restore) -> bytes:
+    """There is no update log to apply."""
+    return pack_restore_reply(_logged(server, Command.RESTORE, False))
+
+
+def setmst(server: TyrantServer, request: SetMaster) -> bytes:
+    """There is no replication: no master can be set but none."""
+    return pack_setmst_reply(_logged(server, Command.SETMST, not request.host))
+
+
+def misc(server: TyrantServer, request: Misc) -> bytes:
+    found = server.database.misc(request.name, request.items)
+    return FAILED_LIST if found is None else codes.OK_REPLY + found
+
+
+def _logged(server: TyrantServer, command: Command, done: bool) -> bool:
+    if not done:
+        server.note(command, Event.FAILED)
+    return done
+
+
+def _always(server: TyrantServer, request: Any) -> bool:
+    return True
+
+
+def _copies_file(server: TyrantServer, request: bytes) -> bool:
+    return not server.database.in_memory
+
+
+def _is_exclusive(server: TyrantServer, request: Misc) -> bool:
+    return server.database.is_exclusive(request.name)
+
+
+COMMANDS: Final = {
+    codes.FWMKEYS: Row(Command.FWMKEYS, Command.ALLREAD, read_fwmkeys, fwmkeys, EMPTY_LIST),
+    codes.EXT: Row(Command.EXT, Command.ALLORG, read_ext, ext),
+    codes.SYNC: Row(Command.SYNC, Command.ALLMANAGE, read_sync, sync),
+    codes.OPTIMIZE: Row(
+        Command.OPTIMIZE, Command.ALLMANAGE, read_optimize, optimize, holds=_always
+    ),
+    codes.VANISH: Row(Command.VANISH, Command.ALLWRITE, read_vanish, vanish),
+    codes.COPY: Row(Command.COPY, Command.ALLMANAGE, read_copy, copy, holds=_copies_file),
+    codes.RESTORE: Row(Command.RESTORE, Command.ALLMANAGE, read_restore, restore),
+    codes.SETMST: Row(Command.SETMST, Command.ALLMANAGE, read_setmst, setmst),
+    codes.MISC: Row(
+        Command.MISC, Command.ALLWRITE, read_misc, misc, EMPTY_LIST, holds=_is_exclusive
+    ),
+}
+"""By the byte that names them, the commands that run in a worker thread."""
+
+
+def serve_binary(connection: TyrantConnection, data: bytes | bytearray, pos: int) -> int:
+    """Serve the whole request at `data[pos]`; where it ends."""
+    code = data[pos + 1]
+    if code == codes.STAT:
+        _, end = _whole(read_stat, data, pos)
+        _serve_stat(connection)
+    elif code == codes.REPL:
+        request, end = _whole(read_repl, data, pos)
+        _serve_repl(connection, request)
+    else:
+        row = COMMANDS[code]
+        request, end = _whole(row.read, data, pos)
+        _serve(connection, row, request)
+    return end
+
+
+def _whole(read: Reader[Any], data: bytes | bytearray, pos: int) -> tuple[Any, int]:
+    result = read(data, pos)
+    if isinstance(result, Incomplete):
+        raise ProtocolError("the engine takes an incomplete request for a whole one")
+    return result
+
+
+def _serve(connection: TyrantConnection, row: Row, request: Any) -> None:
+    server = connection.server
+    server.core.count(row.command)
+    if server.log.info_wanted:
+        server.note(row.command, Event.DOING)
+    if server.forbids(row.command, row.group, Command.ALLORG):
+        server.note(row.command, Event.FORBIDDEN)
+        connection.write(row.refusal)
+        return
+    work: Callable[[], bytes] = partial(row.run, server, request)
+    if row.holds(server, request):
+        work = server.exclusively(work)
+    connection.run(work, slow=True)
+
+
+def _serve_stat(connection: TyrantConnection) -> None:
+    """Answer with statistics; with the counts only where the mask forbids the rest."""
+    server = connection.server
+    server.core.count(Command.STAT)
+    allowed = not server.forbids(Command.STAT, Command.ALLREAD, Command.ALLORG)
+    if not allowed:
+        server.note(Command.STAT, Event.FORBIDDEN)
+    descriptor = connection.descriptor
+    connection.run(lambda: pack_stat_reply(stat(server, descriptor, allowed)))
+
+
+def _serve_repl(connection: TyrantConnection, request: Repl) -> None:
+    """There is no update log to replicate: hang up."""
+    connection.server.core.count(Command.REPL)
+    connection.close()
