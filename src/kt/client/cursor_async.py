@@ -29,7 +29,7 @@ from kt.client.values import Values
 from kt.errors import KTError
 from kt.net.aio import Connection, Pool
 from kt.types import ExpireTime, K, Key, Record, V
-from kt.wire.codec import decode_key
+from kt.wire.codec import decode_key, encode_key
 from kt.wire.tycoon_rpc import Field, decode_columns, pack_rpc, read_rpc_reply
 
 T = TypeVar("T")
@@ -207,7 +207,7 @@ class AsyncCursor(Generic[K, V]):
         if self._connection is not None and self._connection.closed:
             await self.close()
         self._forget()
-        columns: Columns = [] if key is None else [("key", key)]
+        columns: Columns = [] if key is None else [("key", encode_key(key))]
         self._placed = await self._call(procedure, columns) is not None
         return self._placed
 

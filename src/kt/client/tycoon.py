@@ -35,6 +35,7 @@ from kt.net.endpoint import Endpoint
 from kt.options import Origin
 from kt.serializers import KT_BINARY, Serializer
 from kt.types import Check, ExpireTime, K, Key, Record, V
+from kt.wire.codec import encode_key
 from kt.wire.reading import Reader
 from kt.wire.tycoon import (
     NO_REPLY,
@@ -305,7 +306,7 @@ class KyotoTycoon(TycoonAdmin[K, V], TycoonMapping[V]):
         Returns:
             Whether the value was `old_val`.
         """
-        columns = [*self._target(db), ("key", key)]
+        columns = self._record(key, db)
         for name, value in (("oval", old_val), ("nval", new_val)):
             if value is not None:
                 columns.append((name, self._values.dump(value, key)))
@@ -336,7 +337,7 @@ class KyotoTycoon(TycoonAdmin[K, V], TycoonMapping[V]):
         Raises:
             ServerError: the record is no such number, or there is none and `orig` is Origin.TRY.
         """
-        columns = [*self._target(db), ("key", key), *integer("num", n), *origin(orig, integer)]
+        columns = [*self._record(key, db), *integer("num", n), *origin(orig, integer)]
         reply = self._rpc("increment", [*columns, *expiry(expire_time)])
         return number(decode_columns(reply.body, reply.encoding), b"num", int)
 
@@ -363,18 +364,18 @@ class KyotoTycoon(TycoonAdmin[K, V], TycoonMapping[V]):
         Raises:
             ServerError: the record is no such number, or there is none and `orig` is Origin.TRY.
         """
-        columns = [*self._target(db), ("key", key), *double("num", n), *origin(orig, double)]
+        columns = [*self._record(key, db), *double("num", n), *origin(orig, double)]
         reply = self._rpc("increment_double", [*columns, *expiry(expire_time)])
         return number(decode_columns(reply.body, reply.encoding), b"num", float)
 
     def exists(self, key: Key, db: int | None = None) -> bool:
         """Return whether there is a record."""
-        reply = self._try_rpc("check", [*self._target(db), ("key", key)], True)
+        reply = self._try_rpc("check", self._record(key, db), True)
         return reply is not None
 
     def check(self, key: Key, db: int | None = None) -> Check | None:
         """Return size and expiry of a record, or None if there is none."""
-        reply = self._try_rpc("check", [*self._target(db), ("key", key)], True)
+        reply = self._try_rpc("check", self._record(key, db), True)
         if reply is None:
             return None
         columns = decode_columns(reply.body, reply.encoding)
@@ -388,7 +389,7 @@ class KyotoTycoon(TycoonAdmin[K, V], TycoonMapping[V]):
 
     def seize(self, key: Key, db: int | None = None) -> V | None:
         """Remove a record and return its value, or None if there was none."""
-        reply = self._try_rpc("seize", [*self._target(db), ("key", key)])
+        reply = self._try_rpc("seize", self._record(key, db))
         if reply is None:
             return None
         columns = decode_columns(reply.body, reply.encoding)
@@ -564,7 +565,7 @@ class KyotoTycoon(TycoonAdmin[K, V], TycoonMapping[V]):
         self, prefix: Key, max_keys: int | None = None, db: int | None = None
     ) -> list[K]:
         """Return the keys that begin with `prefix`, at most `max_keys`."""
-        return self._match("match_prefix", [("prefix", prefix)], max_keys, db)
+        return self._match("match_prefix", [("prefix", encode_key(prefix))], max_keys, db)
 
     def match_regex(
         self, regex: Key, max_keys: int | None = None, db: int | None = None
@@ -574,7 +575,7 @@ class KyotoTycoon(TycoonAdmin[K, V], TycoonMapping[V]):
         Raises:
             ServerError: it is no regular expression.
         """
-        return self._match("match_regex", [("regex", regex)], max_keys, db)
+        return self._match("match_regex", [("regex", encode_key(regex))], max_keys, db)
 
     def match_similar(
         self,
@@ -594,7 +595,7 @@ class KyotoTycoon(TycoonAdmin[K, V], TycoonMapping[V]):
             db: index of the database.
             utf8: count characters, not bytes; None: if the client decodes keys.
         """
-        columns: Columns = [("origin", origin)]
+        columns: Columns = [("origin", encode_key(origin))]
         if distance is not None:
             columns.append(("range", distance))
         if self._decode_keys if utf8 is None else utf8:
@@ -648,6 +649,10 @@ class KyotoTycoon(TycoonAdmin[K, V], TycoonMapping[V]):
             return 0
         return self._call(request, reader)
 
+    def _record(self, key: Key, db: int | None) -> Columns:
+        """Return the columns that name a record."""
+        return [*self._target(db), ("key", encode_key(key))]
+
     def _store(
         self,
         procedure: str,
@@ -657,7 +662,7 @@ class KyotoTycoon(TycoonAdmin[K, V], TycoonMapping[V]):
         expire_time: ExpireTime | None,
     ) -> bool:
         """Call a procedure that stores one record; False if it does not because of the record."""
-        columns = [*self._target(db), ("key", key), ("value", self._values.dump(value, key))]
+        columns = [*self._record(key, db), ("value", self._values.dump(value, key))]
         return self._try_rpc(procedure, [*columns, *expiry(expire_time)]) is not None
 
     def _count(self, procedure: str, columns: Columns) -> int:

@@ -25,6 +25,7 @@ from kt.client.tycoon_columns import (
 from kt.errors import ArgumentError, ServerError
 from kt.options import Moment, Signal, Wait
 from kt.types import K, Key, UpdateLogFile, V
+from kt.wire.codec import encode_key
 from kt.wire.tycoon_rpc import Field, RpcReply, pack_rpc, read_rpc_reply
 
 WAIT_FOREVER = 10**9
@@ -172,13 +173,13 @@ class TycoonAdmin(Client[K, V]):
         """
         sent: Columns = list((columns or {}).items())
         if signal is not None:
-            sent.append(("SIGNAL", signal.name))
+            sent.append(("SIGNAL", encode_key(signal.name)))
             if signal.broadcast:
                 sent.append(("SIGNALBROAD", ""))
         if wait is None:
             return texts(self._rpc(procedure, sent))
         seconds = WAIT_FOREVER if wait.timeout is None else checked_timeout(wait.timeout)
-        sent += [("WAIT", wait.name), ("WAITTIME", str(seconds))]
+        sent += [("WAIT", encode_key(wait.name)), ("WAITTIME", str(seconds))]
         limit = None
         if wait.timeout is not None and self._timeout is not None:
             limit = wait.timeout + self._timeout

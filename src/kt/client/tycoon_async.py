@@ -34,6 +34,7 @@ from kt.net.endpoint import Endpoint
 from kt.options import Origin
 from kt.serializers import KT_BINARY, Serializer
 from kt.types import Check, ExpireTime, K, Key, Record, V
+from kt.wire.codec import encode_key
 from kt.wire.reading import Reader
 from kt.wire.tycoon import (
     NO_REPLY,
@@ -304,7 +305,7 @@ class AsyncKyotoTycoon(AsyncTycoonAdmin[K, V], AsyncTycoonMapping[V]):
         Returns:
             Whether the value was `old_val`.
         """
-        columns = [*self._target(db), ("key", key)]
+        columns = self._record(key, db)
         for name, value in (("oval", old_val), ("nval", new_val)):
             if value is not None:
                 columns.append((name, self._values.dump(value, key)))
@@ -335,7 +336,7 @@ class AsyncKyotoTycoon(AsyncTycoonAdmin[K, V], AsyncTycoonMapping[V]):
         Raises:
             ServerError: the record is no such number, or there is none and `orig` is Origin.TRY.
         """
-        columns = [*self._target(db), ("key", key), *integer("num", n), *origin(orig, integer)]
+        columns = [*self._record(key, db), *integer("num", n), *origin(orig, integer)]
         reply = await self._rpc("increment", [*columns, *expiry(expire_time)])
         return number(decode_columns(reply.body, reply.encoding), b"num", int)
 
@@ -362,18 +363,18 @@ class AsyncKyotoTycoon(AsyncTycoonAdmin[K, V], AsyncTycoonMapping[V]):
         Raises:
             ServerError: the record is no such number, or there is none and `orig` is Origin.TRY.
         """
-        columns = [*self._target(db), ("key", key), *double("num", n), *origin(orig, double)]
+        columns = [*self._record(key, db), *double("num", n), *origin(orig, double)]
         reply = await self._rpc("increment_double", [*columns, *expiry(expire_time)])
         return number(decode_columns(reply.body, reply.encoding), b"num", float)
 
     async def exists(self, key: Key, db: int | None = None) -> bool:
         """Return whether there is a record."""
-        reply = await self._try_rpc("check", [*self._target(db), ("key", key)], True)
+        reply = await self._try_rpc("check", self._record(key, db), True)
         return reply is not None
 
     async def check(self, key: Key, db: int | None = None) -> Check | None:
         """Return size and expiry of a record, or None if there is none."""
-        reply = await self._try_rpc("check", [*self._target(db), ("key", key)], True)
+        reply = await self._try_rpc("check", self._record(key, db), True)
         if reply is None:
             return None
         columns = decode_columns(reply.body, reply.encoding)
@@ -387,7 +388,7 @@ class AsyncKyotoTycoon(AsyncTycoonAdmin[K, V], AsyncTycoonMapping[V]):
 
     async def seize(self, key: Key, db: int | None = None) -> V | None:
         """Remove a record and return its value, or None if there was none."""
-        reply = await self._try_rpc("seize", [*self._target(db), ("key", key)])
+        reply = await self._try_rpc("seize", self._record(key, db))
         if reply is None:
             return None
         columns = decode_columns(reply.body, reply.encoding)
@@ -563,7 +564,7 @@ class AsyncKyotoTycoon(AsyncTycoonAdmin[K, V], AsyncTycoonMapping[V]):
         self, prefix: Key, max_keys: int | None = None, db: int | None = None
     ) -> list[K]:
         """Return the keys that begin with `prefix`, at most `max_keys`."""
-        return await self._match("match_prefix", [("prefix", prefix)], max_keys, db)
+        return await self._match("match_prefix", [("prefix", encode_key(prefix))], max_keys, db)
 
     async def match_regex(
         self, regex: Key, max_keys: int | None = None, db: int | None = None
@@ -573,7 +574,7 @@ class AsyncKyotoTycoon(AsyncTycoonAdmin[K, V], AsyncTycoonMapping[V]):
         Raises:
             ServerError: it is no regular expression.
         """
-        return await self._match("match_regex", [("regex", regex)], max_keys, db)
+        return await self._match("match_regex", [("regex", encode_key(regex))], max_keys, db)
 
     async def match_similar(
         self,
@@ -593,7 +594,7 @@ class AsyncKyotoTycoon(AsyncTycoonAdmin[K, V], AsyncTycoonMapping[V]):
             db: index of the database.
             utf8: count characters, not bytes; None: if the client decodes keys.
         """
-        columns: Columns = [("origin", origin)]
+        columns: Columns = [("origin", encode_key(origin))]
         if distance is not None:
             columns.append(("range", distance))
         if self._decode_keys if utf8 is None else utf8:
@@ -649,6 +650,10 @@ class AsyncKyotoTycoon(AsyncTycoonAdmin[K, V], AsyncTycoonMapping[V]):
             return 0
         return await self._call(request, reader)
 
+    def _record(self, key: Key, db: int | None) -> Columns:
+        """Return the columns that name a record."""
+        return [*self._target(db), ("key", encode_key(key))]
+
     async def _store(
         self,
         procedure: str,
@@ -658,7 +663,7 @@ class AsyncKyotoTycoon(AsyncTycoonAdmin[K, V], AsyncTycoonMapping[V]):
         expire_time: ExpireTime | None,
     ) -> bool:
         """Call a procedure that stores one record; False if it does not because of the record."""
-        columns = [*self._target(db), ("key", key), ("value", self._values.dump(value, key))]
+        columns = [*self._record(key, db), ("value", self._values.dump(value, key))]
         return await self._try_rpc(procedure, [*columns, *expiry(expire_time)]) is not None
 
     async def _count(self, procedure: str, columns: Columns) -> int:
