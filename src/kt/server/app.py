@@ -50,6 +50,9 @@ SWEEP_TICKS = 10
 STOP_GRACE = 5.0
 """Seconds that connections have, at the end, to take their replies."""
 
+STOP_LINGER = 0.1
+"""Seconds that connections have, at the end, to close their side once they have been sent all."""
+
 BACKLOG = 1024
 
 
@@ -222,10 +225,12 @@ class Server:
         self.drain()
         for connection in list(self.connections):
             connection.finish()
+        deadline = self.loop.time() + STOP_GRACE
         while self.connections:
-            await asyncio.wait([self._all_gone], timeout=STOP_GRACE)
+            await asyncio.wait([self._all_gone], timeout=STOP_LINGER)
+            late = self.loop.time() > deadline
             for connection in list(self.connections):
-                if not connection.busy:
+                if not connection.busy and (late or connection.has_sent_all()):
                     connection.abort()
 
     def _tick(self) -> None:

@@ -349,6 +349,10 @@ class Connection(asyncio.Protocol):
             elif self.unfinished():
                 self._stop()
 
+    def has_sent_all(self) -> bool:
+        """Whether every reply has left for the network."""
+        return not self._transport.get_write_buffer_size()
+
     def abort(self) -> None:
         """Drop the connection at once."""
         self._transport.abort()
