@@ -26,7 +26,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 
 HEADER = """\
-# Generated from {source} by tools/async_to_sync.py: edit that file, then run the tool.
+# Generated from {source} by tools/async_to_sync.py: edit that one.
 """
 
 TIDY = "I,F401,C4,UP028"

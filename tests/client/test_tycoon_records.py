@@ -1,4 +1,4 @@
-# Generated from test_tycoon_records_async.py by tools/async_to_sync.py: edit that file, then run the tool.
+# Generated from test_tycoon_records_async.py by tools/async_to_sync.py: edit that one.
 """KyotoTycoon: one record at a time."""
 
 from __future__ import annotations

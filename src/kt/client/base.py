@@ -1,4 +1,4 @@
-# Generated from base_async.py by tools/async_to_sync.py: edit that file, then run the tool.
+# Generated from base_async.py by tools/async_to_sync.py: edit that one.
 """What the clients of both servers share: connections, serialization, and a client's life.
 
 A client is a light object over a pool of connections; `using` gives another view of the same pool.

@@ -1,4 +1,4 @@
-# Generated from cursor_async.py by tools/async_to_sync.py: edit that file, then run the tool.
+# Generated from cursor_async.py by tools/async_to_sync.py: edit that one.
 """Cursors: walking along the records of a Kyoto Tycoon database.
 
 A cursor lives in the server and belongs to one connection, so an `Cursor` keeps a connection

@@ -1,4 +1,4 @@
-# Generated from tycoon_async.py by tools/async_to_sync.py: edit that file, then run the tool.
+# Generated from tycoon_async.py by tools/async_to_sync.py: edit that one.
 """The asyncio client for Kyoto Tycoon.
 
 Records are read and written through the binary protocol where it can, which is quicker, and through

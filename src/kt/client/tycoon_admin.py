@@ -1,4 +1,4 @@
-# Generated from tycoon_admin_async.py by tools/async_to_sync.py: edit that file, then run the tool.
+# Generated from tycoon_admin_async.py by tools/async_to_sync.py: edit that one.
 """Kyoto Tycoon's remote procedure calls, and the ones that concern the server or a whole database.
 
 What a procedure takes and gives is documented in `kt.wire.tycoon_rpc`. Its status tells whether it
