@@ -22,6 +22,17 @@ class Moment(Enum):
     """The present time, by the server's clock."""
 
 
+class ScriptLock(Enum):
+    """What a call of a Lua function in Tokyo Tyrant keeps others from doing meanwhile."""
+
+    NONE = 0
+    """Nothing."""
+    RECORD = 1
+    """Calls with a lock and the same key."""
+    GLOBAL = 2
+    """Calls with a lock."""
+
+
 class Wait(NamedTuple):
     """Wait for a signal before a procedure is carried out.
 
