@@ -10,7 +10,8 @@ One translation unit, by topic:
 =====================  ==================================================================
 _codec_values.pxi      views of keys and values, growing output, buffers
 _codec_tycoon.pxi      Kyoto Tycoon, binary
-_codec_rpc.pxi         columns and HTTP
+_codec_columns.pxi     columns: names and values in lines
+_codec_rpc.pxi         RPC messages and HTTP requests
 _codec_tyrant.pxi      Tokyo Tyrant
 =====================  ==================================================================
 """
@@ -62,5 +63,6 @@ __all__ = [
 
 include "_codec_values.pxi"
 include "_codec_tycoon.pxi"
+include "_codec_columns.pxi"
 include "_codec_rpc.pxi"
 include "_codec_tyrant.pxi"

@@ -1,19 +1,10 @@
-# Columns, and the RPC messages that carry them.
+# RPC messages and HTTP requests.
 
-from libc.stdlib cimport qsort
-
-from kt.wire import columns as _columns
 from kt.wire import http as _http
-
-cdef extern from "Python.h":
-    bint PyLong_Check(object)
-    bint PyLong_CheckExact(object)
 
 cdef object RpcReply = _columns.RpcReply
 cdef object HttpRequest = _http.HttpRequest
-cdef Py_ssize_t ANY_LENGTH = _columns.ANY_LENGTH
 cdef Py_ssize_t REPLY_PLAIN_MAX = _columns.REPLY_PLAIN_MAX
-cdef Py_ssize_t RANK_DIGITS = _columns.RANK_DIGITS
 cdef Py_ssize_t LINE_MAX = _http.LINE_MAX
 cdef Py_ssize_t HEAD_MAX = _http.HEAD_MAX
 cdef Py_ssize_t BODY_MAX = _http.BODY_MAX
@@ -21,195 +12,10 @@ cdef object BODILESS = _http.BODILESS
 cdef dict STATUS_NAMES = _http.STATUS_NAMES
 
 cdef enum:
-    # What a byte is, as bits of KIND.
-    CONTROL = 1
-    UNRESERVED = 2  # may stand in a URL
-    COUNTED_PLAIN = 4  # counts as one byte when the length of URL encoding is estimated
-    TOKEN = 8  # may stand in the name of a header
-
-    ESTIMATED = 255  # bytes of a field that an estimate looks at
-    HEAD_DIGITS = 9  # most digits of a Content-Length that is read here
-
-cdef uint8_t[256] KIND
-cdef int8_t[256] HEX_DIGIT
-cdef int8_t[256] BASE64_DIGIT
-cdef const char* HEX_LOWER = b"0123456789abcdef"
-cdef const char* HEX_UPPER = b"0123456789ABCDEF"
-cdef const char* BASE64_ALPHABET = (
-    b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
-)
+    LENGTH_DIGITS = 9  # most digits of a Content-Length that is read here
 
 
-cdef void fill_tables() noexcept:
-    cdef int byte, digit
-    for byte in range(256):
-        KIND[byte] = CONTROL if byte < 0x20 or byte == 0x7F else 0
-        HEX_DIGIT[byte] = BASE64_DIGIT[byte] = -1
-    for byte in range(10):
-        HEX_DIGIT[c'0' + byte] = byte
-    for byte in range(6):
-        HEX_DIGIT[c'a' + byte] = HEX_DIGIT[c'A' + byte] = 10 + byte
-    for digit in range(64):
-        byte = BASE64_ALPHABET[digit]
-        BASE64_DIGIT[byte] = digit
-        if byte != c'+' and byte != c'/':
-            KIND[byte] = UNRESERVED | COUNTED_PLAIN | TOKEN
-    for byte in b"-_":
-        KIND[byte] = UNRESERVED | COUNTED_PLAIN | TOKEN
-    for byte in b".~":
-        KIND[byte] = UNRESERVED | COUNTED_PLAIN
-    for byte in b"!*'()":
-        KIND[byte] = COUNTED_PLAIN
-
-
-fill_tables()
-
-
-# ------------------------------------------------------------------------------------- encoding
-
-
-@cython.final
-cdef class Fields:
-    # Views of names and values in turn, and the objects that they belong to.
-    cdef View* views
-    cdef Py_ssize_t count
-    cdef Py_ssize_t capacity
-    cdef list owners
-
-    def __cinit__(self, columns):
-        self.capacity = 16
-        self.views = <View*> malloc(self.capacity * sizeof(View))
-        if self.views is NULL:
-            raise MemoryError
-        self.owners = []
-        for name, value in columns:
-            self.add(name)
-            if PyLong_Check(value):
-                value = str(value) if PyLong_CheckExact(value) else b"%d" % value
-            self.add(value)
-
-    def __dealloc__(self):
-        free(self.views)
-
-    cdef int add(self, object field) except -1:
-        cdef View* views
-        if self.count == self.capacity:
-            views = <View*> realloc(self.views, 2 * self.capacity * sizeof(View))
-            if views is NULL:
-                raise MemoryError
-            self.views = views
-            self.capacity *= 2
-        self.owners.append(view_key(field, &self.views[self.count]))
-        self.count += 1
-        return 0
-
-    cdef bint can_be_plain(self, Py_ssize_t longest) noexcept:
-        cdef uint8_t kinds = 0
-        cdef Py_ssize_t i, j
-        for i in range(self.count):
-            if self.views[i].size > longest:
-                return False
-            for j in range(self.views[i].size):
-                kinds |= KIND[<uint8_t> self.views[i].data[j]]
-            if kinds & CONTROL:
-                return False
-        return True
-
-    cdef char choose_encoding(self, Py_ssize_t longest) noexcept:
-        # The letter of the encoding; 0 for plain.
-        cdef Py_ssize_t i, j, size
-        cdef Py_ssize_t base64_size = 0
-        cdef Py_ssize_t url_size = 0
-        if self.can_be_plain(longest):
-            return 0
-        for i in range(self.count):
-            size = min(self.views[i].size, <Py_ssize_t> ESTIMATED)
-            base64_size += size * 6 // 4 + 3
-            url_size += 3 * size
-            for j in range(size):
-                if KIND[<uint8_t> self.views[i].data[j]] & COUNTED_PLAIN:
-                    url_size -= 2
-        return c'B' if base64_size < url_size else c'U'
-
-    cdef Output encode(self, char letter):
-        cdef Output output = Output(512)
-        cdef Py_ssize_t i
-        for i in range(self.count):
-            if letter == 0:
-                put_view(output.extend(self.views[i].size), &self.views[i])
-            elif letter == c'B':
-                put_base64(output, &self.views[i])
-            else:
-                put_escaped(output, &self.views[i], letter)
-            output.extend(1)[0] = c'\n' if i & 1 else c'\t'
-        return output
-
-
-cdef int put_base64(Output output, View* field) except -1:
-    cdef const uint8_t* at = <const uint8_t*> field.data
-    cdef Py_ssize_t left = field.size
-    cdef uint32_t bits
-    cdef char* to = output.extend((left + 2) // 3 * 4)
-    while left > 0:
-        bits = <uint32_t> at[0] << 16
-        if left > 1:
-            bits |= <uint32_t> at[1] << 8
-        if left > 2:
-            bits |= at[2]
-        to[0] = BASE64_ALPHABET[bits >> 18]
-        to[1] = BASE64_ALPHABET[bits >> 12 & 63]
-        to[2] = BASE64_ALPHABET[bits >> 6 & 63] if left > 1 else c'='
-        to[3] = BASE64_ALPHABET[bits & 63] if left > 2 else c'='
-        at += 3
-        to += 4
-        left -= 3
-    return 0
-
-
-cdef int put_escaped(Output output, View* field, char letter) except -1:
-    # URL encoding, or quoted-printable.
-    cdef bint url = letter == c'U'
-    cdef char mark = c'%' if url else c'='
-    cdef const char* digits = HEX_LOWER if url else HEX_UPPER
-    cdef char* begin = output.extend(3 * field.size)
-    cdef char* to = begin
-    cdef Py_ssize_t i
-    cdef uint8_t byte
-    for i in range(field.size):
-        byte = <uint8_t> field.data[i]
-        if KIND[byte] & UNRESERVED if url else 0x20 <= byte < 0x7F and byte != c'=':
-            to[0] = <char> byte
-            to += 1
-        else:
-            to[0] = mark
-            to[1] = digits[byte >> 4]
-            to[2] = digits[byte & 15]
-            to += 3
-    output.size -= 3 * field.size - (to - begin)
-    return 0
-
-
-cdef object encoding_of(char letter):
-    if letter == 0:
-        return ""
-    return "B" if letter == c'B' else "Q" if letter == c'Q' else "U"
-
-
-cdef char letter_of(object encoding) except? -1:
-    if encoding is None:
-        raise faults.not_columns()
-    return <char> ord(encoding) if encoding else 0
-
-
-def encode_columns(columns, Py_ssize_t longest=ANY_LENGTH):
-    cdef Fields fields = Fields(columns)
-    cdef char letter = fields.choose_encoding(longest)
-    return encoding_of(letter), fields.encode(letter).finish()
-
-
-def encode_columns_as(columns, encoding):
-    cdef Fields fields = Fields(columns)
-    return fields.encode(letter_of(encoding)).finish()
+# -------------------------------------------------------------------------------------- packing
 
 
 cdef int put(Output output, bytes text) except -1:
@@ -290,214 +96,6 @@ def pack_rpc_reply(status, columns, *, bint keep_alive=True, bytes stamp=b"", bi
     return output.finish()
 
 
-# ------------------------------------------------------------------------------------- decoding
-
-
-cdef bint decode_url(View* field, char* to) noexcept:
-    # Writes to `to`, and lets the view show what it wrote; False if the field is malformed.
-    cdef const uint8_t* at = <const uint8_t*> field.data
-    cdef const uint8_t* end = at + field.size
-    field.data = to
-    while at < end:
-        if at[0] == c'%':
-            if end - at < 3 or HEX_DIGIT[at[1]] < 0 or HEX_DIGIT[at[2]] < 0:
-                return False
-            to[0] = <char> (HEX_DIGIT[at[1]] << 4 | HEX_DIGIT[at[2]])
-            at += 3
-        elif at[0] <= 0x20 or at[0] >= 0x7F:
-            return False
-        else:
-            to[0] = c' ' if at[0] == c'+' else <char> at[0]
-            at += 1
-        to += 1
-    field.size = to - field.data
-    return True
-
-
-cdef bint decode_quoted(View* field, char* to) noexcept:
-    cdef const uint8_t* at = <const uint8_t*> field.data
-    cdef const uint8_t* end = at + field.size
-    field.data = to
-    while at < end:
-        if at[0] == c'=':
-            if end - at < 3 or HEX_DIGIT[at[1]] < 0 or HEX_DIGIT[at[2]] < 0:
-                return False
-            to[0] = <char> (HEX_DIGIT[at[1]] << 4 | HEX_DIGIT[at[2]])
-            at += 3
-        elif at[0] < 0x20 or at[0] >= 0x7F:
-            return False
-        else:
-            to[0] = <char> at[0]
-            at += 1
-        to += 1
-    field.size = to - field.data
-    return True
-
-
-cdef bint decode_base64(View* field, char* to) noexcept:
-    cdef const uint8_t* at = <const uint8_t*> field.data
-    cdef Py_ssize_t i, j
-    cdef Py_ssize_t size = field.size
-    cdef Py_ssize_t padding = 0
-    cdef uint32_t bits
-    field.data = to
-    if size % 4:
-        return False
-    while padding < 2 and padding < size and at[size - 1 - padding] == c'=':
-        padding += 1
-    for i in range(0, size, 4):
-        bits = 0
-        for j in range(i, i + 4):
-            bits <<= 6
-            if j < size - padding:
-                if BASE64_DIGIT[at[j]] < 0:
-                    return False
-                bits |= <uint32_t> BASE64_DIGIT[at[j]]
-        to[0] = <char> (bits >> 16)
-        to[1] = <char> (bits >> 8)
-        to[2] = <char> bits
-        to += 3
-    field.size = size // 4 * 3 - padding
-    return True
-
-
-@cython.final
-cdef class Columns:
-    # The columns of a body, one after the other: `name` and `value` show the present one.
-    cdef View name
-    cdef View value
-    cdef const char* at
-    cdef const char* end
-    cdef char letter
-    cdef char* decoded
-    cdef object encoding
-
-    def __cinit__(self, bytes body, encoding):
-        self.encoding = encoding
-        self.letter = letter_of(encoding)
-        self.at = PyBytes_AS_STRING(body)
-        self.end = self.at + PyBytes_GET_SIZE(body)
-        if self.letter:
-            self.decoded = <char*> malloc(self.end - self.at + 1)
-            if self.decoded is NULL:
-                raise MemoryError
-
-    def __dealloc__(self):
-        free(self.decoded)
-
-    cdef bint next(self) except -1:
-        # Go to the next column; False if there is none.
-        cdef const char* begin
-        cdef const char* end
-        cdef const char* tab
-        while True:
-            begin = self.at
-            if begin >= self.end:
-                return False
-            end = <const char*> memchr(begin, c'\n', self.end - begin)
-            if end is NULL:
-                end = self.end
-            self.at = end + 1
-            if end > begin and (end - 1)[0] == c'\r':
-                end -= 1
-            if end > begin:
-                break
-        tab = <const char*> memchr(begin, c'\t', end - begin)
-        if tab is NULL:
-            raise faults.bad_columns(self.encoding)
-        self.name = View(begin, tab - begin)
-        self.value = View(tab + 1, end - tab - 1)
-        if self.letter and not self.decode():
-            raise faults.bad_columns(self.encoding)
-        return True
-
-    cdef bint decode(self) noexcept:
-        # No field is longer decoded than encoded, so both fit where their line would.
-        cdef char* value = self.decoded + self.name.size
-        if self.letter == c'U':
-            return decode_url(&self.name, self.decoded) and decode_url(&self.value, value)
-        if self.letter == c'B':
-            return decode_base64(&self.name, self.decoded) and decode_base64(&self.value, value)
-        return decode_quoted(&self.name, self.decoded) and decode_quoted(&self.value, value)
-
-    cdef bint is_record(self) noexcept:
-        return self.name.size > 0 and self.name.data[0] == c'_'
-
-    cdef inline object key(self, bint decode_keys):
-        return load_key(self.name.data + 1, self.name.size - 1, decode_keys)
-
-
-def decode_columns(bytes body, encoding):
-    cdef Columns columns = Columns(body, encoding)
-    cdef dict found = {}
-    while columns.next():
-        name = PyBytes_FromStringAndSize(columns.name.data, columns.name.size)
-        found[name] = PyBytes_FromStringAndSize(columns.value.data, columns.value.size)
-    return found
-
-
-def decode_bulk(bytes body, encoding, bint decode_keys, loads):
-    cdef Columns columns = Columns(body, encoding)
-    cdef dict found = {}
-    while columns.next():
-        if columns.is_record():
-            key = columns.key(decode_keys)
-            found[key] = load(columns.value.data, columns.value.size, loads, key)
-    return found
-
-
-cdef struct Rank:
-    long rank
-    Py_ssize_t index
-
-
-cdef int compare_ranks(const void* left, const void* right) noexcept nogil:
-    cdef long a = (<const Rank*> left).rank
-    cdef long b = (<const Rank*> right).rank
-    return (a > b) - (a < b)
-
-
-cdef long rank_of(View* value, object encoding) except -1:
-    cdef long rank = 0
-    cdef Py_ssize_t i
-    cdef bint good = 0 < value.size <= RANK_DIGITS
-    for i in range(value.size if good else 0):
-        good = good and c'0' <= value.data[i] <= c'9'
-        rank = 10 * rank + (value.data[i] - c'0')
-    if not good:
-        raise faults.bad_columns(encoding)
-    return rank
-
-
-cdef list order_by_rank(list keys, Output output, object encoding):
-    cdef Rank* ranks = <Rank*> output.begin
-    cdef Py_ssize_t count = len(keys)
-    cdef Py_ssize_t i
-    cdef bint ordered = True
-    for i in range(1, count):
-        ordered = ordered and ranks[i - 1].rank < ranks[i].rank
-    if ordered:
-        return keys
-    qsort(ranks, count, sizeof(Rank), compare_ranks)
-    for i in range(1, count):
-        if ranks[i - 1].rank == ranks[i].rank:
-            raise faults.bad_columns(encoding)
-    return [keys[ranks[i].index] for i in range(count)]
-
-
-def decode_keys(bytes body, encoding, bint decode_keys):
-    cdef Columns columns = Columns(body, encoding)
-    cdef Output ranks = Output(64 * sizeof(Rank))
-    cdef list keys = []
-    while columns.next():
-        if columns.is_record():
-            (<Rank*> ranks.extend(sizeof(Rank)))[0] = Rank(
-                rank_of(&columns.value, encoding), len(keys)
-            )
-            keys.append(columns.key(decode_keys))
-    return order_by_rank(keys, ranks, encoding)
-
-
 # ----------------------------------------------------------------------------------------- heads
 
 
@@ -525,7 +123,7 @@ cdef Py_ssize_t take_length(View* digits) noexcept:
     # The decimal number that is the whole view; -1 if it is none, or long.
     cdef Py_ssize_t length = 0
     cdef Py_ssize_t i
-    if not 0 < digits.size <= HEAD_DIGITS:
+    if not 0 < digits.size <= LENGTH_DIGITS:
         return -1
     for i in range(digits.size):
         if not c'0' <= digits.data[i] <= c'9':
@@ -625,9 +223,10 @@ cdef bytes header_name(View* line):
     cdef char* to
     if size == 0 or memchr(line.data, 0, line.size):
         return None
-    name = PyBytes_FromStringAndSize(line.data, size)
+    name = PyBytes_FromStringAndSize(NULL, size)
     to = PyBytes_AS_STRING(name)
     for i in range(size):
+        to[i] = line.data[i]
         if not KIND[<uint8_t> to[i]] & TOKEN:
             return None
         if c'A' <= to[i] <= c'Z':

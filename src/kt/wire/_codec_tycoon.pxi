@@ -2,6 +2,9 @@
 
 from kt.wire import magic as _magic
 
+cdef extern from "Python.h":
+    object PyNumber_Index(object)
+
 cdef uint8_t ERROR = _magic.ERROR
 cdef uint8_t SET_BULK = _magic.SET_BULK
 cdef uint8_t REMOVE_BULK = _magic.REMOVE_BULK
@@ -23,9 +26,9 @@ cdef struct Numbers:
 
 cdef int take_numbers(object db, object xt, object flags, Numbers* numbers) except -1:
     try:
-        numbers.db = db
-        numbers.xt = xt
-        numbers.flags = flags
+        numbers.db = PyNumber_Index(db)
+        numbers.xt = PyNumber_Index(xt)
+        numbers.flags = PyNumber_Index(flags)
     except (OverflowError, TypeError) as error:
         raise faults.bad_number(db, xt, flags) from error
     return 0

@@ -154,10 +154,12 @@ class _Heads(dict[tuple[int, int], bytes]):
     def __init__(self, db: int, xt: int) -> None:
         self.db = db
         self.xt = xt
+        self[0, 0]  # refuses wrong numbers even if there are no records
 
     def __missing__(self, sizes: tuple[int, int]) -> bytes:
-        if sizes[1] > SIZE_MAX:
-            raise faults.too_long("value", sizes[1])
+        for what, size in zip(("key", "value"), sizes, strict=True):
+            if size > SIZE_MAX:
+                raise faults.too_long(what, size)
         head = self[sizes] = _RECORD.pack(self.db, *sizes, self.xt)
         return head
 
@@ -183,8 +185,9 @@ def pack_records(head: bytes, records: Mapping[Any, Any], db: int, xt: int, dump
     """`head`, the number of records, and the records."""
     keys = _encode_keys(list(records))
     values = _dump_values(records, dumps)
-    heads = map(_Heads(db, xt).__getitem__, zip(map(len, keys), map(len, values), strict=True))
+    sizes = zip(map(len, keys), map(len, values), strict=True)
     try:
+        heads = map(_Heads(db, xt).__getitem__, sizes)
         count = _U32.pack(len(keys))
         rows = zip(heads, keys, values, strict=True)
         return b"".join(chain((head, count), chain.from_iterable(rows)))
@@ -211,8 +214,11 @@ def pack_details(head: bytes, records: Iterable[tuple[int, Key, Any, int]], dump
 def pack_keys(head: bytes, keys: Iterable[Key], db: int) -> bytes:
     """`head`, the number of keys, and the keys."""
     names = _encode_keys(list(keys))
+    sizes = {0, *map(len, names)}
+    if max(sizes) > SIZE_MAX:
+        raise faults.too_long("key", max(sizes))
     try:
-        heads = {size: _KEY.pack(db, size) for size in set(map(len, names))}
+        heads = {size: _KEY.pack(db, size) for size in sizes}
         count = _U32.pack(len(names))
     except struct.error as error:
         raise faults.bad_number(db) from error

@@ -52,7 +52,7 @@ def too_many_records(count: int) -> ProtocolError:
     return ProtocolError(f"{count} records answer a request for one")
 
 
-def impossible_sizes(ksiz: int, vsiz: int) -> ProtocolError:
+def impossible_sizes(ksiz: int, vsiz: int = 0) -> ProtocolError:
     return ProtocolError(f"a record announces {ksiz} + {vsiz} bytes; the limit is {SIZE_MAX} each")
 
 

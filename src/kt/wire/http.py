@@ -214,7 +214,7 @@ def _read_chunk(
         if data[end : end + 2] != b"\r\n"[: max(0, len(data) - end)]:
             raise HttpRefusal(400, "invalid chunk")
         if len(data) < end + 2:
-            return IncompleteBody(end + 2 - pos, resume)
+            return IncompleteBody(max(len(data), end) + 1 - pos, resume)
         if end == begin:
             return request._replace(body=bytes(body)), end + 2
         body += data[begin:end]

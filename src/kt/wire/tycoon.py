@@ -9,18 +9,19 @@ messages follow each other on a connection, and replies come in the order of the
     remove_bulk  B9 flags:u32 count:u32 KEY...          B9 removed:u32
     play_script  B4 flags:u32 size:u32 count:u32        B4 count:u32 PAIR...
                     name[size] PAIR...
-    replication  B1 flags:u32 since:u64 server:u16      a stream that does not end
+    replication  B1 flags:u32 since:u64 server:u16      B1 UPDATE...
 
     KEY     db:u16 ksiz:u32 key[ksiz]
     RECORD  db:u16 ksiz:u32 vsiz:u32 xt:i64 key[ksiz] value[vsiz]
     PAIR           ksiz:u32 vsiz:u32        key[ksiz] value[vsiz]
+    UPDATE  B1 stamp:u64 size:u32 message[size], or B0 stamp:u64 where there is none
 
 Instead of its reply a failed command is answered by the single byte BF. With the flag `NO_REPLY`
 nothing is answered, except by get_bulk, which ignores flags.
 
 `xt`, the expiry, is positive in a request for seconds from now, negative for seconds since the
 epoch, and `NEVER` for none. In a reply it is always seconds since the epoch, and 2**40 - 1 for
-none.
+none. Updates come for as long as the connection lasts; each B0 is answered by the byte B1.
 
 Single records have kernels of their own (`pack_get`, `read_get_reply`...). Bulk replies are read
 as *frames*, the reply's own bytes, and decoded in a second step, so that a value that does not
@@ -108,6 +109,9 @@ __all__ = [
     "read_play_script_reply",
     "decode_play_script",
     "pack_replication",
+    "read_replication_reply",
+    "Update",
+    "read_update",
     # the server's side
     "GetBulk",
     "SetBulk",
@@ -123,12 +127,15 @@ __all__ = [
     "pack_set_bulk_reply",
     "pack_remove_bulk_reply",
     "pack_play_script_reply",
+    "REPLICATION_REPLY",
+    "pack_update",
     "ERROR_REPLY",
 ]
 
 T = TypeVar("T")
 
 ERROR_REPLY = bytes([ERROR])
+REPLICATION_REPLY = bytes([REPLICATION])
 
 _U32 = struct.Struct(">I")
 _HEAD = struct.Struct(">BI")
@@ -136,6 +143,10 @@ _BULK = struct.Struct(">BII")
 _KEY = struct.Struct(">HI")
 _SCRIPT = struct.Struct(">BIII")
 _REPLICATION = struct.Struct(">BIQH")
+_NO_UPDATE = struct.Struct(">BQ")
+_UPDATE = struct.Struct(">BQI")
+_UPDATE_MAX = 2 * SIZE_MAX + 64  # a key, a value, and what says which they are
+_NOP_BYTE = bytes([NOP])
 
 
 def _head(magic: int, flags: int) -> bytes:
@@ -206,6 +217,11 @@ def pack_replication(since: int, server: int, flags: int = 0) -> bytes:
 
 
 # -------------------------------------------------------------------------------------- framing
+
+
+def _expect(magic: int, data: Buffer, pos: int) -> None:
+    if len(data) > pos and data[pos] != magic:
+        raise faults.wrong_magic(data[pos], magic)
 
 
 def _frame(frame: bytes) -> bytes:
@@ -289,6 +305,43 @@ def decode_play_script(frame: bytes, decode_keys: bool, loads: Loads) -> dict[An
     return decode_pairs(frame, _HEAD.size, _count(frame), decode_keys, loads)
 
 
+def read_replication_reply(
+    data: Buffer, pos: int
+) -> tuple[bool | ServerError, int] | Incomplete[bool | ServerError]:
+    """True if updates follow: `read_update` reads each."""
+    if data[pos : pos + 1] == ERROR_REPLY:
+        return faults.request_failed(), pos + 1
+    _expect(REPLICATION, data, pos)
+    return (True, pos + 1) if len(data) > pos else Incomplete(1, read_replication_reply)
+
+
+class Update(NamedTuple):
+    """What a server did up to `stamp` (nanoseconds); no message if it did nothing."""
+
+    stamp: int
+    message: bytes | None
+
+
+def read_update(data: Buffer, pos: int) -> tuple[Update, int] | Incomplete[Update]:
+    """What `pack_update` packs."""
+    if data[pos : pos + 1] != _NOP_BYTE:
+        _expect(REPLICATION, data, pos)
+    if len(data) < pos + _NO_UPDATE.size:
+        return Incomplete(_NO_UPDATE.size, read_update)
+    magic, stamp = _NO_UPDATE.unpack_from(data, pos)
+    if magic == NOP:
+        return Update(stamp, None), pos + _NO_UPDATE.size
+    if len(data) < pos + _UPDATE.size:
+        return Incomplete(_UPDATE.size, read_update)
+    size = _UPDATE.unpack_from(data, pos)[2]
+    if size > _UPDATE_MAX:
+        raise faults.impossible_sizes(size)
+    begin = pos + _UPDATE.size
+    if len(data) < begin + size:
+        return Incomplete(_UPDATE.size + size, read_update)
+    return Update(stamp, cut(data, begin, begin + size)), begin + size
+
+
 # ----------------------------------------------------------------------------- server: requests
 
 
@@ -327,11 +380,6 @@ class Replication(NamedTuple):
     flags: int
     since: int
     server: int
-
-
-def _expect(magic: int, data: Buffer, pos: int) -> None:
-    if len(data) > pos and data[pos] != magic:
-        raise faults.wrong_magic(data[pos], magic)
 
 
 def _decode_keys(frame: bytes, count: int) -> list[tuple[int, bytes]]:
@@ -391,7 +439,7 @@ def read_play_script(data: Buffer, pos: int) -> tuple[PlayScript, int] | Incompl
         return Incomplete(_SCRIPT.size, read_play_script)
     _, _, size, count = _SCRIPT.unpack_from(data, pos)
     if size > SIZE_MAX:
-        raise faults.impossible_sizes(size, 0)
+        raise faults.impossible_sizes(size)
     offset = _SCRIPT.size + size
     if len(data) < pos + offset:
         return Incomplete(offset, read_play_script)
@@ -423,6 +471,13 @@ def pack_set_bulk_reply(stored: int) -> bytes:
 def pack_remove_bulk_reply(removed: int) -> bytes:
     """Reply with the number of records that were removed."""
     return _HEAD.pack(REMOVE_BULK, removed)
+
+
+def pack_update(update: Update) -> bytes:
+    """A message of the stream of updates."""
+    if update.message is None:
+        return _NO_UPDATE.pack(NOP, update.stamp)
+    return _UPDATE.pack(REPLICATION, update.stamp, len(update.message)) + update.message
 
 
 def pack_play_script_reply(records: Mapping[bytes, bytes]) -> bytes:

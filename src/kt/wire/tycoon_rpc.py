@@ -136,22 +136,23 @@ _RPC_PATH = b"/rpc/"
 _BLANKS = bytes(range(1, 0x21))
 _URL_PART = re.compile(rb"%(?:(.)(.)|.?\Z)|\+|[\x00-\x20\x7f-\xff]", re.DOTALL)
 _QUOTED_PART = re.compile(rb"=(?:\r\n?|\n|([^\r\n])(.)|[^\r\n]?\Z)|[\x00-\x1f\x7f-\xff]", re.DOTALL)
+_HEX_DIGITS = b"0123456789abcdefABCDEF"
 _BASE64_DIGITS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 
 
-def _nibble(digit: bytes) -> int:
-    return int(digit, 16) if digit in b"0123456789abcdefABCDEF" else 0
-
-
 def _decode_part(part: re.Match[bytes]) -> bytes:
-    if part[1] is not None:
-        return bytes([_nibble(part[1]) << 4 | _nibble(part[2])])
-    return b" " if part[0] == b"+" else b""
+    if part[1] is None:
+        return b" " if part[0] == b"+" else b""
+    number = 0
+    for digit in (part[1], part[2]):
+        if digit in _HEX_DIGITS:
+            number = number << 4 | int(digit, 16)
+    return bytes([number])
 
 
 def decode_url(field: bytes) -> bytes:
-    """Undo URL encoding as the original does: a bad digit counts as 0, what may not stand in a
-    URL is dropped, and so is an escape that is cut off."""
+    """Undo URL encoding as the original does: a bad digit is skipped, what may not stand in a URL
+    is dropped, and so is an escape that is cut off."""
     return _URL_PART.sub(_decode_part, field.partition(b"\0")[0])
 
 
