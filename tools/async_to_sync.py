@@ -29,8 +29,8 @@ HEADER = """\
 # Generated from {source} by tools/async_to_sync.py: edit that one.
 """
 
-TIDY = "I,F401,C4,UP028"
-"""Rules of ruff to apply: imports in order and used, comprehensions and loops that only copy."""
+TIDY = "I,F401,C4,SIM117,UP028"
+"""Rules of ruff to apply: order and use of imports; what need not be a loop or nested any more."""
 
 NAMES = {
     "StopAsyncIteration": "StopIteration",

@@ -18,6 +18,7 @@ import contextlib
 import socket
 import struct
 import threading
+from collections import defaultdict
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
@@ -111,12 +112,17 @@ class Peer:
         self._behaviours: list[Behaviour] = []
         self._sockets: list[socket.socket] = []
         self._errors: list[BaseException] = []
+        self._ends: defaultdict[int, threading.Event] = defaultdict(threading.Event)
         self._threads = [threading.Thread(target=self._accept)]
         self._threads[0].start()
 
     def behave(self, *behaviours: Behaviour) -> None:
         """Treat the next connections so."""
         self._behaviours += behaviours
+
+    def wait_for_end_of(self, number: int) -> None:
+        """Wait until our end of the first, second... connection is closed."""
+        assert self._ends[number].wait(WAIT)
 
     def __enter__(self) -> Self:
         return self
@@ -152,14 +158,15 @@ class Peer:
                 sock.close()
                 continue
             behaviour = self._behaviours.pop(0)
-            thread = threading.Thread(target=self._talk, args=(behaviour, sock))
+            thread = threading.Thread(target=self._talk, args=(behaviour, sock, self.connections))
             self._threads.append(thread)
             thread.start()
 
-    def _talk(self, behaviour: Behaviour, sock: socket.socket) -> None:
+    def _talk(self, behaviour: Behaviour, sock: socket.socket, number: int) -> None:
         sock.settimeout(WAIT)
         with sock:
             try:
                 behaviour(Conversation(sock))
             except BaseException as error:
                 self._errors.append(error)
+        self._ends[number].set()

@@ -10,8 +10,8 @@ A *connection* writes requests as they come and hands each reply to the task tha
 - While replies are outstanding, the requests of one turn of the loop go out in one write; the first
   request to a quiet connection goes out at once.
 - A task that is cancelled, or gives up after its timeout, leaves its place in the queue: the reply
-  is read and dropped, so the connection stays in step. Only when a connection has been silent for
-  the whole of some call's timeout is it taken for dead and closed.
+  is read and dropped, so the connection stays in step. Only when a timeout passes in the middle of
+  a reply, or in silence from its begin to its end, is the connection taken for dead and closed.
 - While the socket takes no more, tasks wait for their turn before they write anything: a million
   waiting tasks are a million waiting tasks, not a million requests in a buffer.
 
@@ -30,6 +30,7 @@ import socket
 from collections import deque
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from time import monotonic
 from typing import Any, TypeVar, cast
 
 from kt.errors import KTError, ProtocolError, ServerConnectionError, ServerError
@@ -79,7 +80,7 @@ class Connection(asyncio.Protocol):
         loop: its event loop.
         closed: no longer usable.
         unanswered: something was sent that has no reply, and nothing was asked since.
-        used: when it was last used, by the loop's clock; 0.0 if never.
+        used: when it was last used, by `time.monotonic`; 0.0 if never.
         lost: a future, done when the transport is gone.
     """
 
@@ -144,13 +145,13 @@ class Connection(asyncio.Protocol):
         """Send `request` and return the future of its reply; a ServerError is a result."""
         if self.closed:
             raise self._endpoint.unsent()
-        self.used = now = self.loop.time()
+        self.used = monotonic()
         self.unanswered = False
         future: asyncio.Future[T] = self.loop.create_future()
         if timeout is None:
             self._replies.expect(reader, (future, INFINITY, None))
         else:
-            deadline = now + timeout
+            deadline = self.loop.time() + timeout
             self._replies.expect(reader, (future, deadline, timeout))
             if self._timer is None or self._timer.when() > deadline:
                 self._watch(deadline)
@@ -161,7 +162,7 @@ class Connection(asyncio.Protocol):
         """Send a request that has no reply."""
         if self.closed:
             raise self._endpoint.unsent()
-        self.used = self.loop.time()
+        self.used = monotonic()
         self._write(request)
         self.unanswered = True
 
@@ -183,7 +184,7 @@ class Connection(asyncio.Protocol):
 
     def is_stale(self) -> bool:
         """Tell whether it has been quiet for a while and the server has hung up meanwhile."""
-        return self.is_quiet() and self.loop.time() - self.used > FRESH and self.readable()
+        return self.is_quiet() and monotonic() - self.used > FRESH and self.readable()
 
     def readable(self) -> bool:
         """Tell whether something came unasked: a quiet connection is dead then."""
@@ -299,7 +300,7 @@ class Connection(asyncio.Protocol):
                 earliest = min(earliest, deadline)
             else:
                 future.set_exception(self._endpoint.too_late(timeout, received))
-                if timeout is not None and self._heard <= deadline - timeout:
+                if received or self._heard <= deadline - (timeout or 0):
                     self.abort()
             received = 0
         if earliest < INFINITY:
