@@ -1,0 +1,316 @@
+"""One Lua 5.1 interpreter for scripts, and the only place that touches lupa.
+
+::
+
+    worker thread (Python)                     Lua, without the GIL
+    ---------------------------------------    ---------------------------------------------------
+    entry(name, arguments) ------------------> the prelude's entry function
+                                                   pcall(the script's function)
+    host function, with the GIL  <------------         db:get(key), _put(key, value), ...
+                                 ------------>     every 10,000 instructions: may it go on?
+    Interpreter.verdict  <--------------------         (asked once a second)
+    result           <------------------------ the prelude's result
+
+What scripts see is made in Lua: ``lua/common.lua``, with functions from here, then the *prelude* of
+the server, with the server's own. Scripts get no Python object except a few opaque ones (databases,
+cursors) that have no attributes for them. Strings are bytes on both sides. An interpreter belongs
+to one thread.
+
+**Limits.** A script runs until it returns or fails, has run for `Limits.seconds`, holds more than
+`Limits.memory`, or the server stops. Then it gets a Lua error that it cannot hold back: catching it
+brings the next one. What is not Lua cannot be ended in the middle: one pattern match, one engine
+operation. What waits in Python (`sleep`, locks) looks at the verdict itself.
+"""
+
+from __future__ import annotations
+
+import importlib
+import struct
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from importlib import resources
+from math import copysign, inf, isfinite
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
+
+from ..errors import ImproperlyConfigured
+
+Host: TypeAlias = Mapping[str, object]
+"""What a prelude is given: functions and constants by name."""
+
+LuaTable: TypeAlias = Any
+LuaFunction: TypeAlias = Callable[..., Any]
+
+NAP: Final = 0.5
+"""A thread that waits for something looks so often, in seconds, whether its script may go on."""
+
+
+class Limits(NamedTuple):
+    """What a script may use.
+
+    Attributes:
+        seconds: time of one call, to the second; 0 for no limit. memory: bytes that the interpreter
+        of one worker may hold; 0 for no limit. It is looked at now
+            and then; twice as much is never there.
+    """
+
+    seconds: float = 0.0
+    memory: int = 0
+
+
+class Interpreter:
+    """A Lua state with the utilities that the scripts of both servers have.
+
+    Args:
+        text: the engine's text utilities: codec, regex_match, regex_replace, distance.
+        limits: what a script may use.
+        stop: set when scripts are to end because the server does.
+
+    Attributes:
+        failure: the exception that a Lua error becomes in Python.
+
+    Raises:
+        ImproperlyConfigured: lupa is not installed.
+    """
+
+    def __init__(self, text: Host, limits: Limits, stop: threading.Event) -> None:
+        lupa = _lupa()
+        self.failure: type[Exception] = lupa.LuaError
+        self._runtime = lupa.LuaRuntime(
+            encoding=None,
+            unpack_returned_tuples=True,
+            register_eval=False,
+            register_builtins=False,
+            attribute_filter=_no_attributes,
+            max_memory=2 * limits.memory or None,
+        )
+        self.table: Callable[[object], LuaTable] = self._runtime.table_from
+        self._limits = limits
+        self._stop = stop
+        self._deadline = inf
+        self._common = self._chunk("common.lua", {**self._host(), **text})
+
+    def prelude(self, name: str, host: Host) -> Any:
+        """Run a file of ``lua/`` with `host`; returns what it returns."""
+        return self._chunk(name, host, self._common)
+
+    def _chunk(self, name: str, host: Host, *more: LuaTable) -> Any:
+        source = resources.files(__package__).joinpath("lua", name).read_bytes()
+        functions = self.table({key.encode(): value for key, value in host.items()})
+        return self._runtime.execute(source, functions, *more, name=b"=" + name.encode())
+
+    def begin(self) -> None:
+        """A call begins: its time counts from now."""
+        if self._limits.seconds:
+            self._deadline = time.monotonic() + self._limits.seconds
+
+    def run(self, source: bytes, name: str) -> str | None:
+        """Run a script at top level; returns what is wrong with it, if anything is."""
+        self.begin()
+        failure: bytes | None = self._common[b"run"](source, name.encode(errors="surrogateescape"))
+        return None if failure is None else readable(failure)
+
+    def verdict(self) -> str | None:
+        """Why the running script must end, if it must."""
+        if self._stop.is_set():
+            return "the server stops"
+        if time.monotonic() > self._deadline:
+            return f"the script ran longer than {self._limits.seconds:g} s"
+        return None
+
+    def wait(self, attempt: Callable[[float], bool]) -> str | None:
+        """Repeat `attempt`, which waits up to so many seconds, until it succeeds or the script must
+        end.
+
+        Returns:
+            why it must end; None after a success.
+        """
+        while not attempt(self._nap()):
+            if reason := self.verdict():
+                return reason
+        return None
+
+    def sleep(self, seconds: float) -> str | None:
+        """Wait; returns why the script must end, if it must before that."""
+        end = time.monotonic() + seconds
+
+        def attempt(nap: float) -> bool:
+            left = end - time.monotonic()
+            self._stop.wait(max(0.0, min(nap, left)))
+            return left <= nap
+
+        return self.wait(attempt)
+
+    def _nap(self) -> float:
+        return max(0.0, min(NAP, self._deadline - time.monotonic()))
+
+    def _host(self) -> Host:
+        return {
+            "memory_limit": self._limits.memory,
+            "verdict": lambda: _encoded(self.verdict()),
+            "sleep": lambda seconds: _encoded(self.sleep(seconds)),
+            "time": time.time,
+            "bit": bit,
+            "pack": lambda layout, numbers: pack(layout, list(numbers.values())),
+            "unpack": lambda layout, data: self.table(unpack(layout, data)),
+        }
+
+
+def _lupa() -> Any:
+    try:
+        return importlib.import_module("lupa.lua51")
+    except ImportError as error:
+        raise ImproperlyConfigured(
+            f"scripts need lupa ({error}): pip install kyototycoon[server]"
+        ) from None
+
+
+def _no_attributes(_object: object, _name: object, _is_setting: bool) -> str:
+    raise AttributeError("scripts cannot look into this object")
+
+
+def _encoded(text: str | None) -> bytes | None:
+    return None if text is None else text.encode()
+
+
+def readable(message: bytes) -> str:
+    """A message of a script, for the log: one line."""
+    return message.decode("utf-8", "backslashreplace").replace("\n", " | ")
+
+
+# Utilities that need more than Lua has. Numbers that do not fit wrap around, as in C.
+
+
+def _integer(number: float) -> int:
+    return int(number) if isfinite(number) else 0
+
+
+def bit(mode: bytes, number: float, operand: float) -> int | None:
+    """An operation on unsigned integers of 32 bits; None if there is none of that name."""
+    a, b = _integer(number) & 0xFFFFFFFF, _integer(operand) & 0xFFFFFFFF
+    match mode.lower():
+        case b"and":
+            return a & b
+        case b"or":
+            return a | b
+        case b"xor":
+            return a ^ b
+        case b"not":
+            return a ^ 0xFFFFFFFF
+        case b"left":
+            return (a << (b & 31)) & 0xFFFFFFFF
+        case b"right":
+            return a >> (b & 31)
+    return None
+
+
+_LAYOUTS: Final = {
+    "c": "=b",
+    "C": "=B",
+    "s": "=h",
+    "S": "=H",
+    "i": "=i",
+    "I": "=I",
+    "l": "=q",
+    "L": "=Q",
+    "f": "=f",
+    "F": "=f",
+    "d": "=d",
+    "D": "=d",
+    "n": ">H",
+    "N": ">I",
+    "M": ">Q",
+}
+_FORMATS: Final = {letter: struct.Struct(layout) for letter, layout in _LAYOUTS.items()}
+
+
+def _items(layout: bytes) -> list[tuple[str, float]]:
+    """Letters of a layout, each with how often it applies: ``c``, ``n4``, ``i*``."""
+    items: list[tuple[str, float]] = []
+    text = layout.partition(b"\0")[0].decode("latin-1")
+    at = 0
+    while at < len(text):
+        letter, at = text[at], at + 1
+        digits = at
+        while digits < len(text) and text[digits] in "0123456789":
+            digits += 1
+        if text[at : at + 1] == "*":
+            items.append((letter, inf))
+            at += 1
+        else:
+            items.append((letter, int(text[at:digits] or "1")))
+            at = digits
+    return items
+
+
+def pack(layout: bytes, numbers: list[float]) -> bytes:
+    """Numbers as bytes, as the layout says; `numbers` beyond it are left out.
+
+    ``c s i l`` and capitals: integers of 1, 2, 4, 8 bytes in the machine's order; ``n N M``: of 2,
+    4, 8 bytes, big-endian; ``f d``: floating point; ``w``: seven bits a byte, most significant
+    first.
+    """
+    packed = bytearray()
+    rest = iter(numbers)
+    left = len(numbers)
+    for letter, times in _items(layout):
+        count = int(min(times, left))
+        left -= count
+        for _ in range(count):
+            packed += _packed(letter, next(rest))
+    return bytes(packed)
+
+
+def _packed(letter: str, number: float) -> bytes:
+    if letter in "fFdD":
+        try:
+            return _FORMATS[letter].pack(number)
+        except OverflowError:
+            return _FORMATS[letter].pack(copysign(inf, number))
+    whole = _integer(number)
+    if letter in "wW":
+        return _packed_sevens(whole & 0xFFFFFFFFFFFFFFFF)
+    if letter not in _FORMATS:
+        return b""
+    size = _FORMATS[letter].size
+    order: Literal["big", "little"] = "big" if letter in "nNM" else sys.byteorder
+    return (whole & ((1 << 8 * size) - 1)).to_bytes(size, order)
+
+
+def _packed_sevens(number: int) -> bytes:
+    sevens = [number & 0x7F]
+    while number := number >> 7:
+        sevens.append(number & 0x7F | 0x80)
+    return bytes(reversed(sevens))
+
+
+def unpack(layout: bytes, data: bytes) -> list[float]:
+    """The numbers in bytes that `pack` made; a number that is cut off ends it."""
+    numbers: list[float] = []
+    at, end = 0, len(data)
+    for letter, times in _items(layout):
+        if letter not in _FORMATS and letter not in "wW":
+            continue
+        count = 0
+        while count < times and at < end:
+            if letter in "wW":
+                number, at = _unpacked_sevens(data, at)
+                numbers.append(float(number))
+            elif at + (size := _FORMATS[letter].size) > end:
+                at = end
+            else:
+                numbers.append(float(_FORMATS[letter].unpack_from(data, at)[0]))
+                at += size
+            count += 1
+    return numbers
+
+
+def _unpacked_sevens(data: bytes, at: int) -> tuple[int, int]:
+    number = 0
+    while at < len(data):
+        digit, at = data[at], at + 1
+        number = number << 7 | digit & 0x7F
+        if digit < 0x80:
+            break
+    return number & 0xFFFFFFFFFFFFFFFF, at
