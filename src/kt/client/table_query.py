@@ -24,6 +24,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import reduce
 from itertools import product
 from typing import Final, Self, TypeAlias
 from unicodedata import normalize
@@ -149,8 +150,10 @@ class Filter:
 
     def __invert__(self) -> Filter:
         # De Morgan: not (a and b or c) = (not a or not b) and not c
-        negated = [[_negate(condition) for condition in each] for each in self.alternatives]
-        return _filter(product(*negated))
+        return reduce(
+            Filter.__and__,
+            (_filter((_negate(each),) for each in every) for every in self.alternatives),
+        )
 
     def without_index(self) -> Filter:
         """The same filter, looking at every row instead of using indices."""
@@ -169,13 +172,18 @@ class Filter:
 
 
 def _filter(alternatives: Iterable[Alternative]) -> Filter:
-    """A filter without repeated conditions and alternatives."""
-    unique: dict[Alternative, None] = {}
+    """A filter without the conditions and alternatives that change nothing."""
+    kept: dict[frozenset[Condition], Alternative] = {}
     for each in alternatives:
-        unique[tuple(dict.fromkeys(each))] = None
-        if len(unique) > ALTERNATIVES_MAX:
+        conditions = frozenset(each)
+        if any(weaker <= conditions for weaker in kept):
+            continue
+        for stronger in [other for other in kept if conditions < other]:
+            del kept[stronger]
+        kept[conditions] = tuple(dict.fromkeys(each))
+        if len(kept) > ALTERNATIVES_MAX:
             raise ArgumentError(f"the filter needs more than {ALTERNATIVES_MAX} searches")
-    return Filter(tuple(unique))
+    return Filter(tuple(kept.values()))
 
 
 def _negate(condition: Condition) -> Condition:

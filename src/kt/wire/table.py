@@ -154,6 +154,12 @@ def decode_row(data: bytes) -> dict[str, str]:
     return dict(zip(words[::2], words[1::2], strict=False))
 
 
+def decode_match(data: bytes) -> tuple[bytes, dict[str, str]]:
+    """The primary key and the columns of a match, if ``get`` asked for the primary key first."""
+    _, key, *columns = data.split(b"\0", 2)
+    return key, decode_row(columns[0]) if columns else {}
+
+
 def condition(column: str, operator: int, operand: str) -> bytes:
     """A condition; `operator` may have `NEGATE` and `NO_INDEX` added."""
     return _argument("addcond", column, operator, operand)

@@ -53,9 +53,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Final, Generic, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 from kt.errors import ArgumentError, ProtocolError, ServerError
 from kt.wire import faults
@@ -81,6 +80,8 @@ from kt.wire.values import Dumps, Key, Loads
 
 T = TypeVar("T")
 F = TypeVar("F")
+
+Skip: TypeAlias = Callable[[Buffer, int, int], tuple[int, int, int]]
 
 
 # ----------------------------------------------------------------------------- client: requests
@@ -260,81 +261,89 @@ def _read_flag(data: Buffer, pos: int) -> tuple[bool, int] | Incomplete[bool]:
     return Incomplete(1, _read_flag) if code is None else (code == 0, pos + 1)
 
 
-@dataclass(frozen=True, slots=True)
-class _Numbers(Generic[T, F]):
-    """Reads code 0 and some numbers, of which `value` makes the result, or code 1."""
-
-    layout: struct.Struct
-    value: Callable[..., T]
-    failure: Callable[[], F]
-
-    def __call__(self, data: Buffer, pos: int) -> tuple[T | F, int] | Incomplete[T | F]:
-        code = _code(data, pos)
-        if code:
-            return self.failure(), pos + 1
-        end = pos + 1 + self.layout.size
-        if len(data) < end:
-            return Incomplete(1 if code is None else end - pos, self)
-        return self.value(*self.layout.unpack_from(data, pos + 1)), end
-
-
-@dataclass(frozen=True, slots=True)
-class _Blob(Generic[F]):
-    """Reads code 0 and data, or code 1."""
-
-    failure: Callable[[], F]
-
-    def __call__(self, data: Buffer, pos: int) -> tuple[bytes | F, int] | Incomplete[bytes | F]:
-        reply = read_blob_reply(data, pos)
-        if isinstance(reply, Incomplete):
-            return Incomplete(reply.need, self)
-        blob, end = reply
-        return (self.failure() if blob is None else blob), end
+def _read_numbers(
+    layout: struct.Struct,
+    value: Callable[..., T],
+    failure: Callable[[], F],
+    data: Buffer,
+    pos: int,
+) -> tuple[T | F, int] | Incomplete[T | F]:
+    """Code 0 and some numbers, of which `value` makes the result, or code 1."""
+    code = _code(data, pos)
+    if code:
+        return failure(), pos + 1
+    end = pos + 1 + layout.size
+    if len(data) < end:
+        need = 1 if code is None else end - pos
+        return Incomplete(need, partial(_read_numbers, layout, value, failure))
+    return value(*layout.unpack_from(data, pos + 1)), end
 
 
-@dataclass(frozen=True, slots=True)
-class _Frame(Generic[F]):
-    """Reads a reply with a list, whole. The list is there with code 1 too.
+def _read_blob(
+    failure: Callable[[], F], data: Buffer, pos: int
+) -> tuple[bytes | F, int] | Incomplete[bytes | F]:
+    """Code 0 and data, or code 1."""
+    reply = read_blob_reply(data, pos)
+    if isinstance(reply, Incomplete):
+        return Incomplete(reply.need, partial(_read_blob, failure))
+    blob, end = reply
+    return (failure() if blob is None else blob), end
 
-    `skip` steps over elements of the list, as `skip_items` does; `offset` and `left` say where the
-    reader has come to.
+
+class _Elements(NamedTuple):
+    """How far into a list a reader has come."""
+
+    offset: int
+    left: int
+
+
+def _read_frame(
+    skip: Skip, failure: Callable[[], F], seen: _Elements | None, data: Buffer, pos: int
+) -> tuple[bytes | F, int] | Incomplete[bytes | F]:
+    """A reply with a list, whole. The list is there with code 1 too.
+
+    `skip` steps over elements of the list, as `skip_items` does.
     """
-
-    skip: Callable[[Buffer, int, int], tuple[int, int, int]]
-    failure: Callable[[], F]
-    offset: int = 5
-    left: int | None = None
-
-    def __call__(self, data: Buffer, pos: int) -> tuple[bytes | F, int] | Incomplete[bytes | F]:
-        code = _code(data, pos)
-        if len(data) < pos + 5:
-            return Incomplete(1 if code is None else 5, self)
-        left = commands.U32.unpack_from(data, pos + 1)[0] if self.left is None else self.left
-        at, left, need = self.skip(data, pos + self.offset, left)
-        if left:
-            offset = at - pos
-            return Incomplete(offset + need, replace(self, offset=offset, left=left))
-        return (self.failure() if code else cut(data, pos, at)), at
+    code = _code(data, pos)
+    if len(data) < pos + 5:
+        need = 1 if code is None else 5
+        return Incomplete(need, partial(_read_frame, skip, failure, None))
+    if seen is None:
+        seen = _Elements(5, commands.U32.unpack_from(data, pos + 1)[0])
+    at, left, need = skip(data, pos + seen.offset, seen.left)
+    if left:
+        seen = _Elements(at - pos, left)
+        return Incomplete(seen.offset + need, partial(_read_frame, skip, failure, seen))
+    return (failure() if code else cut(data, pos, at)), at
 
 
-@dataclass(frozen=True, slots=True)
-class _EachDone:
-    """Reads the codes of `count` requests; False if one of them is 1."""
-
-    count: int
-
-    def __call__(self, data: Buffer, pos: int) -> tuple[bool, int] | Incomplete[bool]:
-        end = pos + self.count
-        codes = data[pos:end]
-        if codes and max(codes) > 1:
-            raise faults.bad_code(max(codes))
-        if len(codes) < self.count:
-            return Incomplete(self.count, self)
-        return 1 not in codes, end
+def _read_each_done(count: int, data: Buffer, pos: int) -> tuple[bool, int] | Incomplete[bool]:
+    """The codes of `count` requests; False if one of them is 1."""
+    end = pos + count
+    codes = data[pos:end]
+    if codes and max(codes) > 1:
+        raise faults.bad_code(max(codes))
+    if len(codes) < count:
+        return Incomplete(count, partial(_read_each_done, count))
+    return 1 not in codes, end
 
 
 def _done(verb: str) -> Reader[bool | ServerError]:
-    return _Numbers(commands.NO_NUMBERS, _yes, _failed(verb))
+    return _numbers(commands.NO_NUMBERS, _yes, _failed(verb))
+
+
+def _numbers(
+    layout: struct.Struct, value: Callable[..., T], failure: Callable[[], F]
+) -> Reader[T | F]:
+    return partial(_read_numbers, layout, value, failure)
+
+
+def _blob(failure: Callable[[], F]) -> Reader[bytes | F]:
+    return partial(_read_blob, failure)
+
+
+def _frame(skip: Skip, failure: Callable[[], F]) -> Reader[bytes | F]:
+    return partial(_read_frame, skip, failure, None)
 
 
 def _yes() -> bool:
@@ -359,31 +368,31 @@ read_putcat_reply = _done("putcat")
 read_putshl_reply = _done("putshl")
 read_out_reply: Reader[bool] = _read_flag
 read_get_reply: Reader[bytes | None] = read_blob_reply
-read_mget_reply: Reader[bytes | ServerError] = _Frame(_skip_pairs, _failed("mget"))
-read_vsiz_reply: Reader[int | None] = _Numbers(commands.U32, int, _none)
+read_mget_reply: Reader[bytes | ServerError] = _frame(_skip_pairs, _failed("mget"))
+read_vsiz_reply: Reader[int | None] = _numbers(commands.U32, int, _none)
 read_iterinit_reply: Reader[bool] = _read_flag
 read_iternext_reply: Reader[bytes | None] = read_blob_reply
-read_fwmkeys_reply: Reader[bytes | ServerError] = _Frame(skip_items, _failed("fwmkeys"))
-read_addint_reply: Reader[int | ServerError] = _Numbers(commands.I32, int, _failed("addint"))
-read_adddouble_reply: Reader[float | ServerError] = _Numbers(
+read_fwmkeys_reply: Reader[bytes | ServerError] = _frame(skip_items, _failed("fwmkeys"))
+read_addint_reply: Reader[int | ServerError] = _numbers(commands.I32, int, _failed("addint"))
+read_adddouble_reply: Reader[float | ServerError] = _numbers(
     commands.REAL, commands.join_real, _failed("adddouble")
 )
-read_ext_reply: Reader[bytes | ServerError] = _Blob(_failed("ext"))
+read_ext_reply: Reader[bytes | ServerError] = _blob(_failed("ext"))
 read_sync_reply = _done("sync")
 read_optimize_reply = _done("optimize")
 read_vanish_reply = _done("vanish")
 read_copy_reply = _done("copy")
 read_restore_reply = _done("restore")
 read_setmst_reply = _done("setmst")
-read_rnum_reply: Reader[int | ServerError] = _Numbers(commands.U64, int, _failed("rnum"))
-read_size_reply: Reader[int | ServerError] = _Numbers(commands.U64, int, _failed("size"))
-read_stat_reply: Reader[bytes | ServerError] = _Blob(_failed("stat"))
-read_misc_reply: Reader[bytes | None] = _Frame(skip_items, _none)
+read_rnum_reply: Reader[int | ServerError] = _numbers(commands.U64, int, _failed("rnum"))
+read_size_reply: Reader[int | ServerError] = _numbers(commands.U64, int, _failed("size"))
+read_stat_reply: Reader[bytes | ServerError] = _blob(_failed("stat"))
+read_misc_reply: Reader[bytes | None] = _frame(skip_items, _none)
 
 
 def read_put_each_reply(count: int) -> Reader[bool]:
     """Reader of the answers to `pack_put_each`: False if one of the records was not stored."""
-    return _EachDone(count)
+    return partial(_read_each_done, count)
 
 
 def decode_mget(frame: bytes, decode_keys: bool, loads: Loads) -> dict[Any, Any]:

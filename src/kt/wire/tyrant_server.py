@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Generic, NamedTuple, TypeVar
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
 
 from kt.wire import faults
 from kt.wire import tyrant_commands as commands
@@ -104,75 +104,76 @@ class Repl(NamedTuple):
     server: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Request(Generic[T]):
-    """Reads a request of some numbers and data.
+class _Layout(NamedTuple):
+    """What a request is made of.
 
-    The first of the numbers are sizes, unless `sizes` says which are; `value` makes the result of
-    the data and the other numbers.
+    Attributes:
+        command: its number.
+        numbers: the numbers that come first.
+        sizes: which of them are the sizes of the data that follows.
     """
 
     command: int
-    layout: struct.Struct
-    sizes: tuple[int, ...]
-    value: Callable[..., T]
-
-    def __call__(self, data: Buffer, pos: int) -> tuple[T, int] | Incomplete[T]:
-        _expect(self.command, data, pos)
-        begin = pos + 2 + self.layout.size
-        if len(data) < begin:
-            return Incomplete(2 + self.layout.size, self)
-        numbers = list(self.layout.unpack_from(data, pos + 2))
-        sizes = [numbers[index] for index in self.sizes]
-        if max(sizes, default=0) > SIZE_MAX:
-            raise faults.impossible_size(max(sizes))
-        if len(data) < begin + sum(sizes):
-            return Incomplete(begin - pos + sum(sizes), self)
-        blobs = []
-        for size in sizes:
-            blobs.append(cut(data, begin, begin + size))
-            begin += size
-        others = [number for index, number in enumerate(numbers) if index not in self.sizes]
-        return self.value(*blobs, *others), begin
+    numbers: struct.Struct
+    sizes: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class _ItemsRequest(Generic[T]):
-    """Reads a request that ends with a list: `head` bytes, of which the last four are the count."""
+def _read_request(
+    layout: _Layout, value: Callable[..., T], data: Buffer, pos: int
+) -> tuple[T, int] | Incomplete[T]:
+    """A request of numbers and data; `value` makes the result of the data and the other numbers."""
+    command, fields, positions = layout
+    _expect(command, data, pos)
+    begin = pos + 2 + fields.size
+    if len(data) < begin:
+        return Incomplete(2 + fields.size, partial(_read_request, layout, value))
+    numbers = fields.unpack_from(data, pos + 2)
+    sizes = [numbers[position] for position in positions]
+    if max(sizes, default=0) > SIZE_MAX:
+        raise faults.impossible_size(max(sizes))
+    if len(data) < begin + sum(sizes):
+        return Incomplete(begin - pos + sum(sizes), partial(_read_request, layout, value))
+    blobs = []
+    for size in sizes:
+        blobs.append(cut(data, begin, begin + size))
+        begin += size
+    others = [number for index, number in enumerate(numbers) if index not in positions]
+    return value(*blobs, *others), begin
 
-    command: int
-    head: int
-    value: Callable[[bytes], T]
-    offset: int = 0
-    left: int = 0
 
-    def __call__(self, data: Buffer, pos: int) -> tuple[T, int] | Incomplete[T]:
-        _expect(self.command, data, pos)
-        offset, left = self.offset, self.left
-        if not offset:
-            if len(data) < pos + self.head:
-                return Incomplete(self.head, self)
-            (left,) = commands.U32.unpack_from(data, pos + self.head - 4)
-            if left > commands.ITEMS_MAX:
-                raise faults.too_many_items(left, commands.ITEMS_MAX)
-            offset = self.head + self._name_size(data, pos)
-        if len(data) < pos + offset:
-            return Incomplete(offset, self)
-        at, left, need = skip_items(data, pos + offset, left)
-        if left:
-            offset = at - pos
-            reader = _ItemsRequest(self.command, self.head, self.value, offset, left)
-            return Incomplete(offset + need, reader)
-        return self.value(cut(data, pos, at)), at
+def _read_list(
+    command: int,
+    value: Callable[[bytes], T],
+    seen: tuple[int, int] | None,
+    data: Buffer,
+    pos: int,
+) -> tuple[T, int] | Incomplete[T]:
+    """A request that ends with a list; `seen` is the offset in it and how many items are left."""
+    head = 14 if command == commands.MISC else 6
+    _expect(command, data, pos)
+    if seen is None:
+        if len(data) < pos + head:
+            return Incomplete(head, partial(_read_list, command, value, None))
+        (left,) = commands.U32.unpack_from(data, pos + head - 4)
+        if left > commands.ITEMS_MAX:
+            raise faults.too_many_items(left, commands.ITEMS_MAX)
+        seen = head + (_name_size(data, pos) if command == commands.MISC else 0), left
+    offset, left = seen
+    if len(data) < pos + offset:
+        return Incomplete(offset, partial(_read_list, command, value, seen))
+    at, left, need = skip_items(data, pos + offset, left)
+    if left:
+        seen = at - pos, left
+        return Incomplete(at - pos + need, partial(_read_list, command, value, seen))
+    return value(cut(data, pos, at)), at
 
-    def _name_size(self, data: Buffer, pos: int) -> int:
-        """Size of the name between the count and the list."""
-        if self.command != commands.MISC:
-            return 0
-        size: int = commands.U32.unpack_from(data, pos + 2)[0]
-        if size > commands.NAME_MAX:
-            raise faults.impossible_size(size)
-        return size
+
+def _name_size(data: Buffer, pos: int) -> int:
+    """Size of the name between the numbers of misc and its list."""
+    size: int = commands.U32.unpack_from(data, pos + 2)[0]
+    if size > commands.NAME_MAX:
+        raise faults.impossible_size(size)
+    return size
 
 
 def _expect(command: int, data: Buffer, pos: int) -> None:
@@ -185,16 +186,24 @@ def _nothing() -> None:
     return None
 
 
+def _request(layout: _Layout, value: Callable[..., T]) -> Reader[T]:
+    return partial(_read_request, layout, value)
+
+
+def _list(command: int, value: Callable[[bytes], T]) -> Reader[T]:
+    return partial(_read_list, command, value, None)
+
+
 def _bare(command: int) -> Reader[None]:
-    return _Request(command, commands.NO_NUMBERS, (), _nothing)
+    return _request(_Layout(command, commands.NO_NUMBERS), _nothing)
 
 
 def _one(command: int) -> Reader[bytes]:
-    return _Request(command, commands.U32, (0,), bytes)
+    return _request(_Layout(command, commands.U32, (0,)), bytes)
 
 
 def _record(command: int) -> Reader[Record]:
-    return _Request(command, _TWO_SIZES, (0, 1), Record)
+    return _request(_Layout(command, _TWO_SIZES, (0, 1)), Record)
 
 
 def _make_putshl(key: bytes, value: bytes, width: int) -> PutShl:
@@ -220,33 +229,41 @@ def _make_misc(request: bytes) -> Misc:
 read_put = _record(commands.PUT)
 read_putkeep = _record(commands.PUTKEEP)
 read_putcat = _record(commands.PUTCAT)
-read_putshl: Reader[PutShl] = _Request(
-    commands.PUTSHL, commands.PUTSHL_NUMBERS, (0, 1), _make_putshl
+read_putshl: Reader[PutShl] = _request(
+    _Layout(commands.PUTSHL, commands.PUTSHL_NUMBERS, (0, 1)), _make_putshl
 )
 read_putnr = _record(commands.PUTNR)
 read_out = _one(commands.OUT)
 read_get = _one(commands.GET)
-read_mget: Reader[list[bytes]] = _ItemsRequest(commands.MGET, 6, _make_mget)
+read_mget: Reader[list[bytes]] = _list(commands.MGET, _make_mget)
 read_vsiz = _one(commands.VSIZ)
 read_iterinit = _bare(commands.ITERINIT)
 read_iternext = _bare(commands.ITERNEXT)
-read_fwmkeys: Reader[FwmKeys] = _Request(commands.FWMKEYS, commands.FWMKEYS_NUMBERS, (0,), FwmKeys)
-read_addint: Reader[AddInt] = _Request(commands.ADDINT, commands.ADDINT_NUMBERS, (0,), AddInt)
-read_adddouble: Reader[AddDouble] = _Request(
-    commands.ADDDOUBLE, commands.ADDDOUBLE_NUMBERS, (0,), _make_adddouble
+read_fwmkeys: Reader[FwmKeys] = _request(
+    _Layout(commands.FWMKEYS, commands.FWMKEYS_NUMBERS, (0,)), FwmKeys
 )
-read_ext: Reader[Ext] = _Request(commands.EXT, commands.EXT_NUMBERS, (0, 2, 3), Ext)
+read_addint: Reader[AddInt] = _request(
+    _Layout(commands.ADDINT, commands.ADDINT_NUMBERS, (0,)), AddInt
+)
+read_adddouble: Reader[AddDouble] = _request(
+    _Layout(commands.ADDDOUBLE, commands.ADDDOUBLE_NUMBERS, (0,)), _make_adddouble
+)
+read_ext: Reader[Ext] = _request(_Layout(commands.EXT, commands.EXT_NUMBERS, (0, 2, 3)), Ext)
 read_sync = _bare(commands.SYNC)
 read_optimize = _one(commands.OPTIMIZE)
 read_vanish = _bare(commands.VANISH)
 read_copy = _one(commands.COPY)
-read_restore: Reader[Restore] = _Request(commands.RESTORE, commands.RESTORE_NUMBERS, (0,), Restore)
-read_setmst: Reader[SetMaster] = _Request(commands.SETMST, commands.SETMST_NUMBERS, (0,), SetMaster)
+read_restore: Reader[Restore] = _request(
+    _Layout(commands.RESTORE, commands.RESTORE_NUMBERS, (0,)), Restore
+)
+read_setmst: Reader[SetMaster] = _request(
+    _Layout(commands.SETMST, commands.SETMST_NUMBERS, (0,)), SetMaster
+)
 read_rnum = _bare(commands.RNUM)
 read_size = _bare(commands.SIZE)
 read_stat = _bare(commands.STAT)
-read_misc: Reader[Misc] = _ItemsRequest(commands.MISC, 14, _make_misc)
-read_repl: Reader[Repl] = _Request(commands.REPL, commands.REPL_NUMBERS, (), Repl)
+read_misc: Reader[Misc] = _list(commands.MISC, _make_misc)
+read_repl: Reader[Repl] = _request(_Layout(commands.REPL, commands.REPL_NUMBERS, ()), Repl)
 
 
 # ------------------------------------------------------------------------------ server: replies
