@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from kt.errors import (
     ArgumentError,
+    ConversionError,
     ImproperlyConfigured,
     IncompleteReplyError,
     KTError,
@@ -29,13 +30,20 @@ if TYPE_CHECKING:
 
     from kt.client.cursor import Cursor, Scan
     from kt.client.cursor_async import AsyncCursor, AsyncScan
+    from kt.client.table import Combination, Query, Table
+    from kt.client.table_async import AsyncCombination, AsyncQuery, AsyncTable
+    from kt.client.table_model import Model, column
+    from kt.client.table_query import KEY, C, Column, Filter, Order
+    from kt.client.table_rows import TT_TABLE, Row
     from kt.client.tycoon import KyotoTycoon
     from kt.client.tycoon_async import AsyncKyotoTycoon
     from kt.client.tyrant import TokyoTyrant
+    from kt.client.tyrant_async import AsyncTokyoTyrant
     from kt.embedded import EmbeddedServer, EmbeddedTokyoTyrantServer
-    from kt.options import Moment, Origin, Signal, Wait
+    from kt.options import Moment, Origin, ScriptLock, Signal, Wait
     from kt.serializers import KT_BINARY, KT_JSON, KT_MSGPACK, KT_NONE, KT_PICKLE, Serializer
     from kt.types import Check, ExpireTime, Key, Record, UpdateLogFile
+    from kt.wire.table import IndexKind, Operator
 
 __all__ = [
     "KyotoTycoon",
@@ -45,6 +53,7 @@ __all__ = [
     "Scan",
     "AsyncScan",
     "TokyoTyrant",
+    "AsyncTokyoTyrant",
     "EmbeddedServer",
     "EmbeddedTokyoTyrantServer",
     "KT_BINARY",
@@ -52,6 +61,7 @@ __all__ = [
     "KT_MSGPACK",
     "KT_NONE",
     "KT_PICKLE",
+    "TT_TABLE",
     "Serializer",
     "Key",
     "ExpireTime",
@@ -62,10 +72,28 @@ __all__ = [
     "Moment",
     "Wait",
     "Signal",
+    "ScriptLock",
+    "C",
+    "KEY",
+    "Column",
+    "Filter",
+    "Order",
+    "Operator",
+    "IndexKind",
+    "Row",
+    "Query",
+    "AsyncQuery",
+    "Combination",
+    "AsyncCombination",
+    "Model",
+    "column",
+    "Table",
+    "AsyncTable",
     "KTError",
     "KyotoTycoonError",
     "ArgumentError",
     "SerializationError",
+    "ConversionError",
     "ImproperlyConfigured",
     "ServerStartError",
     "ServerConnectionError",
@@ -84,10 +112,17 @@ _HOME = {
         "kt.client.cursor": "Cursor Scan",
         "kt.client.cursor_async": "AsyncCursor AsyncScan",
         "kt.client.tyrant": "TokyoTyrant",
+        "kt.client.tyrant_async": "AsyncTokyoTyrant",
+        "kt.client.table": "Combination Query Table",
+        "kt.client.table_async": "AsyncCombination AsyncQuery AsyncTable",
+        "kt.client.table_model": "Model column",
+        "kt.client.table_query": "C KEY Column Filter Order",
+        "kt.client.table_rows": "Row TT_TABLE",
         "kt.embedded": "EmbeddedServer EmbeddedTokyoTyrantServer",
-        "kt.options": "Moment Origin Signal Wait",
+        "kt.options": "Moment Origin ScriptLock Signal Wait",
         "kt.serializers": "KT_BINARY KT_JSON KT_MSGPACK KT_NONE KT_PICKLE Serializer",
         "kt.types": "Check ExpireTime Key Record UpdateLogFile",
+        "kt.wire.table": "IndexKind Operator",
     }.items()
     for name in names.split()
 }
