@@ -38,6 +38,10 @@ READERS: dict[int, Reader[Any]] = {
 }
 
 
+class HungUp(AssertionError):
+    """The client did not send what was waited for."""
+
+
 class Conversation:
     """The peer's end of one connection."""
 
@@ -61,6 +65,12 @@ class Conversation:
         for _ in range(count):
             self.request()
             self.send(reply)
+
+    def serve(self, reply: bytes) -> None:
+        """Give the same reply to all requests until the client hangs up."""
+        with contextlib.suppress(HungUp):
+            while True:
+                self.answer(1, reply)
 
     def send(self, data: bytes) -> None:
         self._socket.sendall(data)
@@ -91,7 +101,8 @@ class Conversation:
     def _receive(self, size: int) -> None:
         while len(self._received) < size:
             data = self._socket.recv(65536)
-            assert data, "the client hung up in the middle of a request"
+            if not data:
+                raise HungUp("the client hung up instead of a request")
             self._received += data
 
 
