@@ -54,7 +54,7 @@ def extensions() -> list[Extension]:
         return []
     found = [codec(source) for source in sorted(glob("src/kt/wire/*.pyx"))]
     found += [engine(source) for source in sorted(glob(f"{ENGINES}/*.pyx"))]
-    compiled = cythonize(found, compiler_directives={"language_level": "3"})
+    compiled = cythonize(found, quiet=True, compiler_directives={"language_level": "3"})
     for extension in compiled:
         extension.optional = True  # cythonize would forget it
     return compiled
