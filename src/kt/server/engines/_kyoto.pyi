@@ -37,12 +37,12 @@ class Code(IntEnum):
     SYSTEM = 9
     MISC = 15
 
-class Keep:
+class Verdict:
     """Type of `KEEP` and `REMOVE`."""
 
-KEEP: Final[Keep]
+KEEP: Final[Verdict]
 """Returned by a visitor: leave the record as it is."""
-REMOVE: Final[Keep]
+REMOVE: Final[Verdict]
 """Returned by a visitor: remove the record."""
 
 class Visitor(Protocol):
@@ -55,8 +55,8 @@ class Visitor(Protocol):
 
     def visit_full(
         self, key: bytes, value: bytes, xt: int, /
-    ) -> Keep | bytes | tuple[bytes, int]: ...
-    def visit_empty(self, key: bytes, /) -> Keep | bytes | tuple[bytes, int]: ...
+    ) -> Verdict | bytes | tuple[bytes, int]: ...
+    def visit_empty(self, key: bytes, /) -> Verdict | bytes | tuple[bytes, int]: ...
 
 Processor = Callable[[str, int, int], bool]
 """Called as (path, number of records, size in bytes); False makes the operation fail."""
@@ -185,8 +185,8 @@ class Database:
         """One small step of expiry and defragmentation, well under 1 ms; True if more is to do."""
 
     # Transactions: one at a time; operations of other threads meanwhile belong to it
-    def begin_transaction(self, hard: bool = False, wait: bool = True) -> None:
-        """Raises LOGIC if one is running and `wait` is false."""
+    def begin_transaction(self, hard: bool = False, timeout: float = -1) -> None:
+        """Raises LOGIC if another one still runs after `timeout` seconds; negative: waits for ever."""
 
     def end_transaction(self, commit: bool = True) -> None: ...
     def cursor(self) -> Cursor: ...

@@ -7,7 +7,7 @@ Here values are converted, the GIL is let go of, and failures become exceptions;
 cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_FromStringAndSize
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int64_t
 from libcpp cimport bool as boolean
 from libcpp.map cimport map as cpp_map
 from libcpp.optional cimport optional
@@ -19,153 +19,6 @@ import enum
 import os
 
 from kt.server.engines import EngineError
-
-
-cdef extern from "kcutil.h" namespace "kyotocabinet" nogil:
-    const char *VERSION
-    const int LIBVER
-    const int LIBREV
-    const char *FEATURES
-
-
-cdef extern from "kyoto_callbacks.h" namespace "kt" nogil:
-    cppclass Error:
-        int code()
-        const char *name()
-        const char *message()
-
-    cppclass Change:
-        @staticmethod
-        Change keep()
-        @staticmethod
-        Change remove()
-        @staticmethod
-        Change store(string_view, int64_t)
-
-    boolean callback_running "kt::Callback::running"()
-
-    cppclass RecordVisitor:
-        pass
-
-    cppclass CallbackVisitor(RecordVisitor):
-        CallbackVisitor(Change (*)(void *, const string_view &, const string_view *, int64_t) noexcept,
-                        void *, boolean)
-
-    cppclass FileProcessor "kyotocabinet::BasicDB::FileProcessor":
-        pass
-
-    cppclass CallbackProcessor(FileProcessor):
-        CallbackProcessor(boolean (*)(void *, const string &, int64_t, int64_t) noexcept, void *)
-
-    cppclass EngineLogger "kyotocabinet::BasicDB::Logger":
-        pass
-
-    cppclass CallbackLogger(EngineLogger):
-        CallbackLogger(void (*)(void *, const char *, const char *) noexcept, void *)
-
-
-cdef extern from "kyoto_database.h" namespace "kt" nogil:
-    cppclass OpenOptions:
-        boolean read_only, auto_transaction, auto_synchronize, no_lock, try_lock, no_repair
-
-    cppclass NativeDatabase "kt::Database":
-        NativeDatabase(const string &, const OpenOptions &, EngineLogger *) except +
-        Error open() except +
-        Error close() except +
-        const string &path()
-        Error count(int64_t *) except +
-        Error size(int64_t *) except +
-        Error status(cpp_map[string, string] *) except +
-        Error accept(string_view, RecordVisitor &, boolean) except +
-        Error accept_bulk(const vector[string] &, RecordVisitor &, boolean) except +
-        Error begin_transaction(boolean, double) except +
-        Error end_transaction(boolean) except +
-
-
-cdef extern from "kyoto_operations.h" namespace "kt" nogil:
-    enum class Store:
-        SET
-        ADD
-        REPLACE
-        APPEND
-
-    Error op_get "kt::get"(NativeDatabase &, string_view, string *, int64_t *) except +
-    Error op_check "kt::check"(NativeDatabase &, string_view, int64_t *, int64_t *) except +
-    Error op_seize "kt::seize"(NativeDatabase &, string_view, string *, int64_t *) except +
-    Error op_remove "kt::remove"(NativeDatabase &, string_view) except +
-    Error op_store "kt::store"(NativeDatabase &, Store, string_view, string_view, int64_t) except +
-    Error op_increment "kt::increment"(
-        NativeDatabase &, string_view, int64_t *, int64_t, int64_t) except +
-    Error op_increment_double "kt::increment_double"(
-        NativeDatabase &, string_view, double *, double, int64_t) except +
-    Error op_compare_and_swap "kt::compare_and_swap"(
-        NativeDatabase &, string_view, const optional[string_view] &,
-        const optional[string_view] &, int64_t) except +
-    Error op_set_bulk "kt::set_bulk"(
-        NativeDatabase &, const vector[string] &, const vector[string_view] &, int64_t, boolean,
-        int64_t *) except +
-    Error op_remove_bulk "kt::remove_bulk"(
-        NativeDatabase &, const vector[string] &, boolean, int64_t *) except +
-    Error op_get_bulk "kt::get_bulk"(
-        NativeDatabase &, const vector[string] &, boolean, cpp_map[string, string] *) except +
-
-
-cdef extern from "kyoto_scan.h" namespace "kt" nogil:
-    Error scan_prefix "kt::match_prefix"(
-        NativeDatabase &, const string &, int64_t, vector[string] *) except +
-    Error scan_regex "kt::match_regex"(
-        NativeDatabase &, const string &, int64_t, vector[string] *) except +
-    Error scan_similar "kt::match_similar"(
-        NativeDatabase &, const string &, size_t, boolean, int64_t, vector[string] *) except +
-
-
-cdef extern from "kyoto_maintenance.h" namespace "kt" nogil:
-    Error do_clear "kt::clear"(NativeDatabase &) except +
-    Error do_synchronize "kt::synchronize"(NativeDatabase &, boolean, FileProcessor *) except +
-    Error do_vacuum "kt::vacuum"(NativeDatabase &, int64_t) except +
-    boolean do_tick "kt::tick"(NativeDatabase &) except +
-
-
-cdef extern from "kyoto_snapshot.h" namespace "kt" nogil:
-    Error do_dump_snapshot "kt::dump_snapshot"(NativeDatabase &, const string &) except +
-    Error do_load_snapshot "kt::load_snapshot"(NativeDatabase &, const string &) except +
-    Error do_copy "kt::copy"(NativeDatabase &, const string &) except +
-    Error do_iterate "kt::iterate"(NativeDatabase &, RecordVisitor &, boolean) except +
-
-
-cdef extern from "kyoto_cursor.h" namespace "kt" nogil:
-    cppclass NativeCursor "kt::Cursor":
-        NativeCursor(NativeDatabase &) except +
-        Error jump(const optional[string_view] &) except +
-        Error jump_back(const optional[string_view] &) except +
-        Error step() except +
-        Error step_back() except +
-        Error accept(RecordVisitor &, boolean, boolean) except +
-        Error get(string *, string *, int64_t *, boolean) except +
-        Error set_value(string_view, int64_t, boolean) except +
-        Error remove() except +
-        Error seize(string *, string *, int64_t *) except +
-
-
-cdef extern from "kyoto_core.h" namespace "kt" nogil:
-    cppclass Counts:
-        uint64_t set, set_misses, remove, remove_misses, get, get_misses
-
-    cppclass NativeCore "kt::Core":
-        vector[NativeDatabase *] databases
-        size_t reply_limit
-        Counts counts
-
-    enum class NativeState "kt::State":
-        pass
-
-    cppclass NativeStream "kt::Stream":
-        NativeStream(NativeCore &) except +
-        NativeState feed(const char *, size_t, size_t *) except +
-        void finish() except +
-        boolean pending()
-        string_view reply()
-        void drop_reply()
 
 
 NEVER = 9223372036854775807
@@ -196,7 +49,7 @@ class State(enum.IntEnum):
     CLOSE = 4
 
 
-class Keep:
+class Verdict:
     __slots__ = ("_name",)
 
     def __init__(self, name):
@@ -206,8 +59,8 @@ class Keep:
         return self._name
 
 
-KEEP = Keep("KEEP")
-REMOVE = Keep("REMOVE")
+KEEP = Verdict("KEEP")
+REMOVE = Verdict("REMOVE")
 
 
 cdef int check_error(const Error &error) except -1:
@@ -238,15 +91,24 @@ cdef vector[string] strings(keys) except *:
     return result
 
 
+@cython.no_gc
 cdef class Conversation:
     """A visitor or processor while the engine calls it: what it said last, and how it failed."""
 
     cdef object party
     cdef object said
     cdef object failure
+    cdef CallbackVisitor *visitor
+    cdef CallbackProcessor *processor
 
-    def __init__(self, party):
+    def __cinit__(self, party, bint skips_expired=False):
         self.party = party
+        self.visitor = new CallbackVisitor(ask_visitor, <void *>self, skips_expired)
+        self.processor = new CallbackProcessor(ask_processor, <void *>self)
+
+    def __dealloc__(self):
+        del self.visitor
+        del self.processor
 
     cdef int check(self) except -1:
         if self.failure is not None:
@@ -373,16 +235,25 @@ cdef class Database:
         check_error(error)
         return dict(status)
 
-    def get(self, bytes key not None):
+    cdef tuple _fetch(self, bytes key, bint removes):
         cdef NativeDatabase *native = self.native()
         cdef string_view name = view(key)
         cdef string value
         cdef int64_t xt = 0
         cdef Error error
         with nogil:
-            error = op_get(native[0], name, &value, &xt)
+            if removes:
+                error = op_seize(native[0], name, &value, &xt)
+            else:
+                error = op_get(native[0], name, &value, &xt)
         check_error(error)
         return <bytes>value, xt
+
+    def get(self, bytes key not None):
+        return self._fetch(key, False)
+
+    def seize(self, bytes key not None):
+        return self._fetch(key, True)
 
     def check(self, bytes key not None):
         cdef NativeDatabase *native = self.native()
@@ -394,17 +265,6 @@ cdef class Database:
             error = op_check(native[0], name, &size, &xt)
         check_error(error)
         return size, xt
-
-    def seize(self, bytes key not None):
-        cdef NativeDatabase *native = self.native()
-        cdef string_view name = view(key)
-        cdef string value
-        cdef int64_t xt = 0
-        cdef Error error
-        with nogil:
-            error = op_seize(native[0], name, &value, &xt)
-        check_error(error)
-        return <bytes>value, xt
 
     cdef int _store(self, Store how, bytes key, bytes value, int64_t xt) except -1:
         cdef NativeDatabase *native = self.native()
@@ -467,13 +327,9 @@ cdef class Database:
         cdef NativeDatabase *native = self.native()
         cdef string_view name = view(key)
         cdef Conversation talk = Conversation(visitor)
-        cdef CallbackVisitor *callback = new CallbackVisitor(ask_visitor, <void *>talk, False)
         cdef Error error
-        try:
-            with nogil:
-                error = native.accept(name, callback[0], writable)
-        finally:
-            del callback
+        with nogil:
+            error = native.accept(name, talk.visitor[0], writable)
         talk.check()
         check_error(error)
 
@@ -516,13 +372,9 @@ cdef class Database:
         cdef NativeDatabase *native = self.native()
         cdef vector[string] names = strings(keys)
         cdef Conversation talk = Conversation(visitor)
-        cdef CallbackVisitor *callback = new CallbackVisitor(ask_visitor, <void *>talk, False)
         cdef Error error
-        try:
-            with nogil:
-                error = native.accept_bulk(names, callback[0], writable)
-        finally:
-            del callback
+        with nogil:
+            error = native.accept_bulk(names, talk.visitor[0], writable)
         talk.check()
         check_error(error)
 
@@ -560,13 +412,9 @@ cdef class Database:
     def iterate(self, visitor, bint writable=True):
         cdef NativeDatabase *native = self.native()
         cdef Conversation talk = Conversation(RecordsOnly(visitor))
-        cdef CallbackVisitor *callback = new CallbackVisitor(ask_visitor, <void *>talk, False)
         cdef Error error
-        try:
-            with nogil:
-                error = do_iterate(native[0], callback[0], writable)
-        finally:
-            del callback
+        with nogil:
+            error = do_iterate(native[0], talk.visitor[0], writable)
         talk.check()
         check_error(error)
 
@@ -580,15 +428,12 @@ cdef class Database:
     def synchronize(self, bint hard=False, processor=None):
         cdef NativeDatabase *native = self.native()
         cdef Conversation talk = Conversation(processor)
-        cdef CallbackProcessor *callback = NULL
+        cdef CallbackProcessor *callback = talk.processor
         cdef Error error
-        if processor is not None:
-            callback = new CallbackProcessor(ask_processor, <void *>talk)
-        try:
-            with nogil:
-                error = do_synchronize(native[0], hard, callback)
-        finally:
-            del callback
+        if processor is None:
+            callback = NULL
+        with nogil:
+            error = do_synchronize(native[0], hard, callback)
         talk.check()
         check_error(error)
 
@@ -630,9 +475,8 @@ cdef class Database:
             more = do_tick(native[0])
         return more
 
-    def begin_transaction(self, bint hard=False, bint wait=True):
+    def begin_transaction(self, bint hard=False, double timeout=-1):
         cdef NativeDatabase *native = self.native()
-        cdef double timeout = -1 if wait else 0
         cdef Error error
         with nogil:
             error = native.begin_transaction(hard, timeout)
@@ -773,14 +617,10 @@ cdef class Cursor:
 
     def accept(self, visitor, bint writable=True, bint step=False):
         cdef NativeCursor *native = self.native()
-        cdef Conversation talk = Conversation(visitor)
-        cdef CallbackVisitor *callback = new CallbackVisitor(ask_visitor, <void *>talk, True)
+        cdef Conversation talk = Conversation(visitor, True)
         cdef Error error
-        try:
-            with nogil:
-                error = native.accept(callback[0], writable, step)
-        finally:
-            del callback
+        with nogil:
+            error = native.accept(talk.visitor[0], writable, step)
         talk.check()
         check_error(error)
 

@@ -122,8 +122,8 @@ class Database {
   void set_untidy(int64_t steps) { untidy_ = steps; }
 
   // Called for every record that is stored, while the engine has it locked.
-  void note_stored(Bytes key, int64_t xt) {
-    if (xt < XT_MAX) sweeper_.expect(xt);
+  void note_stored(Bytes key, int64_t xt, int64_t now) {
+    if (xt < XT_MAX) sweeper_.expect(xt, now);
     if (watching_ > 0) tell_watches(key);
   }
 

@@ -129,8 +129,8 @@ struct FixedPoint {
     constexpr double BOUND = 9223372036854775807.0;
     if (number >= BOUND) return {LARGEST, 0};
     if (number <= -BOUND) return {LEAST, 0};
-    double integer;
-    double fraction = std::modf(number, &integer);
+    long double integer;  // as wide as the original servers compute
+    long double fraction = std::modf(static_cast<long double>(number), &integer);
     return {static_cast<int64_t>(integer), static_cast<int64_t>(fraction * UNIT)};
   }
 

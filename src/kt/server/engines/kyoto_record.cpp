@@ -50,7 +50,7 @@ const char* RecordVisitor::apply(Bytes key, const Change& change, size_t* size) 
     store_big_endian(stored_.extend(XT_WIDTH), XT_WIDTH, static_cast<uint64_t>(xt));
   }
   stored_.append(change.value.data(), change.value.size());
-  terms_.database->note_stored(key, xt);
+  terms_.database->note_stored(key, xt, terms_.now);
   *size = stored_.size();
   return stored_.empty() ? "" : stored_.data();
 }

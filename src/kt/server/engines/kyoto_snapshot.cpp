@@ -69,7 +69,8 @@ Error store_raw(Database& database, const std::string& key, const std::string& v
   {
     Entry entry(database);
     if (!entry.engine().set(key, value)) return entry.engine().error();
-    database.note_stored(key, value.size() < XT_WIDTH ? XT_MAX : load_expiry(value.data()));
+    int64_t xt = value.size() < XT_WIDTH ? XT_MAX : load_expiry(value.data());
+    database.note_stored(key, xt, database.terms().now);
   }
   database.after_writes(1);
   return succeeded();

@@ -2,6 +2,8 @@
 
 #include "kyoto_sweeper.h"
 
+#include <algorithm>
+
 #include "kyoto_cursor.h"
 #include "kyoto_maintenance.h"
 
@@ -49,9 +51,10 @@ void Sweeper::start(int64_t capacity_count, int64_t capacity_size, bool suspicio
 }
 
 // First `next_`: a round that ends between the two lines must not lose the expiry.
-void Sweeper::expect(int64_t xt) {
-  lower(next_, xt);
-  lower(due_, xt);
+void Sweeper::expect(int64_t xt, int64_t now) {
+  const int64_t when = std::max(xt, now + 1);
+  lower(next_, when);
+  lower(due_, when);
 }
 
 bool Sweeper::sweep(Database& database, int64_t steps) {

@@ -31,8 +31,9 @@ class Sweeper {
   // and ktcapsiz), if positive; `suspicious` if it has records of which nothing is known yet.
   void start(int64_t capacity_count, int64_t capacity_size, bool suspicious);
 
-  // A record was stored that expires at `xt`.
-  void expect(int64_t xt);
+  // A record was stored that expires at `xt`. It is left alone for a second at least, even if it
+  // has expired already.
+  void expect(int64_t xt, int64_t now);
 
   // Whether there may be something to do.
   bool wanted(int64_t now) const { return enabled_ && (due_ < now || limited_); }
