@@ -18,9 +18,9 @@ ROOT = Path(__file__).parent.parent
 def pure(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """kt as it is installed on a system whose compilers fail."""
     directory = tmp_path_factory.mktemp("pure")
-    setup = [sys.executable, "setup.py", "build", "--build-base", str(directory)]
+    commands = ["egg_info", "--egg-base", str(directory), "build", "--build-base", str(directory)]
     built = subprocess.run(
-        [*setup, "--build-lib", str(directory / "lib")],
+        [sys.executable, "setup.py", *commands, "--build-lib", str(directory / "lib")],
         cwd=ROOT,
         check=True,
         capture_output=True,

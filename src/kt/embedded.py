@@ -412,7 +412,7 @@ class _EmbeddedServer(ABC, Generic[ClientT]):
             self.output = process.end(self._stop_timeout)
 
 
-class EmbeddedServer(_EmbeddedServer["KyotoTycoon[Any, Any]"]):
+class EmbeddedServer(_EmbeddedServer["KyotoTycoon"]):
     """A Kyoto Tycoon server in a sub-process.
 
     ::
@@ -465,7 +465,7 @@ class EmbeddedServer(_EmbeddedServer["KyotoTycoon[Any, Any]"]):
         return int(client.report()["serv_proc_id"])
 
 
-class EmbeddedTokyoTyrantServer(_EmbeddedServer["TokyoTyrant[Any, Any]"]):
+class EmbeddedTokyoTyrantServer(_EmbeddedServer["TokyoTyrant"]):
     """A Tokyo Tyrant server in a sub-process.
 
     ::
