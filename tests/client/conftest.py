@@ -18,7 +18,9 @@ import uvloop
 from kt.client.base_async import AsyncClient
 from kt.client.tycoon import KyotoTycoon
 from kt.client.tycoon_async import AsyncKyotoTycoon
-from kt.embedded import EmbeddedServer
+from kt.client.tyrant import TokyoTyrant
+from kt.client.tyrant_async import AsyncTokyoTyrant
+from kt.embedded import EmbeddedServer, EmbeddedTokyoTyrantServer
 from tests.client.peers import Peer
 
 LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
@@ -59,6 +61,12 @@ async def run_test(test: Callable[..., Any], arguments: dict[str, Any]) -> None:
 def async_tycoon(tycoon_server: EmbeddedServer, tycoon: KyotoTycoon) -> AsyncKyotoTycoon:
     """An asyncio client of the server that `tycoon` has emptied."""
     return AsyncKyotoTycoon(tycoon_server.host, tycoon_server.port, timeout=30)
+
+
+@pytest.fixture
+def async_tyrant(tyrant_server: EmbeddedTokyoTyrantServer, tyrant: TokyoTyrant) -> AsyncTokyoTyrant:
+    """An asyncio client of the server that `tyrant` has emptied."""
+    return AsyncTokyoTyrant(tyrant_server.host, tyrant_server.port, timeout=30)
 
 
 @pytest.fixture
