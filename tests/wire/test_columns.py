@@ -91,6 +91,12 @@ def test_fields_of_other_types_are_refused(wire: Wire, field: object) -> None:
             wire.tycoon_rpc.encode_columns([column])
 
 
+@pytest.mark.parametrize("name", ["", "a b", "a/b", "é", "a\r\n", "get?x"])
+def test_procedures_with_odd_names_are_refused(wire: Wire, name: str) -> None:
+    with pytest.raises(ArgumentError, match="procedure"):
+        wire.tycoon_rpc.pack_rpc(name, [])
+
+
 # ------------------------------------------------------------------------------ strict decoding
 
 

@@ -16,7 +16,7 @@ cdef enum:
     CONTROL = 1
     UNRESERVED = 2  # may stand in a URL
     COUNTED_PLAIN = 4  # counts as one byte when the length of URL encoding is estimated
-    TOKEN = 8  # may stand in the name of a header
+    TOKEN = 8  # may stand in the name of a header or procedure
 
     ESTIMATED = 255  # bytes of a field that an estimate looks at
 

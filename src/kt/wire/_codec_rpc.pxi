@@ -61,13 +61,24 @@ cdef int put_body(Output output, char letter, Output body, bint ordered) except 
     return 0
 
 
+cdef bint is_token(View* name) noexcept:
+    # True if a procedure or a header may have this name.
+    cdef Py_ssize_t i
+    for i in range(name.size):
+        if not KIND[<uint8_t> name.data[i]] & TOKEN:
+            return False
+    return name.size > 0
+
+
 def pack_rpc(str procedure, columns):
     cdef View name
+    owner = view_key(procedure, &name)
+    if not is_token(&name):
+        raise faults.not_a_procedure(procedure)
     cdef Fields fields = Fields(columns)
     cdef char letter = fields.choose_encoding(ANY_LENGTH)
     cdef Output body = fields.encode(letter)
     cdef Output output = Output(256 + body.size)
-    owner = view_key(procedure, &name)
     put(output, b"POST /rpc/")
     put_view(output.extend(name.size), &name)
     put(output, b" HTTP/1.1\r\nHost:\r\n")
@@ -218,17 +229,17 @@ cdef bint read_request_line(const char** at, const char* end, RequestHead* head)
 cdef bytes header_name(View* line):
     # The name of a header in lower case, taken off the line with its colon; None if it is odd.
     cdef const char* colon = <const char*> memchr(line.data, c':', line.size)
+    cdef View seen
     cdef Py_ssize_t size = 0 if colon is NULL else colon - line.data
     cdef Py_ssize_t i
     cdef char* to
-    if size == 0 or memchr(line.data, 0, line.size):
+    seen = View(line.data, size)
+    if not is_token(&seen) or memchr(line.data, 0, line.size):
         return None
     name = PyBytes_FromStringAndSize(NULL, size)
     to = PyBytes_AS_STRING(name)
     for i in range(size):
         to[i] = line.data[i]
-        if not KIND[<uint8_t> to[i]] & TOKEN:
-            return None
         if c'A' <= to[i] <= c'Z':
             to[i] += c'a' - c'A'
     line.data += size + 1

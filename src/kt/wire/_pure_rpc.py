@@ -46,6 +46,9 @@ _HEX = {
 }
 
 
+# What may be in the name of a procedure besides letters and digits.
+_NAME_MARKS = str.maketrans("-_", "00")
+
 # What follows the content type's name.
 _PARAMETERS: dict[Encoding, bytes] = {
     PLAIN: b"",
@@ -119,16 +122,13 @@ def encode_columns_as(columns: Iterable[tuple[Key, Field]], encoding: Encoding) 
 
 def pack_rpc(procedure: str, columns: Iterable[tuple[Key, Field]]) -> bytes:
     """A request that calls `procedure`: head and body."""
+    if not (procedure.isascii() and procedure.translate(_NAME_MARKS).isalnum()):
+        raise faults.not_a_procedure(procedure)
     encoding, body = encode_columns(columns)
     return (
-        b"POST /rpc/%b HTTP/1.1\r\nHost:\r\n"
-        b"Content-Type: text/tab-separated-values%b\r\nContent-Length: %d\r\n\r\n%b"
-    ) % (
-        procedure.encode(),
-        _PARAMETERS[encoding],
-        len(body),
-        body,
-    )
+        b"POST /rpc/%b HTTP/1.1\r\nHost:\r\nContent-Length: %d\r\n"
+        b"Content-Type: text/tab-separated-values%b\r\n\r\n%b"
+    ) % (procedure.encode(), len(body), _PARAMETERS[encoding], body)
 
 
 def pack_rpc_reply(
@@ -194,8 +194,9 @@ def _split(body: bytes, encoding: Encoding | None) -> list[list[bytes]]:
         body = body.replace(b"\r\n", b"\n").removesuffix(b"\r")
     if encoding and body.translate(None, _REGULAR[encoding]):
         raise faults.bad_columns(encoding)
-    lines = [line.split(b"\t", 1) for line in body.split(b"\n") if line]
-    if lines and min(map(len, lines)) < 2:
+    tabs = -1 if encoding else 1  # a plain value may have some of its own
+    lines = [line.split(b"\t", tabs) for line in body.split(b"\n") if line]
+    if set(map(len, lines)) - {2}:
         raise faults.bad_columns(encoding)
     return lines
 

@@ -40,6 +40,10 @@ def bad_number(db: object, xt: object = 0, flags: object = 0) -> ArgumentError:
     return ArgumentError("one request has at most 2**32 - 1 records")
 
 
+def not_a_procedure(name: str) -> ArgumentError:
+    return ArgumentError(f"a procedure's name has ASCII letters, digits, _ and - only: {name!r}")
+
+
 def request_failed() -> ServerError:
     return ServerError("the server reports that the request failed")
 

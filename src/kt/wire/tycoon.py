@@ -481,6 +481,6 @@ def pack_update(update: Update) -> bytes:
 
 
 def pack_play_script_reply(records: Mapping[bytes, bytes]) -> bytes:
-    """Reply with the map that the Lua function returned."""
-    count, pairs = pack_pairs(records, None)
+    """Reply with the map that the Lua function returned, in the order of its keys."""
+    count, pairs = pack_pairs(dict(sorted(records.items())), None)
     return _HEAD.pack(PLAY_SCRIPT, count) + pairs
