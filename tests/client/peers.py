@@ -68,9 +68,13 @@ class Conversation:
 
     def serve(self, reply: bytes) -> None:
         """Give the same reply to all requests until the client hangs up."""
+        self.serve_by(lambda request: reply)
+
+    def serve_by(self, reply: Callable[[Any], bytes]) -> None:
+        """Reply to all requests until the client hangs up."""
         with contextlib.suppress(HungUp):
             while True:
-                self.answer(1, reply)
+                self.send(reply(self.request()))
 
     def send(self, data: bytes) -> None:
         self._socket.sendall(data)

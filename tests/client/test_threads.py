@@ -257,3 +257,25 @@ def test_a_client_of_a_server_that_is_gone(peer: Peer) -> None:
     errors = {id(future.exception()) for future in futures}
     assert len(errors) == 8
     assert all(isinstance(future.exception(), ServerConnectionError) for future in futures)
+
+
+def test_waiting_for_a_signal(tycoon: KyotoTycoon) -> None:
+    """The client's timeout does not end the wait."""
+    db = tycoon.using(timeout=0.2)
+    with ThreadPoolExecutor(3) as executor:
+        waiting = [executor.submit(db.wait, "go", limit) for limit in (20, 20, None)]
+        for number in range(3):
+            while not tycoon.signal("go"):
+                assert sum(future.done() for future in waiting) == number
+            while sum(future.done() for future in waiting) == number:
+                assert tycoon.ping()
+        assert [future.result() for future in waiting] == [True] * 3
+
+
+def test_broadcasting_a_signal(tycoon: KyotoTycoon) -> None:
+    with ThreadPoolExecutor(3) as executor:
+        waiting = [executor.submit(tycoon.wait, "go", 20) for _ in range(3)]
+        told = 0
+        while told < 3:
+            told += tycoon.signal("go", broadcast=True)
+        assert [future.result() for future in waiting] == [True] * 3

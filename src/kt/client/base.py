@@ -85,7 +85,11 @@ class Client(Generic[K, V]):
         self.close()
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._pool.endpoint} {self._values.serializer!r}>"
+        return f"<{type(self).__name__} {self._pool.endpoint} {self._settings()}>"
+
+    def _settings(self) -> str:
+        """Return what `repr` tells besides the server."""
+        return repr(self._values.serializer)
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(

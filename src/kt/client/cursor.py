@@ -171,6 +171,8 @@ class Cursor(Generic[K, V]):
         """
         return Scan(self, "cur_get", self._pair, backward=True)
 
+    __reversed__ = backward
+
     def __iter__(self) -> Scan[tuple[K, V]]:
         return Scan(self, "cur_get", self._pair)
 

@@ -170,6 +170,8 @@ class AsyncCursor(Generic[K, V]):
         """
         return AsyncScan(self, "cur_get", self._pair, backward=True)
 
+    __reversed__ = backward
+
     def __aiter__(self) -> AsyncScan[tuple[K, V]]:
         return AsyncScan(self, "cur_get", self._pair)
 

@@ -36,6 +36,11 @@ class AsyncTycoonAdmin(AsyncClient[K, V]):
 
     _db: int
 
+    @property
+    def default_db(self) -> int:
+        """Index of the database of all calls that name none."""
+        return self._db
+
     def set_database(self, db: int) -> None:
         """Make `db` the database of all calls that name none."""
         if not isinstance(db, int) or db < 0:
@@ -241,6 +246,9 @@ class AsyncTycoonAdmin(AsyncClient[K, V]):
             columns.append(("iv", str(interval)))
         await self._rpc("tune_replication", columns)
         return True
+
+    def _settings(self) -> str:
+        return f"db {self._db} {super()._settings()}"
 
     def _target(self, db: int | None) -> Columns:
         """Return the columns that name a database."""

@@ -1,0 +1,66 @@
+"""Replies are cut out of a stream, however it arrives."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kt.errors import ProtocolError
+from kt.net.replies import Replies
+from kt.wire.tycoon import NEVER, pack_get_bulk_reply, read_get_reply
+from kt.wire.tycoon_rpc import pack_rpc_reply, read_rpc_reply
+
+
+@given(
+    st.lists(st.binary(max_size=30) | st.none(), max_size=8),
+    st.lists(st.integers(1, 400), max_size=20),
+)
+def test_replies_in_pieces(values: list[bytes | None], cuts: list[int]) -> None:
+    replies: Replies[int] = Replies()
+    stream = b""
+    for number, value in enumerate(values):
+        if number % 2:
+            stream += pack_rpc_reply(200, [] if value is None else [("value", value)])
+            replies.expect(read_rpc_reply, number)
+        else:
+            found = [] if value is None else [(0, b"k", value, NEVER)]
+            stream += pack_get_bulk_reply(found)
+            replies.expect(read_get_reply, number)
+    answers = []
+    for size in cuts:
+        piece, stream = stream[:size], stream[size:]
+        answers += replies.feed(piece)
+    answers += replies.feed(stream)
+    assert [number for number, _ in answers] == list(range(len(values)))
+    for number, answer in answers:
+        if number % 2 == 0:
+            assert answer == values[number]
+        else:
+            assert answer.status == 200
+    assert len(replies) == replies.received == 0
+
+
+def test_what_was_complete_comes_before_the_error() -> None:
+    replies: Replies[str] = Replies()
+    for token in "abc":
+        replies.expect(read_get_reply, token)
+    feed = replies.feed(pack_get_bulk_reply([]) * 2 + b"x")
+    assert next(feed) == ("a", None)
+    assert next(feed) == ("b", None)
+    with pytest.raises(ProtocolError):
+        next(feed)
+
+
+def test_what_nobody_asked_for() -> None:
+    with pytest.raises(ProtocolError, match="nobody asked"):
+        list(Replies[None]().feed(b"x"))
+
+
+def test_who_waits() -> None:
+    replies: Replies[str] = Replies()
+    for token in "abc":
+        replies.expect(read_get_reply, token)
+    assert (len(replies), list(replies), replies.received) == (3, ["a", "b", "c"], 0)
+    assert list(replies.feed(pack_get_bulk_reply([]) + b"\xba")) == [("a", None)]
+    assert (len(replies), list(replies), replies.received) == (2, ["b", "c"], 1)
