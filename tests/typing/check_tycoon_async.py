@@ -1,0 +1,113 @@
+"""Types of AsyncKyotoTycoon's methods, as callers see them. For mypy; nothing here is run."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any, assert_type
+
+from kt import (
+    KT_BINARY,
+    KT_JSON,
+    KT_NONE,
+    AsyncCursor,
+    AsyncKyotoTycoon,
+    AsyncScan,
+    Check,
+    Origin,
+    Record,
+    UpdateLogFile,
+)
+
+
+def clients(decode_keys: bool) -> None:
+    """Keys and values have the types that the client was made for."""
+    assert_type(AsyncKyotoTycoon(), AsyncKyotoTycoon[str, str])
+    assert_type(AsyncKyotoTycoon("localhost", 1978, timeout=3), AsyncKyotoTycoon[str, str])
+    assert_type(AsyncKyotoTycoon(serializer=KT_BINARY), AsyncKyotoTycoon[str, str])
+    assert_type(AsyncKyotoTycoon(serializer=KT_NONE), AsyncKyotoTycoon[str, bytes])
+    assert_type(AsyncKyotoTycoon("localhost", 1978, KT_NONE), AsyncKyotoTycoon[str, bytes])
+    assert_type(AsyncKyotoTycoon(serializer=KT_JSON), AsyncKyotoTycoon[str, Any])
+    assert_type(AsyncKyotoTycoon(serializer=json), AsyncKyotoTycoon[str, Any])
+    raw = AsyncKyotoTycoon(serializer=KT_NONE, decode_keys=False)
+    assert_type(raw, AsyncKyotoTycoon[bytes, bytes])
+    either = AsyncKyotoTycoon("localhost", 1978, KT_NONE, decode_keys, 1.0, 0)
+    assert_type(either, AsyncKyotoTycoon[Any, bytes])
+
+
+def views(db: AsyncKyotoTycoon[str, str]) -> None:
+    """Another serializer gives other values."""
+    assert_type(db.using(db=1, timeout=None), AsyncKyotoTycoon[str, str])
+    assert_type(db.using(serializer=KT_NONE), AsyncKyotoTycoon[str, bytes])
+
+
+async def records(db: AsyncKyotoTycoon) -> None:
+    """Without parameters, the type is that of the default client."""
+    assert_type(await db.get("k"), str | None)
+    assert_type(await db[b"k"], str | None)
+    assert_type(await db["k", 1], str | None)
+    assert_type(await db.get_bytes("k", db=1), bytes | None)
+    assert_type(await db.get_int("k"), int | None)
+    assert_type(await db.get_double("k"), float | None)
+    assert_type(await db.set("k", 1, expire_time=datetime.now(), no_reply=True), int)
+    assert_type(await db.remove("k"), int)
+    assert_type(await db.add("k", "v"), bool)
+    assert_type(await db.cas("k", None, "v"), bool)
+    assert_type(await db.incr("k", 1, Origin.SET), int)
+    assert_type(await db.incr_double("k", 1, 2.0), float)
+    assert_type(await db.exists("k"), bool)
+    assert_type(await db.check("k"), Check | None)
+    assert_type(await db.length("k"), int | None)
+    assert_type(await db.seize("k"), str | None)
+    assert_type(await db.pop("k"), str | None)
+
+
+async def bulk(db: AsyncKyotoTycoon[bytes, Any]) -> None:
+    """Many records at a time."""
+    assert_type(await db.get_bulk(["k", b"l"], atomic=True), dict[bytes, Any])
+    assert_type(await db.get_bulk_details([(0, "k")]), list[Record])
+    assert_type(await db.set_bulk({"k": 1}, other=2), int)
+    assert_type(await db.set_bulk_details([Record(0, "k", 1), (1, "k", 1, 60)]), int)
+    assert_type(await db.remove_bulk({"k": 1}), int)
+    assert_type(await db.script("name", {"k": 1}, other=2), dict[bytes, Any])
+    assert_type(await db.match_prefix("k"), list[bytes])
+    assert_type(await db.match_similar("k", 1, 2, 3, utf8=True), list[bytes])
+    assert_type(await db.keys(), list[bytes])
+
+
+async def iteration(db: AsyncKyotoTycoon[str, bytes]) -> None:
+    """Cursors and scans."""
+    assert_type(db.values(), AsyncScan[bytes])
+    assert_type(db.items(1), AsyncScan[tuple[str, bytes]])
+    async for key in db:
+        assert_type(key, str)
+    async with db.cursor() as cursor:
+        assert_type(cursor, AsyncCursor[str, bytes])
+        assert_type(await cursor.jump(), bool)
+        assert_type(await cursor.get(), tuple[str, bytes] | None)
+        assert_type(await cursor.get_record(), Record | None)
+        async for pair in cursor:
+            assert_type(pair, tuple[str, bytes])
+        async for pair in cursor.backward():
+            assert_type(pair, tuple[str, bytes])
+
+
+async def administration(db: AsyncKyotoTycoon) -> None:
+    """The server and whole databases."""
+    assert_type(await db.status(), dict[str, int | float | str])
+    assert_type(await db.size, int)
+    assert_type(await db.path, str)
+    assert_type(await db.echo({"a": "b"}), dict[str, bytes])
+    assert_type(await db.wait("name", 1.5), bool)
+    assert_type(await db.signal("name", broadcast=True), int)
+    assert_type(await db.ulog_list(), list[UpdateLogFile])
+
+
+async def mistakes(db: AsyncKyotoTycoon) -> None:
+    """What a checker must find: an ignored error that is none would be reported."""
+    await db.get(1)  # type: ignore[arg-type]
+    await db.set("k", "v", expire_time="60")  # type: ignore[arg-type]
+    await db.get_bulk([1])  # type: ignore[list-item]
+    await db.incr("k", orig="set")  # type: ignore[arg-type]
+    AsyncKyotoTycoon(serializer="json")  # type: ignore[call-overload]
+    AsyncKyotoTycoon("localhost", "1978")  # type: ignore[call-overload]
