@@ -32,6 +32,7 @@ import time
 from collections.abc import Callable, Mapping
 from importlib import resources
 from math import copysign, inf, isfinite
+from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from ..errors import ImproperlyConfigured
@@ -41,6 +42,9 @@ Host: TypeAlias = Mapping[str, object]
 
 LuaTable: TypeAlias = Any
 LuaFunction: TypeAlias = Callable[..., Any]
+
+LAST_CALL: Final = 5.0
+"""Seconds that a script has when the server ends."""
 
 NAP: Final = 0.5
 """A thread that waits for something looks so often, in seconds, whether its script may go on."""
@@ -57,6 +61,19 @@ class Limits(NamedTuple):
 
     seconds: float = 0.0
     memory: int = 0
+
+
+def find_script(name: str) -> str:
+    """The path of a script: a file, or the name of one that comes with this package.
+
+    Raises:
+        ImproperlyConfigured: there is none.
+    """
+    ours = Path(__file__).parent.parent / "lua" / name
+    for path in (Path(name), ours):
+        if path.is_file():
+            return str(path)
+    raise ImproperlyConfigured(f"{name}: no such script")
 
 
 class Interpreter:
@@ -105,6 +122,11 @@ class Interpreter:
         if self._limits.seconds:
             self._deadline = time.monotonic() + self._limits.seconds
 
+    def begin_last(self) -> None:
+        """As `begin`, for a call that is made although the server stops."""
+        self._stop = threading.Event()
+        self._deadline = time.monotonic() + LAST_CALL
+
     def run(self, source: bytes, name: str) -> str | None:
         """Run a script at top level; returns what is wrong with it, if anything is."""
         self.begin()
@@ -116,7 +138,7 @@ class Interpreter:
         if self._stop.is_set():
             return "the server stops"
         if time.monotonic() > self._deadline:
-            return f"the script ran longer than {self._limits.seconds:g} s"
+            return f"the script ran longer than {self._limits.seconds or LAST_CALL:g} s"
         return None
 
     def wait(self, attempt: Callable[[float], bool]) -> str | None:

@@ -23,7 +23,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from threading import Condition, Event, Lock
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from zlib import crc32
 
 from ..version import VERSION
@@ -34,6 +34,9 @@ from .engines._tokyo import Database
 from .log import Log
 from .lua_files import glob_paths, make_directory, remove_path, stat_path
 from .lua_state import Host, Interpreter, Limits, LuaFunction, LuaTable, readable
+
+if TYPE_CHECKING:
+    from .tyrant import RecordLocks
 
 
 class Stash:
@@ -151,6 +154,7 @@ class TyrantScript:
         self._load(service.path)
         service.chunks.append(self._chunks)
         if index == 0:
+            self._lua.begin()
             self._run_hook(b"_begin")
 
     def _load(self, path: str) -> None:
@@ -165,6 +169,7 @@ class TyrantScript:
     def close(self) -> None:
         """Call ``_end``."""
         if self._index == 0:
+            self._lua.begin_last()
             self._run_hook(b"_end")
 
     def call(self, name: bytes, key: bytes, value: bytes, flags: int = 0) -> bytes | None:
@@ -198,7 +203,7 @@ class TyrantScript:
     def _asked(self, flags: int, key: bytes) -> Sequence[Lock]:
         """The locks to take, in this order."""
         if flags & LOCK_GLOBAL:
-            return self._service.record_locks.everything
+            return self._service.record_locks.all
         if flags & LOCK_RECORD:
             return (self._service.record_locks.record(key),)
         return ()
@@ -215,7 +220,6 @@ class TyrantScript:
         return None if result is None else bytes(result)
 
     def _run_hook(self, name: bytes) -> None:
-        self._lua.begin()
         failure = self._hook(name)
         if failure is not None:
             self._fail(readable(failure))
@@ -277,9 +281,13 @@ class TyrantScript:
 
     def _records(self, keys: LuaTable) -> LuaFunction:
         """A function that returns the next key and value, those of all keys if none are given."""
-        wanted = items(self._database.fwmkeys(b"")) if keys is None else list(keys.values())
+        wanted = self._all_keys() if keys is None else list(keys.values())
         records = self._each(wanted)
         return lambda: next(records, None)
+
+    def _all_keys(self) -> list[bytes]:
+        fixed = self._database.type_name == "fixed-length"
+        return items(self._database.fwmkeys(b"[min,max]" if fixed else b""))
 
     def _each(self, keys: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
         several = self._database.type_name == "B+ tree"
@@ -288,8 +296,8 @@ class TyrantScript:
                 frame = self._database.misc(b"getlist", [key])
                 for value in [] if frame is None else items(frame)[1::2]:
                     yield key, value
-            elif (value := self._database.get(key)) is not None:
-                yield key, value
+            elif (found := self._database.get(key)) is not None:
+                yield key, found
 
     def _share(self, chunk: bytes) -> None:
         for chunks in self._service.chunks:

@@ -66,18 +66,24 @@ class Workers(Generic[S]):
         number: how many threads.
         make: makes what worker `index` keeps; called in its thread, for one after the other.
         loop: where jobs are given back.
+        stop: tells scripts that they must end.
 
     Raises:
         whatever `make` raises.
     """
 
     def __init__(
-        self, number: int, make: Callable[[int], S], loop: asyncio.AbstractEventLoop
+        self,
+        number: int,
+        make: Callable[[int], S],
+        loop: asyncio.AbstractEventLoop,
+        stop: threading.Event,
     ) -> None:
         self.make = make
         self.ended = False
         self.generation = 0
         self._loop = loop
+        self._stop = stop
         self._lock = threading.Lock()
         self._idle: list[_Worker[S]] = []
         self._backlog: deque[Job[S, Any]] = deque()
@@ -102,6 +108,10 @@ class Workers(Generic[S]):
         with self._lock:
             self.generation += 1
         self._wake_idle()
+
+    def end(self, seconds: float) -> None:
+        """Tell scripts that still run after so many seconds that they must end."""
+        self._loop.call_later(seconds, self._stop.set)
 
     def close(self) -> bool:
         """End the threads; jobs that have not begun are dropped.

@@ -24,10 +24,10 @@ class Flag(NamedTuple):
     Attributes:
         name: with its dash.
         field: the attribute of the options that it sets.
-        convert: makes the value out of the word that follows; None for a switch.
+        convert: makes the value out of the words that follow; None for a switch.
         value: what a switch sets.
         combine: makes one value of the one so far (or None) and a new one; None: the last counts.
-        word: name of the word that follows, in the help.
+        word: names of the words that follow, one for each, in the help.
         help: one line.
     """
 
@@ -35,7 +35,7 @@ class Flag(NamedTuple):
     field: str
     help: str
     word: str = ""
-    convert: Callable[[str], Any] | None = None
+    convert: Callable[..., Any] | None = None
     value: Any = True
     combine: Callable[[Any, Any], Any] | None = None
 
@@ -54,6 +54,9 @@ class ServiceOptions:
         log_level: least important level logged.
         daemon: go on in the background.
         pid_path: file to hold the process ID.
+        script: file with Lua functions, or the name of one of ours; None for no scripts.
+        script_seconds: time that a call of one of them may take; 0 for no limit.
+        script_memory: bytes that the Lua state of one worker may hold; 0 for no limit.
     """
 
     program: str
@@ -65,6 +68,9 @@ class ServiceOptions:
     log_level: Level = Level.DEBUG
     daemon: bool = False
     pid_path: str | None = None
+    script: str | None = None
+    script_seconds: float = 0.0
+    script_memory: int = 0
 
 
 def integer(word: str) -> int:
@@ -133,13 +139,15 @@ def read_command_line(
 def _value(flag: Flag, rest: list[str]) -> Any:
     if flag.convert is None:
         return flag.value
-    if not rest:
+    count = len(flag.word.split())
+    words = rest[:count]
+    del rest[:count]
+    if len(words) < count:
         raise ImproperlyConfigured(f"{flag.name} needs a value: {flag.name} {flag.word}")
-    word = rest.pop(0)
     try:
-        return flag.convert(word)
+        return flag.convert(*words)
     except ValueError as error:
-        raise ImproperlyConfigured(f"{flag.name} {word}: {error}") from None
+        raise ImproperlyConfigured(f"{flag.name} {' '.join(words)}: {error}") from None
 
 
 def usage(program: str, purpose: str, flags: Sequence[Flag], arguments: str) -> str:
@@ -166,3 +174,9 @@ SERVICE_FLAGS: tuple[Flag, ...] = (
     Flag("-dmn", "daemon", "go on in the background"),
 )
 """The flags that both original servers spell alike."""
+
+SCRIPT_FLAGS: tuple[Flag, ...] = (
+    Flag("-script-time", "script_seconds", "end a script's call after this", "SECONDS", float),
+    Flag("-script-memory", "script_memory", "end one that holds more than this", "BYTES", integer),
+)
+"""Flags of our own for servers with scripts."""

@@ -8,7 +8,14 @@ from typing import Final
 
 from ..errors import ImproperlyConfigured
 from .log import Level
-from .options import SERVICE_FLAGS, Flag, ServiceOptions, read_command_line, threads
+from .options import (
+    SCRIPT_FLAGS,
+    SERVICE_FLAGS,
+    Flag,
+    ServiceOptions,
+    read_command_line,
+    threads,
+)
 
 MAX_DATABASES: Final = 200
 PURPOSE: Final = "Serve Kyoto Cabinet databases by the protocols of Kyoto Tycoon."
@@ -60,10 +67,11 @@ FLAGS: Final = (
     Flag("-asi", "synchronize_interval", "synchronize every so often", "SECONDS", float),
     Flag("-ash", "synchronize_hard", "such synchronization reaches the device"),
     Flag("-cmd", "command_directory", "the commands that synchronize may run", "DIRECTORY", str),
+    Flag("-scr", "script", "the Lua functions that clients may call", "FILE", str),
+    *SCRIPT_FLAGS,
 )
 
 MISSING: Final = {
-    "-scr": "Lua scripts",
     **dict.fromkeys(("-ulog", "-ulim", "-uasi"), "the update log"),
     "-sid": "the server ID of replication",
     **dict.fromkeys(("-mhost", "-mport", "-rts", "-riv"), "replication"),

@@ -13,11 +13,18 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from ..errors import ImproperlyConfigured
 from .log import Level
-from .options import SERVICE_FLAGS, Flag, ServiceOptions, read_command_line, threads
+from .options import (
+    SCRIPT_FLAGS,
+    SERVICE_FLAGS,
+    Flag,
+    ServiceOptions,
+    read_command_line,
+    threads,
+)
 
 PURPOSE: Final = "Serve a Tokyo Cabinet database by the protocols of Tokyo Tyrant."
 ARGUMENTS: Final = "[DATABASE]"
@@ -66,6 +73,19 @@ class Command(IntEnum):
 EVERYTHING: Final = 2**64 - 1
 
 
+class Periodic(NamedTuple):
+    """A function of the script that the server calls by itself, every so many seconds."""
+
+    name: str
+    seconds: float
+
+    @classmethod
+    def read(cls, name: str, seconds: str) -> Periodic:
+        if not float(seconds) > 0:
+            raise ValueError("the time between two calls must be more than 0 seconds")
+        return cls(name, float(seconds))
+
+
 @dataclass(kw_only=True, slots=True)
 class TyrantOptions(ServiceOptions):
     """What kt-tyrant can be told beyond `ServiceOptions`.
@@ -75,12 +95,14 @@ class TyrantOptions(ServiceOptions):
         stores: number of files that a new database is made of; 0 for one that is a file itself.
         mask: the bits of the forbidden commands.
         kill: end the server that the pid file names, before this one starts.
+        periodic: functions of the script to be called every so often.
     """
 
     database: str = "*"
     stores: int = 0
     mask: int = 0
     kill: bool = False
+    periodic: tuple[Periodic, ...] = ()
     timeout: float = 0.0
     threads: int = 8
     log_level: Level = Level.INFO
@@ -113,6 +135,10 @@ def _unmask(so_far: int | None, less: int) -> int:
     return (so_far or 0) & ~less
 
 
+def _more(so_far: tuple[Periodic, ...] | None, one: Periodic) -> tuple[Periodic, ...]:
+    return (*(so_far or ()), one)
+
+
 FLAGS: Final = (
     *SERVICE_FLAGS,
     Flag("-thnum", "threads", "worker threads for long operations (8)", "NUMBER", threads),
@@ -122,10 +148,19 @@ FLAGS: Final = (
     Flag("-mul", "stores", "spread a new database over so many files", "NUMBER", int),
     Flag("-mask", "mask", "forbid these commands", "NAMES", command_mask, combine=_mask),
     Flag("-unmask", "mask", "allow these commands", "NAMES", command_mask, combine=_unmask),
+    Flag("-ext", "script", "the Lua functions that clients may call", "FILE", str),
+    Flag(
+        "-extpc",
+        "periodic",
+        "call one of them every so many seconds",
+        "NAME SECONDS",
+        Periodic.read,
+        combine=_more,
+    ),
+    *SCRIPT_FLAGS,
 )
 
 MISSING: Final = {
-    **dict.fromkeys(("-ext", "-extpc"), "Lua scripts"),
     **dict.fromkeys(("-ulog", "-ulim", "-uas"), "the update log"),
     **dict.fromkeys(("-sid", "-mhost", "-mport", "-rts", "-rcc"), "replication"),
     "-skel": "database plug-ins",

@@ -9,6 +9,7 @@ engines._tokyo            the engine, and the quick binary commands on top of it
 tyrant_binary             the other binary commands
 tyrant_memcached          the text commands of memcached
 tyrant_http               HTTP requests for single records and functions
+tyrant_scripts            Lua functions that clients call; what they see is in lua_tyrant
 tyrant_status             what ``stat``, ``stats`` and OPTIONS answer
 ========================  =========================================================================
 
@@ -22,8 +23,6 @@ the others.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from typing import Final
 
 from ..errors import ImproperlyConfigured
@@ -33,6 +32,7 @@ from .log import Level, Log
 from .options_tyrant import Command, TyrantOptions
 from .process import PidFile
 from .tyrant_connection import TyrantConnection
+from .tyrant_scripts import Scripts
 
 _EVENTS: Final = {
     Event.DOING: ("debug", "doing {} command"),
@@ -53,23 +53,18 @@ class TyrantLog(Log):
 class RecordLocks:
     """Locks for operations that read a record and then write it, as the original has them.
 
-    They exclude each other, not the plain commands.
+    They exclude each other, not the plain commands. Scripts may hold them for long.
+
+    Attributes:
+        all: every lock, to be taken in this order.
     """
 
     def __init__(self) -> None:
-        self._locks = [threading.Lock() for _ in range(31)]
+        self.all = [threading.Lock() for _ in range(31)]
 
     def record(self, key: bytes) -> threading.Lock:
         """The lock of a record; some others have the same."""
-        return self._locks[hash(key) % len(self._locks)]
-
-    @contextmanager
-    def everything(self) -> Iterator[None]:
-        """All of the locks."""
-        with ExitStack() as stack:
-            for lock in self._locks:
-                stack.enter_context(lock)
-            yield
+        return self.all[hash(key) % len(self.all)]
 
 
 class TyrantServer(Server):
@@ -121,6 +116,8 @@ class TyrantServer(Server):
         self.core = BinaryCore(self.database, mask=options.mask, trace=trace)
         if options.mask:
             self.log.system(f"command bit mask: {options.mask:#x}")
+        if options.script is not None:
+            self.scripts = Scripts(self, options.script)
 
     def connect(self) -> TyrantConnection:
         return TyrantConnection(self)

@@ -46,6 +46,7 @@ from .options_tyrant import Command
 from .tyrant_status import stat
 
 if TYPE_CHECKING:
+    from .lua_tyrant import TyrantScript
     from .tyrant import TyrantServer
     from .tyrant_connection import TyrantConnection
 
@@ -70,11 +71,6 @@ class Row(NamedTuple):
 
 def fwmkeys(server: TyrantServer, request: FwmKeys) -> bytes:
     return codes.OK_REPLY + server.database.fwmkeys(request.prefix, request.maximum)
-
-
-def ext(server: TyrantServer, request: Ext) -> bytes:
-    """There is no script, so there is no function."""
-    return pack_ext_reply(None)
 
 
 def sync(server: TyrantServer, request: None) -> bytes:
@@ -128,7 +124,6 @@ def _is_exclusive(server: TyrantServer, request: Misc) -> bool:
 
 COMMANDS: Final = {
     codes.FWMKEYS: Row(Command.FWMKEYS, Command.ALLREAD, read_fwmkeys, fwmkeys, EMPTY_LIST),
-    codes.EXT: Row(Command.EXT, Command.ALLORG, read_ext, ext),
     codes.SYNC: Row(Command.SYNC, Command.ALLMANAGE, read_sync, sync),
     codes.OPTIMIZE: Row(
         Command.OPTIMIZE, Command.ALLMANAGE, read_optimize, optimize, holds=_always
@@ -150,6 +145,9 @@ def serve_binary(connection: TyrantConnection, data: bytes | bytearray, pos: int
     if code == codes.STAT:
         _, end = _whole(read_stat, data, pos)
         _serve_stat(connection)
+    elif code == codes.EXT:
+        request, end = _whole(read_ext, data, pos)
+        _serve_ext(connection, request)
     elif code == codes.REPL:
         request, end = _whole(read_repl, data, pos)
         _serve_repl(connection, request)
@@ -169,17 +167,41 @@ def _whole(read: Reader[Any], data: bytes | bytearray, pos: int) -> tuple[Any, i
 
 def _serve(connection: TyrantConnection, row: Row, request: Any) -> None:
     server = connection.server
-    server.core.count(row.command)
-    if server.log.info_wanted:
-        server.note(row.command, Event.DOING)
-    if server.forbids(row.command, row.group, Command.ALLORG):
-        server.note(row.command, Event.FORBIDDEN)
-        connection.write(row.refusal)
+    if _is_refused(connection, row.command, row.group, row.refusal):
         return
     work: Callable[[], bytes] = partial(row.run, server, request)
     if row.holds(server, request):
         work = server.exclusively(work)
     connection.run(work, slow=True)
+
+
+def _is_refused(
+    connection: TyrantConnection, command: Command, group: Command, refusal: bytes
+) -> bool:
+    """Count a command, and answer it if the mask forbids it."""
+    server = connection.server
+    server.core.count(command)
+    if server.log.info_wanted:
+        server.note(command, Event.DOING)
+    if not server.forbids(command, group, Command.ALLORG):
+        return False
+    server.note(command, Event.FORBIDDEN)
+    connection.write(refusal)
+    return True
+
+
+def _serve_ext(connection: TyrantConnection, request: Ext) -> None:
+    """Call a Lua function, if there is a script."""
+    if _is_refused(connection, Command.EXT, Command.ALLORG, codes.FAILURE_REPLY):
+        return
+    if connection.server.scripts is None:
+        connection.write(pack_ext_reply(None))
+    else:
+        connection.run_script(partial(_called, request))
+
+
+def _called(request: Ext, script: TyrantScript) -> bytes:
+    return pack_ext_reply(script.call(request.name, request.key, request.value, request.flags))
 
 
 def _serve_stat(connection: TyrantConnection) -> None:

@@ -26,6 +26,7 @@ from .tyrant_http import serve_http
 from .tyrant_memcached import MEMCACHED, serve_memcached
 
 if TYPE_CHECKING:
+    from .lua_tyrant import TyrantScript
     from .tyrant import TyrantServer
 
 Work: TypeAlias = Callable[[], bytes]
@@ -79,6 +80,10 @@ class TyrantConnection(Connection):
             self.in_thread(work, partial(self._answer, self._keeps))
         else:
             self.write(work())
+
+    def run_script(self, work: Callable[[TyrantScript], bytes]) -> None:
+        """Answer with what `work` returns, from a thread that has a script."""
+        self.in_script(work, partial(self._answer, self._keeps))
 
     def _answer(self, keeps: bool, reply: bytes) -> None:
         """The end of a `run` in a worker thread."""

@@ -32,6 +32,7 @@ from .options_tyrant import Command
 from .tyrant_status import GET_MISSES, OUT_MISSES, PUT_MISSES, option_headers
 
 if TYPE_CHECKING:
+    from .lua_tyrant import TyrantScript
     from .tyrant import TyrantServer
     from .tyrant_connection import TyrantConnection
 
@@ -187,7 +188,7 @@ def _post(connection: TyrantConnection, request: HttpRequest) -> None:
     server.core.count(Command.EXT)
     function = request.headers.get(b"x-tt-mname", b"")
     if request.headers.get(b"x-tt-xname"):
-        _run(connection, Command.EXT, (Command.ALLHTTP,), partial(ext, server, request))
+        _post_ext(connection, request)
     elif not function:
         connection.write(_packed(_say(400)))
     else:
@@ -197,9 +198,20 @@ def _post(connection: TyrantConnection, request: HttpRequest) -> None:
         _run(connection, Command.MISC, (Command.ALLHTTP,), work, slow=True)
 
 
-def ext(server: TyrantServer, request: HttpRequest) -> Answer:
-    """There is no script, so there is no function."""
-    return _say(500)
+def _post_ext(connection: TyrantConnection, request: HttpRequest) -> None:
+    """Call a Lua function, if there is a script and the mask allows it."""
+    server = connection.server
+    if server.scripts is None or server.forbids(Command.EXT, Command.ALLHTTP):
+        _run(connection, Command.EXT, (Command.ALLHTTP,), partial(_say, 500))
+    else:
+        connection.run_script(lambda script: _packed(ext(script, request)))
+
+
+def ext(script: TyrantScript, request: HttpRequest) -> Answer:
+    name = request.headers[b"x-tt-xname"]
+    flags = parse_number(request.headers.get(b"x-tt-xopts", b""))
+    result = script.call(name, record_key(request.target), request.body, flags)
+    return _say(500) if result is None else Answer(200, VALUE, result)
 
 
 def misc(server: TyrantServer, function: bytes, arguments: list[bytes]) -> Answer:

@@ -186,7 +186,7 @@ class Database:
 
     # Transactions: one at a time; operations of other threads meanwhile belong to it
     def begin_transaction(self, hard: bool = False, timeout: float = -1) -> None:
-        """Raises LOGIC if another one still runs after `timeout` seconds; negative: waits for ever."""
+        """Waits so many seconds for another one, for ever if negative; then raises LOGIC."""
 
     def end_transaction(self, commit: bool = True) -> None: ...
     def cursor(self) -> Cursor: ...

@@ -5,7 +5,7 @@ of the GIL. `MemoryError`: the text is longer than the library takes.
 """
 
 def codec(mode: bytes, data: bytes, /) -> bytes | None:
-    """Encode with mode url base quote hex pack tcbs deflate gzip bzip xml, decode with ``~`` before.
+    """Encode with mode url base quote hex pack tcbs deflate gzip bzip xml; decode with a ``~``.
 
     The mode's case does not matter. None: no such mode, or data that does not decode.
     """

@@ -292,11 +292,14 @@ function cursor_methods.accept(self, new_visitor, ...)
   return visited(new_visitor, new_writable, host.cur_accept, ptr, new_writable, step)
 end
 
+-- The original server confuses the two optional arguments: `step` counts as the expiry, as 0 or 1
+-- second from now, and the cursor moves on unless `xt` is 0. So it has to be; `accept` does what
+-- its arguments say.
 function cursor_methods.set_value(self, value, xt, step)
   local ptr = self.cur_ptr_
   value = text(value)
   if not ptr or not value then invalid("set_value") end
-  return host.cur_set_value(ptr, value, expiry(xt), not not step)
+  return host.cur_set_value(ptr, value, step and 1 or 0, xt == nil or whole(xt) ~= 0)
 end
 
 for _, name in ipairs { "get_key", "get_value", "get" } do
@@ -552,8 +555,10 @@ function methods.match_regex(self, regex, limit)
 end
 
 function methods.match_similar(self, origin, range, utf8, limit)
+  range = whole(range == nil and -1 or range)
+  if range < 0 then range = 2 ^ 31 - 1 end
   return host.match_similar(handle(self, "match_similar"), text(origin) or invalid("match_similar"),
-                            whole(range == nil and -1 or range), not not utf8, whole(limit == nil and -1 or limit))
+                            range, not not utf8, whole(limit == nil and -1 or limit))
 end
 
 -- Store every record of other databases, each one atomically.
