@@ -237,7 +237,10 @@ class KyotoTycoon(TycoonAdmin[K, V], TycoonMapping[V]):
         Returns:
             1; 0 if the server has no such database, or with `no_reply`.
         """
-        return self._set(key, self._values.dump(value, key), db, expire_time, no_reply)
+        data = self._values.dump(value, key)
+        index = self._db if db is None else db
+        request = pack_set(key, data, index, pack_expiry(expire_time), NO_REPLY if no_reply else 0)
+        return self._write(request, read_set_bulk_reply, no_reply)
 
     def set_bytes(
         self,
@@ -249,7 +252,10 @@ class KyotoTycoon(TycoonAdmin[K, V], TycoonMapping[V]):
         no_reply: bool = False,
     ) -> int:
         """As `set`, with a value that is stored as it is."""
-        return self._set(key, RAW.dump(value, key), db, expire_time, no_reply)
+        data = RAW.dump(value, key)
+        index = self._db if db is None else db
+        request = pack_set(key, data, index, pack_expiry(expire_time), NO_REPLY if no_reply else 0)
+        return self._write(request, read_set_bulk_reply, no_reply)
 
     def remove(self, key: Key, db: int | None = None, *, no_reply: bool = False) -> int:
         """Remove a record. Returns how many were: 1, or 0 if there was none, or with `no_reply`."""
@@ -628,19 +634,6 @@ class KyotoTycoon(TycoonAdmin[K, V], TycoonMapping[V]):
         return Scan(cursor, "cur_get", cursor._pair)
 
     # --------------------------------------------------------------------------------- helpers
-
-    def _set(
-        self,
-        key: Key,
-        value: bytes,
-        db: int | None,
-        expire_time: ExpireTime | None,
-        no_reply: bool,
-    ) -> int:
-        index = self._db if db is None else db
-        flags = NO_REPLY if no_reply else 0
-        request = pack_set(key, value, index, pack_expiry(expire_time), flags)
-        return self._write(request, read_set_bulk_reply, no_reply)
 
     def _write(self, request: bytes, reader: Reader[int | ServerError], no_reply: bool) -> int:
         """Have a write carried out. Returns the number of records, 0 with `no_reply`."""

@@ -236,7 +236,10 @@ class AsyncKyotoTycoon(AsyncTycoonAdmin[K, V], AsyncTycoonMapping[V]):
         Returns:
             1; 0 if the server has no such database, or with `no_reply`.
         """
-        return await self._set(key, self._values.dump(value, key), db, expire_time, no_reply)
+        data = self._values.dump(value, key)
+        index = self._db if db is None else db
+        request = pack_set(key, data, index, pack_expiry(expire_time), NO_REPLY if no_reply else 0)
+        return await self._write(request, read_set_bulk_reply, no_reply)
 
     async def set_bytes(
         self,
@@ -248,7 +251,10 @@ class AsyncKyotoTycoon(AsyncTycoonAdmin[K, V], AsyncTycoonMapping[V]):
         no_reply: bool = False,
     ) -> int:
         """As `set`, with a value that is stored as it is."""
-        return await self._set(key, RAW.dump(value, key), db, expire_time, no_reply)
+        data = RAW.dump(value, key)
+        index = self._db if db is None else db
+        request = pack_set(key, data, index, pack_expiry(expire_time), NO_REPLY if no_reply else 0)
+        return await self._write(request, read_set_bulk_reply, no_reply)
 
     async def remove(self, key: Key, db: int | None = None, *, no_reply: bool = False) -> int:
         """Remove a record. Returns how many were: 1, or 0 if there was none, or with `no_reply`."""
@@ -627,19 +633,6 @@ class AsyncKyotoTycoon(AsyncTycoonAdmin[K, V], AsyncTycoonMapping[V]):
         return AsyncScan(cursor, "cur_get", cursor._pair)
 
     # --------------------------------------------------------------------------------- helpers
-
-    async def _set(
-        self,
-        key: Key,
-        value: bytes,
-        db: int | None,
-        expire_time: ExpireTime | None,
-        no_reply: bool,
-    ) -> int:
-        index = self._db if db is None else db
-        flags = NO_REPLY if no_reply else 0
-        request = pack_set(key, value, index, pack_expiry(expire_time), flags)
-        return await self._write(request, read_set_bulk_reply, no_reply)
 
     async def _write(
         self, request: bytes, reader: Reader[int | ServerError], no_reply: bool

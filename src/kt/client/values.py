@@ -36,13 +36,17 @@ class Values:
 
     def dump(self, value: Any, key: Key | None) -> bytes:
         """Return the bytes of `value`, which belongs to `key`."""
-        with self.encoding:
+        try:
             return dump_value(value, self.dumps, key)
+        except ValueFailure as failure:
+            raise self.encoding.named(failure) from failure.__cause__
 
     def load(self, data: bytes, key: Key | None) -> Any:
         """Return the value in `data`, which belongs to `key`."""
-        with self.decoding:
+        try:
             return load_value(data, self.loads, key)
+        except ValueFailure as failure:
+            raise self.decoding.named(failure) from failure.__cause__
 
 
 class _Failures:
@@ -64,12 +68,16 @@ class _Failures:
         traceback: TracebackType | None,
     ) -> None:
         if isinstance(error, ValueFailure):
-            whose = "a value" if error.key is None else f"the value of {error.key!r}"
-            raise SerializationError(
-                f"{whose} {self._problem} with {self._serializer}: {error.__cause__}",
-                key=error.key,
-                serializer=self._serializer,
-            ) from error.__cause__
+            raise self.named(error) from error.__cause__
+
+    def named(self, failure: ValueFailure) -> SerializationError:
+        """Return the exception for callers, which names key and serializer."""
+        whose = "a value" if failure.key is None else f"the value of {failure.key!r}"
+        return SerializationError(
+            f"{whose} {self._problem} with {self._serializer}: {failure.__cause__}",
+            key=failure.key,
+            serializer=self._serializer,
+        )
 
 
 def name_of(serializer: object) -> str:

@@ -356,7 +356,10 @@ class Pool:
         self, request: bytes, reader: Reader[Any] | None, timeout: float | None, repeatable: bool
     ) -> Any:
         now = monotonic()
-        slot = self._slot()
+        try:
+            slot: _Slot = self._local.slot
+        except AttributeError:
+            slot = self._slot()
         connection = slot.connection
         if (
             connection is None
