@@ -163,5 +163,5 @@ def test_what_a_mask_forbids(start_tyrant: StartTyrant) -> None:
 
 
 def test_a_client_shows_itself(tyrant: TokyoTyrant) -> None:
-    name = type(tyrant).__name__
-    assert repr(tyrant) == f"<{name} {async_tyrant.host}:{async_tyrant.port} KT_BINARY>"
+    db = tyrant
+    assert repr(db) == f"<{type(db).__name__} {db.host}:{db.port} KT_BINARY>"

@@ -162,5 +162,5 @@ async def test_what_a_mask_forbids(start_tyrant: StartTyrant) -> None:
 
 
 async def test_a_client_shows_itself(async_tyrant: AsyncTokyoTyrant) -> None:
-    name = type(async_tyrant).__name__
-    assert repr(async_tyrant) == f"<{name} {async_tyrant.host}:{async_tyrant.port} KT_BINARY>"
+    db = async_tyrant
+    assert repr(db) == f"<{type(db).__name__} {db.host}:{db.port} KT_BINARY>"

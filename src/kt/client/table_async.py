@@ -18,14 +18,13 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from kt.client.table_model import M, Schema
 from kt.client.table_query import Column, Filter, Order, Search, metasearch
-from kt.client.table_rows import Row
+from kt.client.table_rows import ROWS, Row
 from kt.client.values import RAW
-from kt.errors import ArgumentError, ProtocolError, SerializationError, ServerError
+from kt.errors import ArgumentError, ServerError
 from kt.wire import table, tyrant
 from kt.wire.codec import decode_key
 from kt.wire.table import PRIMARY_KEY, SetOperation
 from kt.wire.tyrant_commands import NO_UPDATE_LOG
-from kt.wire.values import Key
 
 if TYPE_CHECKING:
     from kt.client.tyrant_async import AsyncTokyoTyrant
@@ -121,17 +120,9 @@ class _AsyncMatches(ABC, Generic[T]):
         return found
 
     def _row(self, match: bytes) -> T:
-        key: Key = b""
-        try:
-            name, row = table.decode_match(match)
-            key = decode_key(name, self._client._decode_keys)
-        except UnicodeDecodeError as error:
-            raise SerializationError(
-                f"a row is not UTF-8: {error}", key=key or None, serializer="TT_TABLE"
-            ) from error
-        except ValueError as error:
-            raise ProtocolError(f"a match without a primary key: {match[:60]!r}") from error
-        return self._load(key, row)
+        name, row = table.split_match(match)
+        key = decode_key(name, self._client._decode_keys)
+        return self._load(key, ROWS.load(row, key))
 
 
 class AsyncQuery(_AsyncMatches[T]):
@@ -226,8 +217,8 @@ class AsyncQuery(_AsyncMatches[T]):
 class AsyncCombination(_AsyncMatches[T]):
     """Several queries combined as sets, by the server's metasearch.
 
-    The first query's order, limit and columns are those of the result. The order of an intersection
-    is the server's.
+    The first query's order, limit and columns are those of the result; but an intersection has no
+    order, and a union cannot be ordered by the primary key.
     """
 
     def __init__(
@@ -292,15 +283,7 @@ class AsyncTable(Generic[M]):
         found = await self._client._call(
             tyrant.pack_get(key), tyrant.read_get_reply, repeatable=True
         )
-        if found is None:
-            return None
-        try:
-            row = table.decode_row(found)
-        except UnicodeDecodeError as error:
-            raise SerializationError(
-                f"the row {key!r} is not UTF-8: {error}", key=key, serializer="TT_TABLE"
-            ) from error
-        return self._schema.load(key, row)
+        return None if found is None else self._schema.load(key, ROWS.load(found, key))
 
     async def save(self, instance: M) -> None:
         """Store an instance, whether there is a row or not.

@@ -291,6 +291,8 @@ class Schema(Generic[M]):
         if kept is not None:
             kept = Filter(tuple(tuple(map(self._condition, each)) for each in kept.alternatives))
         order = search.order and self._order(search.order)
+        for name in search.columns or ():
+            self._column(name)
         return dataclasses.replace(search, filter=kept, order=order)
 
     def _condition(self, condition: Condition) -> Condition:

@@ -457,6 +457,9 @@ class Search:
 def metasearch(operation: SetOperation, searches: Sequence[Search]) -> list[bytes]:
     """The arguments of a metasearch: the first search's order and limit are those of the result."""
     parts = [part for search in searches for part in search.parts()]
+    order = searches[0].order
+    if operation is SetOperation.UNION and order is not None and order.column == PRIMARY_KEY:
+        raise ArgumentError("the server cannot order a union, or a filter with |, by primary keys")
     if operation is not SetOperation.UNION and len(parts) > len(searches):
         raise ArgumentError("only union can combine a query that has | in its filter")
     arguments = parts[0]

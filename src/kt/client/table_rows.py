@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, final
 
+from kt.client.values import Values
 from kt.types import Key
 from kt.wire.table import Cell, decode_row, encode_row
 
@@ -56,3 +57,6 @@ class TableSerializer:
 
 TT_TABLE: Final = TableSerializer()
 """The serializer for table databases: a row is a dict of text columns."""
+
+ROWS: Final = Values(TT_TABLE)
+"""The same for `kt.client`."""

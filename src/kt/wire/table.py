@@ -31,6 +31,8 @@ from collections.abc import Iterable, Mapping
 from enum import IntEnum
 from typing import Final, TypeAlias
 
+from kt.errors import ProtocolError
+
 PRIMARY_KEY: Final = ""
 """The column name that stands for the primary key."""
 
@@ -154,10 +156,16 @@ def decode_row(data: bytes) -> dict[str, str]:
     return dict(zip(words[::2], words[1::2], strict=False))
 
 
-def decode_match(data: bytes) -> tuple[bytes, dict[str, str]]:
-    """The primary key and the columns of a match, if ``get`` asked for the primary key first."""
-    _, key, *columns = data.split(b"\0", 2)
-    return key, decode_row(columns[0]) if columns else {}
+def split_match(data: bytes) -> tuple[bytes, bytes]:
+    """The primary key and the row of a match, if ``get`` asked for the primary key first.
+
+    Raises:
+        ProtocolError: it is not there.
+    """
+    name, *words = data.split(b"\0", 2)
+    if name or not words:
+        raise ProtocolError(f"a match without its primary key: {data[:60]!r}")
+    return words[0], words[1] if len(words) > 1 else b""
 
 
 def condition(column: str, operator: int, operand: str) -> bytes:
