@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import struct
 import threading
+import tracemalloc
 
 import pytest
 
@@ -193,6 +194,27 @@ def test_a_bulk_answer_that_lies(peer: Peer, lie: str) -> None:
         with pytest.raises(ProtocolError):
             db.get_bulk(["k"])
         assert db.get("k") == "v"
+
+
+def test_what_is_announced_is_not_allocated(peer: Peer) -> None:
+    """A size that is possible is believed, but memory is taken for what has come only."""
+
+    def announce(talk: Conversation) -> None:
+        talk.request()
+        talk.send(struct.pack(">BIHIIq", 0xBA, 1, 0, 1, 2**28, 0) + b"k" + bytes(10_000))
+        talk.wait_for_end()
+
+    peer.behave(announce, announce)
+    with connect(peer, SHORT) as db:
+        tracemalloc.start()
+        try:
+            for read in (db.get, db.get_bulk_details):
+                with pytest.raises(IncompleteReplyError):
+                    read([(0, "k")] if read == db.get_bulk_details else "k")
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert peak < 5_000_000
 
 
 RPC_LIES = {

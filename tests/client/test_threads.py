@@ -51,6 +51,40 @@ def test_greenlets_share_a_client(tycoon: KyotoTycoon) -> None:
     assert tycoon.count() == WORKERS + 1
 
 
+GREENLET = """if True:
+    from gevent import monkey
+    monkey.patch_all()
+    import gevent, sys
+    from kt import KyotoTycoon
+
+    with KyotoTycoon(port=int(sys.argv[1]), timeout=10) as db:
+        try:
+            with gevent.Timeout(0.1):
+                db.get("k")
+        except gevent.Timeout:
+            print("timeout", db.get("k"))
+        killed = gevent.spawn(db.get, "k")
+        while not killed.started or killed.dead:
+            gevent.sleep(0)
+        gevent.sleep(0)
+        killed.kill()
+        print("killed", db.get("k"))
+"""
+"""Greenlets that are interrupted in the middle of an exchange."""
+
+
+def test_interrupted_greenlets(peer: Peer) -> None:
+    """None of them leaves its reply to the next call."""
+    peer.behave(Conversation.wait_for_end, hit(2), Conversation.wait_for_end)
+    printed = subprocess.run(
+        [sys.executable, "-c", GREENLET, str(peer.port)],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    assert printed.splitlines() == ["timeout v", "killed v"]
+
+
 def in_thread(task: Callable[[], object]) -> None:
     """Run `task` in a thread that ends."""
     with ThreadPoolExecutor(1) as executor:

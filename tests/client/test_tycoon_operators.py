@@ -74,6 +74,38 @@ def test_settings() -> None:
 
 
 @pytest.mark.parametrize(
+    ("url", "host", "port", "db"),
+    [
+        ("kt://", "127.0.0.1", 1978, 0),
+        ("kt://server", "server", 1978, 0),
+        ("kt://server:1979/", "server", 1979, 0),
+        ("kt://server/2", "server", 1978, 2),
+        ("kt://[::1]:1979/12", "::1", 1979, 12),
+    ],
+)
+def test_a_server_as_url(url: str, host: str, port: int, db: int) -> None:
+    client = KyotoTycoon.from_url(url, timeout=3, serializer=KT_JSON)
+    assert (client.host, client.port, client.default_db) == (host, port, db)
+    assert (client.timeout, client.serializer) == (3, KT_JSON)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "server",
+        "http://server",
+        "kt://server:x",
+        "kt://server/name",
+        "kt://me@server",
+        "kt://s?a=b",
+    ],
+)
+def test_what_is_no_such_url(url: str) -> None:
+    with pytest.raises(ArgumentError):
+        KyotoTycoon.from_url(url)
+
+
+@pytest.mark.parametrize(
     ("options", "error"),
     [
         ({"timeout": 0}, ArgumentError),

@@ -64,7 +64,7 @@ class Client(Generic[K, V]):
 
         It returns there by itself when the thread ends. The next call takes one again.
         """
-        self._pool.checkin()
+        self._pool.checkin(self._timeout)
 
     def close(self) -> None:
         """Close the connections to the server, those in use by other threads after their calls.

@@ -63,7 +63,7 @@ class AsyncClient(Generic[K, V]):
 
         It returns there by itself when the thread ends. The next call takes one again.
         """
-        await self._pool.checkin()
+        await self._pool.checkin(self._timeout)
 
     async def close(self) -> None:
         """Close the connections to the server, those in use by other threads after their calls.

@@ -28,6 +28,7 @@ from kt.client.tycoon_columns import (
     unpack_int,
 )
 from kt.client.tycoon_mapping import AsyncTycoonMapping
+from kt.client.url import parse_url
 from kt.client.values import RAW
 from kt.errors import ArgumentError, ServerError
 from kt.net.endpoint import Endpoint
@@ -151,6 +152,24 @@ class AsyncKyotoTycoon(AsyncTycoonAdmin[K, V], AsyncTycoonMapping[V]):
         endpoint = Endpoint(host, port, BARRIER, read_get_bulk_reply)
         super().__init__(endpoint, serializer, decode_keys, timeout, pool_size)
         self.set_database(default_db)
+
+    @classmethod
+    def from_url(cls, url: str, **options: Any) -> Self:
+        """Return a client for ``kt://HOST:PORT/DB``; what is left out is as in the constructor.
+
+        Args:
+            url: names the server and the default database: ``kt://localhost:1978/1``.
+            options: further arguments of the constructor.
+
+        Raises:
+            ArgumentError: it is not such a URL.
+        """
+        found, db = parse_url(url, "kt")
+        if db:
+            if not db.isdecimal():
+                raise ArgumentError(f"{url!r} ends with no index of a database")
+            found["default_db"] = int(db)
+        return cls(**{**found, **options})
 
     @overload
     def using(

@@ -35,7 +35,7 @@ from typing import Any, TypeVar, cast
 
 from kt.errors import KTError, ProtocolError, ServerConnectionError, ServerError
 from kt.net.endpoint import Endpoint
-from kt.net.replies import Replies
+from kt.net.replies import PIPE_MAX, Replies
 from kt.wire.reading import Reader
 
 T = TypeVar("T")
@@ -50,9 +50,6 @@ ADMITTED = 256
 """Tasks that may write in one turn of the loop after the socket took no more."""
 
 INFINITY = float("inf")
-
-PIPE_MAX = 1024
-"""Replies that pipelined requests may leave outstanding."""
 
 CLOSE_WAIT = 1.0
 """Seconds for which closing waits until everything written has left."""
@@ -399,7 +396,7 @@ class Pool:
         finally:
             self.release(connection)
 
-    async def checkin(self) -> None:
+    async def checkin(self, timeout: float | None = None) -> None:
         """Do nothing: no connection belongs to a task as one belongs to a thread."""
 
     async def close(self) -> None:

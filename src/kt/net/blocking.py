@@ -31,7 +31,7 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from os import getpid
 from select import POLLIN, POLLOUT
 from time import monotonic
@@ -39,7 +39,7 @@ from typing import Any, TypeVar
 
 from kt.errors import KTError, ServerConnectionError, ServerError, ServerTimeoutError
 from kt.net.endpoint import Endpoint
-from kt.net.replies import Replies
+from kt.net.replies import PIPE_MAX, Replies
 from kt.wire.reading import Buffer, Incomplete, Reader
 
 T = TypeVar("T")
@@ -185,7 +185,9 @@ class Connection:
             self.used = monotonic()
             self._arm(FOREVER)
             while True:
-                while len(outgoing) < PIPE_CHUNK and (call := next(source, None)):
+                while len(outgoing) < PIPE_CHUNK and len(replies) < PIPE_MAX:
+                    if (call := next(source, None)) is None:
+                        break
                     outgoing += call[0]
                     replies.expect(call[1], None)
                 if not replies and not outgoing:
@@ -408,12 +410,12 @@ class Pool:
         finally:
             self.release(connection)
 
-    def checkin(self) -> None:
+    def checkin(self, timeout: float | None = None) -> None:
         """Give this thread's connection to the others; the next call takes one again."""
         slot = self._slot()
         connection, slot.connection = slot.connection, None
         if connection is not None:
-            self._settle(connection, None)
+            self._settle(connection, timeout)
             self.release(connection)
 
     def close(self) -> None:
@@ -457,6 +459,10 @@ class Pool:
             connection.close()
 
     def _settle(self, connection: Connection | None, timeout: float | None) -> None:
-        """Wait until the server has carried out everything sent on `connection`."""
+        """Wait until the server has carried out everything sent on `connection`.
+
+        If it is gone, what was sent without waiting for a reply may be lost, as always.
+        """
         if connection is not None and connection.unanswered and connection.is_fit():
-            connection.call(self.endpoint.barrier, self.endpoint.read_barrier, timeout)
+            with suppress(ServerConnectionError):
+                connection.call(self.endpoint.barrier, self.endpoint.read_barrier, timeout)

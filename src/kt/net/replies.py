@@ -18,6 +18,9 @@ from kt.wire.reading import Buffer, Incomplete, Reader
 
 Token = TypeVar("Token")
 
+PIPE_MAX = 1024
+"""Replies that pipelined requests may leave outstanding on one connection."""
+
 
 class Replies(Generic[Token]):
     """What has been asked and not been answered, each with a token that says who asked."""
