@@ -25,7 +25,9 @@ from typing import Any, Self
 
 from kt.wire import tycoon as binary
 from kt.wire import tycoon_rpc as rpc
+from kt.wire import tyrant_server
 from kt.wire.reading import Incomplete, Reader
+from kt.wire.tyrant_commands import MAGIC
 
 WAIT = 20.0
 """Seconds after which a peer gives up, so that a test that goes wrong ends."""
@@ -35,6 +37,7 @@ READERS: dict[int, Reader[Any]] = {
     binary.SET_BULK: binary.read_set_bulk,
     binary.REMOVE_BULK: binary.read_remove_bulk,
     binary.PLAY_SCRIPT: binary.read_play_script,
+    MAGIC: tyrant_server.read_request,
 }
 
 

@@ -162,7 +162,8 @@ def check(reader: Reader[Any], message: bytes, expected: Any, step: int) -> None
 def test_requests_are_read_as_packed(command: str, data: st.DataObject, step: int) -> None:
     case = REQUESTS[command]
     arguments = data.draw(case.arguments)
-    check(case.read, case.pack(*arguments), case.expected(*arguments), step)
+    for reader in (case.read, tyrant_server.read_request):
+        check(reader, case.pack(*arguments), case.expected(*arguments), step)
 
 
 @pytest.mark.parametrize("command", REPLIES)
@@ -295,6 +296,8 @@ HUGE = b"\x7f\xff\xff\xff"
         (tyrant.read_update, b"\0"),
         (tyrant.read_update, b"\xc9" + bytes(12) + HUGE),
         (tyrant.read_put_each_reply(3), b"\0\2"),
+        (tyrant_server.read_request, b"\xb8\x10"),
+        (tyrant_server.read_request, b"\xc8\x0f"),
         (tyrant_server.read_put, b"\xb8"),
         (tyrant_server.read_put, b"\xc8\x30"),
         (tyrant_server.read_put, b"\xc8\x10" + HUGE + bytes(4)),

@@ -245,11 +245,11 @@ class TokyoTyrant(TyrantScan[K, V], TyrantMapping[K, V]):
             no_reply: do not wait for the server. What this thread or task calls next still finds
                 the record, but nobody learns of a failure.
         """
-        return self._set(key, self._values.dump(value, key), no_reply)
+        return self._put(key, self._values.dump(value, key), no_reply)
 
     def set_bytes(self, key: Key, value: bytes, *, no_reply: bool = False) -> bool:
         """As `set`, with a value that is stored as it is."""
-        return self._set(key, RAW.dump(value, key), no_reply)
+        return self._put(key, RAW.dump(value, key), no_reply)
 
     def add(self, key: Key, value: Any) -> bool:
         """Store a record if there is none yet. Returns whether it was stored."""
@@ -514,7 +514,7 @@ class TokyoTyrant(TyrantScan[K, V], TyrantMapping[K, V]):
 
     # --------------------------------------------------------------------------------- helpers
 
-    def _set(self, key: Key, value: bytes, no_reply: bool) -> bool:
+    def _put(self, key: Key, value: bytes, no_reply: bool) -> bool:
         if no_reply:
             self._pool.send(pack_putnr(key, value), self._timeout)
             return True

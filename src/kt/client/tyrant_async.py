@@ -244,11 +244,11 @@ class AsyncTokyoTyrant(AsyncTyrantScan[K, V], AsyncTyrantMapping[K, V]):
             no_reply: do not wait for the server. What this thread or task calls next still finds
                 the record, but nobody learns of a failure.
         """
-        return await self._set(key, self._values.dump(value, key), no_reply)
+        return await self._put(key, self._values.dump(value, key), no_reply)
 
     async def set_bytes(self, key: Key, value: bytes, *, no_reply: bool = False) -> bool:
         """As `set`, with a value that is stored as it is."""
-        return await self._set(key, RAW.dump(value, key), no_reply)
+        return await self._put(key, RAW.dump(value, key), no_reply)
 
     async def add(self, key: Key, value: Any) -> bool:
         """Store a record if there is none yet. Returns whether it was stored."""
@@ -513,7 +513,7 @@ class AsyncTokyoTyrant(AsyncTyrantScan[K, V], AsyncTyrantMapping[K, V]):
 
     # --------------------------------------------------------------------------------- helpers
 
-    async def _set(self, key: Key, value: bytes, no_reply: bool) -> bool:
+    async def _put(self, key: Key, value: bytes, no_reply: bool) -> bool:
         if no_reply:
             await self._pool.send(pack_putnr(key, value), self._timeout)
             return True

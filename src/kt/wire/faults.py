@@ -80,6 +80,10 @@ def too_many_items(count: int, limit: int) -> ProtocolError:
     return ProtocolError(f"a list announces {count} items; the limit is {limit}")
 
 
+def unknown_command(number: int) -> ProtocolError:
+    return ProtocolError(f"there is no command {number:#04x}")
+
+
 def too_many_to_send(count: int) -> ArgumentError:
     return ArgumentError(f"{count} items are too many for one request")
 

@@ -261,6 +261,16 @@ def _read_flag(data: Buffer, pos: int) -> tuple[bool, int] | Incomplete[bool]:
     return Incomplete(1, _read_flag) if code is None else (code == 0, pos + 1)
 
 
+def _read_done(
+    verb: str, data: Buffer, pos: int
+) -> tuple[bool | ServerError, int] | Incomplete[bool | ServerError]:
+    """A reply that is only a code, of which 1 is a failure."""
+    code = _code(data, pos)
+    if code is None:
+        return Incomplete(1, partial(_read_done, verb))
+    return (True if code == 0 else faults.command_failed(verb)), pos + 1
+
+
 def _read_numbers(
     layout: struct.Struct,
     value: Callable[..., T],
@@ -329,7 +339,7 @@ def _read_each_done(count: int, data: Buffer, pos: int) -> tuple[bool, int] | In
 
 
 def _done(verb: str) -> Reader[bool | ServerError]:
-    return _numbers(commands.NO_NUMBERS, _yes, _failed(verb))
+    return partial(_read_done, verb)
 
 
 def _numbers(
@@ -344,10 +354,6 @@ def _blob(failure: Callable[[], F]) -> Reader[bytes | F]:
 
 def _frame(skip: Skip, failure: Callable[[], F]) -> Reader[bytes | F]:
     return partial(_read_frame, skip, failure, None)
-
-
-def _yes() -> bool:
-    return True
 
 
 def _none() -> None:

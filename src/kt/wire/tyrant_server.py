@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from kt.wire import faults
 from kt.wire import tyrant_commands as commands
@@ -264,6 +264,47 @@ read_size = _bare(commands.SIZE)
 read_stat = _bare(commands.STAT)
 read_misc: Reader[Misc] = _list(commands.MISC, _make_misc)
 read_repl: Reader[Repl] = _request(_Layout(commands.REPL, commands.REPL_NUMBERS, ()), Repl)
+
+
+_READERS: Final[Mapping[int, Reader[Any]]] = {
+    commands.PUT: read_put,
+    commands.PUTKEEP: read_putkeep,
+    commands.PUTCAT: read_putcat,
+    commands.PUTSHL: read_putshl,
+    commands.PUTNR: read_putnr,
+    commands.OUT: read_out,
+    commands.GET: read_get,
+    commands.MGET: read_mget,
+    commands.VSIZ: read_vsiz,
+    commands.ITERINIT: read_iterinit,
+    commands.ITERNEXT: read_iternext,
+    commands.FWMKEYS: read_fwmkeys,
+    commands.ADDINT: read_addint,
+    commands.ADDDOUBLE: read_adddouble,
+    commands.EXT: read_ext,
+    commands.SYNC: read_sync,
+    commands.OPTIMIZE: read_optimize,
+    commands.VANISH: read_vanish,
+    commands.COPY: read_copy,
+    commands.RESTORE: read_restore,
+    commands.SETMST: read_setmst,
+    commands.RNUM: read_rnum,
+    commands.SIZE: read_size,
+    commands.STAT: read_stat,
+    commands.MISC: read_misc,
+    commands.REPL: read_repl,
+}
+
+
+def read_request(data: Buffer, pos: int) -> tuple[Any, int] | Incomplete[Any]:
+    """A request of any command, as its own reader gives it."""
+    if len(data) < pos + 2:
+        return Incomplete(len(data) - pos + 1, read_request)
+    _expect(data[pos + 1], data, pos)
+    reader = _READERS.get(data[pos + 1])
+    if reader is None:
+        raise faults.unknown_command(data[pos + 1])
+    return reader(data, pos)
 
 
 # ------------------------------------------------------------------------------ server: replies
