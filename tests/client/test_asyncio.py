@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from typing import Any
 
@@ -321,6 +322,16 @@ def test_one_client_in_several_event_loops(tycoon_server: EmbeddedServer, closed
 
     for _ in range(3):
         asyncio.run(use())
+
+
+async def test_a_forgotten_client_closes_its_connections(peer: Peer) -> None:
+    peer.behave(lambda talk: talk.serve(found(b"k")))
+    db = connect(peer)
+    assert await db.get("k") == "k"
+    del db
+    gc.collect()
+    await asyncio.to_thread(peer.wait_for_end_of, 1)
+    assert peer.connections == 1
 
 
 async def test_operators(async_tycoon: AsyncKyotoTycoon) -> None:

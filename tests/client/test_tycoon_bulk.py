@@ -103,6 +103,15 @@ def test_a_single_key_is_not_several(tycoon: KyotoTycoon) -> None:
                 tycoon.remove_bulk(keys, atomic=atomic)
 
 
+def test_records_are_a_mapping(tycoon: KyotoTycoon) -> None:
+    for atomic in (False, True):
+        with pytest.raises(ArgumentError):
+            tycoon.set_bulk([("k", "v")], atomic=atomic)
+    with pytest.raises(ArgumentError):
+        tycoon.update("kv")
+    assert tycoon.count() == 0
+
+
 def test_many_and_big_records(tycoon: KyotoTycoon) -> None:
     db = tycoon
     many = {f"key {i}": f"value {i}" for i in range(20_000)}

@@ -102,6 +102,15 @@ async def test_a_single_key_is_not_several(async_tycoon: AsyncKyotoTycoon) -> No
                 await async_tycoon.remove_bulk(keys, atomic=atomic)
 
 
+async def test_records_are_a_mapping(async_tycoon: AsyncKyotoTycoon) -> None:
+    for atomic in (False, True):
+        with pytest.raises(ArgumentError):
+            await async_tycoon.set_bulk([("k", "v")], atomic=atomic)
+    with pytest.raises(ArgumentError):
+        await async_tycoon.update("kv")
+    assert await async_tycoon.count() == 0
+
+
 async def test_many_and_big_records(async_tycoon: AsyncKyotoTycoon) -> None:
     db = async_tycoon
     many = {f"key {i}": f"value {i}" for i in range(20_000)}

@@ -103,6 +103,8 @@ def merged(data: Mapping[Any, Any] | None, more: dict[str, Any]) -> Mapping[Any,
     """Return the records of an argument and of keyword arguments."""
     if data is None:
         return more
+    if not hasattr(data, "items"):
+        raise ArgumentError(f"records are a dict, key to value, not {type(data).__name__}")
     return {**data, **more} if more else data
 
 

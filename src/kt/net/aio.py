@@ -29,7 +29,7 @@ import select
 import socket
 from collections import deque
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from time import monotonic
 from typing import Any, TypeVar, cast
 
@@ -384,7 +384,7 @@ class Pool:
 
     def abandon(self, connection: Connection) -> None:
         """Close what `acquire` returned; from a finalizer, in any thread and at any time."""
-        if not connection.loop.is_closed():
+        with suppress(RuntimeError):  # the loop is closed
             connection.loop.call_soon_threadsafe(self._drop, connection)
 
     @asynccontextmanager
@@ -416,6 +416,12 @@ class Pool:
         except TimeoutError:
             for connection in connections:
                 connection.abort()
+
+    def __del__(self) -> None:
+        if self._loop is not None:
+            with suppress(RuntimeError):  # the loop is closed, and its connections with it
+                for connection in self._connections:
+                    self._loop.call_soon_threadsafe(connection.abort)
 
     def _bind(self) -> None:
         """Begin anew if the running loop is another one than before."""
