@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tycoon_records
+import tyrant_tables
 
-EXAMPLES = (tycoon_records,)
+EXAMPLES = (tycoon_records, tyrant_tables)
 
 
 def main() -> None:

@@ -7,7 +7,11 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
 from kt.client.tyrant import TokyoTyrant
+from kt.errors import ArgumentError
+from kt.serializers import KT_JSON
 from tests.client.tyrant_workload import work
 from tests.conftest import StartTyrant
 
@@ -58,3 +62,13 @@ def test_a_restarted_server_is_found_again(start_tyrant: StartTyrant) -> None:
         db.set("k", "v")
         server.restart()
         assert db.get("k") == "v"
+
+
+def test_a_server_as_url() -> None:
+    client = TokyoTyrant.from_url("tt://[::1]:2000", timeout=3, serializer=KT_JSON)
+    assert (client.host, client.port, client.timeout) == ("::1", 2000, 3)
+    assert client.serializer is KT_JSON
+    assert TokyoTyrant.from_url("tt://example.org").port == 1978
+    for wrong in ("kt://localhost", "tt://localhost/1", "localhost:1978"):
+        with pytest.raises(ArgumentError):
+            TokyoTyrant.from_url(wrong)

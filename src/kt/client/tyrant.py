@@ -24,6 +24,7 @@ from kt.client.tyrant_values import (
     unpack_double,
     unpack_int,
 )
+from kt.client.url import parse_url
 from kt.client.values import RAW, Values, name_of
 from kt.errors import ArgumentError, ServerError
 from kt.net.endpoint import Endpoint
@@ -159,6 +160,22 @@ class TokyoTyrant(TyrantScan[K, V], TyrantMapping[K, V]):
     ) -> None:
         endpoint = Endpoint(host, port, RNUM_REQUEST, read_rnum_reply)
         super().__init__(endpoint, serializer, decode_keys, timeout, pool_size)
+
+    @classmethod
+    def from_url(cls, url: str, **options: Any) -> Self:
+        """Return a client for ``tt://HOST:PORT``; what is left out is as in the constructor.
+
+        Args:
+            url: names the server.
+            options: further arguments of the constructor.
+
+        Raises:
+            ArgumentError: it is not such a URL.
+        """
+        found, path = parse_url(url, "tt")
+        if path:
+            raise ArgumentError(f"{url!r} names a database, but Tokyo Tyrant has only one")
+        return cls(**{**found, **options})
 
     @overload
     def using(self, *, timeout: float | EllipsisType | None = ...) -> Self: ...
