@@ -31,12 +31,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from kt.embedded import EmbeddedServer, EmbeddedTokyoTyrantServer
 
 if TYPE_CHECKING:
     from kt.client.tycoon import KyotoTycoon
     from kt.client.tyrant import TokyoTyrant
+
+# How long an example takes says more about the machine than about the code.
+settings.register_profile("kt", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("kt")
 
 KINDS = ("bundled", "original")
 

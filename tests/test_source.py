@@ -73,7 +73,7 @@ def hand_written() -> list[Path]:
         path
         for directory in ("src", "tests", "tools", "examples", "bench")
         for path in sorted((ROOT / directory).rglob("*"))
-        if path.suffix in {".py", ".pyi", ".pyx", ".pxd", ".h", ".cpp", ".lua"}
+        if path.suffix in {".py", ".pyi", ".pyx", ".pxd", ".pxi", ".h", ".cpp", ".lua"}
         and not generated(path)
     ]
 
@@ -97,7 +97,7 @@ def functions(path: Path) -> Iterator[tuple[str, int]]:
     """Name and length of every function, without its docstring."""
     if path.suffix == ".py":
         yield from python_functions(path)
-    elif path.suffix in {".pyx", ".cpp", ".h"}:
+    elif path.suffix in {".pyx", ".pxi", ".cpp", ".h"}:
         yield from block_functions(path)
 
 
@@ -119,7 +119,7 @@ CXX_BEGIN = re.compile(r"^( *)(?!namespace|class|struct|extern|union|enum)\S.*\{
 
 def block_functions(path: Path) -> Iterator[tuple[str, int]]:
     """The same by layout: a function ends where the indentation of its first line comes back."""
-    begin = CYTHON_BEGIN if path.suffix == ".pyx" else CXX_BEGIN
+    begin = CYTHON_BEGIN if path.suffix in {".pyx", ".pxi"} else CXX_BEGIN
     lines = path.read_text(encoding="utf-8").splitlines()
     for number, line in enumerate(lines):
         if found := begin.match(line):

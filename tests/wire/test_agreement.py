@@ -86,7 +86,7 @@ KERNELS: dict[str, tuple[st.SearchStrategy[Any], ...]] = {
     "decode_bulk": (COLUMNS, ENCODING, FLAG, LOADS),
 }
 
-# Kernels that get frames which were read before: whole ones.
+# Records in frames, which were read before, and so are whole.
 DETAILS = st.lists(
     st.tuples(st.integers(0, 9), st.binary(max_size=6), st.binary(max_size=6), st.integers(0, 9)),
     max_size=4,
@@ -152,6 +152,22 @@ def test_decoders_agree(
         agree(name, (frame, 4, len(records), decode_keys, loads))
     count, pairs = _pure.pack_pairs({key: value for _, key, value, _ in records}, None)
     agree("decode_pairs", (pairs, 0, count, decode_keys, loads))
+
+
+@given(records=DETAILS.filter(bool), data=st.data())
+def test_compiled_decoders_stay_within_the_frame(
+    records: list[tuple[int, bytes, bytes, int]], data: st.DataObject
+) -> None:
+    frame = _pure.pack_details(b"", records, None)[4:]
+    count, pairs = _pure.pack_pairs({key: value for _, key, value, _ in records}, None)
+    cut = data.draw(st.integers(0, len(frame) - 1))
+    for name in ("decode_records", "decode_details"):
+        with pytest.raises(ValueError, match="shorter"):
+            getattr(compiled, name)(frame[:cut], 0, len(records), False, None)
+    with pytest.raises(ValueError, match="shorter"):
+        compiled.decode_pairs(pairs[: min(cut, len(pairs) - 1)], 0, count, False, None)
+    with pytest.raises(IndexError):
+        compiled.decode_records(frame, len(frame) + 1, 1, False, None)
 
 
 @pytest.mark.parametrize("implementation", ["compiled", "python"])

@@ -225,10 +225,14 @@ def decode_keys(body: bytes, encoding: Encoding | None, decode_keys: bool) -> li
     ranked: dict[int, bytes] = {}
     for name, value in _decode_fields(body, encoding):
         if name[:1] == b"_":
-            if not value.isdigit() or len(value) > RANK_DIGITS or int(value) in ranked:
+            if not value.isdigit() or len(value) > RANK_DIGITS:
                 raise faults.bad_columns(encoding)
-            ranked[int(value)] = name
-    return [decode_key(ranked[rank][1:], decode_keys) for rank in sorted(ranked)]
+            if ranked.setdefault(int(value), name) is not name:
+                raise faults.bad_columns(encoding)
+    names = [ranked[rank][1:] for rank in sorted(ranked)]
+    if decode_keys:
+        return [name.decode("utf-8", "surrogateescape") for name in names]
+    return names
 
 
 def decode_bulk(

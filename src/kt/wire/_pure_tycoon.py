@@ -7,7 +7,8 @@ C-level loops (``map``, ``zip``) and joined once, which costs about half of a lo
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from itertools import chain
 from typing import Any
 
@@ -172,13 +173,26 @@ def _encode_keys(keys: list[Key]) -> list[bytes]:
 
 
 def _dump_values(records: Mapping[Any, Any], dumps: Dumps) -> list[bytes]:
-    values = list(records.values())
+    values: list[Any] = list(records.values())
     if dumps is TEXT:
-        try:
+        with suppress(TypeError, UnicodeEncodeError):
             return list(map(str.encode, values))
-        except (TypeError, UnicodeEncodeError):
-            pass
-    return [dump_value(value, dumps, key) for key, value in records.items()]
+    elif callable(dumps):
+        values = _dump_with(records, dumps)
+        dumps = None
+    if dumps is None and set(map(type, values)) <= {bytes}:
+        return values
+    keys_and_values = zip(records, values, strict=True)
+    return [dump_value(value, dumps, key) for key, value in keys_and_values]
+
+
+def _dump_with(records: Mapping[Any, Any], dumps: Callable[[Any], bytes]) -> list[bytes]:
+    values: list[bytes] = []
+    try:
+        values.extend(map(dumps, records.values()))
+    except Exception as error:  # `values` has what came before the value that failed
+        raise ValueFailure(list(records)[len(values)]) from error
+    return values
 
 
 def pack_records(head: bytes, records: Mapping[Any, Any], db: int, xt: int, dumps: Dumps) -> bytes:
@@ -304,13 +318,22 @@ def decode_details(
     data: bytes, at: int, count: int, decode_keys: bool, loads: Loads
 ) -> list[tuple[int, Any, Any, int]]:
     """(database, key, value, expiry) of `count` records, which are complete."""
-    found = []
-    for _ in range(count):
-        db, ksiz, vsiz, xt = _RECORD.unpack_from(data, at)
-        middle = at + RECORD_HEAD + ksiz
-        key = decode_key(data[at + RECORD_HEAD : middle], decode_keys)
-        at = middle + vsiz
-        found.append((db, key, load_value(data[middle:at], loads, key), xt))
+    unpack = _RECORD.unpack_from
+    load = loader(loads)
+    found: list[tuple[int, Any, Any, int]] = []
+    key: Key = b""
+    try:
+        for _ in range(count):
+            db, ksiz, vsiz, xt = unpack(data, at)
+            middle = at + RECORD_HEAD + ksiz
+            key = data[at + RECORD_HEAD : middle]
+            at = middle + vsiz
+            if decode_keys:
+                key = key.decode("utf-8", "surrogateescape")
+            value = data[middle:at]
+            found.append((db, key, value if load is None else load(value), xt))
+    except Exception as error:
+        raise ValueFailure(key) from error
     return found
 
 
