@@ -297,7 +297,7 @@ class Connection(asyncio.Protocol):
                 earliest = min(earliest, deadline)
             else:
                 future.set_exception(self._endpoint.too_late(timeout, received))
-                if received or self._heard <= deadline - (timeout or 0):
+                if received or self._heard < deadline - (timeout or 0):
                     self.abort()
             received = 0
         if earliest < INFINITY:
