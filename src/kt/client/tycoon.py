@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from types import EllipsisType
 from typing import Any, Literal, Self, TypeVar, overload
 
+from kt.client.arguments import listed, merged
 from kt.client.cursor import Cursor, Scan
 from kt.client.expiry import pack_expiry, unpack_expiry
 from kt.client.tycoon_admin import TycoonAdmin
@@ -21,8 +22,6 @@ from kt.client.tycoon_columns import (
     double,
     expiry,
     integer,
-    listed,
-    merged,
     number,
     origin,
     unpack_double,

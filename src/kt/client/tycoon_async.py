@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from types import EllipsisType
 from typing import Any, Literal, Self, TypeVar, overload
 
+from kt.client.arguments import listed, merged
 from kt.client.cursor_async import AsyncCursor, AsyncScan
 from kt.client.expiry import pack_expiry, unpack_expiry
 from kt.client.tycoon_admin_async import AsyncTycoonAdmin
@@ -20,8 +21,6 @@ from kt.client.tycoon_columns import (
     double,
     expiry,
     integer,
-    listed,
-    merged,
     number,
     origin,
     unpack_double,

@@ -9,10 +9,10 @@ Also the numbers that the server keeps in records, for `incr` and `incr_double`:
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from datetime import datetime
 from math import isfinite
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from kt.client.expiry import pack_expiry
 from kt.errors import ArgumentError, ProtocolError, SerializationError, ServerError
@@ -90,22 +90,6 @@ def origin(orig: Number | Origin | None, column_of: Callable[[str, Number], Colu
     if orig in (INT_MIN, INT_MAX):
         raise ArgumentError(f"orig cannot be {orig}, which has another meaning to the server")
     return column_of("orig", orig)
-
-
-def listed(keys: Iterable[Key]) -> Iterable[Key]:
-    """Return `keys`; raises ArgumentError for a single one, which would be taken for its parts."""
-    if isinstance(keys, str | bytes | bytearray | memoryview):
-        raise ArgumentError(f"several keys are needed, in a list for example, not {keys!r}")
-    return keys
-
-
-def merged(data: Mapping[Any, Any] | None, more: dict[str, Any]) -> Mapping[Any, Any]:
-    """Return the records of an argument and of keyword arguments."""
-    if data is None:
-        return more
-    if not hasattr(data, "items"):
-        raise ArgumentError(f"records are a dict, key to value, not {type(data).__name__}")
-    return {**data, **more} if more else data
 
 
 # -------------------------------------------------------------------------------------- replies

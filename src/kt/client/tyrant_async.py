@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
 
-from kt.client.tycoon_columns import listed, merged
+from kt.client.arguments import listed, merged
 from kt.client.tyrant_admin_async import TREE
 from kt.client.tyrant_mapping import AsyncTyrantMapping
 from kt.client.tyrant_scan_async import AsyncTyrantScan
