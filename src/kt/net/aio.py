@@ -94,7 +94,7 @@ class Connection(asyncio.Protocol):
         self._full = False
         self._turns: deque[asyncio.Future[None]] = deque()
         self._timer: asyncio.TimerHandle | None = None
-        self._heard = loop.time()
+        self._heard = 0.0  # when bytes came last, by the loop's clock
         self._failure: ProtocolError | None = None
 
     async def call(
