@@ -25,7 +25,7 @@ LAYERS = {
     "client": {"client", "net", "wire"},
     "server": {"server", "wire"},
     "embedded": {"client"},
-    "__init__": {"client", "embedded"},
+    "__init__": {"client", "embedded", "wire"},
 }
 
 # The wire layer turns bytes into values and values into bytes. It does nothing else.
