@@ -293,19 +293,18 @@ class FixedCursor : public Cursor {
   }
 
   bool next() override {
-    id_ = static_cast<int64_t>(tcfdbiternext(database_));
-    if (id_ < 1) {
-      close();
-      ended_ = true;
-      return false;
+    while ((id_ = static_cast<int64_t>(tcfdbiternext(database_))) > 0) {
+      text_ = std::to_string(id_);
+      key = text_;
+      if (!values_) return true;
+      int size = 0;
+      found_.reset(tcfdbget(database_, id_, &size));
+      value = Bytes(static_cast<const char*>(found_.get()), static_cast<size_t>(size));
+      if (found_) return true;  // the clients' iterator may stand at a record that is gone
     }
-    text_ = std::to_string(id_);
-    key = text_;
-    if (!values_) return true;
-    int size;
-    found_.reset(tcfdbget(database_, id_, &size));
-    value = Bytes(static_cast<const char*>(found_.get()), static_cast<size_t>(size));
-    return true;
+    close();
+    ended_ = true;
+    return false;
   }
 
   void close() override {

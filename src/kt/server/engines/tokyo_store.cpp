@@ -26,10 +26,15 @@ Store::Type type_of(int mode) {
   }
 }
 
+// Whether a function stores a row, given as columns.
+bool is_put(Bytes name) {
+  return name == "put" || name == "putkeep" || name == "putcat";
+}
+
 // What `putshl` appends, and how much of the whole it keeps.
 struct Shift {
   const Store* store;
-  Bytes value;
+  Bytes key, value;
   int width;
 };
 
@@ -87,19 +92,30 @@ bool Store::fatal() const {
   }
 }
 
-// Whether no column is empty that an index needs a value of. The library compares a column's name
-// up to its first zero byte.
-bool Store::acceptable(TCMAP* columns) const {
+// Whether the library can index a value of the row with this key.
+bool Store::indexable(int index_type, Bytes key, size_t value_size) {
+  switch (index_type) {
+    case TDBITLEXICAL:
+    case TDBITDECIMAL: return value_size > 0;
+    case TDBITTOKEN:
+    case TDBITQGRAM: return value_size * (key.size() + 8) <= INDEX_LIMIT;
+    default: return true;
+  }
+}
+
+// Whether the library can index the row. It compares a column's name up to its first zero byte; the
+// name of an index of the keys is empty.
+bool Store::acceptable(Bytes key, TCMAP* columns) const {
   const TCTDB* table = adb_->tdb;
-  if (table->inum == 0) return true;
-  tcmapiterinit(columns);
-  int size;
-  while (const void* name = tcmapiternext(columns, &size)) {
-    tcmapiterval(name, &size);
-    if (size > 0) continue;
-    for (int i = 0; i < table->inum; i++) {
-      const TDBIDX& index = table->idxs[i];
-      if (needs_value(index) && std::strcmp(index.name, static_cast<const char*>(name)) == 0) {
+  for (int i = 0; i < table->inum; i++) {
+    const TDBIDX& index = table->idxs[i];
+    if (*index.name == '\0' && !indexable(index.type, key, key.size())) return false;
+    int size;
+    tcmapiterinit(columns);
+    while (const void* name = tcmapiternext(columns, &size)) {
+      tcmapiterval(name, &size);
+      if (std::strcmp(index.name, static_cast<const char*>(name)) == 0 &&
+          !indexable(index.type, key, static_cast<size_t>(size))) {
         return false;
       }
     }
@@ -107,13 +123,24 @@ bool Store::acceptable(TCMAP* columns) const {
   return true;
 }
 
+std::string Store::make_key() {
+  return std::to_string(tctdbgenuid(adb_->tdb));
+}
+
 bool Store::acceptable_row(Bytes key, Bytes columns,
                            bool (*store)(TCTDB*, const void*, int, TCMAP*)) {
   MapPointer map(tcstrsplit4(columns.data(), length(columns)));
-  if (!acceptable(map.get())) return false;
-  const std::string made = key.empty() ? std::to_string(tctdbgenuid(adb_->tdb)) : std::string();
-  if (key.empty()) key = made;
+  std::string kept = key.empty() ? make_key() : std::string(key);
+  key = kept;
+  if (!acceptable(key, map.get())) return false;
   return store(adb_->tdb, key.data(), length(key), map.get());
+}
+
+// The key, followed by a zero byte if the library needs that.
+Bytes Store::terminated(Bytes key, std::string* kept) const {
+  if (type_ != Type::TABLE) return key;
+  kept->assign(key);
+  return *kept;
 }
 
 bool Store::put(Bytes key, Bytes value) {
@@ -145,7 +172,7 @@ void* Store::shift(const void* value, int size, int* new_size, void* operation) 
   if (whole.size() > width) whole.erase(0, whole.size() - width);
   if (shift.store->type_ == Type::TABLE) {
     MapPointer columns(tcstrsplit4(whole.data(), length(whole)));
-    if (!shift.store->acceptable(columns.get())) return nullptr;
+    if (!shift.store->acceptable(shift.key, columns.get())) return nullptr;
   }
   *new_size = length(whole);
   return tcmemdup(whole.data(), whole.size());
@@ -154,7 +181,9 @@ void* Store::shift(const void* value, int size, int* new_size, void* operation) 
 bool Store::putshl(Bytes key, Bytes value, int width) {
   if (!has_room(key, value)) return false;
   if (type_ == Type::TABLE && vsiz(key) < 0) return put(key, value);
-  Shift operation{this, value, width};
+  std::string kept;
+  key = terminated(key, &kept);
+  Shift operation{this, key, value, width};
   return tcadbputproc(adb_, key.data(), length(key), value.data(), length(value), shift,
                       &operation);
 }
@@ -174,10 +203,14 @@ int Store::vsiz(Bytes key) {
 }
 
 int Store::addint(Bytes key, int number) {
+  std::string kept;
+  key = terminated(key, &kept);
   return tcadbaddint(adb_, key.data(), length(key), number);
 }
 
 double Store::adddouble(Bytes key, double number) {
+  std::string kept;
+  key = terminated(key, &kept);
   return tcadbadddouble(adb_, key.data(), length(key), number);
 }
 
@@ -212,22 +245,22 @@ Block Store::iternext() {
   return Block(key, size);
 }
 
-// Whether an index that `setindex` shall make has a value for every row that has its column.
+// Whether the library can make the indices that `setindex` asks for.
 bool Store::acceptable_index(const Arguments& arguments) {
   for (size_t i = 0; i + 1 < arguments.size(); i += 2) {
     const std::string column(arguments[i].substr(0, arguments[i].find('\0')));
-    const std::string kind(arguments[i + 1]);
-    if (!needs_value(TDBIDX{nullptr, tctdbstrtoindextype(kind.c_str()), nullptr, nullptr})) {
-      continue;
-    }
+    const int type = tctdbstrtoindextype(std::string(arguments[i + 1]).c_str()) & ~TDBITKEEP;
     const auto rows = cursor(nullptr, true);
     for (bool here = rows->open(); here; here = rows->next()) {
       MapPointer columns(tcmapload(rows->value.data(), length(rows->value)));
-      int size = 1;
-      tcmapget(columns.get(), column.data(), length(column), &size);
-      if (size == 0) return false;
+      int size = length(rows->key);
+      const bool there =
+          column.empty() || tcmapget(columns.get(), column.data(), length(column), &size);
+      if (there && !indexable(type, rows->key, static_cast<size_t>(size))) {
+        rows->close();
+        return false;
+      }
     }
-    rows->close();
   }
   return true;
 }
@@ -243,18 +276,22 @@ bool Store::guarded_misc(const std::string& name, const Arguments& arguments) {
   }
   if (type_ != Type::TABLE) return true;
   if (name == "setindex") return acceptable_index(arguments);
-  if (name != "put" && name != "putkeep" && name != "putcat") return true;
+  if (!is_put(name)) return true;
   MapPointer columns(tcmapnew2(31));
   for (size_t i = 1; i + 1 < arguments.size(); i += 2) {
     const Bytes column = arguments[i], value = arguments[i + 1];
     tcmapput(columns.get(), column.data(), length(column), value.data(), length(value));
   }
-  return acceptable(columns.get());
+  return acceptable(arguments.empty() ? Bytes() : arguments[0], columns.get());
 }
 
 ListPointer Store::misc(const char* name, const Arguments& arguments) {
   if (!guarded_misc(name, arguments)) return nullptr;
   const ListPointer list = to_list(arguments);
+  if (type_ == Type::TABLE && is_put(name) && !arguments.empty() && arguments[0].empty()) {
+    const std::string key = make_key();
+    tclistover(list.get(), 0, key.data(), length(key));
+  }
   return ListPointer(tcadbmisc(adb_, name, list.get()));
 }
 

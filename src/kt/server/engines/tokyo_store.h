@@ -5,9 +5,15 @@
 // out or ends the process over:
 //
 //  - a table refuses an empty value in a column that has a lexical or decimal index (the library
-//    asserts that there is none), and so does the making of such an index over rows that have one;
+//    asserts that there is none), and a value in one with a full-text index that together with its
+//    key would take too much memory (the library ends the process); and the making of an index is
+//    refused where there is such a row;
+//  - a table's keys get a zero byte behind them: where they are indexed the library takes them for
+//  C
+//    strings;
 //  - a record cannot grow past RECORD_LIMIT by appending (the library counts in `int`);
-//  - an iterator cannot be set to an empty key where the library asserts that it is not empty;
+//  - where the library asserts that a key is not empty, an iterator cannot be set to an empty one,
+//    and a table's row is stored under a key that it makes;
 //  - the last error is the database's, not the thread's.
 
 #ifndef KT_TOKYO_STORE_H
@@ -34,6 +40,9 @@ inline int length(Bytes bytes) {
 
 // No record may become longer than this.
 constexpr size_t RECORD_LIMIT = size_t{1} << 30;
+
+// No more memory than this may go into the full-text index of one value.
+constexpr size_t INDEX_LIMIT = size_t{1} << 28;
 
 // A region that the library allocated and we release.
 class Block {
@@ -147,7 +156,10 @@ class Store {
 
  private:
   Store() = default;
-  bool acceptable(TCMAP* columns) const;
+  std::string make_key();
+  Bytes terminated(Bytes key, std::string* kept) const;
+  static bool indexable(int index_type, Bytes key, size_t value_size);
+  bool acceptable(Bytes key, TCMAP* columns) const;
   bool acceptable_row(Bytes key, Bytes columns, bool (*store)(TCTDB*, const void*, int, TCMAP*));
   bool acceptable_index(const Arguments& arguments);
   bool guarded_misc(const std::string& name, const Arguments& arguments);
@@ -157,11 +169,6 @@ class Store {
   TCADB* adb_ = nullptr;
   Type type_ = Type::MEMORY_HASH;
 };
-
-// Whether values of a kind of index may not be empty.
-inline bool needs_value(const TDBIDX& index) {
-  return index.type == TDBITLEXICAL || index.type == TDBITDECIMAL;
-}
 
 }  // namespace kt::tokyo
 
