@@ -5,7 +5,8 @@
 # make clean    remove what building and testing left behind (not .venv)
 
 BIN = .venv/bin
-SOURCES = $(shell find src -name '*.pyx' -o -name '*.pxd' -o -name '*.h' -o -name 'kyoto_*.cpp' -o -name 'tokyo_*.cpp')
+# What is compiled; files made by Cython begin with an underscore and end in .c or .cpp.
+SOURCES = $(shell find src -name '*.pyx' -o -name '*.px[di]' -o -name '*.h' -o -name '[a-z]*.cpp')
 
 .PHONY: demo test format build clean
 
