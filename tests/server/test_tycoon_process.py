@@ -273,7 +273,7 @@ def test_requests_are_logged(start: StartServer) -> None:
         f"connected: {peer}",
         f"({peer}): POST /rpc/get HTTP/1.1: 450",
         f"({peer}): GET /k HTTP/1.1: 404",
-        f"({peer}): get_bulk",
+        f"({peer}): get_bulk: 1",
         f"disconnected: {peer}",
     ):
         assert f"[INFO]: {line}\n" in printed

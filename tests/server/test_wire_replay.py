@@ -18,7 +18,7 @@ from .replay import Json, Replay, scenarios
 RECORDINGS = {"ktserver": "kyoto_tycoon.jsonl", "ttserver": "tokyo_tyrant.jsonl"}
 
 FLAGS_LEFT_OUT = {
-    "-scr": "Lua scripts are not there yet",
+    "-ext": "Lua scripts of kt-tyrant are not there yet",
     "-ulog": "the update log is not there yet",
     "-rts": "replication is not there yet",
 }
@@ -46,6 +46,11 @@ def replays(original: str, bundled: str) -> Iterator[ParameterSet]:
 
 @pytest.mark.parametrize(("scenario", "program"), list(replays("ktserver", "kt-tycoon")))
 def test_tycoon(scenario: Json, program: str, tmp_path: Path) -> None:
+    Replay(scenario, program, tmp_path).run()
+
+
+@pytest.mark.parametrize(("scenario", "program"), list(replays("ttserver", "kt-tyrant")))
+def test_tyrant(scenario: Json, program: str, tmp_path: Path) -> None:
     Replay(scenario, program, tmp_path).run()
 
 

@@ -24,9 +24,11 @@ import asyncio
 import os
 import signal
 import socket
+import sys
+import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import ImproperlyConfigured, KTError
 from ..version import VERSION
@@ -37,6 +39,7 @@ from .process import PidFile, allow_many_files, go_to_background
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
+    from .lua_workers import Workers
     from .options import ServiceOptions
 
 T = TypeVar("T")
@@ -50,8 +53,14 @@ SWEEP_TICKS = 10
 STOP_GRACE = 5.0
 """Seconds that connections have, at the end, to take their replies."""
 
+SCRIPT_GRACE = 5.0
+"""Seconds that scripts have, at the end, to notice that they must end."""
+
 STOP_LINGER = 0.1
 """Seconds that connections have, at the end, to close their side once they have been sent all."""
+
+SWITCH_INTERVAL = 0.0005
+"""Seconds for which a worker thread may keep Python's interpreter lock from the event loop."""
 
 BACKLOG = 1024
 
@@ -69,6 +78,8 @@ class Server:
         stopping: set when the end has begun: connections close once they have answered.
         start_time: Unix time of the start.
         held: what holds a database's locks for long, at the moment; see `exclusively`.
+        turn: held while the event loop calls the engine, where that matters to others.
+        scripts: the threads for Lua scripts; None if there is no script.
     """
 
     log_class: type[Log] = Log
@@ -81,6 +92,8 @@ class Server:
         self.stopping = False
         self.start_time = time.time()
         self.held: set[object] = set()
+        self.turn = threading.Lock()
+        self.scripts: Workers[Any] | None = None
         self._stop = asyncio.Event()
         self._workers: ThreadPoolExecutor | None = None
         self._all_gone: asyncio.Future[None] | None = None
@@ -189,6 +202,7 @@ class Server:
 
     def _run(self, ready: Callable[[], None] | None) -> int:
         self.prepare()
+        sys.setswitchinterval(SWITCH_INTERVAL)
         allow_many_files()
         pid_file = PidFile(self.options.pid_path)
         listener = bind(self.options)
@@ -199,6 +213,8 @@ class Server:
             pid_file.write()
             self.loop.run_until_complete(self._serve(listener, ready))
         finally:
+            if self.scripts is not None and not self.scripts.close():
+                self.log.error("a script does not end; it is left behind")
             closed = self.close()
             self.loop.close()
             listener.close()
@@ -221,6 +237,8 @@ class Server:
 
     async def _finish_connections(self) -> None:
         self.stopping = True
+        if self.scripts is not None:
+            self.scripts.end(STOP_GRACE)
         self._all_gone = self.loop.create_future()
         self.drain()
         for connection in list(self.connections):
@@ -228,9 +246,10 @@ class Server:
         deadline = self.loop.time() + STOP_GRACE
         while self.connections:
             await asyncio.wait([self._all_gone], timeout=STOP_LINGER)
-            late = self.loop.time() > deadline
+            over = self.loop.time() - deadline
             for connection in list(self.connections):
-                if not connection.busy and (late or connection.has_sent_all()):
+                stuck = connection.plays and over > SCRIPT_GRACE
+                if stuck or (not connection.busy and (over > 0 or connection.has_sent_all())):
                     connection.abort()
 
     def _tick(self) -> None:

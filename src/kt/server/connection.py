@@ -37,17 +37,26 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections.abc import Callable
-from concurrent.futures import Future
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 if TYPE_CHECKING:
     from .app import Server
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Done(Protocol[T_co]):
+    """What a worker thread gives back."""
+
+    def result(self) -> T_co:
+        """What the function returned; raises what it raised."""
+
 
 READ_AHEAD = 1 << 18
 WRITE_AHEAD = 1 << 18
 STEPS_PER_TURN = 32
+JOIN_UP_TO = 1 << 16
 LINGER = 2.0
 
 
@@ -61,6 +70,7 @@ class Connection(asyncio.Protocol):
             incomplete may set it; it falls back to 1 with each step that gets on.
         wrote: bytes of replies not yet handed to the transport.
         busy: a command is under way outside `step`.
+        plays: it is a script.
     """
 
     def __init__(self, server: Server) -> None:
@@ -72,6 +82,7 @@ class Connection(asyncio.Protocol):
         self._output: list[bytes] = []
         self.wrote = 0
         self.busy = False
+        self.plays = False
         self._yielded = False  # waiting for the next turn
         self._choked = False  # the peer does not read
         self._closing = False
@@ -131,6 +142,12 @@ class Connection(asyncio.Protocol):
         future = self.server.workers.submit(function)
         deliver = self.server.loop.call_soon_threadsafe
         future.add_done_callback(lambda done: deliver(self._thread_done, done, then))
+
+    def in_script(self, function: Callable[[Any], T], then: Callable[[T], None]) -> None:
+        """As `in_thread`, in a thread that has a script: that is what `function` gets."""
+        assert self.server.scripts is not None
+        self.busy = self.plays = True
+        self.server.scripts.submit(function, lambda job: self._thread_done(job, then))
 
     def wait(self, abandon: Callable[[], None]) -> None:
         """Serve nothing until `resume`.
@@ -261,8 +278,8 @@ class Connection(asyncio.Protocol):
         if not self._closing and not self._choked:
             self._serve()
 
-    def _thread_done(self, done: Future[T], then: Callable[[T], None]) -> None:
-        self.busy = False
+    def _thread_done(self, done: Done[T], then: Callable[[T], None]) -> None:
+        self.busy = self.plays = False
         if self._gone:
             self.lost()
         if not self._closing:
@@ -282,10 +299,14 @@ class Connection(asyncio.Protocol):
 
     def _flush(self) -> None:
         if self._output:
-            data = self._output[0] if len(self._output) == 1 else b"".join(self._output)
+            if len(self._output) == 1:
+                self._transport.write(self._output[0])
+            elif self.wrote <= JOIN_UP_TO:
+                self._transport.write(b"".join(self._output))
+            else:
+                self._transport.writelines(self._output)
             self._output.clear()
             self.wrote = 0
-            self._transport.write(data)
 
     def _read(self, wanted: bool) -> None:
         if wanted is not self._reading and not self._transport.is_closing():

@@ -11,6 +11,7 @@ tycoon_procedures         the procedures that these call
 tycoon_synchronize        the one that may run a command
 tycoon_rest               HTTP requests for single records
 tycoon_report             what ``report`` answers
+tycoon_scripts            Lua functions that clients call; what they see is in lua_tycoon
 ========================  =========================================================================
 
 The event loop calls the engine itself, except for what may take long. That is right as long as the
@@ -34,6 +35,7 @@ from .options_tycoon import TycoonOptions
 from .tycoon_connection import TycoonConnection
 from .tycoon_procedures import DATABASE_PROCEDURES, Columns, Procedure
 from .tycoon_report import report
+from .tycoon_scripts import start_scripts
 from .tycoon_signals import Signals
 from .tycoon_synchronize import Synchronize
 from .tycoon_values import http_date, integer
@@ -107,10 +109,12 @@ class TycoonServer(Server):
             database = self._open(spec)
             self.databases.append(database)
             self._names[os.fsencode(os.path.basename(database.path))] = database
-        self.core = BinaryCore(self.databases)
+        self.core = BinaryCore(self.databases, trace=self.log.info_wanted)
         self.signals = Signals(self.loop)
         self._synchronize_at = time.monotonic() + self.options.synchronize_interval
         self._set_stamp()
+        if self.options.script is not None:
+            self.scripts = start_scripts(self, self.options.script)
 
     def _open(self, spec: str) -> Database:
         self.log.system(f"opening a database: {spec}")
@@ -140,10 +144,14 @@ class TycoonServer(Server):
     def tick(self) -> None:
         """Remove a few expired records from one database, and synchronize when it is time."""
         self._set_stamp()
-        if not self.options.read_only and not self.held:
+        if self.options.read_only:
+            return
+        with self.turn:
+            if self.held:
+                return
             self._tended = (self._tended + 1) % len(self.databases)
             self.databases[self._tended].tick()
-            self._synchronize_by_itself()
+        self._synchronize_by_itself()
 
     def _set_stamp(self) -> None:
         now = int(time.time())
@@ -170,6 +178,11 @@ class TycoonServer(Server):
     def log_engine_error(self, error: EngineError) -> None:
         """Log a failure that is nobody's mistake, such as a full disk."""
         self.log.error(f"database error: {error.code}: {error.name}: {error.message}")
+
+    def reload(self) -> None:
+        if self.scripts is not None:
+            self.log.system(f"reloading a script file: path={self.options.script}")
+            self.scripts.reload()
 
     def drain(self) -> None:
         self.signals.end()

@@ -9,11 +9,20 @@ request, the stream or a reader, gets what comes next without that question.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import ProtocolError
 from ..wire.http import BODY_MAX
-from ..wire.magic import NO_REPLY, PLAY_SCRIPT, REPLICATION
+from ..wire.magic import (
+    ERROR,
+    GET_BULK,
+    NO_REPLY,
+    PLAY_SCRIPT,
+    REMOVE_BULK,
+    REPLICATION,
+    SET_BULK,
+)
 from ..wire.reading import Incomplete, Reader
 from ..wire.tycoon import ERROR_REPLY, PlayScript, Replication, read_play_script, read_replication
 from ..wire.tycoon_rpc import (
@@ -27,6 +36,7 @@ from .connection import Connection
 from .engines._kyoto import Cursor, State
 from .tycoon_rest import serve_record
 from .tycoon_rpc import RPC_PATH, Call
+from .tycoon_scripts import play_script
 
 if TYPE_CHECKING:
     from .tycoon import TycoonServer
@@ -37,6 +47,14 @@ REQUEST_MAX: Final = 2 * BODY_MAX + (1 << 20)
 MORE: Final = int(State.MORE)
 AGAIN: Final = int(State.AGAIN)
 CLOSE: Final = int(State.CLOSE)
+
+COMMANDS: Final = {
+    SET_BULK: "set_bulk",
+    REMOVE_BULK: "remove_bulk",
+    GET_BULK: "get_bulk",
+    ERROR: "bulk command",
+}
+"""What the log calls the commands that the engine runs by itself."""
 
 
 class TycoonConnection(Connection):
@@ -107,23 +125,30 @@ class TycoonConnection(Connection):
         else:
             serve_record(self, request)
 
-    def answer(self, request: HttpRequest, status: int, reply: bytes) -> None:
-        """Send the reply to an HTTP request."""
-        self.write(reply)
+    def answer(self, request: HttpRequest, status: int, *reply: bytes) -> None:
+        """Send the reply to an HTTP request, which may be in pieces."""
+        for piece in reply:
+            self.write(piece)
         if self.server.log.info_wanted:
             line = b"%b %b %b" % request[:3]
-            self.server.log.info(f"({self.peer}): {line.decode('latin-1')}: {status}")
+            self._log_request(line.decode("latin-1"), status)
         if not request.keep_alive:
             self.close()
+
+    def _log_request(self, request: str, outcome: int) -> None:
+        self.server.log.info(f"({self.peer}): {request}: {outcome:d}")
 
     # Binary
 
     def _feed(self, data: bytes | bytearray, pos: int) -> int:
-        if self.server.engine_may_block:
+        with self.server.turn:
+            blocked = self.server.engine_may_block
+            fed = None if blocked else self._stream.feed(data, pos)
+        if fed is None:
             rest = bytes(memoryview(data)[pos:])
             self.in_thread(lambda: self._stream.feed(rest), lambda fed: self._fed(rest, *fed))
             return len(data)
-        state, consumed, reply = self._stream.feed(data, pos)
+        state, consumed, reply = fed
         self._after_feed(state, reply)
         return pos + consumed
 
@@ -135,6 +160,9 @@ class TycoonConnection(Connection):
     def _after_feed(self, state: int, reply: bytes) -> None:
         if reply:
             self.write(reply)
+        if self.server.log.info_wanted:
+            for code in self._stream.take_trace():
+                self._log_request(COMMANDS[code], code != ERROR)
         self._in_command = state in (MORE, AGAIN) and self._stream.pending
         if state == AGAIN:
             self.yield_turn()
@@ -142,9 +170,16 @@ class TycoonConnection(Connection):
             self.close()
 
     def _play_script(self, request: PlayScript) -> None:
-        """There is no script: an error, and the connection goes on."""
-        if not request.flags & NO_REPLY:
+        quiet = request.flags & NO_REPLY
+        if self.server.scripts is not None:
+            self.server.counts["script"] += 1
+            answer = self._drop if quiet else self.write
+            self.in_script(partial(play_script, request), answer)
+        elif not quiet:
             self.write(ERROR_REPLY)
+
+    def _drop(self, reply: bytes) -> None:
+        """The client does not want it."""
 
     def _replicate(self, request: Replication) -> None:
         """There is no update log: an error, and the end."""

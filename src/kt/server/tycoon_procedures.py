@@ -17,6 +17,7 @@ from math import inf
 from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeAlias, TypeVar
 
 from .engines._kyoto import NEVER, XT_MAX, Cursor, Database
+from .tycoon_large import pieces
 from .tycoon_values import integer, real
 
 if TYPE_CHECKING:
@@ -142,20 +143,32 @@ def seize(db: Database, columns: Columns) -> Columns:
 
 
 def set_bulk(db: Database, columns: Columns) -> Columns:
+    xt = _xt(columns)
     records = {name[1:]: value for name, value in columns.items() if name[:1] == b"_"}
-    return {b"num": b"%d" % db.set_bulk(records, _xt(columns), b"atomic" in columns)}
+    if b"atomic" in columns:
+        stored = db.set_bulk(records, xt, True)
+    else:
+        stored = sum(db.set_bulk(dict(piece), xt) for piece in pieces(records.items()))
+    return {b"num": b"%d" % stored}
 
 
 def remove_bulk(db: Database, columns: Columns) -> Columns:
     keys = [name[1:] for name in columns if name[:1] == b"_"]
-    return {b"num": b"%d" % db.remove_bulk(keys, b"atomic" in columns)}
+    if b"atomic" in columns:
+        removed = db.remove_bulk(keys, True)
+    else:
+        removed = sum(map(db.remove_bulk, pieces(keys)))
+    return {b"num": b"%d" % removed}
 
 
 def get_bulk(db: Database, columns: Columns) -> Columns:
     keys = [name[1:] for name in columns if name[:1] == b"_"]
-    records = db.get_bulk(keys, b"atomic" in columns)
-    reply = {b"_" + key: value for key, value in records.items()}
-    reply[b"num"] = b"%d" % len(records)
+    atomic = b"atomic" in columns
+    reply: Columns = {}
+    for piece in [keys] if atomic else pieces(keys):
+        for key, value in db.get_bulk(piece, atomic).items():
+            reply[b"_" + key] = value
+    reply[b"num"] = b"%d" % len(reply)
     return reply
 
 
@@ -264,10 +277,6 @@ def report(server: TycoonServer, columns: Columns) -> Columns:
     return server.report()
 
 
-def play_script(server: TycoonServer, columns: Columns) -> Columns:
-    raise Refused(501, b"the scripting extention is disabled")
-
-
 def tune_replication(server: TycoonServer, columns: Columns) -> Columns:
     raise Refused(501, b"the RTS file is not set")
 
@@ -360,7 +369,6 @@ SERVER_PROCEDURES: Final[Mapping[bytes, Procedure[TycoonServer]]] = {
     b"void": Procedure(void),
     b"echo": Procedure(echo),
     b"report": Procedure(report),
-    b"play_script": Procedure(play_script),
     b"tune_replication": Procedure(tune_replication),
     b"ulog_list": Procedure(ulog_list),
     b"ulog_remove": Procedure(ulog_remove),

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from ..version import VERSION
-from .engines._kyoto import LIBRARY_FEATURES, LIBRARY_VERSION
+from .engines import EngineError
+from .engines._kyoto import LIBRARY_FEATURES, LIBRARY_VERSION, Database
 
 if TYPE_CHECKING:
     from .tycoon import TycoonServer
@@ -41,12 +42,19 @@ def report(server: TycoonServer) -> Columns:
 def _databases(server: TycoonServer) -> Iterator[tuple[str, object]]:
     total_count = total_size = 0
     for index, database in enumerate(server.databases):
-        count, size = database.count(), database.size()
+        count, size = _count_and_size(database)
         yield f"db_{index}", f"count={count} size={size} path={database.path}"
         total_count += count
         total_size += size
     yield "db_total_count", total_count
     yield "db_total_size", total_size
+
+
+def _count_and_size(database: Database) -> tuple[int, int]:
+    try:
+        return database.count(), database.size()
+    except EngineError:  # plain text files do not know
+        return -1, -1
 
 
 def _service(server: TycoonServer) -> Iterator[tuple[str, object]]:

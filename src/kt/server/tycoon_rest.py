@@ -97,10 +97,14 @@ def serve_record(connection: TycoonConnection, request: HttpRequest) -> None:
         finish(Answer(400, [], b"no such database\n"))
     elif request.method not in METHODS:
         finish(Answer(501, []))
-    elif server.engine_may_block or len(request.body) > LARGE_VALUE:
-        connection.in_thread(partial(_run, database, key, request), finish)
     else:
-        finish(_run(database, key, request))
+        with server.turn:
+            slow = server.engine_may_block or len(request.body) > LARGE_VALUE
+            answer = None if slow else _run(database, key, request)
+        if answer is None:
+            connection.in_thread(partial(_run, database, key, request), finish)
+        else:
+            finish(answer)
 
 
 def _run(database: Database, key: bytes, request: HttpRequest) -> Answer:

@@ -24,12 +24,14 @@ the wait timed out                                       503     ``the condition
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ..wire.tycoon_rpc import HttpRequest, decode_rpc, pack_rpc_reply
 from .engines import EngineError
 from .engines._kyoto import Code, Cursor, Database
+from .tycoon_large import decode_large_rpc, pack_large_rpc_reply
 from .tycoon_procedures import (
     CURSOR_PROCEDURES,
     SERVER_PROCEDURES,
@@ -38,6 +40,7 @@ from .tycoon_procedures import (
     Procedure,
     Refused,
 )
+from .tycoon_scripts import DISABLED, PLAY_SCRIPT
 from .tycoon_values import integer, real
 
 if TYPE_CHECKING:
@@ -111,11 +114,11 @@ class Call:
 
     def begin(self) -> None:
         """Take the first stage."""
-        decode = partial(decode_rpc, self._request)
-        if len(self._request.body) > LARGE_BODY:
-            self._connection.in_thread(decode, self._decoded)
+        request = self._request
+        if len(request.body) > LARGE_BODY:
+            self._connection.in_thread(lambda: decode_large_rpc(request), self._decoded)
         else:
-            self._decoded(decode())
+            self._decoded(decode_rpc(request))
 
     def _decoded(self, call: tuple[bytes, Columns] | None) -> None:
         assert call is not None  # the target begins with RPC_PATH
@@ -137,6 +140,9 @@ class Call:
         self._reply(503, {b"ERROR": b"the condition timed out"})
 
     def _run(self) -> None:
+        if self._name == b"play_script":
+            self._play_script()
+            return
         if self._name == b"cur_delete" and self._delete_cursor():
             self._reply(200, {})
             return
@@ -147,21 +153,31 @@ class Call:
             return
         columns = self._columns
         pace = Pace.QUICK if procedure.pace is None else procedure.pace(columns)
-        if pace == Pace.QUICK and not self._server.engine_may_block:
-            self._finish(run(procedure, target, columns), procedure)
+        with self._server.turn:
+            quick = pace == Pace.QUICK and not self._server.engine_may_block
+            outcome = run(procedure, target, columns) if quick else None
+        if outcome is not None:
+            self._finish(outcome, procedure)
             return
-        work = partial(run, procedure, target, columns)
+        work: Callable[[], Outcome] = partial(run, procedure, target, columns)
         if pace == Pace.EXCLUSIVE:
             work = self._server.exclusively(work)
         self._connection.in_thread(work, lambda outcome: self._finish(outcome, procedure))
+
+    def _play_script(self) -> None:
+        if self._server.scripts is None:
+            self._finish(Outcome(501, {b"ERROR": DISABLED}, False), None)
+            return
+        self._connection.in_script(
+            lambda script: run(PLAY_SCRIPT, script, self._columns),
+            lambda outcome: self._finish(outcome, PLAY_SCRIPT),
+        )
 
     def _resolve(self) -> tuple[Procedure[Any], Any]:
         """The procedure, and what it works on. Raises `Refused`."""
         name = self._name
         database = self._server.database(self._columns.get(b"DB", b""))
-        cursor = None
-        if b"CUR" in self._columns:
-            cursor = self._cursor(self._columns[b"CUR"], database)
+        cursor = self._cursor(database)
         if (on_database := self._server.procedures.get(name)) is not None:
             if database is None:
                 raise Refused(400, b"no such database")
@@ -174,21 +190,26 @@ class Call:
             return on_server, self._server
         raise Refused(501, b"not implemented: " + name.partition(b"\0")[0])
 
-    def _cursor(self, number: bytes, database: Database | None) -> Cursor | None:
-        """The cursor that a call names, which makes it if there is none."""
-        if not number[:1].isdigit():
+    def _cursor_number(self) -> int | None:
+        number = self._columns.get(b"CUR", b"")
+        return integer(number) if number[:1].isdigit() else None
+
+    def _cursor(self, database: Database | None) -> Cursor | None:
+        """The cursor that the call names, which makes it if there is none."""
+        number = self._cursor_number()
+        if number is None:
             return None
         cursors = self._connection.cursors
-        index = integer(number)
-        cursor = cursors.get(index)
+        cursor = cursors.get(number)
         if cursor is None and database is not None:
             if len(cursors) >= MAX_CURSORS:
                 raise Refused(400, b"too many cursors")
-            cursor = cursors[index] = database.cursor()
+            cursor = cursors[number] = database.cursor()
         return cursor
 
     def _delete_cursor(self) -> bool:
-        cursor = self._connection.cursors.pop(integer(self._columns.get(b"CUR", b"")), None)
+        number = self._cursor_number()
+        cursor = None if number is None else self._connection.cursors.pop(number, None)
         if cursor is not None:
             cursor.close()
         return cursor is not None
@@ -215,21 +236,22 @@ class Call:
         counts = self._server.counts
         for kind in procedure.counts:
             counts[kind] += total
-            if misses and kind != "misc":
+            if misses and f"{kind}_misses" in counts:
                 counts[f"{kind}_misses"] += misses
 
     def _reply(self, status: int, columns: Columns) -> None:
         request = self._request
-        pack = partial(
-            pack_rpc_reply,
-            status,
-            columns.items(),
-            keep_alive=request.keep_alive,
-            stamp=self._server.stamp,
-            bodiless=request.method == b"HEAD",
+        bodiless = request.method == b"HEAD"
+        stamp, keep_alive = self._server.stamp, request.keep_alive
+        if len(columns) <= MANY_COLUMNS:
+            reply = pack_rpc_reply(
+                status, columns.items(), keep_alive=keep_alive, stamp=stamp, bodiless=bodiless
+            )
+            self._connection.answer(request, status, reply)
+            return
+        self._connection.in_thread(
+            lambda: pack_large_rpc_reply(
+                status, columns, keep_alive=keep_alive, stamp=stamp, bodiless=bodiless
+            ),
+            lambda replies: self._connection.answer(request, status, *replies),
         )
-        answer = partial(self._connection.answer, request, status)
-        if len(columns) > MANY_COLUMNS:
-            self._connection.in_thread(pack, answer)
-        else:
-            answer(pack())

@@ -142,6 +142,7 @@ cdef extern from "kyoto_core.h" namespace "kt" nogil:
     cppclass NativeCore "kt::Core":
         vector[NativeDatabase *] databases
         size_t reply_limit
+        boolean trace
         Counts counts
 
     enum class NativeState "kt::State":
@@ -154,3 +155,4 @@ cdef extern from "kyoto_core.h" namespace "kt" nogil:
         boolean pending()
         string_view reply()
         void drop_reply()
+        string *traced()

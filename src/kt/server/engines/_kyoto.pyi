@@ -248,6 +248,12 @@ class Stream:
     def finish(self) -> bytes:
         """What to reply when the input has ended: an error if a command is incomplete."""
 
+    def take_trace(self) -> bytes:
+        """The first bytes of the commands run since the last call, 0xBF for one that failed.
+
+        Empty unless the core traces.
+        """
+
     @property
     def pending(self) -> bool:
         """Whether a command has begun and is not complete."""
@@ -255,8 +261,13 @@ class Stream:
 class BinaryCore:
     """Runs set_bulk, remove_bulk and get_bulk of the binary protocol on these databases."""
 
-    def __init__(self, databases: Sequence[Database], *, reply_limit: int = 1 << 30) -> None:
-        """A get_bulk whose reply would be longer than `reply_limit` bytes gets an error."""
+    def __init__(
+        self, databases: Sequence[Database], *, reply_limit: int = 1 << 30, trace: bool = False
+    ) -> None:
+        """A get_bulk whose reply would be longer than `reply_limit` bytes gets an error.
+
+        With `trace`, streams note the commands that they run.
+        """
 
     def stream(self) -> Stream: ...
     def counts(self) -> dict[str, int]:

@@ -83,6 +83,20 @@ cdef optional[string_view] optional_view(bytes data):
     return optional[string_view](view(data))
 
 
+cdef list byte_strings(vector[string] &contents):
+    """Taken out as a list of bytes. There may be millions: others get the GIL now and then."""
+    cdef list result = []
+    cdef size_t i
+    for i in range(contents.size()):
+        result.append(PyBytes_FromStringAndSize(contents[i].data(), contents[i].size()))
+        if i % 4096 == 4095:
+            with nogil:
+                pass
+    with nogil:
+        contents.clear()
+    return result
+
+
 cdef vector[string] strings(keys) except *:
     cdef vector[string] result
     cdef bytes key
@@ -386,7 +400,7 @@ cdef class Database:
         with nogil:
             error = scan_prefix(native[0], begin, limit, &keys)
         check_error(error)
-        return list(keys)
+        return byte_strings(keys)
 
     def match_regex(self, bytes regex not None, int64_t limit=-1):
         cdef NativeDatabase *native = self.native()
@@ -396,7 +410,7 @@ cdef class Database:
         with nogil:
             error = scan_regex(native[0], pattern, limit, &keys)
         check_error(error)
-        return list(keys)
+        return byte_strings(keys)
 
     def match_similar(self, bytes origin not None, size_t distance=1, bint utf8=False,
                       int64_t limit=-1):
@@ -407,7 +421,7 @@ cdef class Database:
         with nogil:
             error = scan_similar(native[0], text, distance, utf8, limit, &keys)
         check_error(error)
-        return list(keys)
+        return byte_strings(keys)
 
     def iterate(self, visitor, bint writable=True):
         cdef NativeDatabase *native = self.native()
@@ -672,6 +686,12 @@ cdef class Stream:
         self._native.drop_reply()
         return taken
 
+    def take_trace(self):
+        cdef string *traced = self._native.traced()
+        taken = PyBytes_FromStringAndSize(traced.data(), traced.size())
+        traced.clear()
+        return taken
+
     @property
     def pending(self):
         return self._native.pending()
@@ -682,10 +702,11 @@ cdef class BinaryCore:
     cdef NativeCore _native
     cdef list _databases
 
-    def __init__(self, databases, *, size_t reply_limit=1 << 30):
+    def __init__(self, databases, *, size_t reply_limit=1 << 30, bint trace=False):
         cdef Database database
         self._databases = list(databases)
         self._native.reply_limit = reply_limit
+        self._native.trace = trace
         for database in self._databases:
             self._native.databases.push_back(database.native())
 

@@ -238,6 +238,7 @@ void Stream::end_command() {
     reply_.put32(hits_);
   }
   complete_ = reply_.size();
+  if (core_.trace) traced_.push_back(static_cast<char>(command_));
 }
 
 // Gives up the command: its reply becomes an error.
@@ -246,6 +247,7 @@ State Stream::fail() {
   if (!silent_) reply_.put8(FAILED);
   complete_ = reply_.size();
   remaining_ = 0;
+  if (core_.trace) traced_.push_back(static_cast<char>(FAILED));
   return State::CLOSE;
 }
 

@@ -18,6 +18,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "buffer.h"
@@ -47,6 +48,7 @@ enum class State {
 struct Core {
   std::vector<Database*> databases;
   size_t reply_limit;  // the longest reply to get_bulk
+  bool trace = false;  // streams note which commands they have run
   Counts counts;
 };
 
@@ -67,6 +69,9 @@ class Stream {
   Bytes reply() const { return Bytes(reply_.data(), complete_); }
   void drop_reply();
 
+  // The first bytes of the commands run, FAILED for one that failed, if they are traced.
+  std::string* traced() { return &traced_; }
+
  private:
   class Run;
   struct Record;
@@ -85,6 +90,7 @@ class Stream {
   uint32_t hits_ = 0;
   Buffer reply_;
   size_t complete_ = 0;  // what of the reply belongs to complete commands
+  std::string traced_;
 };
 
 }  // namespace kt
