@@ -81,6 +81,7 @@ KERNELS: dict[str, tuple[st.SearchStrategy[Any], ...]] = {
     "pack_rpc_reply": (st.sampled_from([200, 450]), st.lists(st.tuples(KEY, VALUE), max_size=3)),
     "read_rpc_reply": (HTTP | HTTP.map(bytearray), st.just(0)),
     "read_http_request": (HTTP | HTTP.map(bytearray), st.just(0)),
+    "decode_field": (COLUMNS, ENCODING.filter(bool)),
     "decode_columns": (COLUMNS, ENCODING),
     "decode_keys": (COLUMNS, ENCODING, FLAG),
     "decode_bulk": (COLUMNS, ENCODING, FLAG, LOADS),

@@ -47,6 +47,7 @@ __all__ = [
     "read_rpc_reply",
     "read_http_request",
     "decode_columns",
+    "decode_field",
     "decode_keys",
     "decode_bulk",
     # Tokyo Tyrant

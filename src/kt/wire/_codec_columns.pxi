@@ -9,6 +9,7 @@ cdef extern from "Python.h":
     bint PyLong_CheckExact(object)
 
 cdef Py_ssize_t ANY_LENGTH = _columns.ANY_LENGTH
+cdef Py_ssize_t ESTIMATED = _columns.ESTIMATED
 cdef Py_ssize_t RANK_DIGITS = _columns.RANK_DIGITS
 
 cdef enum:
@@ -17,8 +18,6 @@ cdef enum:
     UNRESERVED = 2  # may stand in a URL
     COUNTED_PLAIN = 4  # counts as one byte when the length of URL encoding is estimated
     TOKEN = 8  # may stand in the name of a header or procedure
-
-    ESTIMATED = 255  # bytes of a field that an estimate looks at
 
 cdef uint8_t[256] KIND
 cdef int8_t[256] HEX_DIGIT
@@ -113,7 +112,7 @@ cdef class Fields:
         if self.can_be_plain(longest):
             return 0
         for i in range(self.count):
-            size = min(self.views[i].size, <Py_ssize_t> ESTIMATED)
+            size = min(self.views[i].size, ESTIMATED)
             base64_size += size * 6 // 4 + 3
             url_size += 3 * size
             for j in range(size):
@@ -408,3 +407,90 @@ def decode_keys(bytes body, encoding, bint decode_keys):
             )
             keys.append(columns.key(decode_keys))
     return order_by_rank(keys, ranks, encoding)
+
+
+# ----------------------------------------------------------------------------- lenient decoding
+
+
+cdef inline char decode_digits(const uint8_t* digits) noexcept:
+    # Two hex digits; what is none is skipped.
+    cdef int number = 0
+    cdef Py_ssize_t i
+    for i in range(2):
+        if HEX_DIGIT[digits[i]] >= 0:
+            number = number << 4 | HEX_DIGIT[digits[i]]
+    return <char> number
+
+
+cdef char* decode_url_leniently(const uint8_t* at, const uint8_t* end, char* to) noexcept:
+    while at < end:
+        if at[0] == c'%':
+            if end - at < 3:
+                break
+            to[0] = decode_digits(at + 1)
+            to += 1
+            at += 3
+            continue
+        if 0x20 < at[0] < 0x7F:
+            to[0] = c' ' if at[0] == c'+' else <char> at[0]
+            to += 1
+        at += 1
+    return to
+
+
+cdef char* decode_quoted_leniently(const uint8_t* at, const uint8_t* end, char* to) noexcept:
+    while at < end:
+        if at[0] == c'=' and end - at > 1 and (at[1] == c'\r' or at[1] == c'\n'):
+            at += 3 if at[1] == c'\r' and end - at > 2 and at[2] == c'\n' else 2
+        elif at[0] == c'=':
+            if end - at < 3:
+                break
+            to[0] = decode_digits(at + 1)
+            to += 1
+            at += 3
+        else:
+            if 0x20 <= at[0] < 0x7F:
+                to[0] = <char> at[0]
+                to += 1
+            at += 1
+    return to
+
+
+cdef char* decode_base64_leniently(const uint8_t* at, const uint8_t* end, char* to) noexcept:
+    cdef uint32_t bits = 0
+    cdef int digits = 0
+    cdef int padding = 0
+    while at < end and not (padding and digits == 0):
+        if at[0] == c'=' or BASE64_DIGIT[at[0]] >= 0:
+            padding += at[0] == c'='
+            bits = bits << 6 | <uint32_t> max(BASE64_DIGIT[at[0]], 0)
+            digits = (digits + 1) % 4
+            if digits == 0:
+                to = put_group(to, bits, padding)
+                bits = 0
+        at += 1
+    return put_group(to, bits, padding) if digits else to
+
+
+cdef inline char* put_group(char* to, uint32_t bits, int padding) noexcept:
+    cdef int i
+    for i in range(3 - padding):
+        to[i] = <char> (bits >> (16 - 8 * i))
+    return to + max(3 - padding, 0)
+
+
+def decode_field(bytes field, encoding):
+    cdef char letter = letter_of(encoding)
+    cdef Output output = Output(PyBytes_GET_SIZE(field) + 3)
+    cdef const uint8_t* begin = <const uint8_t*> PyBytes_AS_STRING(field)
+    cdef const uint8_t* end = begin + PyBytes_GET_SIZE(field)
+    cdef const uint8_t* zero = <const uint8_t*> memchr(begin, 0, end - begin)
+    if zero is not NULL:
+        end = zero
+    if letter == c'B':
+        output.size = decode_base64_leniently(begin, end, output.begin) - output.begin
+    elif letter == c'U':
+        output.size = decode_url_leniently(begin, end, output.begin) - output.begin
+    else:
+        output.size = decode_quoted_leniently(begin, end, output.begin) - output.begin
+    return output.finish()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from kt.wire._pure_rpc import (
     decode_bulk,
     decode_columns,
+    decode_field,
     decode_keys,
     encode_columns,
     encode_columns_as,
@@ -74,6 +75,7 @@ __all__ = [
     "read_rpc_reply",
     "read_http_request",
     "decode_columns",
+    "decode_field",
     "decode_keys",
     "decode_bulk",
     # Tokyo Tyrant

@@ -13,6 +13,7 @@ from kt.wire._pure_values import cut, decode_key, encode_key, load_value
 from kt.wire.columns import (
     ANY_LENGTH,
     BASE64,
+    ESTIMATED,
     PLAIN,
     QUOTED,
     RANK_DIGITS,
@@ -45,7 +46,6 @@ _HEX = {
     for low in b"0123456789abcdefABCDEF"
 }
 
-
 # What may be in the name of a procedure besides letters and digits.
 _NAME_MARKS = str.maketrans("-_", "00")
 
@@ -77,7 +77,7 @@ def _choose_encoding(fields: list[bytes], longest: int) -> Encoding:
             return PLAIN
     base64_size = url_size = 0
     for field in fields:
-        start = field[:255]
+        start = field[:ESTIMATED]
         base64_size += len(start) * 6 // 4 + 3
         url_size += len(start) + 2 * len(start.translate(None, _UNRESERVED + _MARKS))
     return BASE64 if base64_size < url_size else URL
@@ -108,8 +108,10 @@ def _pack_fields(fields: list[bytes], encoding: Encoding) -> bytes:
 def encode_columns(
     columns: Iterable[tuple[Key, Field]], longest: int = ANY_LENGTH
 ) -> tuple[Encoding, bytes]:
-    """The columns in the encoding that suits them: plain if they can be and none has more than
-    `longest` bytes."""
+    """The encoding that suits the columns, and the columns in it.
+
+    They stay plain if they can and no field has more than `longest` bytes.
+    """
     fields = _flatten(columns)
     encoding = _choose_encoding(fields, longest)
     return encoding, _pack_fields(fields, encoding)
@@ -227,8 +229,10 @@ def decode_keys(body: bytes, encoding: Encoding | None, decode_keys: bool) -> li
         if name[:1] == b"_":
             if not value.isdigit() or len(value) > RANK_DIGITS:
                 raise faults.bad_columns(encoding)
-            if ranked.setdefault(int(value), name) is not name:
+            rank = int(value)
+            if rank in ranked:
                 raise faults.bad_columns(encoding)
+            ranked[rank] = name
     names = [ranked[rank][1:] for rank in sorted(ranked)]
     if decode_keys:
         return [name.decode("utf-8", "surrogateescape") for name in names]
@@ -247,11 +251,55 @@ def decode_bulk(
     return found
 
 
+# ----------------------------------------------------------------------------- lenient decoding
+
+_URL_PART = re.compile(rb"%(?:(.)(.)|.?\Z)|\+|[\x00-\x20\x7f-\xff]", re.DOTALL)
+_QUOTED_PART = re.compile(rb"=(?:\r\n?|\n|([^\r\n])(.)|[^\r\n]?\Z)|[\x00-\x1f\x7f-\xff]", re.DOTALL)
+_HEX_DIGITS = b"0123456789abcdefABCDEF"
+_BASE64_DIGITS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+_NOT_BASE64 = bytes(set(range(256)) - set(_BASE64_DIGITS + b"="))
+
+
+def _decode_part(part: re.Match[bytes]) -> bytes:
+    if part[1] is None:
+        return b" " if part[0] == b"+" else b""
+    number = 0
+    for digit in (part[1], part[2]):
+        if digit in _HEX_DIGITS:
+            number = number << 4 | int(digit, 16)
+    return bytes([number])
+
+
+def _decode_base64_leniently(field: bytes) -> bytes:
+    digits = field.translate(None, _NOT_BASE64)
+    padding_at = digits.find(b"=")
+    whole = (len(digits) if padding_at < 0 else padding_at) // 4 * 4
+    last = digits[whole : whole + 4]
+    bits = 0
+    for digit in last:
+        bits = bits << 6 | max(_BASE64_DIGITS.find(digit), 0)
+    size = max(3 - last.count(b"="), 0) if last else 0
+    return a2b_base64(digits[:whole]) + bits.to_bytes(3)[:size]
+
+
+def decode_field(field: bytes, encoding: Encoding) -> bytes:
+    """One encoded name or value, malformed or not, as the original server takes it.
+
+    It ends at a zero byte. In base64 other bytes are skipped, and an incomplete last group is not
+    shifted. Otherwise bytes that may not stand there are dropped, so is an escape that is cut off,
+    and an escape's digits that are none are skipped.
+    """
+    field = field.partition(b"\0")[0]
+    if encoding == BASE64:
+        return _decode_base64_leniently(field)
+    return (_URL_PART if encoding == URL else _QUOTED_PART).sub(_decode_part, field)
+
+
 # -------------------------------------------------------------------------------------- replies
 
 # What the servers send, in their order of headers; anything else takes the long way.
 _REPLY = re.compile(
-    rb"HTTP/1\.1 (\d\d\d) [^\r\n]*\r\n"
+    rb"HTTP/1\.1 ([1-9]\d\d) [^\r\n]*\r\n"
     rb"(?:Server: [^\r\n]*\r\n)?(?:Date: [^\r\n]*\r\n)?"
     rb"Content-Length: (\d{1,9})\r\n"
     rb"Content-Type: text/tab-separated-values(?:; colenc=([BQU]))?\r\n\r\n"
@@ -268,5 +316,4 @@ def read_rpc_reply(data: Buffer, pos: int) -> tuple[RpcReply, int] | Incomplete[
     end = begin + int(head[2])
     if len(data) < end:
         return Incomplete(end - pos, read_rpc_reply)
-    status = int(head[1])
-    return RpcReply(status, cut(data, begin, end), _ENCODINGS[head[3]], True), end
+    return RpcReply(int(head[1]), cut(data, begin, end), _ENCODINGS[head[3]], True), end

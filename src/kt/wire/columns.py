@@ -44,6 +44,8 @@ ANY_LENGTH: Final = 2**62
 REPLY_PLAIN_MAX: Final = 255
 """Longest field that `encode_columns` leaves plain, in replies."""
 
+ESTIMATED: Final = 255
+"""How many bytes of a field an estimate looks at."""
 RANK_DIGITS: Final = 9
 """Most digits in the rank of a key that matches."""
 

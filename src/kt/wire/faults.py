@@ -7,7 +7,7 @@ from kt.wire.magic import SIZE_MAX
 
 
 def not_a_key(key: object) -> ArgumentError:
-    return ArgumentError(f"a key is str or bytes, not {type(key).__name__}")
+    return ArgumentError(f"a key or a column is str or bytes, not {type(key).__name__}")
 
 
 def key_not_text(key: str, error: UnicodeError) -> ArgumentError:

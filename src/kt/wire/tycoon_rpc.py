@@ -20,14 +20,14 @@ Source: the original server's ktrpc.h, kthttp.h and ktutil.h, and recorded traff
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from kt.errors import ProtocolError
 from kt.wire.codec import (
     decode_bulk,
     decode_columns,
+    decode_field,
     decode_keys,
     dump_value,
     encode_columns,
@@ -84,6 +84,7 @@ __all__ = [
     "decode_bulk",
     "decode_error",
     # the server's side
+    "decode_url",
     "decode_query",
     "decode_form",
     "decode_rpc",
@@ -134,58 +135,11 @@ def decode_error(reply: RpcReply) -> str:
 _RPC_PATH = b"/rpc/"
 
 _BLANKS = bytes(range(1, 0x21))
-_URL_PART = re.compile(rb"%(?:(.)(.)|.?\Z)|\+|[\x00-\x20\x7f-\xff]", re.DOTALL)
-_QUOTED_PART = re.compile(rb"=(?:\r\n?|\n|([^\r\n])(.)|[^\r\n]?\Z)|[\x00-\x1f\x7f-\xff]", re.DOTALL)
-_HEX_DIGITS = b"0123456789abcdefABCDEF"
-_BASE64_DIGITS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
-
-
-def _decode_part(part: re.Match[bytes]) -> bytes:
-    if part[1] is None:
-        return b" " if part[0] == b"+" else b""
-    number = 0
-    for digit in (part[1], part[2]):
-        if digit in _HEX_DIGITS:
-            number = number << 4 | int(digit, 16)
-    return bytes([number])
 
 
 def decode_url(field: bytes) -> bytes:
-    """Undo URL encoding as the original does: a bad digit is skipped, what may not stand in a URL
-    is dropped, and so is an escape that is cut off."""
-    return _URL_PART.sub(_decode_part, field.partition(b"\0")[0])
-
-
-def _decode_quoted(field: bytes) -> bytes:
-    return _QUOTED_PART.sub(_decode_part, field.partition(b"\0")[0])
-
-
-def _decode_base64(field: bytes) -> bytes:
-    """Undo base64 as the original does: other bytes are skipped, and a cut group is not shifted."""
-    digits = field.partition(b"\0")[0].translate(None, _NOT_BASE64)
-    decoded = bytearray()
-    at = 0
-    while at < len(digits):
-        group = digits[at : at + 4]
-        at += 4
-        bits = 0
-        for digit in group:
-            bits = bits << 6 | (0 if digit == ord("=") else _BASE64_DIGITS.index(digit))
-        padding = group.count(b"=")
-        if padding < 3:
-            decoded += bits.to_bytes(3, "big")[: 3 - padding]
-        if padding:
-            break
-    return bytes(decoded)
-
-
-_NOT_BASE64 = bytes(set(range(256)) - set(_BASE64_DIGITS + b"="))
-
-_LENIENT: dict[Encoding, Callable[[bytes], bytes]] = {
-    BASE64: _decode_base64,
-    QUOTED: _decode_quoted,
-    URL: decode_url,
-}
+    """Undo URL encoding, malformed or not, as the original server does."""
+    return decode_field(field, URL)
 
 
 def decode_form(form: bytes) -> dict[bytes, bytes]:
@@ -215,8 +169,10 @@ def _decode_leniently(
             columns[name] = value
     if not encoding:
         return columns
-    decode = _LENIENT[encoding]
-    return {decode(name): decode(columns[name]) for name in sorted(columns)}
+    return {
+        decode_field(name, encoding): decode_field(columns[name], encoding)
+        for name in sorted(columns)
+    }
 
 
 def decode_rpc(request: HttpRequest) -> tuple[bytes, dict[bytes, bytes]] | None:
