@@ -125,7 +125,7 @@ async def test_a_late_reply_is_dropped(peer: Peer) -> None:
     peer.behave(answer_one)
     async with connect(peer) as db:
         first = asyncio.create_task(db.using(timeout=5).get("a"))
-        second = asyncio.create_task(db.using(timeout=0.3).get("b"))
+        second = asyncio.create_task(db.using(timeout=1).get("b"))
         third = asyncio.create_task(db.using(timeout=5).get("c"))
         assert await first == "a"
         with pytest.raises(ServerTimeoutError):
@@ -141,7 +141,7 @@ async def test_a_silent_server_is_given_up(peer: Peer) -> None:
     peer.behave(Conversation.wait_for_end, tell_keys)
     async with connect(peer) as db:
         patient = db.using(timeout=5)
-        given_up = asyncio.create_task(db.using(timeout=0.1).get("a"))
+        given_up = asyncio.create_task(db.using(timeout=0.2).get("a"))
         harmless = asyncio.create_task(patient.get("b"))
         harmful = asyncio.create_task(patient.set("c", "v"))
         with pytest.raises(ServerTimeoutError):
