@@ -7,14 +7,13 @@ C-level loops (``map``, ``zip``) and joined once, which costs about half of a lo
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Mapping
 from itertools import chain
 from typing import Any
 
 from kt.errors import ServerError
 from kt.wire import faults
-from kt.wire._pure_values import cut, decode_key, dump_value, encode_key, load_value, loader
+from kt.wire._pure_values import cut, dump_value, dump_values, encode_key, encode_keys, loader
 from kt.wire.magic import (
     ERROR,
     GET_BULK,
@@ -26,7 +25,7 @@ from kt.wire.magic import (
     SIZE_MAX,
 )
 from kt.wire.reading import Buffer, Incomplete, Reader
-from kt.wire.values import TEXT, Dumps, Key, Loads, ValueFailure
+from kt.wire.values import Dumps, Key, Loads, ValueFailure
 
 _U32 = struct.Struct(">I")
 _KEY = struct.Struct(">HI")
@@ -165,40 +164,10 @@ class _Heads(dict[tuple[int, int], bytes]):
         return head
 
 
-def _encode_keys(keys: list[Key]) -> list[bytes]:
-    try:
-        return list(map(str.encode, keys))  # type: ignore[arg-type]  # str is the usual case
-    except (TypeError, UnicodeEncodeError):
-        return list(map(encode_key, keys))
-
-
-def _dump_values(records: Mapping[Any, Any], dumps: Dumps) -> list[bytes]:
-    values: list[Any] = list(records.values())
-    if dumps is TEXT:
-        with suppress(TypeError, UnicodeEncodeError):
-            return list(map(str.encode, values))
-    elif callable(dumps):
-        values = _dump_with(records, dumps)
-        dumps = None
-    if dumps is None and set(map(type, values)) <= {bytes}:
-        return values
-    keys_and_values = zip(records, values, strict=True)
-    return [dump_value(value, dumps, key) for key, value in keys_and_values]
-
-
-def _dump_with(records: Mapping[Any, Any], dumps: Callable[[Any], bytes]) -> list[bytes]:
-    values: list[bytes] = []
-    try:
-        values.extend(map(dumps, records.values()))
-    except Exception as error:  # `values` has what came before the value that failed
-        raise ValueFailure(list(records)[len(values)]) from error
-    return values
-
-
 def pack_records(head: bytes, records: Mapping[Any, Any], db: int, xt: int, dumps: Dumps) -> bytes:
     """`head`, the number of records, and the records."""
-    keys = _encode_keys(list(records))
-    values = _dump_values(records, dumps)
+    keys = encode_keys(list(records))
+    values = dump_values(records, dumps)
     sizes = zip(map(len, keys), map(len, values), strict=True)
     try:
         heads = map(_Heads(db, xt).__getitem__, sizes)
@@ -227,7 +196,7 @@ def pack_details(head: bytes, records: Iterable[tuple[int, Key, Any, int]], dump
 
 def pack_keys(head: bytes, keys: Iterable[Key], db: int) -> bytes:
     """`head`, the number of keys, and the keys."""
-    names = _encode_keys(list(keys))
+    names = encode_keys(list(keys))
     sizes = {0, *map(len, names)}
     if max(sizes) > SIZE_MAX:
         raise faults.too_long("key", max(sizes))
@@ -296,15 +265,28 @@ def decode_records(
     data: bytes, at: int, count: int, decode_keys: bool, loads: Loads
 ) -> dict[Any, Any]:
     """Key to value of `count` records, which are complete; the last of equal keys counts."""
-    unpack = _SIZES[RECORD_HEAD].unpack_from
+    return _decode_map(RECORD_HEAD, data, at, count, decode_keys, loads)
+
+
+def decode_pairs(
+    data: bytes, at: int, count: int, decode_keys: bool, loads: Loads
+) -> dict[Any, Any]:
+    """Key to value of `count` pairs, which are complete; the last of equal keys counts."""
+    return _decode_map(PAIR_HEAD, data, at, count, decode_keys, loads)
+
+
+def _decode_map(
+    layout: int, data: bytes, at: int, count: int, decode_keys: bool, loads: Loads
+) -> dict[Any, Any]:
+    unpack = _SIZES[layout].unpack_from
     load = loader(loads)
     found: dict[Any, Any] = {}
     key: Key = b""
     try:
         for _ in range(count):
             ksiz, vsiz = unpack(data, at)
-            middle = at + RECORD_HEAD + ksiz
-            key = data[at + RECORD_HEAD : middle]
+            middle = at + layout + ksiz
+            key = data[at + layout : middle]
             at = middle + vsiz
             if decode_keys:
                 key = key.decode("utf-8", "surrogateescape")
@@ -334,18 +316,4 @@ def decode_details(
             found.append((db, key, value if load is None else load(value), xt))
     except Exception as error:
         raise ValueFailure(key) from error
-    return found
-
-
-def decode_pairs(
-    data: bytes, at: int, count: int, decode_keys: bool, loads: Loads
-) -> dict[Any, Any]:
-    """Key to value of `count` pairs, which are complete; the last of equal keys counts."""
-    found = {}
-    for _ in range(count):
-        ksiz, vsiz = _PAIR.unpack_from(data, at)
-        middle = at + PAIR_HEAD + ksiz
-        key = decode_key(data[at + PAIR_HEAD : middle], decode_keys)
-        at = middle + vsiz
-        found[key] = load_value(data[middle:at], loads, key)
     return found

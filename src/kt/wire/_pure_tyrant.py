@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Mapping
-from itertools import chain
+from itertools import chain, repeat
 from typing import Any
 
 from kt.wire import faults
-from kt.wire._pure_values import cut, decode_key, dump_value, encode_key, load_value
+from kt.wire._pure_values import (
+    cut,
+    dump_value,
+    dump_values,
+    encode_key,
+    encode_keys,
+    load_values,
+)
 from kt.wire.magic import SIZE_MAX, TYRANT_MAGIC
 from kt.wire.reading import Buffer, Incomplete
-from kt.wire.values import TEXT, Dumps, Key, Loads
+from kt.wire.values import Dumps, Key, Loads
 
 _U32 = struct.Struct(">I")
 _KEY_HEAD = struct.Struct(">BBI")
@@ -65,56 +72,43 @@ def read_blob_reply(data: Buffer, pos: int) -> tuple[bytes | None, int] | Incomp
 # --------------------------------------------------------------------------------- many records
 
 
+class _Heads(dict[int, bytes]):
+    """Heads of items by their sizes; items of equal size share one."""
+
+    def __missing__(self, size: int) -> bytes:
+        if size > SIZE_MAX:
+            raise faults.too_long("key or value", size)
+        head = self[size] = _U32.pack(size)
+        return head
+
+
+def _join(head: bytes, name: bytes, count: int, *columns: list[bytes]) -> bytes:
+    """`head`, `count`, `name`, and the items in `columns`, row by row, each with its size."""
+    heads = _Heads().__getitem__
+    sized = chain.from_iterable((map(heads, map(len, column)), column) for column in columns)
+    rows = chain.from_iterable(zip(*sized, strict=True))
+    try:
+        return b"".join(chain((head, _U32.pack(count), name), rows))
+    except struct.error as error:
+        raise faults.too_many_to_send(count) from error
+
+
 def pack_items(head: bytes, name: bytes, items: Iterable[Key]) -> bytes:
     """`head`, the number of items, `name`, and the items, each with its size."""
-    encoded = [encode_key(item) for item in items]
-    heads = {size: _U32.pack(size) for size in set(map(len, encoded))}
-    rows = zip(map(heads.__getitem__, map(len, encoded)), encoded, strict=True)
-    return b"".join(chain((head, _count(len(encoded)), name), chain.from_iterable(rows)))
+    encoded = encode_keys(list(items))
+    return _join(head, name, len(encoded), encoded)
 
 
 def pack_item_pairs(head: bytes, name: bytes, records: Mapping[Any, Any], dumps: Dumps) -> bytes:
     """As `pack_items`; keys and values take turns."""
-    keys = [encode_key(key) for key in records]
-    values = _dump_values(records, dumps)
-    sizes = chain(map(len, keys), map(len, values))
-    heads = {size: _U32.pack(size) for size in set(sizes)}
-    rows = zip(
-        map(heads.__getitem__, map(len, keys)),
-        keys,
-        map(heads.__getitem__, map(len, values)),
-        values,
-        strict=True,
-    )
-    return b"".join(chain((head, _count(2 * len(keys)), name), chain.from_iterable(rows)))
+    keys, values = encode_keys(list(records)), dump_values(records, dumps)
+    return _join(head, name, 2 * len(keys), keys, values)
 
 
 def pack_record_commands(command: int, records: Mapping[Any, Any], dumps: Dumps) -> bytes:
     """One request after the other, each with a key and a value."""
-    return b"".join(
-        pack_record_command(command, key, dump_value(value, dumps, key))
-        for key, value in records.items()
-    )
-
-
-def _dump_values(records: Mapping[Any, Any], dumps: Dumps) -> list[bytes]:
-    values = list(records.values())
-    if dumps is TEXT:
-        try:
-            encoded = list(map(str.encode, values))
-        except (TypeError, UnicodeEncodeError):
-            pass
-        else:
-            if max(map(len, encoded), default=0) <= SIZE_MAX:
-                return encoded
-    return [dump_value(value, dumps, key) for key, value in records.items()]
-
-
-def _count(count: int) -> bytes:
-    try:
-        return _U32.pack(count)
-    except struct.error as error:
-        raise faults.too_many_to_send(count) from error
+    values = dump_values(records, dumps)
+    return b"".join(map(pack_record_command, repeat(command), records, values))
 
 
 def skip_items(data: Buffer, at: int, count: int) -> tuple[int, int, int]:
@@ -125,18 +119,20 @@ def skip_items(data: Buffer, at: int, count: int) -> tuple[int, int, int]:
         how many bytes from `at` on are needed to see more; need is 0 if none is left.
     """
     unpack = _U32.unpack_from
-    received = len(data)
-    while count:
-        if received < at + 4:
-            return at, count, 4
-        (size,) = unpack(data, at)
-        if received < at + 4 + size:
-            if size > SIZE_MAX:
-                raise faults.impossible_size(size)
-            return at, count, 4 + size
-        at += 4 + size
-        count -= 1
-    return at, 0, 0
+    start, size, left = at, 0, count
+    try:
+        while left:
+            (size,) = unpack(data, at)
+            start = at
+            at += 4 + size
+            left -= 1
+    except struct.error:
+        pass
+    if at > len(data):
+        if size > SIZE_MAX:
+            raise faults.impossible_size(size)
+        return start, left + 1, 4 + size
+    return at, left, 4 if left else 0
 
 
 def _items(data: bytes, at: int, count: int) -> list[bytes]:
@@ -167,7 +163,7 @@ def decode_item_pairs(
 ) -> list[tuple[Any, Any]]:
     """(key, value) of `count` items, which are complete; keys and values take turns."""
     items = _items(data, at, count)
-    keys = [decode_key(item, decode_keys) for item in items[::2]]
-    return [
-        (key, load_value(item, loads, key)) for key, item in zip(keys, items[1::2], strict=True)
-    ]
+    keys: list[Any] = items[::2]
+    if decode_keys:
+        keys = [key.decode("utf-8", "surrogateescape") for key in keys]
+    return list(zip(keys, load_values(keys, items[1::2], loads), strict=True))

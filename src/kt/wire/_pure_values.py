@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from kt.wire import faults
 from kt.wire.magic import SIZE_MAX
 from kt.wire.reading import Buffer
-from kt.wire.values import Dumps, Key, Loads, Text, ValueFailure
+from kt.wire.values import TEXT, Dumps, Key, Loads, Text, ValueFailure
 
 
 def cut(data: Buffer, start: int, end: int) -> bytes:
@@ -105,3 +106,48 @@ def load_value(data: bytes, loads: Loads, key: Key | None) -> Any:
         return load(data)
     except Exception as error:
         raise ValueFailure(key) from error
+
+
+def encode_keys(keys: list[Key]) -> list[bytes]:
+    """The bytes of many keys, which may be too long."""
+    try:
+        return list(map(str.encode, keys))  # type: ignore[arg-type]  # str is the usual case
+    except (TypeError, UnicodeEncodeError):
+        return list(map(encode_key, keys))
+
+
+def dump_values(records: Mapping[Any, Any], dumps: Dumps) -> list[bytes]:
+    """The bytes of the values of records, which may be too long. Raises `ValueFailure`."""
+    values: list[Any] = list(records.values())
+    if dumps is TEXT:
+        with suppress(TypeError, UnicodeEncodeError):
+            return list(map(str.encode, values))
+    elif callable(dumps):
+        values = _dump_with(records, dumps)
+        dumps = None
+    if dumps is None and set(map(type, values)) <= {bytes}:
+        return values
+    keys_and_values = zip(records, values, strict=True)
+    return [dump_value(value, dumps, key) for key, value in keys_and_values]
+
+
+def _dump_with(records: Mapping[Any, Any], dumps: Callable[[Any], bytes]) -> list[bytes]:
+    values: list[bytes] = []
+    try:
+        values.extend(map(dumps, records.values()))
+    except Exception as error:  # `values` has what came before the value that failed
+        raise ValueFailure(list(records)[len(values)]) from error
+    return values
+
+
+def load_values(keys: list[Key], values: list[bytes], loads: Loads) -> list[Any]:
+    """The values in `values`, which belong to `keys`. Raises `ValueFailure`."""
+    load = loader(loads)
+    if load is None:
+        return values
+    loaded: list[Any] = []
+    try:
+        loaded.extend(map(load, values))
+    except Exception as error:  # `loaded` has what came before the value that failed
+        raise ValueFailure(keys[len(loaded)]) from error
+    return loaded
