@@ -13,6 +13,7 @@ from typing import Final, TypeVar
 from ..wire.columns import REPLY_PLAIN_MAX, TSV_TYPE, column_encoding
 from ..wire.tycoon_rpc import (
     PLAIN,
+    Encoding,
     HttpRequest,
     decode_rpc,
     encode_columns,
@@ -62,7 +63,7 @@ def pack_large_rpc_reply(
 ) -> list[bytes]:
     """What `pack_rpc_reply` does, but the columns stay in their order; empties `columns`."""
     encoded = [encode_columns(piece, REPLY_PLAIN_MAX) for piece in pieces(columns.items())]
-    encoding = next((encoding for encoding, _ in encoded if encoding), PLAIN)
+    encoding: Encoding = next((encoding for encoding, _ in encoded if encoding), PLAIN)
     bodies = [
         body if its_encoding == encoding else encode_columns_as(piece, encoding)
         for (its_encoding, body), piece in zip(encoded, pieces(columns.items()), strict=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 import resource
 import time
 from collections.abc import Iterator
@@ -69,7 +68,7 @@ def _service(server: TycoonServer) -> Iterator[tuple[str, object]]:
     yield "conf_kt_features", f"({type(server.loop).__module__.partition('.')[0]})"
     yield "conf_kc_version", LIBRARY_VERSION
     yield "conf_kc_features", LIBRARY_FEATURES
-    yield "conf_os_name", platform.system()
+    yield "conf_os_name", os.uname().sysname
 
 
 def _system() -> Iterator[tuple[str, object]]:

@@ -22,6 +22,7 @@ _HTTP_DATE: Final = re.compile(
     rb"(?:\w{3},)? *(\d\d?) +([A-Z][a-z]{2}) +(\d{4}) +(\d\d):(\d\d):(\d\d) *([+-]\d{4}|\w*)"
 )
 _AMOUNT: Final = re.compile(rb"(\d+)\s*([smhd]?)\s*", re.I)
+_HEXADECIMAL: Final = re.compile(rb"0x([0-9a-f]{0,16})", re.I)
 _SECONDS: Final = {b"": 1, b"s": 1, b"m": 60, b"h": 3600, b"d": 86400}
 _DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS: Final = tuple(b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split())
@@ -71,8 +72,8 @@ def date(text: bytes) -> int | None:
     text = text.strip()
     if match := _AMOUNT.fullmatch(text):
         return int(match[1][:20]) * _SECONDS[match[2].lower()]
-    if text[:2].lower() == b"0x":
-        return int(re.match(rb"[0-9a-f]{0,16}", text[2:], re.I)[0] or b"0", 16)
+    if match := _HEXADECIMAL.match(text):
+        return int(match[1] or b"0", 16)
     if match := _CALENDAR.match(text):
         fields = [int(group or 0) for group in match.groups()[:6]]
         offset = int(match[8] or 0) * 3600 + int(match[9] or 0) * 60
