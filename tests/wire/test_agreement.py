@@ -78,7 +78,10 @@ KERNELS: dict[str, tuple[st.SearchStrategy[Any], ...]] = {
     "encode_columns": (st.lists(st.tuples(KEY, VALUE), max_size=3), st.integers(0, 9)),
     "encode_columns_as": (st.lists(st.tuples(KEY, VALUE), max_size=3), ENCODING.filter(bool)),
     "pack_rpc": (st.just("echo"), st.lists(st.tuples(KEY, VALUE), max_size=3)),
-    "pack_rpc_reply": (st.sampled_from([200, 450]), st.lists(st.tuples(KEY, VALUE), max_size=3)),
+    "pack_rpc_reply": (
+        st.sampled_from([200, 450, 299]),
+        st.lists(st.tuples(KEY, VALUE), max_size=3),
+    ),
     "read_rpc_reply": (HTTP | HTTP.map(bytearray), st.just(0)),
     "read_http_request": (HTTP | HTTP.map(bytearray), st.just(0)),
     "decode_field": (COLUMNS, ENCODING.filter(bool)),

@@ -9,7 +9,6 @@ cdef Py_ssize_t LINE_MAX = _http.LINE_MAX
 cdef Py_ssize_t HEAD_MAX = _http.HEAD_MAX
 cdef Py_ssize_t BODY_MAX = _http.BODY_MAX
 cdef object BODILESS = _http.BODILESS
-cdef dict STATUS_NAMES = _http.STATUS_NAMES
 
 cdef enum:
     LENGTH_DIGITS = 9  # most digits of a Content-Length that is read here
@@ -94,7 +93,7 @@ def pack_rpc_reply(status, columns, *, bint keep_alive=True, bytes stamp=b"", bi
     put(output, b"HTTP/1.1 ")
     put_number(output, status)
     put(output, b" ")
-    put(output, STATUS_NAMES[status])
+    put(output, _http.status_name(status))
     put(output, b"\r\n")
     put(output, stamp)
     if not keep_alive:

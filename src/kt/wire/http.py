@@ -44,7 +44,7 @@ _NUMBER = re.compile(rb"[\x01-\x20]*([+-]?)([0-9]*)")
 _HEX_NUMBER = re.compile(rb"[\x01-\x20]*(?:0[xX])?([0-9a-fA-F]*)")
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: [^\r\n]*)?\r?\n")
 
-STATUS_NAMES: Final = {
+_STATUS_NAMES: Final = {
     200: b"OK",
     201: b"Created",
     204: b"No Content",
@@ -60,6 +60,11 @@ STATUS_NAMES: Final = {
     501: b"Not Implemented",
     503: b"Service Unavailable",
 }
+
+
+def status_name(status: int) -> bytes:
+    """The words that go with a status."""
+    return _STATUS_NAMES.get(status, b"Unknown Status")
 
 
 class HttpRequest(NamedTuple):
@@ -321,8 +326,7 @@ def pack_http_reply(
             Content-Length.
         stamp: header lines to begin with, ready to send (Server and Date).
     """
-    name = STATUS_NAMES.get(status, b"Unknown Status")
-    lines = [b"HTTP/1.1 %d %b\r\n%b" % (status, name, stamp)]
+    lines = [b"HTTP/1.1 %d %b\r\n%b" % (status, status_name(status), stamp)]
     if not keep_alive:
         lines.append(b"Connection: close\r\n")
     if body is not None:
@@ -333,7 +337,6 @@ def pack_http_reply(
 
 def pack_http_refusal(status: int, reason: str, stamp: bytes = b"") -> bytes:
     """What a client gets whose request is refused before anything looks at it."""
-    name = STATUS_NAMES[status]
-    body = b"%d %b (%b)\n" % (status, name, reason.encode())
+    body = b"%d %b (%b)\n" % (status, status_name(status), reason.encode())
     headers = [(b"Content-Type", b"text/plain")]
     return pack_http_reply(status, headers, body, keep_alive=False, stamp=stamp)
