@@ -540,17 +540,22 @@ class AsyncTokyoTyrant(AsyncTyrantScan[K, V], AsyncTyrantMapping[K, V]):
         """Store records. A B+ tree has no bulk command that overwrites: its putlist adds."""
         each = bool(records) and await self._database_type() == TREE
         for chunk in record_chunks(records, PUTS_MAX if each else BULK_MAX):
-            with values.encoding:
-                if each:
-                    request = pack_put_each(chunk, values.dumps)
-                else:
-                    request = pack_misc_pairs("putlist", chunk, values.dumps)
-            if each:
-                stored = await self._call(request, read_put_each_reply(len(chunk)))
-            else:
-                stored = await self._call(request, read_misc_reply) is not None
-            if not stored:
-                raise ServerError("the server reports that not all records were stored", code=1)
+            await (self._put_each(chunk, values) if each else self._putlist(chunk, values))
+        return True
+
+    async def _putlist(self, records: Mapping[Any, Any], values: Values) -> bool:
+        with values.encoding:
+            request = pack_misc_pairs("putlist", records, values.dumps)
+        if await self._call(request, read_misc_reply) is None:
+            raise ServerError("the server reports that putlist failed", code=1)
+        return True
+
+    async def _put_each(self, records: Mapping[Any, Any], values: Values) -> bool:
+        """Store records, each by a request of its own, which are sent together."""
+        with values.encoding:
+            request = pack_put_each(records, values.dumps)
+        if not await self._call(request, read_put_each_reply(len(records))):
+            raise ServerError("the server reports that put failed for some records", code=1)
         return True
 
     async def _pairs(self, name: str, arguments: Iterable[Key]) -> list[tuple[K, V]]:
