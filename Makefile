@@ -18,6 +18,7 @@ test: build
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/python tools/async_to_sync.py --check
+	$(BIN)/python tools/make_pipeline_calls.py --check
 	KT_IMPL=compiled $(BIN)/pytest -n auto
 	KT_IMPL=python $(BIN)/pytest -n auto tests/wire tests/client
 

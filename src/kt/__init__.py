@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
     from kt.client.cursor import Cursor, Scan
     from kt.client.cursor_async import AsyncCursor, AsyncScan
+    from kt.client.deferred import PipelineResult
+    from kt.client.pipeline import TycoonPipeline, TyrantPipeline
+    from kt.client.pipeline_async import AsyncTycoonPipeline, AsyncTyrantPipeline
     from kt.client.table import Combination, Query, Table
     from kt.client.table_async import AsyncCombination, AsyncQuery, AsyncTable
     from kt.client.table_model import Model, column
@@ -54,6 +57,11 @@ __all__ = [
     "AsyncScan",
     "TokyoTyrant",
     "AsyncTokyoTyrant",
+    "TycoonPipeline",
+    "AsyncTycoonPipeline",
+    "TyrantPipeline",
+    "AsyncTyrantPipeline",
+    "PipelineResult",
     "EmbeddedServer",
     "EmbeddedTokyoTyrantServer",
     "KT_BINARY",
@@ -111,6 +119,9 @@ _HOME = {
         "kt.client.tycoon_async": "AsyncKyotoTycoon",
         "kt.client.cursor": "Cursor Scan",
         "kt.client.cursor_async": "AsyncCursor AsyncScan",
+        "kt.client.deferred": "PipelineResult",
+        "kt.client.pipeline": "TycoonPipeline TyrantPipeline",
+        "kt.client.pipeline_async": "AsyncTycoonPipeline AsyncTyrantPipeline",
         "kt.client.tyrant": "TokyoTyrant",
         "kt.client.tyrant_async": "AsyncTokyoTyrant",
         "kt.client.table": "Combination Query Table",

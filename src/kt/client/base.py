@@ -8,21 +8,27 @@ Every public method is one call: pack a request, have it carried out, decode the
 from __future__ import annotations
 
 from types import EllipsisType, TracebackType
-from typing import Any, Generic, NoReturn, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar
 
 from kt.client.values import Values
 from kt.errors import ArgumentError, ServerError
-from kt.net.blocking import Pool
 from kt.net.endpoint import Endpoint
 from kt.serializers import Serializer
 from kt.types import K, V
 from kt.wire.reading import Reader
+
+if TYPE_CHECKING:
+    from kt.net.blocking import Pool
 
 T = TypeVar("T")
 
 
 class Client(Generic[K, V]):
     """Base of `KyotoTycoon` and `TokyoTyrant`."""
+
+    _pool: Pool
+    _pipelined = False
+    """Part of a pipeline: a call that makes several exchanges would lose its turn."""
 
     def __init__(
         self,
@@ -34,6 +40,8 @@ class Client(Generic[K, V]):
     ) -> None:
         if pool_size < 1:
             raise ArgumentError(f"pool_size is at least 1, not {pool_size!r}")
+        from kt.net.blocking import Pool  # not before it is needed: pipelines of blocking clients
+
         self._pool = Pool(endpoint, pool_size)
         self._values = Values(serializer)
         self._decode_keys = bool(decode_keys)

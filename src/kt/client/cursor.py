@@ -22,16 +22,18 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Final, Generic, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar, cast
 
 from kt.client.expiry import unpack_expiry
 from kt.client.tycoon_columns import MISSED, Columns, column, expiry, number, succeeded
 from kt.client.values import Values
 from kt.errors import KTError
-from kt.net.blocking import Connection, Pool
 from kt.types import ExpireTime, K, Key, Record, V
 from kt.wire.codec import decode_key, encode_key
 from kt.wire.tycoon_rpc import Field, decode_columns, pack_rpc, read_rpc_reply
+
+if TYPE_CHECKING:
+    from kt.net.blocking import Connection, Pool
 
 T = TypeVar("T")
 

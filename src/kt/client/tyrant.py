@@ -68,7 +68,7 @@ from kt.wire.tyrant import (
     read_rnum_reply,
     read_vsiz_reply,
 )
-from kt.wire.tyrant_commands import NO_UPDATE_LOG
+from kt.wire.tyrant_commands import ITEMS_MAX, NO_UPDATE_LOG
 from kt.wire.values import TEXT
 
 if TYPE_CHECKING:
@@ -345,7 +345,7 @@ class TokyoTyrant(TyrantScan[K, V], TyrantMapping[K, V]):
     def get_bulk(self, keys: Iterable[Key]) -> dict[K, V]:
         """Return the records of those of `keys` that have one, key to value."""
         found: dict[K, V] = {}
-        for chunk in chunks(listed(keys), BULK_MAX):
+        for chunk in chunks(listed(keys), self._bulk_max):
             frame = self._call(pack_mget(chunk), read_mget_reply, True)
             with self._values.decoding:
                 records = decode_mget(frame, self._decode_keys, self._values.loads)
@@ -379,7 +379,7 @@ class TokyoTyrant(TyrantScan[K, V], TyrantMapping[K, V]):
 
     def remove_bulk(self, keys: Iterable[Key]) -> bool:
         """Remove records, all duplicates included. Returns True, whether there were any or not."""
-        for chunk in chunks(listed(keys), BULK_MAX):
+        for chunk in chunks(listed(keys), self._bulk_max):
             self._perform("outlist", chunk)
         return True
 
@@ -531,6 +531,11 @@ class TokyoTyrant(TyrantScan[K, V], TyrantMapping[K, V]):
 
     # --------------------------------------------------------------------------------- helpers
 
+    @property
+    def _bulk_max(self) -> int:
+        """How many keys one request may have."""
+        return ITEMS_MAX if self._pipelined else BULK_MAX
+
     def _put(self, key: Key, value: bytes, no_reply: bool) -> bool:
         if no_reply:
             self._pool.send(pack_putnr(key, value), self._timeout)
@@ -539,6 +544,8 @@ class TokyoTyrant(TyrantScan[K, V], TyrantMapping[K, V]):
 
     def _set_bulk(self, records: Mapping[Any, Any], values: Values) -> bool:
         """Store records. A B+ tree has no bulk command that overwrites: its putlist adds."""
+        if self._pipelined:
+            return self._put_each(records, values)
         each = bool(records) and self._database_type() == TREE
         for chunk in record_chunks(records, PUTS_MAX if each else BULK_MAX):
             (self._put_each(chunk, values) if each else self._putlist(chunk, values))
@@ -553,6 +560,8 @@ class TokyoTyrant(TyrantScan[K, V], TyrantMapping[K, V]):
 
     def _put_each(self, records: Mapping[Any, Any], values: Values) -> bool:
         """Store records, each by a request of its own, which are sent together."""
+        if not records:
+            return True
         with values.encoding:
             request = pack_put_each(records, values.dumps)
         if not self._call(request, read_put_each_reply(len(records))):

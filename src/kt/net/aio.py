@@ -28,7 +28,7 @@ import asyncio
 import select
 import socket
 from collections import deque
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from time import monotonic
 from typing import Any, TypeVar, cast
@@ -56,6 +56,10 @@ CLOSE_WAIT = 1.0
 
 Caller = tuple["asyncio.Future[Any]", float, float | None]
 """Who waits for a reply: the future, its deadline by the loop's clock, and the timeout as given."""
+
+
+def relieve(flush: Callable[[], object]) -> None:
+    """Do nothing: with asyncio, it is for the program to say when it wants to wait."""
 
 
 @asynccontextmanager

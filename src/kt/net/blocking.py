@@ -30,7 +30,7 @@ import socket
 import threading
 import weakref
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from os import getpid
 from select import POLLIN, POLLOUT
@@ -58,6 +58,11 @@ PIPE_CHUNK = 64 * 1024
 
 FOREVER = 1e6
 """Seconds that no exchange takes: with any timeout, a socket does not block in mid-operation."""
+
+
+def relieve(flush: Callable[[], object]) -> None:
+    """Do now what cannot wait any longer."""
+    flush()
 
 
 class Connection:
