@@ -22,7 +22,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from records import COUNTERS, KEYS, SWAPPED, TICK, VALUES
+from records import COUNTERS, KEYS, VALUES
 from servers import machine
 
 from kt import EmbeddedServer, EmbeddedTokyoTyrantServer
@@ -105,7 +105,7 @@ def compete(
     with ExitStack() as stack:
         running = stack.enter_context(kind(program))
         assert running.port is not None
-        prepare(server, running.client)
+        prepare(running.client)
         processes = {
             contestant.title: stack.enter_context(
                 Process(contestant, server, running.host, running.port)
@@ -115,14 +115,12 @@ def compete(
         return [row(load, processes, options) for load in AIMS if load in processes["floor"].loads]
 
 
-def prepare(server: str, client: Any) -> None:
+def prepare(client: Any) -> None:
     """Write the records that the loads read."""
     client.clear()
     client.set_bulk(dict(zip(KEYS, VALUES, strict=True)))
     for counter in COUNTERS:
         client.incr(counter)
-    if server == "tycoon":
-        client.set(SWAPPED, TICK)
 
 
 def row(load: str, processes: dict[str, Process], options: argparse.Namespace) -> dict[str, Any]:

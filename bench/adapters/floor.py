@@ -21,6 +21,9 @@ def connect(server: str, host: str, port: int) -> dict[str, Callable[[int], obje
     """Return the loads of this adapter (see README.md)."""
     sock = socket.create_connection((host, port))
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if server == "tycoon":
+        sock.sendall(tycoon.pack_set(SWAPPED, TICK.encode(), 0, tycoon.NEVER))
+        sock.recv(65536)
     single, bulk = (tycoon_requests if server == "tycoon" else tyrant_requests)()
     loads: dict[str, Callable[[int], object]] = {}
     for name, requests in single.items():

@@ -18,6 +18,7 @@ def connect(server: str, host: str, port: int) -> dict[str, Callable[[int], obje
     names = ["get", "set", "exists", "incr", "set_bulk", "get_bulk", "match_prefix", "pipeline"]
     if server == "tycoon":
         names.append("cas")
+        client.set(SWAPPED, TICK)
     return {name: getattr(loads, name) for name in names}
 
 
