@@ -53,6 +53,26 @@ def test_trees_are_in_the_order_of_their_keys(tyrant: TokyoTyrant) -> None:
     assert db.iter_from("x") == {}
 
 
+@ordered
+def test_keys_of_all_bytes_are_in_order(tyrant: TokyoTyrant) -> None:
+    """More keys than a page has, that differ in their first byte, in their last, in length."""
+    db = TokyoTyrant(tyrant.host, tyrant.port, decode_keys=False)
+    keys = [bytes((first, second)) for first in range(256) for second in range(50)]
+    keys += [b"\x07" * length for length in range(40)] + [b"\xff" * 9]
+    db.set_bulk(dict.fromkeys(keys, "v"))
+    assert list(db) == sorted(set(keys))
+    assert list(db.iter_from(b"\xff\x31")) == [b"\xff\x31", b"\xff" * 9]
+    start = b"\x07" * 20
+    assert list(db.iter_from(start)) == [key for key in sorted(set(keys)) if key >= start]
+    db.close()
+
+
+def test_an_empty_key_is_one_of_all(tyrant: TokyoTyrant) -> None:
+    tyrant.set_bulk({"": "0", **RECORDS})
+    assert len(list(tyrant)) == len(RECORDS) + 1
+    assert len(list(tyrant.items())) == len(RECORDS) + 1
+
+
 @pytest.mark.parametrize("tyrant_database", ["casket.tcf"], indirect=True)
 def test_fixed_length_records_are_in_the_order_of_numbers(
     tyrant: TokyoTyrant,
@@ -85,7 +105,7 @@ def test_duplicates_are_all_met(tyrant: TokyoTyrant) -> None:
     assert db.iter_from("b") == {"k": "0", "z": "0"}
 
 
-@tree
+@ordered
 def test_big_records_come_in_small_pages(tyrant: TokyoTyrant) -> None:
     db = tyrant.using(serializer=KT_NONE)
     for number in range(200):

@@ -52,6 +52,26 @@ async def test_trees_are_in_the_order_of_their_keys(async_tyrant: AsyncTokyoTyra
     assert await db.iter_from("x") == {}
 
 
+@ordered
+async def test_keys_of_all_bytes_are_in_order(async_tyrant: AsyncTokyoTyrant) -> None:
+    """More keys than a page has, that differ in their first byte, in their last, in length."""
+    db = AsyncTokyoTyrant(async_tyrant.host, async_tyrant.port, decode_keys=False)
+    keys = [bytes((first, second)) for first in range(256) for second in range(50)]
+    keys += [b"\x07" * length for length in range(40)] + [b"\xff" * 9]
+    await db.set_bulk(dict.fromkeys(keys, "v"))
+    assert [key async for key in db] == sorted(set(keys))
+    assert list(await db.iter_from(b"\xff\x31")) == [b"\xff\x31", b"\xff" * 9]
+    start = b"\x07" * 20
+    assert list(await db.iter_from(start)) == [key for key in sorted(set(keys)) if key >= start]
+    await db.close()
+
+
+async def test_an_empty_key_is_one_of_all(async_tyrant: AsyncTokyoTyrant) -> None:
+    await async_tyrant.set_bulk({"": "0", **RECORDS})
+    assert len([key async for key in async_tyrant]) == len(RECORDS) + 1
+    assert len([item async for item in async_tyrant.items()]) == len(RECORDS) + 1
+
+
 @pytest.mark.parametrize("tyrant_database", ["casket.tcf"], indirect=True)
 async def test_fixed_length_records_are_in_the_order_of_numbers(
     async_tyrant: AsyncTokyoTyrant,
@@ -84,7 +104,7 @@ async def test_duplicates_are_all_met(async_tyrant: AsyncTokyoTyrant) -> None:
     assert await db.iter_from("b") == {"k": "0", "z": "0"}
 
 
-@tree
+@ordered
 async def test_big_records_come_in_small_pages(async_tyrant: AsyncTokyoTyrant) -> None:
     db = async_tyrant.using(serializer=KT_NONE)
     for number in range(200):

@@ -9,12 +9,14 @@ type of database        way
 ======================  =========================================================================
 B+ tree (``.tcb``)      ``misc range``, page by page. A page begins with the last key of the one
                         before it, of which as many records are left out as were seen.
-fixed-length (``.tcf``) ``fwmkeys`` with an interval of keys, page by page, then ``mget``
-all others              ``fwmkeys`` with an empty prefix gives all keys at once, then ``mget``
-                        gives the values, page by page
+tree in memory (``+``)  ``fwmkeys`` with a prefix. If more than a page of keys begin with it, with
+                        each prefix that is one byte longer. Then ``mget``. (Here, ``misc range``
+                        moves the server's iterator.)
+fixed-length (``.tcf``) ``fwmkeys`` with an interval of keys, page by page, then ``mget``.
+hash, table             ``fwmkeys`` with an empty prefix gives all keys at once, then ``mget`` gives
+                        the values, page by page. (A prefix saves nothing: the server looks at
+                        every key.)
 ======================  =========================================================================
-
-(``misc range`` of a tree in memory, ``+``, moves the server's iterator; so that is no way there.)
 
 A page has as many records as fit into about `PAGE_BYTES`, judged by the page before. Records that
 are stored or removed meanwhile may be met or missed; all others are met exactly once.
@@ -33,7 +35,7 @@ from kt.client.values import RAW, Values
 from kt.errors import ServerError
 from kt.types import K, Key, V
 from kt.wire import tyrant
-from kt.wire.codec import encode_key
+from kt.wire.codec import decode_key, encode_key
 from kt.wire.tyrant_commands import NO_UPDATE_LOG
 
 PAGE_FIRST: Final = 64
@@ -57,13 +59,6 @@ def leading(key: Any, records: Iterable[tuple[Any, Any]]) -> int:
     return sum(1 for _ in takewhile(lambda record: record[0] == key, records))
 
 
-def following(keys: list[bytes], start: bytes, ordered: bool) -> list[bytes]:
-    """The keys from `start` on."""
-    if ordered:
-        return keys[bisect_left(keys, start) :]
-    return keys[keys.index(start) :] if start in keys else []
-
-
 class TyrantScan(TyrantAdmin[K, V]):
     """The iteration of `TokyoTyrant`."""
 
@@ -75,8 +70,9 @@ class TyrantScan(TyrantAdmin[K, V]):
     def __iter__(self) -> Iterator[K]:
         """Iterate over all keys, each once, in order if the database has one."""
         if self._database_type() != TREE:
-            for key in self.keys():
-                yield key
+            for keys in self._key_pages(b""):
+                for found in keys:
+                    yield decode_key(found, self._decode_keys)  # type: ignore[misc]  # as K is
             return
         last = None
         for page in self._tree_pages(b"", RAW):
@@ -87,13 +83,13 @@ class TyrantScan(TyrantAdmin[K, V]):
 
     def values(self) -> Iterator[V]:
         """Iterate over all values, in the order of their keys if the database has one."""
-        for page in self._pages(None):
+        for page in self._pages(b""):
             for _, value in page:
                 yield value
 
     def items(self) -> Iterator[tuple[K, V]]:
         """Iterate over all keys and values; a tree gives every one of a key's values."""
-        for page in self._pages(None):
+        for page in self._pages(b""):
             yield from page
 
     def iter_from(self, start_key: Key) -> dict[K, V]:
@@ -107,19 +103,45 @@ class TyrantScan(TyrantAdmin[K, V]):
 
     # ------------------------------------------------------------------------------------- pages
 
-    def _pages(self, start: bytes | None) -> Iterator[Page]:
-        """All records, or those from `start` on."""
-        kind = self._database_type()
-        if kind == TREE:
-            pages = self._tree_pages(start or b"", self._values)
-        elif kind == FIXED:
-            pages = self._fixed_pages(start or FIRST_ID)
+    def _pages(self, start: bytes) -> Iterator[Page]:
+        """The records from `start` on; all of them if it is empty."""
+        if self._database_type() == TREE:
+            for page in self._tree_pages(start, self._values):
+                yield page
         else:
-            keys = tyrant.decode_fwmkeys(self._fwmkeys(b"", -1), False)
-            if start is not None:
-                keys = following(keys, start, kind == MEMORY_TREE)
-            pages = self._records(keys)
-        yield from pages
+            for keys in self._key_pages(start):
+                for page in self._records(keys):
+                    yield page
+
+    def _key_pages(self, start: bytes) -> Iterator[list[bytes]]:
+        """The keys from `start` on, where the database is no B+ tree."""
+        kind = self._database_type()
+        if kind == FIXED:
+            interval = b"[%b,max]" % (start or FIRST_ID)
+            while keys := self._matching(interval, PAGE_MAX):
+                yield keys
+                interval = b"(%b,max]" % keys[-1]
+        elif kind == MEMORY_TREE:
+            for keys in self._memory_tree_keys(start):
+                yield keys
+        else:
+            keys = self._matching(b"", -1)
+            if not start:
+                yield keys
+            elif start in keys:
+                yield keys[keys.index(start) :]
+
+    def _memory_tree_keys(self, start: bytes) -> Iterator[list[bytes]]:
+        prefixes = [b""]
+        while prefixes:
+            prefix = prefixes.pop()
+            if prefix < start[: len(prefix)]:
+                continue
+            keys = self._matching(prefix, PAGE_MAX + 1)
+            if len(keys) > PAGE_MAX:
+                keys = keys[:1] if keys[0] == prefix else []
+                prefixes += [prefix + bytes((byte,)) for byte in range(255, -1, -1)]
+            yield keys[bisect_left(keys, start) :]
 
     def _tree_pages(self, start: bytes, values: Values) -> Iterator[Page]:
         """The records of a tree from `start` on; no page is empty."""
@@ -141,13 +163,6 @@ class TyrantScan(TyrantAdmin[K, V]):
             start, seen = encode_key(last), leading(last, reversed(found))
             size = next_page(len(found), frame)
 
-    def _fixed_pages(self, start: bytes) -> Iterator[Page]:
-        """The records of a database of fixed-length records, from `start` on."""
-        interval = b"[%b,max]" % start
-        while keys := tyrant.decode_fwmkeys(self._fwmkeys(interval, PAGE_MAX), False):
-            yield from self._records(keys)
-            interval = b"(%b,max]" % keys[-1]
-
     def _records(self, keys: list[bytes]) -> Iterator[Page]:
         """The records of `keys`, as far as they are still there."""
         size, begin = PAGE_FIRST, 0
@@ -158,6 +173,10 @@ class TyrantScan(TyrantAdmin[K, V]):
             yield list(found.items())
             begin += size
             size = next_page(len(found) or 1, frame)
+
+    def _matching(self, prefix: bytes, maximum: int) -> list[bytes]:
+        """The keys that begin with `prefix`, as bytes."""
+        return tyrant.decode_fwmkeys(self._fwmkeys(prefix, maximum), False)
 
     def _fwmkeys(self, prefix: Key, maximum: int) -> bytes:
         """A frame of the keys that begin with `prefix`."""

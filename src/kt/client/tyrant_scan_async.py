@@ -8,12 +8,14 @@ type of database        way
 ======================  =========================================================================
 B+ tree (``.tcb``)      ``misc range``, page by page. A page begins with the last key of the one
                         before it, of which as many records are left out as were seen.
-fixed-length (``.tcf``) ``fwmkeys`` with an interval of keys, page by page, then ``mget``
-all others              ``fwmkeys`` with an empty prefix gives all keys at once, then ``mget``
-                        gives the values, page by page
+tree in memory (``+``)  ``fwmkeys`` with a prefix. If more than a page of keys begin with it, with
+                        each prefix that is one byte longer. Then ``mget``. (Here, ``misc range``
+                        moves the server's iterator.)
+fixed-length (``.tcf``) ``fwmkeys`` with an interval of keys, page by page, then ``mget``.
+hash, table             ``fwmkeys`` with an empty prefix gives all keys at once, then ``mget`` gives
+                        the values, page by page. (A prefix saves nothing: the server looks at
+                        every key.)
 ======================  =========================================================================
-
-(``misc range`` of a tree in memory, ``+``, moves the server's iterator; so that is no way there.)
 
 A page has as many records as fit into about `PAGE_BYTES`, judged by the page before. Records that
 are stored or removed meanwhile may be met or missed; all others are met exactly once.
@@ -32,7 +34,7 @@ from kt.client.values import RAW, Values
 from kt.errors import ServerError
 from kt.types import K, Key, V
 from kt.wire import tyrant
-from kt.wire.codec import encode_key
+from kt.wire.codec import decode_key, encode_key
 from kt.wire.tyrant_commands import NO_UPDATE_LOG
 
 PAGE_FIRST: Final = 64
@@ -56,13 +58,6 @@ def leading(key: Any, records: Iterable[tuple[Any, Any]]) -> int:
     return sum(1 for _ in takewhile(lambda record: record[0] == key, records))
 
 
-def following(keys: list[bytes], start: bytes, ordered: bool) -> list[bytes]:
-    """The keys from `start` on."""
-    if ordered:
-        return keys[bisect_left(keys, start) :]
-    return keys[keys.index(start) :] if start in keys else []
-
-
 class AsyncTyrantScan(AsyncTyrantAdmin[K, V]):
     """The iteration of `AsyncTokyoTyrant`."""
 
@@ -74,8 +69,9 @@ class AsyncTyrantScan(AsyncTyrantAdmin[K, V]):
     async def __aiter__(self) -> AsyncIterator[K]:
         """Iterate over all keys, each once, in order if the database has one."""
         if await self._database_type() != TREE:
-            for key in await self.keys():
-                yield key
+            async for keys in self._key_pages(b""):
+                for found in keys:
+                    yield decode_key(found, self._decode_keys)  # type: ignore[misc]  # as K is
             return
         last = None
         async for page in self._tree_pages(b"", RAW):
@@ -86,13 +82,13 @@ class AsyncTyrantScan(AsyncTyrantAdmin[K, V]):
 
     async def values(self) -> AsyncIterator[V]:
         """Iterate over all values, in the order of their keys if the database has one."""
-        async for page in self._pages(None):
+        async for page in self._pages(b""):
             for _, value in page:
                 yield value
 
     async def items(self) -> AsyncIterator[tuple[K, V]]:
         """Iterate over all keys and values; a tree gives every one of a key's values."""
-        async for page in self._pages(None):
+        async for page in self._pages(b""):
             for item in page:
                 yield item
 
@@ -107,20 +103,45 @@ class AsyncTyrantScan(AsyncTyrantAdmin[K, V]):
 
     # ------------------------------------------------------------------------------------- pages
 
-    async def _pages(self, start: bytes | None) -> AsyncIterator[Page]:
-        """All records, or those from `start` on."""
-        kind = await self._database_type()
-        if kind == TREE:
-            pages = self._tree_pages(start or b"", self._values)
-        elif kind == FIXED:
-            pages = self._fixed_pages(start or FIRST_ID)
+    async def _pages(self, start: bytes) -> AsyncIterator[Page]:
+        """The records from `start` on; all of them if it is empty."""
+        if await self._database_type() == TREE:
+            async for page in self._tree_pages(start, self._values):
+                yield page
         else:
-            keys = tyrant.decode_fwmkeys(await self._fwmkeys(b"", -1), False)
-            if start is not None:
-                keys = following(keys, start, kind == MEMORY_TREE)
-            pages = self._records(keys)
-        async for page in pages:
-            yield page
+            async for keys in self._key_pages(start):
+                async for page in self._records(keys):
+                    yield page
+
+    async def _key_pages(self, start: bytes) -> AsyncIterator[list[bytes]]:
+        """The keys from `start` on, where the database is no B+ tree."""
+        kind = await self._database_type()
+        if kind == FIXED:
+            interval = b"[%b,max]" % (start or FIRST_ID)
+            while keys := await self._matching(interval, PAGE_MAX):
+                yield keys
+                interval = b"(%b,max]" % keys[-1]
+        elif kind == MEMORY_TREE:
+            async for keys in self._memory_tree_keys(start):
+                yield keys
+        else:
+            keys = await self._matching(b"", -1)
+            if not start:
+                yield keys
+            elif start in keys:
+                yield keys[keys.index(start) :]
+
+    async def _memory_tree_keys(self, start: bytes) -> AsyncIterator[list[bytes]]:
+        prefixes = [b""]
+        while prefixes:
+            prefix = prefixes.pop()
+            if prefix < start[: len(prefix)]:
+                continue
+            keys = await self._matching(prefix, PAGE_MAX + 1)
+            if len(keys) > PAGE_MAX:
+                keys = keys[:1] if keys[0] == prefix else []
+                prefixes += [prefix + bytes((byte,)) for byte in range(255, -1, -1)]
+            yield keys[bisect_left(keys, start) :]
 
     async def _tree_pages(self, start: bytes, values: Values) -> AsyncIterator[Page]:
         """The records of a tree from `start` on; no page is empty."""
@@ -142,14 +163,6 @@ class AsyncTyrantScan(AsyncTyrantAdmin[K, V]):
             start, seen = encode_key(last), leading(last, reversed(found))
             size = next_page(len(found), frame)
 
-    async def _fixed_pages(self, start: bytes) -> AsyncIterator[Page]:
-        """The records of a database of fixed-length records, from `start` on."""
-        interval = b"[%b,max]" % start
-        while keys := tyrant.decode_fwmkeys(await self._fwmkeys(interval, PAGE_MAX), False):
-            async for page in self._records(keys):
-                yield page
-            interval = b"(%b,max]" % keys[-1]
-
     async def _records(self, keys: list[bytes]) -> AsyncIterator[Page]:
         """The records of `keys`, as far as they are still there."""
         size, begin = PAGE_FIRST, 0
@@ -160,6 +173,10 @@ class AsyncTyrantScan(AsyncTyrantAdmin[K, V]):
             yield list(found.items())
             begin += size
             size = next_page(len(found) or 1, frame)
+
+    async def _matching(self, prefix: bytes, maximum: int) -> list[bytes]:
+        """The keys that begin with `prefix`, as bytes."""
+        return tyrant.decode_fwmkeys(await self._fwmkeys(prefix, maximum), False)
 
     async def _fwmkeys(self, prefix: Key, maximum: int) -> bytes:
         """A frame of the keys that begin with `prefix`."""
