@@ -98,6 +98,7 @@ class Connection(asyncio.Protocol):
         self._full = False
         self._turns: deque[asyncio.Future[None]] = deque()
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = INFINITY
         self._heard = 0.0  # when bytes came last, by the loop's clock
         self._failure: ProtocolError | None = None
 
@@ -154,7 +155,7 @@ class Connection(asyncio.Protocol):
         else:
             deadline = self.loop.time() + timeout
             self._replies.expect(reader, (future, deadline, timeout))
-            if self._timer is None or self._timer.when() > deadline:
+            if deadline < self._timer_at:
                 self._watch(deadline)
         self._write(request)
         return future
@@ -287,10 +288,11 @@ class Connection(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
         self._timer = self.loop.call_at(deadline, self._expire)
+        self._timer_at = deadline
 
     def _expire(self) -> None:
         """Give up the calls whose deadline has passed, and the connection if it seems dead."""
-        self._timer = None
+        self._timer_at = INFINITY
         now = self.loop.time()
         earliest = INFINITY
         received = self._replies.received  # of the first reply only
