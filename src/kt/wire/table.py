@@ -144,6 +144,8 @@ def encode_row(row: Mapping[str, Cell]) -> bytes:
     """The bytes of a row. Raises ValueError or TypeError for what no column can hold."""
     words: list[bytes] = []
     for name, value in row.items():
+        if not isinstance(name, str):
+            raise TypeError(f"the name of a column is str, not {type(name).__name__}")
         if not name:
             raise ValueError("a column has an empty name")
         words += (_word(name), _word(value))
