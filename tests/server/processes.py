@@ -23,6 +23,7 @@ SECONDS = 30.0
 BUNDLED = {
     "kt-tycoon": (sys.executable, "-m", "kt.server", "tycoon"),
     "kt-tyrant": (sys.executable, "-m", "kt.server", "tyrant"),
+    "line-server": (sys.executable, str(Path(__file__).parent / "line_server.py")),
 }
 
 
@@ -30,7 +31,7 @@ class ServerProcess:
     """A server that runs for a ``with`` block, in `directory`.
 
     Args:
-        program: ``kt-tycoon``, ``kt-tyrant``, or the path of another program.
+        program: a key of `BUNDLED`, or the path of another program.
         args: arguments after -host and -port, before the databases.
         databases: database arguments.
         directory: its working directory.
