@@ -339,20 +339,20 @@ class _EmbeddedServer(ABC, Generic[ClientT]):
             raise ServerConnectionError(f"{self!r} is not running: call run() first", sent=False)
         return self.host, self.port
 
-    def _program(self) -> list[str]:
-        """The program to run and its first arguments."""
+    def _program(self) -> tuple[str, list[str]]:
+        """Name of the program to run, and the words that run it."""
         found = shutil.which(self.server)
-        if self.server == f"kt-{self._kind}" or (self.server == self._original and not found):
+        bundled = f"kt-{self._kind}"
+        if self.server == bundled or (self.server == self._original and not found):
             # Safe path: a module of ours is not to be found in the caller's working directory.
-            return [sys.executable, "-P", "-m", "kt.server", self._kind]
+            return bundled, [sys.executable, "-P", "-m", "kt.server", self._kind]
         if found is None:
             raise ServerStartError(f"there is no program {self.server!r} that can be run")
-        return [found]
+        return self.server, [found]
 
-    def _command(self) -> list[str]:
+    def _arguments(self) -> list[str]:
         first = self.databases[0] if self.databases else ""
         return [
-            *self._program(),
             *("-host", self.host),
             *("-port", str(self.port)),
             self._quiet,
@@ -362,9 +362,10 @@ class _EmbeddedServer(ABC, Generic[ClientT]):
         ]
 
     def _start(self, deadline: float) -> None:
+        name, command = self._program()
         if self.port is None:
             self.port = _free_port(self.host)
-        self._process = _Process(self._command())
+        self._process = _Process([*command, *self._arguments()])
         try:
             trouble = self._trouble(self._process, deadline)
         except BaseException:
@@ -372,7 +373,7 @@ class _EmbeddedServer(ABC, Generic[ClientT]):
             raise
         if trouble is not None:
             self._end()
-            message = f"{self.server} {trouble}"
+            message = f"{name} {trouble}"
             if self.output:
                 message += f"; it had printed:\n{self.output.rstrip()}"
             raise ServerStartError(message, output=self.output)

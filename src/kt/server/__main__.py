@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 ENGINE_MISSING = """\
 no storage engine here ({cause}): install {library} and a C++ compiler \
-(Debian: apt install {debian} g++; macOS: brew install {brew}), then build again: \
+(Debian: apt install {debian} g++ python3-dev; macOS: brew install {brew}), then build again: \
 pip install --force-reinstall --no-binary kyototycoon kyototycoon"""
 
 
