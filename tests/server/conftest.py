@@ -14,17 +14,14 @@ from .processes import ServerProcess
 StartServer = Callable[..., ServerProcess]
 
 
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[StartServer]:
-    """Start kt-tycoon with these databases, each in a directory of its own, until the test ends."""
+def starter(program: str, tmp_path: Path) -> Iterator[StartServer]:
+    """A function that starts servers, each in a directory of its own, until the test ends."""
     started: list[ServerProcess] = []
 
     def start(*databases: str, args: tuple[str, ...] = (), **options: Any) -> ServerProcess:
-        directory = tmp_path / str(len(started))
+        directory = tmp_path / f"{program}-{len(started)}"
         directory.mkdir()
-        server = ServerProcess(
-            "kt-tycoon", *args, databases=databases, directory=directory, **options
-        )
+        server = ServerProcess(program, *args, databases=databases, directory=directory, **options)
         started.append(server)
         server.start()
         return server
@@ -32,6 +29,18 @@ def start(tmp_path: Path) -> Iterator[StartServer]:
     yield start
     for server in started:
         server.kill()
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[StartServer]:
+    """Start kt-tycoon with these databases."""
+    yield from starter("kt-tycoon", tmp_path)
+
+
+@pytest.fixture
+def start_kt_tyrant(tmp_path: Path) -> Iterator[StartServer]:
+    """Start kt-tyrant with this database."""
+    yield from starter("kt-tyrant", tmp_path)
 
 
 @pytest.fixture

@@ -243,7 +243,7 @@ def test_events(database: Database) -> None:
         (Command.MGET, Event.INVALID),
         (26, Event.UNKNOWN),
     ]
-    assert core.take_events() == ()
+    assert core.take_events() == []
 
 
 def test_a_list_is_not_kept(database: Database, stream: Stream) -> None:

@@ -34,6 +34,9 @@ from .process import PidFile
 from .tyrant_connection import TyrantConnection
 from .tyrant_scripts import Scripts
 
+_RARE: Final = frozenset(range(Command.SYNC, Command.RNUM)) | {Command.REPL}
+"""Commands that are logged even where not every command is."""
+
 _EVENTS: Final = {
     Event.DOING: ("debug", "doing {} command"),
     Event.FORBIDDEN: ("info", "do_{}: forbidden"),
@@ -94,6 +97,8 @@ class TyrantServer(Server):
     def note(self, command: Command, event: Event) -> None:
         """Log what has become of a command."""
         kind, text = _EVENTS[event]
+        if event is Event.DOING and command in _RARE:
+            kind = "info"
         getattr(self.log, kind)(text.format(command.name.lower()))
 
     # What `Server` asks for

@@ -26,6 +26,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ..wire.http import parse_number
+from ..wire.magic import SIZE_MAX
 from ..wire.tyrant_text import read_data
 from .engines._tokyo import Event
 from .options_tyrant import Command
@@ -93,6 +94,9 @@ STORING: Final = {
 def _begin_storing(connection: TyrantConnection, storing: Storing, words: list[bytes]) -> None:
     connection.server.core.count(storing.command)
     size = max(parse_number(words[4]), 0)
+    if size > SIZE_MAX:
+        connection.close()
+        return
     quiet = words[5:6] == [b"noreply"]
     finish = partial(_finish_storing, connection, storing, words[1], quiet)
     connection.read(partial(read_data, size), finish)
@@ -270,7 +274,11 @@ def _answer(
     *,
     slow: bool = False,
 ) -> None:
-    """Do and answer what changes the database, if the mask allows it."""
+    """Do and answer what changes the database, if the mask allows it.
+
+    Scripts may hold the lock of a record for long: then it is for worker threads to wait for it.
+    """
+    slow = slow or connection.server.scripts is not None
     if _is_forbidden(connection.server, command, Command.ALLWRITE):
         connection.write(b"" if quiet else FORBIDDEN)
     elif quiet:

@@ -8,7 +8,7 @@ so many sizes and byte strings, as replies carry it::
     u32 count | u32 size, bytes | u32 size, bytes | ...          (big-endian)
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from enum import IntEnum
 from typing import Final
 
@@ -134,7 +134,7 @@ class BinaryCore:
     def counts(self) -> list[int]:
         """How often each command came, by its number, and misses of put, out and get."""
 
-    def take_events(self) -> Sequence[tuple[int, Event]]:
+    def take_events(self) -> list[tuple[int, Event]]:
         """Numbers of commands, and what has become of them since the last call."""
 
 class Stream:

@@ -29,7 +29,6 @@ cdef extern from "buffer.h" namespace "kt" nogil:
     cdef cppclass Buffer:
         const char *data()
         size_t size()
-        void discard(size_t)
 
 cdef extern from "tokyo_list.h" namespace "kt::tokyo" nogil:
     cdef cppclass List:
@@ -71,6 +70,7 @@ cdef extern from "tokyo_database.h" namespace "kt::tokyo" nogil:
         cbool in_memory()
 
 cdef extern from "tokyo_stream.h" namespace "kt::tokyo" nogil:
+    cdef int COUNTS
     cdef enum CCommand "kt::tokyo::Command":
         pass
     cdef enum class CEvent "kt::tokyo::Event":
@@ -79,8 +79,9 @@ cdef extern from "tokyo_stream.h" namespace "kt::tokyo" nogil:
         MORE
     cdef cppclass CCore "kt::tokyo::Core":
         CCore(CDatabase *, uint64_t, cbool)
-        uint64_t counts[29]
-        vector[pair[CCommand, CEvent]] events
+        void add(int, uint64_t)
+        uint64_t count(int)
+        vector[pair[CCommand, CEvent]] take_events()
     cdef cppclass Progress:
         CState state
         size_t consumed
@@ -292,7 +293,6 @@ cdef class Database:
 cdef class BinaryCore:
     cdef readonly Database database
     cdef unique_ptr[CCore] core
-    cdef Buffer reply
 
     def __init__(self, Database database not None, *, uint64_t mask=0, cbool trace=False):
         self.database = database
@@ -302,17 +302,16 @@ cdef class BinaryCore:
         return Stream(self)
 
     def count(self, int number, int more=1):
-        self.core.get().counts[number] += more
+        if not 0 <= number < COUNTS:
+            raise IndexError("there is no such count")
+        self.core.get().add(number, more)
 
     def counts(self):
-        return [self.core.get().counts[i] for i in range(29)]
+        return [self.core.get().count(number) for number in range(COUNTS)]
 
     def take_events(self):
-        if self.core.get().events.empty():
-            return ()
-        events = [(<int>e.first, Event(<int>e.second)) for e in self.core.get().events]
-        self.core.get().events.clear()
-        return events
+        cdef vector[pair[CCommand, CEvent]] events = self.core.get().take_events()
+        return [(<int>event.first, Event(<int>event.second)) for event in events]
 
 
 cdef class Stream:
@@ -329,12 +328,11 @@ cdef class Stream:
         if start == data.shape[0]:
             return 0, 0, 1, b""
         cdef string_view left = string_view(<const char *>&data[start], data.shape[0] - start)
-        cdef Buffer *out = &self.core.reply
+        cdef Buffer out
         cdef Progress progress
         with nogil:
-            progress = self.stream.get().feed(left, out)
+            progress = self.stream.get().feed(left, &out)
         reply = out.data()[:out.size()] if out.size() else b""
-        out.discard(out.size())
         return <int>progress.state, progress.consumed, progress.need, reply
 
     @property

@@ -110,12 +110,14 @@ Command Stream::find(uint8_t code) {
   return commands[code];
 }
 
-bool Core::forbidden(Command command) const {
-  return mask & bit(command);
+void Core::note(Command command, Event event) {
+  std::lock_guard<std::mutex> guard(lock_);
+  if (events_.size() < EVENTS_KEPT) events_.emplace_back(command, event);
 }
 
-void Core::note(Command command, Event event) {
-  if (events.size() < EVENTS_KEPT) events.emplace_back(command, event);
+Core::Events Core::take_events() {
+  std::lock_guard<std::mutex> guard(lock_);
+  return std::exchange(events_, {});
 }
 
 Progress Stream::feed(Bytes input, Buffer* reply) {
@@ -134,7 +136,7 @@ Progress Stream::feed(Bytes input, Buffer* reply) {
 
 // Consumes a bad request.
 State Stream::broken(Command command, size_t consumed) {
-  if (command < COMMANDS) core_.counts[command]++;
+  if (command < COMMANDS) core_.add(command, 1);
   core_.note(command, command < COMMANDS ? Event::INVALID : Event::UNKNOWN);
   input_.remove_prefix(consumed);
   return State::BROKEN;
@@ -174,7 +176,7 @@ State Stream::frame(Command command) {
       !database_.quick_fwmkeys(static_cast<int>(load32(input_.data() + PREFIX + 4)))) {
     return State::COMMAND;
   }
-  core_.counts[command]++;
+  core_.add(command, 1);
   if (core_.trace) core_.note(command, Event::DOING);
   const char* numbers = input_.data() + PREFIX;
   const Bytes key = slice(numbers + shape.header, shape.sizes & 1 ? load32(numbers) : 0);
@@ -239,7 +241,7 @@ State Stream::misc() {
 }
 
 void Stream::run_misc(const std::string& name, const Arguments& arguments) {
-  core_.counts[MISC]++;
+  core_.add(MISC, 1);
   if (core_.trace) core_.note(MISC, Event::DOING);
   List result;
   list(!allowed(MISC) || database_.misc(name, arguments, &result), result);
@@ -248,7 +250,7 @@ void Stream::run_misc(const std::string& name, const Arguments& arguments) {
 State Stream::begin_list(Command command, Bytes name, uint32_t count) {
   const size_t consumed = PREFIX + SHAPES[command].header + name.size();
   if (count > LIST_LIMIT) return broken(command, consumed);
-  core_.counts[command]++;
+  core_.add(command, 1);
   if (core_.trace) core_.note(command, Event::DOING);
   listing_ = command == MGET     ? Listing::MGET
              : name == "putlist" ? Listing::PUTLIST
@@ -311,7 +313,7 @@ bool Stream::store(Command command, Operation operation) {
   if (!allowed(command)) return false;
   const bool done = operation();
   if (!done) {
-    core_.counts[PUT_MISSES]++;
+    core_.add(PUT_MISSES, 1);
     if (command != PUTKEEP) core_.note(command, Event::FAILED);
   }
   return done;
@@ -363,13 +365,13 @@ void Stream::putnr(const Request& request) {
 
 void Stream::out(const Request& request) {
   const bool may = allowed(OUT), done = may && database_.out(request.key);
-  if (may && !done) core_.counts[OUT_MISSES]++;
+  if (may && !done) core_.add(OUT_MISSES, 1);
   code(done);
 }
 
 void Stream::get(const Request& request) {
   const Block value = allowed(GET) ? database_.get(request.key) : Block();
-  if (!value) core_.counts[GET_MISSES]++;
+  if (!value) core_.add(GET_MISSES, 1);
   block(value);
 }
 

@@ -15,7 +15,9 @@
 #define KT_TOKYO_STREAM_H
 
 #include <array>
+#include <atomic>
 #include <cstdint>
+#include <mutex>
 #include <utility>
 #include <vector>
 
@@ -67,19 +69,29 @@ enum Count : uint8_t { PUT_MISSES = COMMANDS, OUT_MISSES, GET_MISSES, COUNTS };
 // What may be said in the log of a command.
 enum class Event : uint8_t { DOING, FORBIDDEN, INVALID, FAILED, UNKNOWN };
 
-// What the streams of a server share.
-struct Core {
+// What the streams of a server share. Any thread may use it, and never waits for the engine.
+class Core {
+ public:
+  using Events = std::vector<std::pair<Command, Event>>;
+
   Core(Database* database, uint64_t mask, bool trace)
       : database(database), mask(mask), trace(trace) {}
 
-  bool forbidden(Command command) const;
+  void add(int count, uint64_t more) { counts_[count].fetch_add(more, std::memory_order_relaxed); }
+  uint64_t count(int count) const { return counts_[count].load(std::memory_order_relaxed); }
+
   void note(Command command, Event event);
+  // What has been noted since the last call, up to a limit.
+  Events take_events();
 
   Database* const database;
   const uint64_t mask;
   const bool trace;  // note every command
-  std::array<uint64_t, COUNTS> counts{};
-  std::vector<std::pair<Command, Event>> events;  // up to EVENTS_KEPT since they were last taken
+
+ private:
+  std::array<std::atomic<uint64_t>, COUNTS> counts_{};
+  std::mutex lock_;
+  Events events_;
 };
 
 enum class State : uint8_t {
