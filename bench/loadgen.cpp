@@ -184,6 +184,28 @@ Exchange tyrant_putlist(const Records& r, size_t first, size_t n) {
   return e;
 }
 
+// Lua functions that get a key and its value, and answer with the value
+Exchange tycoon_script(const std::string& function, const Records& r, size_t i) {
+  std::string value = r.value(i);
+  auto pair = [](const std::string& name, const std::string& text) {
+    return number(name.size(), 4) + number(text.size(), 4) + name + text;
+  };
+  Exchange e;
+  e.request = "\xB4" + number(0, 4) + number(function.size(), 4) + number(2, 4) + function +
+              pair("key", r.key(i)) + pair("value", value);
+  e.reply = "\xB4" + number(1, 4) + pair("value", value);
+  return e;
+}
+
+Exchange tyrant_script(const std::string& function, const Records& r, size_t i) {
+  std::string key = r.key(i), value = r.value(i);
+  Exchange e;
+  e.request = tyrant_head(0x68) + number(function.size(), 4) + number(0, 4) +
+              number(key.size(), 4) + number(value.size(), 4) + function + key + value;
+  e.reply = number(0, 1) + number(value.size(), 4) + value;
+  return e;
+}
+
 Load make_load(const std::string& name, const Records& r) {
   using Single = Exchange (*)(const Records&, size_t);
   using Several = Exchange (*)(const Records&, size_t, size_t);
@@ -200,9 +222,14 @@ Load make_load(const std::string& name, const Records& r) {
                                                        {"tyrant-putlist", tyrant_putlist}};
   Load load;
   bool tyrant = name.compare(0, 6, "tyrant") == 0;
+  size_t colon = name.find(':');  // tycoon-script:FUNCTION, tyrant-script:FUNCTION
   for (size_t i = 0; i < r.count(); i++)
     load.fill.push_back(tyrant ? tyrant_put(r, i) : tycoon_set(r, i, 1));
-  if (auto single = singles.find(name); single != singles.end()) {
+  if (colon != std::string::npos) {
+    auto script = tyrant ? tyrant_script : tycoon_script;
+    for (size_t i = 0; i < r.count(); i++)
+      load.exchanges.push_back(script(name.substr(colon + 1), r, i * 7919));
+  } else if (auto single = singles.find(name); single != singles.end()) {
     for (size_t i = 0; i < r.count(); i++)  // a stride visits all keys, out of order
       load.exchanges.push_back(single->second(r, i * 7919));
   } else if (auto bulk = bulks.find(name); bulk != bulks.end()) {

@@ -67,7 +67,9 @@ end
 function common.stop(reason)
   verdict = reason
   sethook(watch, "", 1)
-  error(reason, 3)
+  local level = 2
+  while PRELUDE[getinfo(level, "S").source] do level = level + 1 end
+  error(reason, level)
 end
 
 function common.stopping()
