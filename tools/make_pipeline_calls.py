@@ -38,8 +38,7 @@ from collections.abc import Coroutine, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Generic, Literal, TypeVar
 
-from kt.client.deferred import Exchange, Outbox, PipelineResult
-from kt.net.endpoint import Endpoint
+from kt.client.deferred import Exchange, PipelineResult, adopt
 '''
 
 CLASS = '''
@@ -49,12 +48,12 @@ class {name}(Generic[K, V]):
 
     _client: {client}[K, V]
 
-    def _adopt(self, settings: Mapping[str, Any], endpoint: Endpoint) -> None:
+    def _adopt(self, settings: Mapping[str, Any]) -> None:
         """Make calls as a client with these settings would."""
         from kt.client.{module} import {client}
 
         self._client = object.__new__({client})
-        vars(self._client).update(settings, _pool=Outbox(endpoint), _pipelined=True)
+        adopt(self._client, settings)
 
     def _begin(self, call: Coroutine[Exchange, Any, T]) -> PipelineResult[T]:
         raise NotImplementedError

@@ -14,7 +14,7 @@ go on with a coroutine, and this module knows nothing of sockets.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Coroutine, Generator, Iterator
+from collections.abc import Coroutine, Generator, Iterator, Mapping
 from types import coroutine
 from typing import Any, Final, Generic, NoReturn, TypeAlias, TypeVar
 
@@ -93,30 +93,35 @@ class PipelineResult(Generic[T]):
             self._error = error
 
 
+@coroutine
+def exchange(
+    request: bytes, reader: Reader[Any] | None, *_: object
+) -> Generator[Exchange, Any, Any]:
+    """Stop with an exchange, and return the reply that comes back."""
+    value = yield request, reader
+    if value.__class__ is ServerError:
+        raise value
+    return value
+
+
 class Outbox:
     """In place of a pool: shows exchanges to whoever runs the coroutine, instead of making them."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
-        self.endpoint = endpoint
+    call = staticmethod(exchange)
 
-    @coroutine
-    def call(
-        self, request: bytes, reader: Reader[Any], timeout: object = None, repeatable: bool = False
-    ) -> Generator[Exchange, Any, Any]:
-        """Stop with an exchange, and return the reply that comes back."""
-        value = yield request, reader
-        if value.__class__ is ServerError:
-            raise value
-        return value
-
-    @coroutine
-    def send(self, request: bytes, timeout: object = None) -> Generator[Exchange, Any, None]:
+    @staticmethod
+    async def send(request: bytes, timeout: object = None) -> None:
         """Stop with a request that has no reply."""
-        yield request, None
+        await exchange(request, None)
 
     def lease(self, timeout: object = None) -> NoReturn:
         """Refuse: this call needs a connection of its own."""
         raise ArgumentError("this call needs a connection of its own: it cannot be in a pipeline")
+
+
+def adopt(client: object, settings: Mapping[str, Any]) -> None:
+    """Give a client these settings, and let its calls be deferred."""
+    vars(client).update(settings, _pool=Outbox(), _call=exchange, _pipelined=True)
 
 
 class Deferrals:
@@ -166,7 +171,7 @@ class Deferrals:
     def _barrier(self) -> PipelineResult[Any]:
         """Return a call of no effect, whose reply shows that what was sent before is done."""
         endpoint = self._endpoint
-        barrier = PipelineResult(_reply(endpoint, endpoint.barrier, endpoint.read_barrier))
+        barrier = PipelineResult(_reply(endpoint.barrier, endpoint.read_barrier))
         barrier._advance(None)
         return barrier
 
@@ -204,9 +209,9 @@ class Deferrals:
         return [result._value if result._error is None else result._error for result in results]
 
 
-async def _reply(endpoint: Endpoint, request: bytes, reader: Reader[T]) -> T:
+async def _reply(request: bytes, reader: Reader[T]) -> T:
     """Make a call of one exchange."""
-    value: T = await Outbox(endpoint).call(request, reader)
+    value: T = await exchange(request, reader)
     return value
 
 

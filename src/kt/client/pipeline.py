@@ -109,7 +109,7 @@ class TycoonPipeline(Pipeline, TycoonCalls[K, V]):
 
     def __init__(self, client: Client[K, V], raise_errors: bool) -> None:
         super().__init__(client, raise_errors)
-        self._adopt(vars(client), self._pool.endpoint)
+        self._adopt(vars(client))
 
 
 class TyrantPipeline(Pipeline, TyrantCalls[K, V]):
@@ -117,4 +117,4 @@ class TyrantPipeline(Pipeline, TyrantCalls[K, V]):
 
     def __init__(self, client: Client[K, V], raise_errors: bool) -> None:
         super().__init__(client, raise_errors)
-        self._adopt(vars(client), self._pool.endpoint)
+        self._adopt(vars(client))

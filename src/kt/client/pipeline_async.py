@@ -108,7 +108,7 @@ class AsyncTycoonPipeline(AsyncPipeline, TycoonCalls[K, V]):
 
     def __init__(self, client: AsyncClient[K, V], raise_errors: bool) -> None:
         super().__init__(client, raise_errors)
-        self._adopt(vars(client), self._pool.endpoint)
+        self._adopt(vars(client))
 
 
 class AsyncTyrantPipeline(AsyncPipeline, TyrantCalls[K, V]):
@@ -116,4 +116,4 @@ class AsyncTyrantPipeline(AsyncPipeline, TyrantCalls[K, V]):
 
     def __init__(self, client: AsyncClient[K, V], raise_errors: bool) -> None:
         super().__init__(client, raise_errors)
-        self._adopt(vars(client), self._pool.endpoint)
+        self._adopt(vars(client))

@@ -7,8 +7,7 @@ from collections.abc import Coroutine, Iterable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
-from kt.client.deferred import Exchange, Outbox, PipelineResult
-from kt.net.endpoint import Endpoint
+from kt.client.deferred import Exchange, PipelineResult, adopt
 from kt.options import Moment, Origin, ScriptLock, Signal, Wait
 from kt.types import Check, ExpireTime, K, Key, Record, UpdateLogFile, V
 from kt.wire.table import IndexKind
@@ -28,12 +27,12 @@ class TycoonCalls(Generic[K, V]):
 
     _client: AsyncKyotoTycoon[K, V]
 
-    def _adopt(self, settings: Mapping[str, Any], endpoint: Endpoint) -> None:
+    def _adopt(self, settings: Mapping[str, Any]) -> None:
         """Make calls as a client with these settings would."""
         from kt.client.tycoon_async import AsyncKyotoTycoon
 
         self._client = object.__new__(AsyncKyotoTycoon)
-        vars(self._client).update(settings, _pool=Outbox(endpoint), _pipelined=True)
+        adopt(self._client, settings)
 
     def _begin(self, call: Coroutine[Exchange, Any, T]) -> PipelineResult[T]:
         raise NotImplementedError
@@ -288,12 +287,12 @@ class TyrantCalls(Generic[K, V]):
 
     _client: AsyncTokyoTyrant[K, V]
 
-    def _adopt(self, settings: Mapping[str, Any], endpoint: Endpoint) -> None:
+    def _adopt(self, settings: Mapping[str, Any]) -> None:
         """Make calls as a client with these settings would."""
         from kt.client.tyrant_async import AsyncTokyoTyrant
 
         self._client = object.__new__(AsyncTokyoTyrant)
-        vars(self._client).update(settings, _pool=Outbox(endpoint), _pipelined=True)
+        adopt(self._client, settings)
 
     def _begin(self, call: Coroutine[Exchange, Any, T]) -> PipelineResult[T]:
         raise NotImplementedError
