@@ -57,6 +57,14 @@ def test_the_database_makes_keys(tyrant: TokyoTyrant) -> None:
 
 
 @table
+def test_keys_are_text_whatever_the_clients_are(tyrant: TokyoTyrant) -> None:
+    with TokyoTyrant(tyrant.host, tyrant.port, decode_keys=False) as db:
+        db.table(City).save(BERN)
+        assert db.table(City).query().all() == [BERN]
+        assert db.query().keys() == [b"bern"]
+
+
+@table
 def test_create_does_not_overwrite(tyrant: TokyoTyrant) -> None:
     cities = tyrant.table(City)
     cities.create(key="k", name="Bonn")

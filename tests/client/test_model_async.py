@@ -56,6 +56,14 @@ async def test_the_database_makes_keys(async_tyrant: AsyncTokyoTyrant) -> None:
 
 
 @table
+async def test_keys_are_text_whatever_the_clients_are(async_tyrant: AsyncTokyoTyrant) -> None:
+    async with AsyncTokyoTyrant(async_tyrant.host, async_tyrant.port, decode_keys=False) as db:
+        await db.table(City).save(BERN)
+        assert await db.table(City).query().all() == [BERN]
+        assert await db.query().keys() == [b"bern"]
+
+
+@table
 async def test_create_does_not_overwrite(async_tyrant: AsyncTokyoTyrant) -> None:
     cities = async_tyrant.table(City)
     await cities.create(key="k", name="Bonn")

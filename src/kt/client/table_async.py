@@ -253,7 +253,8 @@ class AsyncTable(Generic[M]):
 
     def __init__(self, client: AsyncTokyoTyrant[Any, Any], model: type[M]) -> None:
         """Raises `ImproperlyConfigured` if the model has a column that no row can hold."""
-        self._client = client
+        self._client = client._view(None, ...)
+        self._client._decode_keys = True  # a model's key is text
         self._schema = Schema(model)
 
     async def create(self, **columns: Any) -> M:
