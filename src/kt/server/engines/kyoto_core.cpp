@@ -99,24 +99,28 @@ struct Stream::Record {
 // all records.
 class Stream::Run {
  public:
-  Run(const std::vector<Database*>& databases, Buffer& reply)
-      : getter(reply), databases_(databases), now_(std::time(nullptr)), began_(Clock::now()) {}
-  ~Run() { leave(); }
+  Run(Core& core, Buffer& reply)
+      : getter(reply), core_(core), now_(std::time(nullptr)), began_(Clock::now()) {}
+  ~Run() {
+    leave();
+    core_.add(counts);
+  }
   Run(const Run&) = delete;
   Run& operator=(const Run&) = delete;
 
   Setter setter;
   Remover remover;
   Getter getter;
+  Counts counts;
 
   // Whether others should have their turn; looks at the clock now and then.
   bool spent() { return (++asked_ & 31) == 0 && Clock::now() - began_ > TIME_AT_ONCE; }
 
   bool enter(uint16_t index) {
-    if (index >= databases_.size()) return false;
-    if (databases_[index] == database_) return true;
+    if (index >= core_.databases.size()) return false;
+    if (core_.databases[index] == database_) return true;
     leave();
-    database_ = databases_[index];
+    database_ = core_.databases[index];
     entry_.emplace(*database_);
     return true;
   }
@@ -137,7 +141,7 @@ class Stream::Run {
     writes_ = 0;
   }
 
-  const std::vector<Database*>& databases_;
+  Core& core_;
   const int64_t now_;
   const Clock::time_point began_;
   unsigned asked_ = 0;
@@ -146,8 +150,18 @@ class Stream::Run {
   int64_t writes_ = 0;
 };
 
+void Core::add(const Counts& more) {
+  std::lock_guard<std::mutex> lock(counting);
+  counts.set += more.set;
+  counts.set_misses += more.set_misses;
+  counts.remove += more.remove;
+  counts.remove_misses += more.remove_misses;
+  counts.get += more.get;
+  counts.get_misses += more.get_misses;
+}
+
 State Stream::feed(const char* data, size_t size, size_t* consumed) {
-  Run run(core_.databases, reply_);
+  Run run(core_, reply_);
   Bytes input(data, size);
   std::optional<State> stopped;
   while (!stopped) {
@@ -202,21 +216,21 @@ bool Stream::run_record(Run& run, const Record& record) {
   if (command_ == SET_BULK) {
     run.setter.aim(record.value, record.xt);
     bool done = run.visit(record.key, run.setter, true);
-    core_.counts.set++;
-    done ? hits_++ : core_.counts.set_misses++;
+    run.counts.set++;
+    done ? hits_++ : run.counts.set_misses++;
     return done;
   }
   if (command_ == REMOVE_BULK) {
     run.remover.found = false;
     bool done = run.visit(record.key, run.remover, true);
-    core_.counts.remove++;
-    run.remover.found ? hits_++ : core_.counts.remove_misses++;
+    run.counts.remove++;
+    run.remover.found ? hits_++ : run.counts.remove_misses++;
     return done;
   }
   run.getter.aim(record.database, record.key);
   bool done = run.visit(record.key, run.getter, false);
-  core_.counts.get++;
-  run.getter.found ? hits_++ : core_.counts.get_misses++;
+  run.counts.get++;
+  run.getter.found ? hits_++ : run.counts.get_misses++;
   return done && reply_.size() - complete_ <= core_.reply_limit;
 }
 

@@ -17,6 +17,7 @@
 #define KT_KYOTO_CORE_H
 
 #include <cstdint>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -50,6 +51,9 @@ struct Core {
   size_t reply_limit;  // the longest reply to get_bulk
   bool trace = false;  // streams note which commands they have run
   Counts counts;
+  std::mutex counting;  // streams may run in several threads
+
+  void add(const Counts& more);
 };
 
 class Stream {
