@@ -138,6 +138,17 @@ def test_it_does_not_listen_any_more_while_it_ends(lines: ServerProcess) -> None
     assert lines.process.wait(SECONDS) == 0
 
 
+def test_a_hang_up_is_ignored_after_nohup(start_lines: StartLines) -> None:
+    ignored = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        lines = start_lines()
+    finally:
+        signal.signal(signal.SIGHUP, ignored)
+    lines.process.send_signal(signal.SIGHUP)
+    assert talk(lines, b"1\n") == b"1\n"
+    assert lines.stop() == 0
+
+
 def test_a_peer_that_sends_on_gets_the_last_answer(lines: ServerProcess) -> None:
     """Its bytes are thrown away; a socket closed with unread bytes would lose the answer."""
     with lines.connect() as peer:

@@ -267,8 +267,9 @@ class Server:
     def _handle_signals(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             self.loop.add_signal_handler(number, self.stop)
-        hang_up = self._reopen if self.options.daemon else self.stop
-        self.loop.add_signal_handler(signal.SIGHUP, hang_up)
+        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as it is after nohup
+            hang_up = self._reopen if self.options.daemon else self.stop
+            self.loop.add_signal_handler(signal.SIGHUP, hang_up)
         self.loop.add_signal_handler(signal.SIGUSR1, self._reopen)
 
     def _reopen(self) -> None:
