@@ -243,24 +243,35 @@ async def test_a_call_whose_answer_lies(peer: Peer, lie: str) -> None:
         assert not isinstance(caught.value, TimeoutError)
 
 
-async def test_a_failure_leaves_the_connection_usable(peer: Peer) -> None:
+async def test_a_failure_with_reasons_leaves_the_connection_usable(peer: Peer) -> None:
     def behave(talk: Conversation) -> None:
-        talk.answer(2, ERROR_REPLY)
         talk.answer(1, pack_rpc_reply(500, [("ERROR", "DB: 9: system error: no space")]))
         talk.answer(1, HIT)
 
     peer.behave(behave)
+    async with connect(peer) as db:
+        with pytest.raises(ServerError, match="no space") as caught:
+            await db.incr("n")
+        assert (caught.value.code, caught.value.message) == (500, "DB: 9: system error: no space")
+        assert await db.get("k") == "v"
+    assert peer.connections == 1
+
+
+async def test_a_failure_without_reasons(peer: Peer) -> None:
+    """The server may be about to hang up: what comes next goes to another connection."""
+    peer.behave(
+        lambda talk: talk.answer(1, ERROR_REPLY),
+        lambda talk: talk.answer(1, ERROR_REPLY),
+        lambda talk: talk.answer(1, STORED),
+    )
     async with connect(peer) as db:
         with pytest.raises(ServerError) as caught:
             await db.get("k")
         assert caught.value.code is None
         with pytest.raises(ServerError):
             await db.set("k", "v")
-        with pytest.raises(ServerError, match="no space") as caught:
-            await db.incr("n")
-        assert (caught.value.code, caught.value.message) == (500, "DB: 9: system error: no space")
-        assert await db.get("k") == "v"
-    assert peer.connections == 1
+        assert await db.set("k", "v") == 1
+    assert peer.connections == 3
 
 
 async def test_a_connection_that_died_while_idle_is_replaced(
@@ -373,3 +384,18 @@ async def test_a_server_that_is_restarted(start_tycoon: StartTycoon) -> None:
             await db.get("k")
         server.run()
         assert await db.get("k") == "ww"
+
+
+async def test_a_database_that_is_not_to_be_written(start_tycoon: StartTycoon) -> None:
+    """Each attempt is told so, although the original server hangs up after a binary one."""
+    server = start_tycoon("*", args=["-ord"])
+    async with AsyncKyotoTycoon(server.host, server.port, timeout=30) as db:
+        for _ in range(20):
+            with pytest.raises(ServerError):
+                await db.set("k", "v")
+            with pytest.raises(ServerError):
+                await db.set_bulk({"k": "v"})
+            with pytest.raises(ServerError) as caught:
+                await db.add("k", "v")
+            assert caught.value.code == 500
+        assert await db.get("k") is None

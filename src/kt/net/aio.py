@@ -101,6 +101,7 @@ class Connection(asyncio.Protocol):
         self._timer_at = INFINITY
         self._heard = 0.0  # when bytes came last, by the loop's clock
         self._failure: ProtocolError | None = None
+        self._finishing = False
 
     async def call(
         self, request: bytes, reader: Reader[T | ServerError], timeout: float | None = None
@@ -201,6 +202,12 @@ class Connection(asyncio.Protocol):
             self.closed = True
             self._transport.close()
 
+    def finish(self) -> None:
+        """Close when all replies that are outstanding have come."""
+        self._finishing = True
+        if not self._replies:
+            self.close()
+
     def abort(self) -> None:
         """Close at once."""
         self.closed = True
@@ -226,6 +233,8 @@ class Connection(asyncio.Protocol):
             self._failure = error
             self.abort()
         self._coalesce = count > 1
+        if self._finishing:
+            self.finish()
 
     def pause_writing(self) -> None:
         """Let who wants to write wait; called by the loop."""
@@ -351,6 +360,9 @@ class Pool:
             connection, timeout = await self._connect(timeout)
             value = await connection.ask(request, reader, timeout)
         if isinstance(value, ServerError):
+            if value.code is None and connection is self._shared:
+                self._shared = None  # the original server hangs up after some such failures
+                connection.finish()
             raise value
         return value
 

@@ -350,9 +350,7 @@ class Pool:
             ServerError, ServerConnectionError, ServerTimeoutError, ProtocolError: as
                 `Connection.call`.
         """
-        value: T | ServerError = self._exchange(request, reader, timeout, repeatable)
-        if isinstance(value, ServerError):
-            raise value
+        value: T = self._exchange(request, reader, timeout, repeatable)
         return value
 
     def send(self, request: bytes, timeout: float | None = None) -> None:
@@ -383,8 +381,13 @@ class Pool:
                 raise
             connection = self._another(slot, timeout)
             value = connection.exchange(request, reader, timeout, now)
-        if connection is not slot.connection:
+        failed = isinstance(value, ServerError)
+        if failed and value.code is None:
+            connection.close()  # the original server hangs up after some such failures
+        elif connection is not slot.connection:
             self.release(connection)
+        if failed:
+            raise value
         return value
 
     def acquire(self, timeout: float | None = None) -> Connection:
