@@ -243,12 +243,17 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--real", action="store_true", help="with logging, expiry and limits")
     parser.add_argument("--json", type=Path, help="file for the figures")
+    parser.add_argument("--plot", type=Path, help="file for a plot (needs matplotlib)")
     options = parser.parse_args()
     compile_loadgen()
     print(machine())
     results = {name: run(name, options) for name in options.servers or CONTESTS}
     if options.json:
         options.json.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
+    if options.plot:
+        from plot import plot_servers
+
+        plot_servers(results, options.plot)
 
 
 if __name__ == "__main__":
