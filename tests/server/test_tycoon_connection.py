@@ -18,7 +18,7 @@ from .conftest import StartServer
 from .http_client import Caller
 from .processes import ServerProcess
 
-MANY = 200_000
+MANY = 400_000
 
 
 def fill(call: Caller, count: int = MANY, db: int = 0) -> None:
@@ -104,7 +104,7 @@ def test_half_closed_connections_get_their_answers(call: Caller) -> None:
 def test_others_are_served_during_a_search(
     server: ServerProcess, call: Caller, procedure: str, columns: dict[str, object]
 ) -> None:
-    fill(call, 1_000_000)
+    fill(call)
     call.socket.settimeout(60)
     with Caller(server) as other:
         call.send(procedure, **columns)
