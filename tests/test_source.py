@@ -24,6 +24,7 @@ LAYERS = {
     "net": {"net", "wire"},
     "client": {"client", "net", "wire"},
     "server": {"server", "wire"},
+    "lua": {"lua", "client", "wire"},
     "embedded": {"client"},
     "__init__": {"client", "embedded", "wire"},
 }
@@ -34,7 +35,7 @@ NOT_IN_WIRE = {"asyncio", "datetime", "gevent", "select", "socket", "threading",
 MAX_FILE = 700
 MAX_FUNCTION = 40
 
-GENERATED = "# Generated from "
+GENERATED = ("# Generated from ", "-- Generated from ")
 
 
 def module_files() -> list[Path]:

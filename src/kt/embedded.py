@@ -205,6 +205,7 @@ class _EmbeddedServer(ABC, Generic[ClientT]):
     _kind: ClassVar[str]  # argument of `python -m kt.server`
     _original: ClassVar[str]  # name of the original program
     _quiet: ClassVar[str]  # flag against a line in the log for every request
+    _script: ClassVar[str]  # flag for a file with Lua functions
 
     def __init__(
         self,
@@ -215,6 +216,7 @@ class _EmbeddedServer(ABC, Generic[ClientT]):
         server_args: Sequence[str] | None,
         start_timeout: float,
         stop_timeout: float,
+        scripts: str | os.PathLike[str] | None,
     ) -> None:
         self.server = os.fspath(server)
         self.host = host
@@ -223,6 +225,7 @@ class _EmbeddedServer(ABC, Generic[ClientT]):
             [os.fspath(database)] if isinstance(database, str | os.PathLike) else list(database)
         )
         self.server_args = list(server_args or ())
+        self.scripts = None if scripts is None else os.fspath(scripts)
         self.output = ""
         self._port_is_given = port is not None
         self._start_timeout = start_timeout
@@ -356,6 +359,7 @@ class _EmbeddedServer(ABC, Generic[ClientT]):
             *("-host", self.host),
             *("-port", str(self.port)),
             self._quiet,
+            *((self._script, self.scripts) if self.scripts is not None else ()),
             *self.server_args,
             *(["--"] if first.startswith("-") else []),
             *self.databases,
@@ -430,6 +434,7 @@ class EmbeddedServer(_EmbeddedServer["KyotoTycoon"]):
         server_args: further command-line arguments, before the databases.
         start_timeout: seconds that `run` waits for an answer; opening a big file may take long.
         stop_timeout: seconds that `stop` waits before it kills the server.
+        scripts: file with Lua functions that clients may call, such as `kt.lua.SCRIPTS`.
 
     Attributes:
         port: the port in use; it stays the same when the server is started again.
@@ -442,6 +447,7 @@ class EmbeddedServer(_EmbeddedServer["KyotoTycoon"]):
     _kind = "tycoon"
     _original = "ktserver"
     _quiet = "-ls"
+    _script = "-scr"
 
     def __init__(
         self,
@@ -453,8 +459,11 @@ class EmbeddedServer(_EmbeddedServer["KyotoTycoon"]):
         *,
         start_timeout: float = 60.0,
         stop_timeout: float = 60.0,
+        scripts: str | os.PathLike[str] | None = None,
     ) -> None:
-        super().__init__(server, host, port, database, server_args, start_timeout, stop_timeout)
+        super().__init__(
+            server, host, port, database, server_args, start_timeout, stop_timeout, scripts
+        )
 
     def connect(self, **options: Any) -> KyotoTycoon[Any, Any]:
         """A new `KyotoTycoon` for this server, with these options; the caller closes it."""
@@ -483,6 +492,7 @@ class EmbeddedTokyoTyrantServer(_EmbeddedServer["TokyoTyrant"]):
         server_args: further command-line arguments, before the database.
         start_timeout: seconds that `run` waits for an answer; opening a big file may take long.
         stop_timeout: seconds that `stop` waits before it kills the server.
+        scripts: file with Lua functions that clients may call, such as `kt.lua.SCRIPTS`.
 
     Attributes:
         port: the port in use; it stays the same when the server is started again.
@@ -495,6 +505,7 @@ class EmbeddedTokyoTyrantServer(_EmbeddedServer["TokyoTyrant"]):
     _kind = "tyrant"
     _original = "ttserver"
     _quiet = "-le"
+    _script = "-ext"
 
     def __init__(
         self,
@@ -506,8 +517,11 @@ class EmbeddedTokyoTyrantServer(_EmbeddedServer["TokyoTyrant"]):
         *,
         start_timeout: float = 60.0,
         stop_timeout: float = 60.0,
+        scripts: str | os.PathLike[str] | None = None,
     ) -> None:
-        super().__init__(server, host, port, database, server_args, start_timeout, stop_timeout)
+        super().__init__(
+            server, host, port, database, server_args, start_timeout, stop_timeout, scripts
+        )
 
     def connect(self, **options: Any) -> TokyoTyrant[Any, Any]:
         """A new `TokyoTyrant` for this server, with these options; the caller closes it."""
