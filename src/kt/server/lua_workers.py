@@ -2,14 +2,18 @@
 
 ::
 
-    event loop --- submit ---> idle worker (the one that was busy last), or the backlog
-        ^                          |
-        |                          v  function(script)
-        +--- done(job) <---- finished jobs, one wake-up of the loop for many
+    event loop --- submit ---> jobs ---> the worker that is awake ---> finished jobs --+
+        ^                                                                              |
+        +--- done(job), for all that are finished, when no job is left or at a look ---+
 
 Unlike a thread pool's, these threads keep something: the script's interpreter, with the script's
-global variables, as each worker thread of the original servers does. Taking the worker that was
-busy last keeps the same few interpreters, and their memory, in use while there is little to do.
+global variables, as each worker thread of the original servers does.
+
+Most calls take microseconds. Waking a thread takes longer than that, and threads that are awake at
+once pass Python's interpreter lock to and fro. So one worker is awake, does one job after the
+other, and gives them back together. While jobs wait, the loop has a look every millisecond: it
+takes what is finished, and wakes another worker if all that are awake have been at the same job
+since the last look. So a long script holds up the others for about two milliseconds.
 """
 
 from __future__ import annotations
@@ -20,6 +24,9 @@ import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Generic, Protocol, TypeVar, cast
+
+LOOK = 0.001
+"""Seconds between two looks while there are jobs."""
 
 END_GRACE = 10.0
 """Seconds that workers have to end; what is not Lua cannot be ended in the middle."""
@@ -84,30 +91,40 @@ class Workers(Generic[S]):
         self.generation = 0
         self._loop = loop
         self._stop = stop
-        self._lock = threading.Lock()
-        self._idle: list[_Worker[S]] = []
-        self._backlog: deque[Job[S, Any]] = deque()
+        self._jobs: deque[Job[S, Any]] = deque()
+        self._lock = threading.Lock()  # of who is asleep and who is awake
+        self._asleep: list[_Worker[S]] = []
+        self._awake: set[_Worker[S]] = set()
+        self._called = False  # `_call` is about to run
+        self._looks = False  # `_look` is
         self._finished: deque[Job[S, Any]] = deque()
-        self._told = False  # the loop knows that there are finished jobs
         self._workers = [_Worker(self, index) for index in range(number)]
         for worker in self._workers:
             worker.begin()
 
     def submit(self, function: Callable[[S], T], done: Callable[[Job[S, T]], None]) -> None:
         """Run `function` with the script of some worker, then `done(job)` on the loop."""
-        job = Job(function, done)
+        self._jobs.append(Job(function, done))
+        if not self._called:
+            self._called = True
+            self._loop.call_soon(self._call)
+
+    def _call(self) -> None:
+        """See that somebody takes the jobs: at the end of a turn of the loop, for all of them."""
+        self._called = False
         with self._lock:
-            if not self._idle:
-                self._backlog.append(job)
-                return
-            worker = self._idle.pop()
-        worker.wake(job)
+            worker = None if self._awake else self._wake_one()
+        if worker is not None:
+            worker.wake()
+        elif not self._looks:
+            self._looks = True
+            self._loop.call_later(LOOK, self._look)
 
     def reload(self) -> None:
         """Let every worker make its script anew, at once or when it has finished its job."""
         with self._lock:
             self.generation += 1
-        self._wake_idle()
+        self._wake_all()
 
     def end(self, seconds: float) -> None:
         """Tell scripts that still run after so many seconds that they must end."""
@@ -121,43 +138,64 @@ class Workers(Generic[S]):
         """
         with self._lock:
             self.ended = True
-            self._backlog.clear()
-        self._wake_idle()
+            self._jobs.clear()
+        self._wake_all()
         deadline = time.monotonic() + END_GRACE
         for worker in self._workers:
             worker.join(max(0.0, deadline - time.monotonic()))
         return not any(worker.is_alive() for worker in self._workers)
 
-    def _wake_idle(self) -> None:
+    def _look(self) -> None:
+        """See to what is finished, and to jobs that nobody takes."""
         with self._lock:
-            idle, self._idle = self._idle, []
-        for worker in idle:
-            worker.wake(None)
+            self._looks = bool(self._jobs)
+            held_up = self._looks and all(worker.is_held_up() for worker in self._awake)
+            worker = self._wake_one() if held_up else None
+        self._give_back()
+        if worker is not None:
+            worker.wake()
+        if self._looks:
+            self._loop.call_later(LOOK, self._look)
+
+    def _wake_one(self) -> _Worker[S] | None:
+        """The worker that went to sleep last, which is now to be woken."""
+        if not self._asleep:
+            return None
+        worker = self._asleep.pop()
+        self._awake.add(worker)
+        return worker
+
+    def _wake_all(self) -> None:
+        with self._lock:
+            workers, self._asleep = self._asleep, []
+            self._awake.update(workers)
+        for worker in workers:
+            worker.wake()
+
+    def _give_back(self) -> None:
+        while self._finished:
+            job = self._finished.popleft()
+            job.done(job)
 
     # What a worker uses
 
     def next(self, worker: _Worker[S], generation: int) -> Job[S, Any] | None:
-        """Wait for a job; None when everything ended, or the worker's generation did."""
-        with self._lock:
-            if self.ended or generation != self.generation:
-                return None
-            if self._backlog:
-                return self._backlog.popleft()
-            self._idle.append(worker)
-        return worker.sleep()
+        """A job, after waiting for one; None when it is time to end or to make the script anew."""
+        while True:
+            with self._lock:
+                if self.ended or generation != self.generation:
+                    return None
+                if self._jobs:
+                    return self._jobs.popleft()
+                self._awake.discard(worker)
+                self._asleep.append(worker)
+            worker.sleep()
 
     def finish(self, job: Job[S, Any]) -> None:
-        """Give a job back on the loop."""
+        """Give a job back on the loop, soon."""
         self._finished.append(job)
-        if not self._told:
-            self._told = True
+        if not self._jobs:
             self._loop.call_soon_threadsafe(self._give_back)
-
-    def _give_back(self) -> None:
-        self._told = False
-        while self._finished:
-            job = self._finished.popleft()
-            job.done(job)
 
 
 class _Worker(threading.Thread, Generic[S]):
@@ -169,7 +207,8 @@ class _Worker(threading.Thread, Generic[S]):
         self._index = index
         self._ready = threading.Event()
         self._failure: Exception | None = None
-        self._job: Job[S, Any] | None = None
+        self._job: Job[S, Any] | None = None  # under way
+        self._seen: Job[S, Any] | None = None  # at the last look
         self._alarm = threading.Lock()  # held while asleep
         self._alarm.acquire()
 
@@ -180,14 +219,16 @@ class _Worker(threading.Thread, Generic[S]):
         if self._failure is not None:
             raise self._failure
 
-    def wake(self, job: Job[S, Any] | None) -> None:
-        self._job = job
+    def wake(self) -> None:
         self._alarm.release()
 
-    def sleep(self) -> Job[S, Any] | None:
+    def sleep(self) -> None:
         self._alarm.acquire()
-        job, self._job = self._job, None
-        return job
+
+    def is_held_up(self) -> bool:
+        """Whether it has been at the same job since this was asked last."""
+        seen, self._seen = self._seen, self._job
+        return seen is self._job
 
     def run(self) -> None:
         pool = self._pool
@@ -202,7 +243,9 @@ class _Worker(threading.Thread, Generic[S]):
         while not pool.ended:
             job = pool.next(self, generation)
             if job is not None:
+                self._job = job
                 job.run(script)
+                self._job = None
                 pool.finish(job)
             elif generation != pool.generation:
                 generation = pool.generation

@@ -24,7 +24,8 @@ python, package.loaded.python = nil, nil
 local WATCH_INTERVAL = 10000
 
 local sethook, getinfo, clock, memory = debug.sethook, debug.getinfo, os.time, collectgarbage
-local PRELUDE = { ["=common.lua"] = true, ["=tycoon.lua"] = true, ["=tyrant.lua"] = true }
+local PRELUDE = { ["=common.lua"] = true, ["=tycoon.lua"] = true, ["=tyrant.lua"] = true,
+                  ["=(tail call)"] = true }
 local asked = 0       -- second in which the host was asked last
 local verdict         -- why the running script must end; nil while it may run
 local memory_limit = host.memory_limit / 1024
