@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from kt.client.base_async import AsyncClient, checked_timeout
 from kt.client.tycoon_columns import (
@@ -29,6 +29,7 @@ from kt.wire.codec import encode_key
 from kt.wire.tycoon_rpc import Field, RpcReply, pack_rpc, read_rpc_reply
 
 if TYPE_CHECKING:
+    from kt.client.lua_async import AsyncTycoonScripts
     from kt.client.pipeline_async import AsyncTycoonPipeline
 
 WAIT_FOREVER = 10**9
@@ -50,6 +51,13 @@ class AsyncTycoonAdmin(AsyncClient[K, V]):
         if not isinstance(db, int) or db < 0:
             raise ArgumentError(f"a database is chosen by its index, not {db!r}")
         self._db = db
+
+    @property
+    def lua(self) -> AsyncTycoonScripts[K]:
+        """The server's Lua functions as methods: ``await db.lua.take(item="apples", count=3)``."""
+        from kt.client.lua_async import AsyncTycoonScripts
+
+        return AsyncTycoonScripts(cast(Any, self))  # every admin is that client
 
     def pipeline(self, *, raise_errors: bool = True) -> AsyncTycoonPipeline[K, V]:
         """Return a pipeline: calls that are sent together; see `kt.client.pipeline`.

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from kt.client.base import Client
 from kt.client.tyrant_values import microseconds, text_of
@@ -17,6 +17,7 @@ from kt.wire.table import DELETE_INDEX, KEEP_INDEX, OPTIMIZE_INDEX, IndexKind
 from kt.wire.tyrant_commands import CHECK_CONSISTENCY, NO_UPDATE_LOG
 
 if TYPE_CHECKING:
+    from kt.client.lua import TyrantScripts
     from kt.client.pipeline import TyrantPipeline
 
 TREE: Final = "B+ tree"
@@ -29,6 +30,13 @@ class TyrantAdmin(Client[K, V]):
     """The server's side of `TokyoTyrant`."""
 
     _type: str | None = None
+
+    @property
+    def lua(self) -> TyrantScripts[V]:
+        """The server's Lua functions as methods: ``db.lua.add.as_int("visits", 5)``."""
+        from kt.client.lua import TyrantScripts
+
+        return TyrantScripts(cast(Any, self))  # every admin is that client
 
     def pipeline(self, *, raise_errors: bool = True) -> TyrantPipeline[K, V]:
         """Return a pipeline: calls that are sent together; see `kt.client.pipeline`.

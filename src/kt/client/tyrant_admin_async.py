@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from kt.client.base_async import AsyncClient
 from kt.client.tyrant_values import microseconds, text_of
@@ -16,6 +16,7 @@ from kt.wire.table import DELETE_INDEX, KEEP_INDEX, OPTIMIZE_INDEX, IndexKind
 from kt.wire.tyrant_commands import CHECK_CONSISTENCY, NO_UPDATE_LOG
 
 if TYPE_CHECKING:
+    from kt.client.lua_async import AsyncTyrantScripts
     from kt.client.pipeline_async import AsyncTyrantPipeline
 
 TREE: Final = "B+ tree"
@@ -28,6 +29,13 @@ class AsyncTyrantAdmin(AsyncClient[K, V]):
     """The server's side of `AsyncTokyoTyrant`."""
 
     _type: str | None = None
+
+    @property
+    def lua(self) -> AsyncTyrantScripts[V]:
+        """The server's Lua functions as methods: ``await db.lua.add.as_int("visits", 5)``."""
+        from kt.client.lua_async import AsyncTyrantScripts
+
+        return AsyncTyrantScripts(cast(Any, self))  # every admin is that client
 
     def pipeline(self, *, raise_errors: bool = True) -> AsyncTyrantPipeline[K, V]:
         """Return a pipeline: calls that are sent together; see `kt.client.pipeline`.

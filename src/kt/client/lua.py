@@ -1,0 +1,109 @@
+# Generated from lua_async.py by tools/async_to_sync.py: edit that one.
+"""``db.lua``: the server's Lua functions as if they were methods.
+
+::
+
+    db.lua.take(item="apples", count=3)       is  db.script("take", item="apples", count=3)
+    db.lua.add("visits", 5)                   is  db.script("add", "visits", "5")
+    db.lua.add.as_int("visits", 5)            is  int(db.script("add", "visits", "5"))
+
+The first is Kyoto Tycoon, whose functions take and give named values; the others Tokyo Tyrant,
+whose functions take a key and a value and give bytes, for which there are the shapes ``as_...``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Generic
+
+from kt.options import ScriptLock
+from kt.types import K, Key, V
+
+if TYPE_CHECKING:
+    from kt.client.tycoon import KyotoTycoon
+    from kt.client.tyrant import TokyoTyrant
+
+
+class TycoonScripts(Generic[K]):
+    """The Lua functions of a Kyoto Tycoon server, by name."""
+
+    def __init__(self, client: KyotoTycoon[K, Any]) -> None:
+        self._client = client
+
+    def __getattr__(self, name: str) -> TycoonScript[K]:
+        return TycoonScript(self._client, public(name))
+
+
+class TycoonScript(Generic[K]):
+    """A Lua function of a Kyoto Tycoon server."""
+
+    def __init__(self, client: KyotoTycoon[K, Any], name: str) -> None:
+        self._client = client
+        self.name = name
+
+    def __call__(self, __data: Mapping[Any, Any] | None = None, /, **kwargs: Any) -> dict[K, Any]:
+        """Call the function: see `script` of the client."""
+        return self._client.script(self.name, {**(__data or {}), **kwargs})
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"
+
+
+class TyrantScripts(Generic[V]):
+    """The Lua functions of a Tokyo Tyrant server, by name."""
+
+    def __init__(self, client: TokyoTyrant[Any, V]) -> None:
+        self._client = client
+
+    def __getattr__(self, name: str) -> TyrantScript[V]:
+        return TyrantScript(self._client, public(name))
+
+
+class TyrantScript(Generic[V]):
+    """A Lua function of a Tokyo Tyrant server, with shapes for what it returns."""
+
+    def __init__(self, client: TokyoTyrant[Any, V], name: str) -> None:
+        self._client = client
+        self.name = name
+
+    def __call__(
+        self,
+        key: Key | None = None,
+        value: str | bytes | float | None = None,
+        *,
+        lock: ScriptLock = ScriptLock.NONE,
+    ) -> bytes:
+        """Call the function: see `script` of the client; a number is sent as its decimal text."""
+        text = repr(value) if isinstance(value, int | float) else value
+        return self._client.script(self.name, key, text, lock=lock)
+
+    def as_text(self, *args: Any, **kwargs: Any) -> str:
+        """Call the function, which returns UTF-8."""
+        return self(*args, **kwargs).decode()
+
+    def as_int(self, *args: Any, **kwargs: Any) -> int:
+        """Call the function, which returns a whole number, as decimal text."""
+        return int(self(*args, **kwargs))
+
+    def as_float(self, *args: Any, **kwargs: Any) -> float:
+        """Call the function, which returns a number, as decimal text."""
+        return float(self(*args, **kwargs))
+
+    def as_lines(self, *args: Any, **kwargs: Any) -> list[str]:
+        """Call the function, which returns lines of UTF-8, each with its end."""
+        return self(*args, **kwargs).decode().splitlines()
+
+    def as_value(self, *args: Any, **kwargs: Any) -> V:
+        """Call the function, which returns what the client's serializer reads."""
+        found: V = self._client._values.load(self(*args, **kwargs), None)
+        return found
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"
+
+
+def public(name: str) -> str:
+    """Return `name`; Python asks for names with two underscores for its own purposes."""
+    if name.startswith("__"):
+        raise AttributeError(name)
+    return name

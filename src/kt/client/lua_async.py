@@ -1,0 +1,110 @@
+"""``db.lua``: the server's Lua functions as if they were methods.
+
+::
+
+    db.lua.take(item="apples", count=3)       is  db.script("take", item="apples", count=3)
+    db.lua.add("visits", 5)                   is  db.script("add", "visits", "5")
+    db.lua.add.as_int("visits", 5)            is  int(db.script("add", "visits", "5"))
+
+The first is Kyoto Tycoon, whose functions take and give named values; the others Tokyo Tyrant,
+whose functions take a key and a value and give bytes, for which there are the shapes ``as_...``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Generic
+
+from kt.options import ScriptLock
+from kt.types import K, Key, V
+
+if TYPE_CHECKING:
+    from kt.client.tycoon_async import AsyncKyotoTycoon
+    from kt.client.tyrant_async import AsyncTokyoTyrant
+
+
+class AsyncTycoonScripts(Generic[K]):
+    """The Lua functions of a Kyoto Tycoon server, by name."""
+
+    def __init__(self, client: AsyncKyotoTycoon[K, Any]) -> None:
+        self._client = client
+
+    def __getattr__(self, name: str) -> AsyncTycoonScript[K]:
+        return AsyncTycoonScript(self._client, public(name))
+
+
+class AsyncTycoonScript(Generic[K]):
+    """A Lua function of a Kyoto Tycoon server."""
+
+    def __init__(self, client: AsyncKyotoTycoon[K, Any], name: str) -> None:
+        self._client = client
+        self.name = name
+
+    async def __call__(
+        self, __data: Mapping[Any, Any] | None = None, /, **kwargs: Any
+    ) -> dict[K, Any]:
+        """Call the function: see `script` of the client."""
+        return await self._client.script(self.name, {**(__data or {}), **kwargs})
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"
+
+
+class AsyncTyrantScripts(Generic[V]):
+    """The Lua functions of a Tokyo Tyrant server, by name."""
+
+    def __init__(self, client: AsyncTokyoTyrant[Any, V]) -> None:
+        self._client = client
+
+    def __getattr__(self, name: str) -> AsyncTyrantScript[V]:
+        return AsyncTyrantScript(self._client, public(name))
+
+
+class AsyncTyrantScript(Generic[V]):
+    """A Lua function of a Tokyo Tyrant server, with shapes for what it returns."""
+
+    def __init__(self, client: AsyncTokyoTyrant[Any, V], name: str) -> None:
+        self._client = client
+        self.name = name
+
+    async def __call__(
+        self,
+        key: Key | None = None,
+        value: str | bytes | float | None = None,
+        *,
+        lock: ScriptLock = ScriptLock.NONE,
+    ) -> bytes:
+        """Call the function: see `script` of the client; a number is sent as its decimal text."""
+        text = repr(value) if isinstance(value, int | float) else value
+        return await self._client.script(self.name, key, text, lock=lock)
+
+    async def as_text(self, *args: Any, **kwargs: Any) -> str:
+        """Call the function, which returns UTF-8."""
+        return (await self(*args, **kwargs)).decode()
+
+    async def as_int(self, *args: Any, **kwargs: Any) -> int:
+        """Call the function, which returns a whole number, as decimal text."""
+        return int(await self(*args, **kwargs))
+
+    async def as_float(self, *args: Any, **kwargs: Any) -> float:
+        """Call the function, which returns a number, as decimal text."""
+        return float(await self(*args, **kwargs))
+
+    async def as_lines(self, *args: Any, **kwargs: Any) -> list[str]:
+        """Call the function, which returns lines of UTF-8, each with its end."""
+        return (await self(*args, **kwargs)).decode().splitlines()
+
+    async def as_value(self, *args: Any, **kwargs: Any) -> V:
+        """Call the function, which returns what the client's serializer reads."""
+        found: V = self._client._values.load(await self(*args, **kwargs), None)
+        return found
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"
+
+
+def public(name: str) -> str:
+    """Return `name`; Python asks for names with two underscores for its own purposes."""
+    if name.startswith("__"):
+        raise AttributeError(name)
+    return name
