@@ -47,7 +47,7 @@ T = TypeVar("T")
 FRESH = 0.001
 """Seconds for which a connection is believed to be alive after it was used."""
 
-FIRST_READ = 16 * 1024
+FIRST_READ = 64 * 1024
 """Bytes asked for first: room for the replies to most requests."""
 
 READ_MAX = 1024 * 1024
