@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from kt.server.engines._tokyo import Database
+from kt.server.engines._tokyo import BinaryCore, Database, Hold, State
+from kt.wire import tyrant_commands as codes
 
-from .tokyo import items, opened
+from .tokyo import (
+    items,
+    key_request,
+    mget_request,
+    misc_request,
+    opened,
+    record_request,
+    sized,
+)
 
 
 @pytest.fixture
@@ -114,6 +125,77 @@ def test_indices_can_be_named_at_the_start(tmp_path: Path) -> None:
         assert table.put(b"k", b"n\x001\0name\0x")
     files = {path.name for path in tmp_path.iterdir()}
     assert files >= {"casket.tct.idx.n.dec", "casket.tct.idx.name.lex"}
+
+
+# Whom a long search holds up
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "hold"),
+    [
+        (b"search", [b"addcond\0n\0NUMEQ\x001", b"get"], Hold.WRITERS),
+        (b"metasearch", [b"next", b"mstype\x001"], Hold.WRITERS),
+        (b"search", [b"out"], Hold.ALL),
+        (b"search", [b"get", b"remove\0x"], Hold.ALL),
+        (b"setindex", [b"n", b"lexical"], Hold.ALL),
+        (b"optimize", [], Hold.ALL),
+        (b"get", [b"out"], Hold.NONE),
+        (b"regex", [b"out"], Hold.NONE),
+        (b"nosuch", [], Hold.NONE),
+    ],
+)
+def test_who_is_held_up(table: Database, name: bytes, arguments: list[bytes], hold: Hold) -> None:
+    assert table.hold_of(name, arguments) is hold
+
+
+@pytest.fixture
+def big(tmp_path: Path) -> Iterator[Database]:
+    with opened("big.tct#bnum=500000", tmp_path) as table:
+        for number in range(100_000):
+            table.put(b"%d" % number, b"n\0%d" % number)
+        yield table
+
+
+def test_a_search_lets_others_read(big: Database) -> None:
+    """Reads go on during a search; what writes is told to wait, and does."""
+    stream, waiting = BinaryCore(big).stream(), BinaryCore(big).stream()
+    get, put = key_request(codes.GET, b"7"), record_request(codes.PUT, b"7", b"n\0seven")
+    found: list[bytes] = []
+
+    def searching() -> None:
+        for _ in range(10):
+            found[:] = search(big, b"addcond\0n\0STRRX\x007.*7.*7", b"count")
+
+    thread = threading.Thread(target=searching)
+    thread.start()
+    busy = False
+    while thread.is_alive() and not busy:
+        assert stream.feed(get)[3] == b"\0" + sized(b"n\x007")
+        busy = stream.feed(put)[:2] == (State.BUSY, 0)
+        if not busy:
+            assert big.put(b"7", b"n\x007")
+    assert busy
+    assert stream.feed(mget_request([b"7"]))[0] == State.MORE
+    assert stream.feed(misc_request(b"getlist", [b"7"]))[0] == State.MORE
+    assert waiting.feed(put, wait=True)[3] == b"\0"
+    assert big.get(b"7") == b"n\0seven"
+    thread.join()
+    assert stream.feed(put)[3] == b"\0"
+    assert found == [b"%d" % sum(str(n).count("7") > 2 for n in range(100_000))]
+
+
+def test_searches_run_beside_each_other_and_between_writes(big: Database) -> None:
+    def searching(_: int) -> list[bytes]:
+        return search(big, b"addcond\0n\0NUMGE\x0099990", b"count")
+
+    def writing(_: int) -> bool:
+        return all(big.put(b"%d" % number, b"n\0%d" % number) for number in range(500))
+
+    with ThreadPoolExecutor(6) as threads:
+        searches = threads.map(searching, range(8))
+        writes = threads.map(writing, range(4))
+        assert set(map(tuple, searches)) == {(b"10",)}
+        assert all(writes)
 
 
 # What the original server dies of

@@ -45,6 +45,17 @@ def putlist(peer: Peer, numbers: range, value: bytes = b"v") -> None:
         assert ask(peer, misc_request(b"putlist", pairs), 5) == b"\0\0\0\0\0"
 
 
+def has_answer(peer: Peer) -> bool:
+    """Whether something has come from the server."""
+    peer.socket.setblocking(False)
+    try:
+        return bool(peer.socket.recv(1, socket.MSG_PEEK))
+    except BlockingIOError:
+        return False
+    finally:
+        peer.socket.settimeout(SECONDS)
+
+
 # Order and pieces
 
 CONVERSATION = [
@@ -165,18 +176,31 @@ def test_others_are_served_meanwhile(
     with connected(server) as peer, connected(server) as other:
         putlist(peer, range(200_000))
         peer.send(request_)
-        peer.socket.setblocking(False)
-        longest, done = 0.0, False
-        while not done:
+        longest = 0.0
+        while not has_answer(peer):
             begin = monotonic()
             assert ask(other, b"version\r\n", 16) == b"VERSION 1.1.41\r\n"
             longest = max(longest, monotonic() - begin)
-            try:
-                done = bool(peer.socket.recv(1, socket.MSG_PEEK))
-            except BlockingIOError:
-                done = False
         assert longest < 1.0  # machines that test are busy
         assert put(other, b"k", b"v") is None
+
+
+def test_a_search_of_a_table_holds_up_writers_only(start_kt_tyrant: StartServer) -> None:
+    server = start_kt_tyrant("casket.tct#bnum=500000", args=("-le",))
+    conditions = [b"addcond\0n\0STRRX\0(1|2).*7.*7", b"count"]
+    with connected(server) as peer, connected(server) as reader, connected(server) as writer:
+        putlist(peer, range(200_000), b"n\x00177")
+        peer.send(misc_request(b"search", conditions) * 3)
+        writer.send(record_request(codes.PUT, b"new", b"n\x001") + b"set k 0 0 0\r\n\r\n")
+        reads = 0
+        while not has_answer(peer):
+            assert get(reader, b"key-7") == b"n\x00177"
+            reads += 1
+        assert reads > 10
+        answer = b"\0\0\0\0\1" + sized(b"200000")
+        assert peer.take(len(answer))[:5] == answer[:5]
+        assert writer.take(1) == b"\0"
+        assert writer.take_line() == b"STORED"
 
 
 def test_commands_wait_for_what_is_exclusive(start_kt_tyrant: StartServer) -> None:

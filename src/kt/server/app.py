@@ -150,16 +150,7 @@ class Server:
 
     def exclusively(self, work: Callable[[], T]) -> Callable[[], T]:
         """`work`, to be run in a worker thread soon; until it is done `engine_may_block` is set."""
-        token = object()
-        self.held.add(token)
-
-        def run() -> T:
-            try:
-                return work()
-            finally:
-                self.held.discard(token)
-
-        return run
+        return holding(self.held, work)
 
     def forget(self, connection: Connection) -> None:
         """Told by a connection that is gone."""
@@ -280,6 +271,20 @@ class Server:
         else:
             self.log.system("log file reopened")
         self.reload()
+
+
+def holding(holders: set[object], work: Callable[[], T]) -> Callable[[], T]:
+    """`work`, to be run soon; until it is done there is one holder more."""
+    token = object()
+    holders.add(token)
+
+    def run() -> T:
+        try:
+            return work()
+        finally:
+            holders.discard(token)
+
+    return run
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:

@@ -15,24 +15,27 @@ tyrant_status             what ``stat``, ``stats`` and OPTIONS answer
 
 The event loop calls the engine itself, except for what may take long, which goes through worker
 threads and visits the engine for a millisecond at a time. A few things the library does in one go,
-however long it takes: `optimize`, `copy` of a file, and the making and searching of indices. While
-one of these runs everything goes through worker threads, so that those who wait for it do not stop
-the others.
+however long it takes. While it searches a table or copies a file, others may read; what writes
+goes through worker threads and waits there, so that it does not stop those who read. While it
+optimizes a file or makes an index, everything waits in that way.
 """
 
 from __future__ import annotations
 
 import threading
-from typing import Final
+from collections.abc import Callable
+from typing import Final, TypeVar
 
 from ..errors import ImproperlyConfigured
-from .app import Server
-from .engines._tokyo import BinaryCore, Database, Event
+from .app import Server, holding
+from .engines._tokyo import BinaryCore, Database, Event, Hold
 from .log import Level, Log
 from .options_tyrant import Command, TyrantOptions
 from .process import PidFile
 from .tyrant_connection import TyrantConnection
 from .tyrant_scripts import Scripts
+
+T = TypeVar("T")
 
 _RARE: Final = frozenset(range(Command.SYNC, Command.RNUM)) | {Command.REPL}
 """Commands that are logged even where not every command is."""
@@ -77,6 +80,7 @@ class TyrantServer(Server):
         database: what it serves.
         core: runs the quick binary commands, and counts.
         locks: for operations that read a record and then write it.
+        searches: long operations under way that hold up writers.
     """
 
     log_class = TyrantLog
@@ -87,8 +91,20 @@ class TyrantServer(Server):
     def __init__(self, options: TyrantOptions) -> None:
         super().__init__(options)
         self.locks = RecordLocks()
+        self.searches: set[object] = set()
 
     # What commands use
+
+    @property
+    def engine_may_block(self) -> bool:
+        """Scripts may do anything at any time; `Stream` looks after itself."""
+        return super().engine_may_block or bool(self.searches) or self.scripts is not None
+
+    def holding(self, hold: Hold, work: Callable[[], T]) -> Callable[[], T]:
+        """`work`, to be run in a worker thread soon, which holds up others in this way."""
+        if hold is Hold.NONE:
+            return work
+        return holding(self.held if hold is Hold.ALL else self.searches, work)
 
     def forbids(self, *commands: Command) -> bool:
         """Whether the mask forbids one of these commands or groups."""

@@ -41,7 +41,7 @@ from ..wire.tyrant_server import (
     read_sync,
     read_vanish,
 )
-from .engines._tokyo import Event
+from .engines._tokyo import Event, Hold
 from .options_tyrant import Command
 from .tyrant_status import stat
 
@@ -57,8 +57,7 @@ FAILED_LIST: Final = codes.FAILURE_REPLY + bytes(4)
 class Row(NamedTuple):
     """A command: its number and group in the mask, how to read and run it.
 
-    `refusal` answers when the mask forbids it; `holds` says whether a request holds the engine for
-    as long as it takes.
+    `refusal` answers when the mask forbids it; `hold` says whom a request holds up.
     """
 
     command: Command
@@ -66,7 +65,7 @@ class Row(NamedTuple):
     read: Reader[Any]
     run: Callable[[TyrantServer, Any], bytes]
     refusal: bytes = codes.FAILURE_REPLY
-    holds: Callable[[TyrantServer, Any], bool] = lambda server, request: False
+    hold: Callable[[TyrantServer, Any], Hold] = lambda server, request: Hold.NONE
 
 
 def fwmkeys(server: TyrantServer, request: FwmKeys) -> bytes:
@@ -110,30 +109,30 @@ def _logged(server: TyrantServer, command: Command, done: bool) -> bool:
     return done
 
 
-def _always(server: TyrantServer, request: Any) -> bool:
-    return True
+def _hold_all(server: TyrantServer, request: bytes) -> Hold:
+    return Hold.ALL
 
 
-def _copies_file(server: TyrantServer, request: bytes) -> bool:
-    return not server.database.in_memory
+def _hold_of_copy(server: TyrantServer, request: bytes) -> Hold:
+    return Hold.NONE if server.database.in_memory else Hold.WRITERS
 
 
-def _is_exclusive(server: TyrantServer, request: Misc) -> bool:
-    return server.database.is_exclusive(request.name)
+def _hold_of_misc(server: TyrantServer, request: Misc) -> Hold:
+    return server.database.hold_of(request.name, request.items)
 
 
 COMMANDS: Final = {
     codes.FWMKEYS: Row(Command.FWMKEYS, Command.ALLREAD, read_fwmkeys, fwmkeys, EMPTY_LIST),
     codes.SYNC: Row(Command.SYNC, Command.ALLMANAGE, read_sync, sync),
     codes.OPTIMIZE: Row(
-        Command.OPTIMIZE, Command.ALLMANAGE, read_optimize, optimize, holds=_always
+        Command.OPTIMIZE, Command.ALLMANAGE, read_optimize, optimize, hold=_hold_all
     ),
     codes.VANISH: Row(Command.VANISH, Command.ALLWRITE, read_vanish, vanish),
-    codes.COPY: Row(Command.COPY, Command.ALLMANAGE, read_copy, copy, holds=_copies_file),
+    codes.COPY: Row(Command.COPY, Command.ALLMANAGE, read_copy, copy, hold=_hold_of_copy),
     codes.RESTORE: Row(Command.RESTORE, Command.ALLMANAGE, read_restore, restore),
     codes.SETMST: Row(Command.SETMST, Command.ALLMANAGE, read_setmst, setmst),
     codes.MISC: Row(
-        Command.MISC, Command.ALLWRITE, read_misc, misc, EMPTY_LIST, holds=_is_exclusive
+        Command.MISC, Command.ALLWRITE, read_misc, misc, EMPTY_LIST, hold=_hold_of_misc
     ),
 }
 """By the byte that names them, the commands that run in a worker thread."""
@@ -169,9 +168,7 @@ def _serve(connection: TyrantConnection, row: Row, request: Any) -> None:
     server = connection.server
     if _is_refused(connection, row.command, row.group, row.refusal):
         return
-    work: Callable[[], bytes] = partial(row.run, server, request)
-    if row.holds(server, request):
-        work = server.exclusively(work)
+    work = server.holding(row.hold(server, request), partial(row.run, server, request))
     connection.run(work, slow=True)
 
 

@@ -35,6 +35,7 @@ Work: TypeAlias = Callable[[], bytes]
 MORE: Final = int(State.MORE)
 AGAIN: Final = int(State.AGAIN)
 COMMAND: Final = int(State.COMMAND)
+BUSY: Final = int(State.BUSY)
 BROKEN: Final = int(State.BROKEN)
 CLOSE: Final = int(State.CLOSE)
 
@@ -126,12 +127,17 @@ class TyrantConnection(Connection):
     # Binary
 
     def _feed(self, data: bytes | bytearray, pos: int) -> int:
-        if self.server.engine_may_block:
-            rest = bytes(memoryview(data)[pos:])
-            self.in_thread(lambda: self._stream.feed(rest), lambda fed: self._fed(rest, *fed))
-            return len(data)
+        if self.server.held:
+            return self._feed_in_thread(data, pos)
         state, consumed, need, reply = self._stream.feed(data, pos)
         return self._after_feed(state, need, reply, data, pos + consumed)
+
+    def _feed_in_thread(self, data: bytes | bytearray, pos: int) -> int:
+        """Feed what has to wait for the engine."""
+        rest = bytes(memoryview(data)[pos:])
+        work = partial(self._stream.feed, rest, wait=True)
+        self.in_thread(work, lambda fed: self._fed(rest, *fed))
+        return len(data)
 
     def _fed(self, rest: bytes, state: int, consumed: int, need: int, reply: bytes) -> None:
         """The end of a `_feed` in a worker thread, which had taken over the `rest` of the input."""
@@ -152,6 +158,8 @@ class TyrantConnection(Connection):
             self.yield_turn()
         elif state == COMMAND:
             return serve_binary(self, data, pos)
+        elif state == BUSY:
+            return self._feed_in_thread(data, pos)
         elif state == BROKEN:
             self.part()
         elif state == CLOSE:

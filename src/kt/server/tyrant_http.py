@@ -27,7 +27,7 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 from ..wire.http import HttpRequest, pack_http_reply, parse_number
 from ..wire.tyrant import decode_misc
 from ..wire.tyrant_commands import OK_REPLY
-from .engines._tokyo import Event
+from .engines._tokyo import Event, Hold
 from .options_tyrant import Command
 from .tyrant_status import GET_MISSES, OUT_MISSES, PUT_MISSES, option_headers
 
@@ -160,6 +160,7 @@ def _run(
     work: Callable[[], Answer],
     *,
     slow: bool = False,
+    hold: Hold = Hold.NONE,
 ) -> None:
     """Answer with what `work` returns, if the mask allows the command."""
     server = connection.server
@@ -168,7 +169,7 @@ def _run(
         forbidden = Answer(403, [], None) if command is Command.VSIZ else _say(403)
         connection.write(_packed(forbidden))
     else:
-        connection.run(lambda: _packed(work()), slow=slow)
+        connection.run(server.holding(hold, lambda: _packed(work())), slow=slow)
 
 
 def _packed(answer: Answer) -> bytes:
@@ -192,10 +193,10 @@ def _post(connection: TyrantConnection, request: HttpRequest) -> None:
     elif not function:
         connection.write(_packed(_say(400)))
     else:
-        work: Callable[[], Answer] = partial(misc, server, function, _arguments(request.body))
-        if server.database.is_exclusive(function):
-            work = server.exclusively(work)
-        _run(connection, Command.MISC, (Command.ALLHTTP,), work, slow=True)
+        arguments = _arguments(request.body)
+        hold = server.database.hold_of(function, arguments)
+        work = partial(misc, server, function, arguments)
+        _run(connection, Command.MISC, (Command.ALLHTTP,), work, slow=True, hold=hold)
 
 
 def _post_ext(connection: TyrantConnection, request: HttpRequest) -> None:

@@ -56,7 +56,7 @@ class Database:
     def iternext(self) -> bytes | None: ...
 
     # The whole database. What follows may take long: call it in a worker thread. While it runs,
-    # other threads are held up for a millisecond at a time, except by what is exclusive.
+    # other threads are held up for a millisecond at a time, except where another `Hold` is told.
     def count(self) -> int: ...
     def size(self) -> int: ...
     def fwmkeys(self, prefix: bytes, limit: int = -1) -> bytes:
@@ -68,16 +68,16 @@ class Database:
     def misc(self, name: bytes, arguments: Iterable[bytes] = ()) -> bytes | None:
         """Call the function `name`; its result is a list in wire form."""
 
-    def is_exclusive(self, name: bytes) -> bool:
-        """Whether this function holds up other threads for as long as it takes."""
+    def hold_of(self, name: bytes, arguments: Iterable[bytes] = ()) -> Hold:
+        """Whom `misc` with these arguments holds up for as long as it takes."""
 
     def sync(self) -> bool: ...
     def optimize(self, parameters: bytes = b"") -> bool:
-        """Rebuild the file, with new tuning parameters if there are any. Exclusive."""
+        """Rebuild the file, with new tuning parameters if there are any. Holds up ALL."""
 
     def vanish(self) -> bool: ...
     def copy(self, path: bytes) -> bool:
-        """Copy to a file; ``@`` and a command runs that. Exclusive unless it is in memory."""
+        """Copy to a file; ``@`` and a command runs that. Holds up WRITERS, none in memory."""
 
     # What it is
     @property
@@ -89,6 +89,14 @@ class Database:
     @property
     def fatal_error(self) -> str | None:
         """What has broken the database, if something has."""
+
+class Hold(IntEnum):
+    """Who has to wait for the end of a long operation."""
+
+    NONE = 0
+    WRITERS = 1
+    """All that change records or move an iterator; others may read."""
+    ALL = 2
 
 class Event(IntEnum):
     """What may be said in the log of a command."""
@@ -110,9 +118,11 @@ class State(IntEnum):
     """The next byte does not begin a binary request."""
     COMMAND = 3
     """The next bytes are a whole request that is for the caller to run."""
-    BROKEN = 4
+    BUSY = 4
+    """The next request has to wait: feed the rest again, in a worker thread, with `wait`."""
+    BROKEN = 5
     """A bad request was consumed: close, unless there is more input."""
-    CLOSE = 5
+    CLOSE = 6
     """A request is too large: send the reply, which may be empty, and close."""
 
 class BinaryCore:
@@ -142,12 +152,13 @@ class Stream:
 
     def __init__(self, core: BinaryCore) -> None: ...
     def feed(
-        self, data: bytes | bytearray | memoryview, start: int = 0
+        self, data: bytes | bytearray | memoryview, start: int = 0, wait: bool = False
     ) -> tuple[int, int, int, bytes]:
         """Run what `data` from `start` on holds; returns (state, consumed, need, reply).
 
         `consumed` bytes from `start` on are done with and must not be fed again; the rest must be.
-        With MORE, `need` bytes must be there for the next call to get on. `state` is a `State`.
+        With MORE, `need` bytes must be there for the next call to get on. `state` is a `State`,
+        never BUSY with `wait`.
         """
 
     @property

@@ -40,23 +40,25 @@ cdef extern from "tokyo_store.h" namespace "kt::tokyo" nogil:
         string_view bytes()
 
 cdef extern from "tokyo_database.h" namespace "kt::tokyo" nogil:
+    cdef enum class CHold "kt::tokyo::Database::Hold":
+        NONE
     cdef cppclass CDatabase "kt::tokyo::Database":
         CDatabase(const string &, int) except +
-        cbool close "inside()->close"()
-        cbool put "inside()->put"(string_view, string_view)
-        cbool putkeep "inside()->putkeep"(string_view, string_view)
-        cbool putcat "inside()->putcat"(string_view, string_view)
-        cbool putshl "inside()->putshl"(string_view, string_view, int)
-        cbool out "inside()->out"(string_view)
-        Block get "inside()->get"(string_view)
-        int vsiz "inside()->vsiz"(string_view)
-        int addint "inside()->addint"(string_view, int)
-        double adddouble "inside()->adddouble"(string_view, double)
-        cbool iterinit "inside()->iterinit"()
-        Block iternext "inside()->iternext"()
-        uint64_t count "inside()->count"()
-        uint64_t size "inside()->size"()
-        cbool exclusive_misc(string_view)
+        cbool close "writing()->close"()
+        cbool put "writing()->put"(string_view, string_view)
+        cbool putkeep "writing()->putkeep"(string_view, string_view)
+        cbool putcat "writing()->putcat"(string_view, string_view)
+        cbool putshl "writing()->putshl"(string_view, string_view, int)
+        cbool out "writing()->out"(string_view)
+        Block get "reading()->get"(string_view)
+        int vsiz "reading()->vsiz"(string_view)
+        int addint "writing()->addint"(string_view, int)
+        double adddouble "writing()->adddouble"(string_view, double)
+        cbool iterinit "writing()->iterinit"()
+        Block iternext "writing()->iternext"()
+        uint64_t count "reading()->count"()
+        uint64_t size "reading()->size"()
+        CHold hold_of(string_view, const vector[string_view] &)
         cbool long_misc(const string &, const vector[string_view] &, List *) except +
         void long_fwmkeys(string_view, int, List *) except +
         cbool sync() except +
@@ -88,10 +90,16 @@ cdef extern from "tokyo_stream.h" namespace "kt::tokyo" nogil:
         size_t need
     cdef cppclass CStream "kt::tokyo::Stream":
         CStream(CCore *)
-        Progress feed(string_view, Buffer *) except +
+        Progress feed(string_view, Buffer *, cbool) except +
         cbool in_list()
 
 LIBRARY_VERSION = tcversion.decode("ascii")
+
+
+class Hold(IntEnum):
+    NONE = 0
+    WRITERS = 1
+    ALL = 2
 
 
 class Event(IntEnum):
@@ -107,8 +115,9 @@ class State(IntEnum):
     AGAIN = 1
     TEXT = 2
     COMMAND = 3
-    BROKEN = 4
-    CLOSE = 5
+    BUSY = 4
+    BROKEN = 5
+    CLOSE = 6
 
 
 cdef inline string_view view(bytes data) noexcept:
@@ -242,8 +251,12 @@ cdef class Database:
             done = self.database.get().long_misc(function, views, &result)
         return copied(result.frame()) if done else None
 
-    def is_exclusive(self, bytes name not None):
-        return self.database.get().exclusive_misc(view(name))
+    def hold_of(self, bytes name not None, arguments=()):
+        cdef vector[string_view] views
+        kept = list(arguments)
+        for argument in kept:
+            views.push_back(view(<bytes?>argument))
+        return Hold(<int>self.database.get().hold_of(view(name), views))
 
     def sync(self):
         cdef cbool done
@@ -322,7 +335,7 @@ cdef class Stream:
         self.core = core
         self.stream.reset(new CStream(core.core.get()))
 
-    def feed(self, const unsigned char[::1] data not None, Py_ssize_t start=0):
+    def feed(self, const unsigned char[::1] data not None, Py_ssize_t start=0, cbool wait=False):
         if not 0 <= start <= data.shape[0]:
             raise IndexError("start is outside the data")
         if start == data.shape[0]:
@@ -331,7 +344,7 @@ cdef class Stream:
         cdef Buffer out
         cdef Progress progress
         with nogil:
-            progress = self.stream.get().feed(left, &out)
+            progress = self.stream.get().feed(left, &out, wait)
         reply = out.data()[:out.size()] if out.size() else b""
         return <int>progress.state, progress.consumed, progress.need, reply
 

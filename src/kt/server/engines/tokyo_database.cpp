@@ -76,7 +76,7 @@ size_t Database::index(Bytes key) const {
   return hash % stores_.size();
 }
 
-Store& Database::writing(Bytes key) {
+Store& Database::to_write(Bytes key) {
   for (Scan* scan : scans_) scan->written(key);
   return store(key);
 }
@@ -93,27 +93,27 @@ std::vector<Store*> Database::all() const {
 }
 
 bool Database::put(Bytes key, Bytes value) {
-  Store& store = writing(key);
+  Store& store = to_write(key);
   return noted(store.put(key, value), store);
 }
 
 bool Database::putkeep(Bytes key, Bytes value) {
-  Store& store = writing(key);
+  Store& store = to_write(key);
   return noted(store.putkeep(key, value), store);
 }
 
 bool Database::putcat(Bytes key, Bytes value) {
-  Store& store = writing(key);
+  Store& store = to_write(key);
   return noted(store.putcat(key, value), store);
 }
 
 bool Database::putshl(Bytes key, Bytes value, int width) {
-  Store& store = writing(key);
+  Store& store = to_write(key);
   return noted(store.putshl(key, value, width), store);
 }
 
 bool Database::out(Bytes key) {
-  Store& store = writing(key);
+  Store& store = to_write(key);
   return noted(store.out(key), store);
 }
 
@@ -132,14 +132,14 @@ int Database::vsiz(Bytes key) {
 }
 
 int Database::addint(Bytes key, int number) {
-  Store& store = writing(key);
+  Store& store = to_write(key);
   const int sum = store.addint(key, number);
   noted(sum != INT_MIN, store);
   return sum;
 }
 
 double Database::adddouble(Bytes key, double number) {
-  Store& store = writing(key);
+  Store& store = to_write(key);
   const double sum = store.adddouble(key, number);
   noted(!std::isnan(sum), store);
   return sum;
@@ -175,12 +175,12 @@ uint64_t Database::size() const {
 }
 
 bool Database::put_listed(Bytes key, Bytes value) {
-  Store& store = writing(key);
+  Store& store = to_write(key);
   return noted(store.put_listed(key, value), store);
 }
 
 bool Database::out_listed(Bytes key) {
-  Store& store = writing(key);
+  Store& store = to_write(key);
   return noted(store.out_listed(key), store);
 }
 
@@ -234,17 +234,14 @@ bool Database::vanish() {
 
 bool Database::copy(const std::string& path) {
   if (in_memory() && path.compare(0, 1, "@") != 0) return copy_memory(path);
-  if (stores_.size() == 1) {
-    Gate::Slice slice(gate);
-    return noted(stores_[0]->copy(path.c_str()), *stores_[0]);
-  }
+  Gate::Reading reading(gate);
+  if (stores_.size() == 1) return noted(stores_[0]->copy(path.c_str()), *stores_[0]);
   const bool command = path.compare(0, 1, "@") == 0;
   if (!command && mkdir(path.c_str(), 0755) != 0 && errno != EEXIST) return false;
   const std::string suffix = path_.substr(path_.rfind('.'));
   bool done = true;
   for (size_t i = 0; i < stores_.size(); i++) {
     const std::string one = command ? path : store_name(path, static_cast<int>(i) + 1, suffix);
-    Gate::Slice slice(gate);
     done = noted(stores_[i]->copy(one.c_str()), *stores_[i]) && done;
   }
   return done;

@@ -30,17 +30,19 @@ class Database {
 
   Gate gate;
 
-  // The gate for one call: `database.inside()->put(key, value)`.
+  // The gate for one call: `database.reading()->get(key)`, `database.writing()->put(key, value)`.
+  template <class Turn>
   class Visit {
    public:
     explicit Visit(Database* database) : turn_(database->gate), database_(database) {}
     Database* operator->() const { return database_; }
 
    private:
-    Gate::Turn turn_;
+    Turn turn_;
     Database* const database_;
   };
-  Visit inside() { return Visit(this); }
+  Visit<Gate::Turn> reading() { return Visit<Gate::Turn>(this); }
+  Visit<Gate::Writing> writing() { return Visit<Gate::Writing>(this); }
 
   // Inside the gate.
   bool put(Bytes key, Bytes value);
@@ -66,7 +68,11 @@ class Database {
   // How long may it take? Inside the gate.
   bool quick_misc(Bytes name, const Arguments& arguments) const;
   bool quick_fwmkeys(int limit) const;
-  bool exclusive_misc(Bytes name) const;
+  // Whether it only reads, and moves no iterator.
+  static bool only_reads(Bytes name);
+  // Whom a long function holds up from begin to end.
+  enum class Hold { NONE, WRITERS, ALL };
+  static Hold hold_of(Bytes name, const Arguments& arguments);
 
   // Outside the gate, in a worker thread.
   bool long_misc(const std::string& name, const Arguments& arguments, List* result);
@@ -89,7 +95,7 @@ class Database {
   size_t index(Bytes key) const;
   Store& store(Bytes key) const { return *stores_[index(key)]; }
   // The store of a key that is about to be written; the scans are told.
-  Store& writing(Bytes key);
+  Store& to_write(Bytes key);
   // Keeps the number of the error if there is one; returns `done`.
   bool noted(bool done, const Store& store);
   std::vector<Store*> all() const;
@@ -110,7 +116,7 @@ class Database {
               List* result);
   bool each(const std::string& name, const Arguments& arguments, List* result);
   bool managed(const std::string& name, const Arguments& arguments);
-  bool alone(const std::string& name, const Arguments& arguments, List* result);
+  bool tabular(const std::string& name, const Arguments& arguments, List* result);
   bool long_listed(const std::string& name, const Arguments& arguments, List* result);
   bool defrag(int64_t steps);
   bool defrag_file(TCHDB* file, int64_t steps);

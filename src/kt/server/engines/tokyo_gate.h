@@ -4,61 +4,124 @@
 // would hold up everybody. So every access goes through a gate, one thread at a time, and what is
 // long goes through it many times, a slice each time. Three locks make it fair:
 //
-//     Turn   (short)                 next -> data            release next once data is held
-//     Slice  (part of a long one)    slices -> next -> data  likewise
+//     Turn, Writing   (short)                 next -> data            next is released once data is
+//     Slice           (part of a long one)    slices -> next -> data  held
 //
 // Whoever waits for `data` holds `next`. A scan that ends a slice and wants the next one therefore
 // queues behind the short operation that waited meanwhile; and because only the holder of `slices`
 // may queue for a slice, a short operation waits for one slice at most, however many scans run.
+//
+// An event loop, which must not wait, makes an Attempt.
+//
+// Some long operations of the library cannot be sliced, but only read (a search of a table, the
+// copy of a file). They run outside, as a Reading, and rely on the library's locks. Meanwhile a
+// Turn may read, Writing and Slice wait until no Reading is left, and new Readings wait for those.
 
 #ifndef KT_TOKYO_GATE_H
 #define KT_TOKYO_GATE_H
 
+#include <chrono>
+#include <condition_variable>
 #include <mutex>
 
 namespace kt::tokyo {
 
 class Gate {
  public:
-  void enter() {
-    std::lock_guard<std::mutex> queue(next_);
-    data_.lock();
-  }
-  void leave() { data_.unlock(); }
-
-  void enter_slice() {
-    slices_.lock();
-    enter();
-  }
-  void leave_slice() {
-    leave();
-    slices_.unlock();
-  }
-
+  // Inside, to read; to write only if not `reading`.
   class Turn {
    public:
     explicit Turn(Gate& gate) : gate_(gate) { gate_.enter(); }
-    ~Turn() { gate_.leave(); }
+    ~Turn() { gate_.data_.unlock(); }
     Turn(const Turn&) = delete;
     Turn& operator=(const Turn&) = delete;
 
-   private:
+   protected:
     Gate& gate_;
   };
 
+  // A Turn if it comes soon; false if it does not.
+  class Attempt {
+   public:
+    explicit Attempt(Gate& gate) : gate_(gate), inside_(gate.enter_soon()) {}
+    ~Attempt() {
+      if (inside_) gate_.data_.unlock();
+    }
+    Attempt(const Attempt&) = delete;
+    Attempt& operator=(const Attempt&) = delete;
+    explicit operator bool() const { return inside_; }
+
+   private:
+    Gate& gate_;
+    const bool inside_;
+  };
+
+  // Inside, to write.
+  class Writing : public Turn {
+   public:
+    explicit Writing(Gate& gate) : Turn(gate) { gate.await_readings(); }
+  };
+
+  // Inside, for a part of a long operation.
   class Slice {
    public:
-    explicit Slice(Gate& gate) : gate_(gate) { gate_.enter_slice(); }
-    ~Slice() { gate_.leave_slice(); }
-    Slice(const Slice&) = delete;
-    Slice& operator=(const Slice&) = delete;
+    explicit Slice(Gate& gate) : slices_(gate.slices_), writing_(gate) {}
+
+   private:
+    std::lock_guard<std::mutex> slices_;
+    Writing writing_;
+  };
+
+  // Outside, and nothing is written meanwhile.
+  class Reading {
+   public:
+    explicit Reading(Gate& gate) : gate_(gate) {
+      Turn turn(gate);
+      gate_.changed_.wait(gate_.data_, [this] { return gate_.waiting_ == 0; });
+      gate_.readings_++;
+    }
+    ~Reading() {
+      Turn turn(gate_);
+      gate_.readings_--;
+      gate_.changed_.notify_all();
+    }
+    Reading(const Reading&) = delete;
+    Reading& operator=(const Reading&) = delete;
 
    private:
     Gate& gate_;
   };
 
+  // Inside: whether there is a Reading.
+  bool reading() const { return readings_ > 0; }
+
  private:
-  std::mutex slices_, next_, data_;
+  void enter() {
+    std::lock_guard<std::timed_mutex> queue(next_);
+    data_.lock();
+  }
+
+  bool enter_soon() {
+    if (!next_.try_lock_for(SOON)) return false;
+    std::lock_guard<std::timed_mutex> queue(next_, std::adopt_lock);
+    return data_.try_lock_for(SOON);
+  }
+
+  void await_readings() {
+    if (readings_ == 0) return;
+    waiting_++;
+    changed_.wait(data_, [this] { return readings_ == 0; });
+    waiting_--;
+    changed_.notify_all();
+  }
+
+  static constexpr std::chrono::milliseconds SOON{20};
+
+  std::mutex slices_;
+  std::timed_mutex next_, data_;
+  std::condition_variable_any changed_;
+  int readings_ = 0;
+  int waiting_ = 0;  // for the end of the readings
 };
 
 }  // namespace kt::tokyo

@@ -150,8 +150,18 @@ bool Database::quick_misc(Bytes name, const Arguments& arguments) const {
   }
 }
 
-bool Database::exclusive_misc(Bytes name) const {
-  return kind_of(name) == Kind::TABLE || name == "optimize";
+bool Database::only_reads(Bytes name) {
+  return kind_of(name) == Kind::READ || kind_of(name) == Kind::ERROR || name == "getlist";
+}
+
+Database::Hold Database::hold_of(Bytes name, const Arguments& arguments) {
+  if (name == "optimize") return Hold::ALL;
+  if (kind_of(name) != Kind::TABLE) return Hold::NONE;
+  const bool removes = std::any_of(arguments.begin(), arguments.end(), [](Bytes argument) {
+    const Bytes word = argument.substr(0, argument.find('\0'));
+    return word == "out" || word == "remove";
+  });
+  return name == "setindex" || removes ? Hold::ALL : Hold::WRITERS;
 }
 
 bool Database::misc(const std::string& name, const Arguments& arguments, List* result) {
@@ -178,8 +188,12 @@ bool Database::misc(const std::string& name, const Arguments& arguments, List* r
 }
 
 bool Database::long_misc(const std::string& name, const Arguments& arguments, List* result) {
-  {
+  if (kind_of(name) == Kind::TABLE) return tabular(name, arguments, result);
+  if (only_reads(name)) {
     Gate::Turn turn(gate);
+    if (quick_misc(name, arguments)) return misc(name, arguments, result);
+  } else {
+    Gate::Writing writing(gate);
     if (quick_misc(name, arguments)) return misc(name, arguments, result);
   }
   switch (kind_of(name)) {
@@ -191,7 +205,6 @@ bool Database::long_misc(const std::string& name, const Arguments& arguments, Li
       return !result->too_long();
     }
     case Kind::MANAGE: return managed(name, arguments);
-    case Kind::TABLE: return alone(name, arguments, result);
     default: return each(name, arguments, result);
   }
 }
@@ -199,7 +212,7 @@ bool Database::long_misc(const std::string& name, const Arguments& arguments, Li
 bool Database::at_key(const std::string& name, const Arguments& arguments, List* result) {
   if (arguments.empty()) return false;
   const Bytes key = arguments[0];
-  Store& store = kind_of(name) == Kind::WRITE ? writing(key) : this->store(key);
+  Store& store = kind_of(name) == Kind::WRITE ? to_write(key) : this->store(key);
   const ListPointer found = store.misc(name.c_str(), arguments);
   if (!noted(found != nullptr, store)) return false;
   add_all(found.get(), result);
@@ -276,8 +289,12 @@ bool Database::managed(const std::string& name, const Arguments& arguments) {
   return everywhere(name, arguments, &nothing);
 }
 
-// A function that may write records that it does not name: not while a scan is under way.
-bool Database::alone(const std::string& name, const Arguments& arguments, List* result) {
+bool Database::tabular(const std::string& name, const Arguments& arguments, List* result) {
+  if (hold_of(name, arguments) == Hold::WRITERS) {
+    Gate::Reading reading(gate);
+    return everywhere(name, arguments, result);
+  }
+  // It may write records that it does not name: not while a scan is under way.
   for (;;) {
     {
       Gate::Slice slice(gate);

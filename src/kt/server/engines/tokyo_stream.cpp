@@ -68,35 +68,36 @@ struct Stream::Shape {
   uint8_t naturals;
   Handler handler;  // null: the caller runs it
   Command mask;     // which of ALL_READ, ALL_WRITE, ALL_MANAGE forbids it too
+  bool writes;      // a record, or moves an iterator
 };
 
 const Stream::Shape Stream::SHAPES[COMMANDS] = {
-    {0x10, 8, 0b11, 0, &Stream::put, ALL_WRITE},
-    {0x11, 8, 0b11, 0, &Stream::putkeep, ALL_WRITE},
-    {0x12, 8, 0b11, 0, &Stream::putcat, ALL_WRITE},
-    {0x13, 12, 0b11, 0b100, &Stream::putshl, ALL_WRITE},
-    {0x18, 8, 0b11, 0, &Stream::putnr, ALL_WRITE},
-    {0x20, 4, 0b1, 0, &Stream::out, ALL_WRITE},
-    {0x30, 4, 0b1, 0, &Stream::get, ALL_READ},
-    {0x31, 4, 0, 0b1, nullptr, ALL_READ},
-    {0x38, 4, 0b1, 0, &Stream::vsiz, ALL_READ},
-    {0x50, 0, 0, 0, &Stream::iterinit, ALL_READ},
-    {0x51, 0, 0, 0, &Stream::iternext, ALL_READ},
-    {0x58, 8, 0b1, 0, &Stream::fwmkeys, ALL_READ},
-    {0x60, 8, 0b1, 0, &Stream::addint, ALL_WRITE},
-    {0x61, 20, 0b1, 0, &Stream::adddouble, ALL_WRITE},
-    {0x68, 16, 0b1101, 0, nullptr, ALL_BINARY},
-    {0x70, 0, 0, 0, nullptr, ALL_MANAGE},
-    {0x71, 4, 0b1, 0, nullptr, ALL_MANAGE},
-    {0x72, 0, 0, 0, nullptr, ALL_WRITE},
-    {0x73, 4, 0b1, 0, nullptr, ALL_MANAGE},
-    {0x74, 16, 0b1, 0, nullptr, ALL_MANAGE},
-    {0x78, 20, 0b1, 0b10, nullptr, ALL_MANAGE},
-    {0x80, 0, 0, 0, &Stream::rnum, ALL_READ},
-    {0x81, 0, 0, 0, &Stream::size, ALL_READ},
-    {0x88, 0, 0, 0, nullptr, ALL_READ},
-    {0x90, 12, 0b1, 0b100, nullptr, ALL_WRITE},
-    {0xA0, 12, 0, 0, nullptr, REPL},
+    {0x10, 8, 0b11, 0, &Stream::put, ALL_WRITE, true},
+    {0x11, 8, 0b11, 0, &Stream::putkeep, ALL_WRITE, true},
+    {0x12, 8, 0b11, 0, &Stream::putcat, ALL_WRITE, true},
+    {0x13, 12, 0b11, 0b100, &Stream::putshl, ALL_WRITE, true},
+    {0x18, 8, 0b11, 0, &Stream::putnr, ALL_WRITE, true},
+    {0x20, 4, 0b1, 0, &Stream::out, ALL_WRITE, true},
+    {0x30, 4, 0b1, 0, &Stream::get, ALL_READ, false},
+    {0x31, 4, 0, 0b1, nullptr, ALL_READ, false},
+    {0x38, 4, 0b1, 0, &Stream::vsiz, ALL_READ, false},
+    {0x50, 0, 0, 0, &Stream::iterinit, ALL_READ, true},
+    {0x51, 0, 0, 0, &Stream::iternext, ALL_READ, true},
+    {0x58, 8, 0b1, 0, &Stream::fwmkeys, ALL_READ, true},
+    {0x60, 8, 0b1, 0, &Stream::addint, ALL_WRITE, true},
+    {0x61, 20, 0b1, 0, &Stream::adddouble, ALL_WRITE, true},
+    {0x68, 16, 0b1101, 0, nullptr, ALL_BINARY, false},
+    {0x70, 0, 0, 0, nullptr, ALL_MANAGE, false},
+    {0x71, 4, 0b1, 0, nullptr, ALL_MANAGE, false},
+    {0x72, 0, 0, 0, nullptr, ALL_WRITE, false},
+    {0x73, 4, 0b1, 0, nullptr, ALL_MANAGE, false},
+    {0x74, 16, 0b1, 0, nullptr, ALL_MANAGE, false},
+    {0x78, 20, 0b1, 0b10, nullptr, ALL_MANAGE, false},
+    {0x80, 0, 0, 0, &Stream::rnum, ALL_READ, false},
+    {0x81, 0, 0, 0, &Stream::size, ALL_READ, false},
+    {0x88, 0, 0, 0, nullptr, ALL_READ, false},
+    {0x90, 12, 0b1, 0b100, nullptr, ALL_WRITE, false},
+    {0xA0, 12, 0, 0, nullptr, REPL, false},
 };
 
 // The command with a code; COMMANDS if there is none.
@@ -120,18 +121,29 @@ Core::Events Core::take_events() {
   return std::exchange(events_, {});
 }
 
-Progress Stream::feed(Bytes input, Buffer* reply) {
-  Gate::Turn turn(database_.gate);
+Progress Stream::feed(Bytes input, Buffer* reply, bool wait) {
   input_ = input;
   reply_ = reply;
+  State state;
+  if (wait) {
+    Gate::Writing writing(database_.gate);
+    state = serve();
+  } else {
+    Gate::Attempt inside(database_.gate);
+    state = inside ? serve() : State::BUSY;
+  }
+  return Progress{state, input.size() - input_.size(), need_};
+}
+
+// Inside the gate: serves requests until something stops it.
+State Stream::serve() {
   budget_ = BUDGET;
   State state = State::AGAIN;
   while (state == State::AGAIN && !input_.empty() && budget_-- > 0 &&
-         reply->size() < REPLY_BUDGET) {
+         reply_->size() < REPLY_BUDGET) {
     state = listing_ == Listing::NONE ? step() : list_element();
   }
-  if (state == State::AGAIN && input_.empty()) state = wait(1);
-  return Progress{state, input.size() - input_.size(), need_};
+  return state == State::AGAIN && input_.empty() ? wait(1) : state;
 }
 
 // Consumes a bad request.
@@ -172,6 +184,7 @@ State Stream::frame(Command command) {
   }
   if (input_.size() < whole) return wait(whole);
   if (shape.handler == nullptr) return State::COMMAND;
+  if (must_wait(shape.writes)) return State::BUSY;
   if (command == FWMKEYS &&
       !database_.quick_fwmkeys(static_cast<int>(load32(input_.data() + PREFIX + 4)))) {
     return State::COMMAND;
@@ -232,6 +245,7 @@ State Stream::misc() {
   for (size_t at = elements + name_size; at < walked_; at += 4 + arguments.back().size()) {
     arguments.push_back(slice(input_.data() + at + 4, load32(input_.data() + at)));
   }
+  if (must_wait(!Database::only_reads(name))) return State::BUSY;
   const size_t whole = walked_;
   walked_ = 0;
   if (!database_.quick_misc(name, arguments)) return State::COMMAND;
@@ -266,6 +280,8 @@ State Stream::begin_list(Command command, Bytes name, uint32_t count) {
 
 // Works off the next element, or pair of elements, of the list.
 State Stream::list_element() {
+  const bool writes = listing_ == Listing::PUTLIST || listing_ == Listing::OUTLIST;
+  if (must_wait(writes && !skip_)) return State::BUSY;
   Bytes key, value;
   State otherwise;
   if (!element(0, &key, &otherwise)) return otherwise;

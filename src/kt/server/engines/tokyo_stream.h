@@ -99,6 +99,7 @@ enum class State : uint8_t {
   AGAIN,    // the budget of one call is spent
   TEXT,     // the next byte does not begin a binary request
   COMMAND,  // a whole request that the caller has to run is next
+  BUSY,     // the next request has to wait for something long: feed again in a thread that may
   BROKEN,   // a bad request has been consumed: close unless something follows
   CLOSE,    // a request that is too large
 };
@@ -113,7 +114,8 @@ class Stream {
  public:
   explicit Stream(Core* core) : core_(*core), database_(*core->database) {}
 
-  Progress feed(Bytes input, Buffer* reply);
+  // With `wait` it waits for the end of what holds up writers.
+  Progress feed(Bytes input, Buffer* reply, bool wait);
   // Whether a list has begun and not ended: what comes next belongs to it.
   bool in_list() const { return listing_ != Listing::NONE; }
 
@@ -128,6 +130,8 @@ class Stream {
   static const Shape SHAPES[COMMANDS];
   static Command find(uint8_t code);
 
+  State serve();
+  bool must_wait(bool writes) const { return writes && database_.gate.reading(); }
   State step();
   State frame(Command command);
   State misc();
