@@ -30,20 +30,21 @@ cdef extern from "kyoto_callbacks.h" namespace "kt" nogil:
         @staticmethod
         Change store(string_view, int64_t)
 
-    boolean callback_running "kt::Callback::running"()
+    boolean callback_running "kt::Callback::running"(const void *)
 
     cppclass RecordVisitor:
         pass
 
     cppclass CallbackVisitor(RecordVisitor):
         CallbackVisitor(Change (*)(void *, const string_view &, const string_view *, int64_t) noexcept,
-                        void *, boolean)
+                        void *, const void *, boolean)
 
     cppclass FileProcessor "kyotocabinet::BasicDB::FileProcessor":
         pass
 
     cppclass CallbackProcessor(FileProcessor):
-        CallbackProcessor(boolean (*)(void *, const string &, int64_t, int64_t) noexcept, void *)
+        CallbackProcessor(boolean (*)(void *, const string &, int64_t, int64_t) noexcept, void *,
+                          const void *)
 
     cppclass EngineLogger "kyotocabinet::BasicDB::Logger":
         pass

@@ -115,10 +115,11 @@ cdef class Conversation:
     cdef CallbackVisitor *visitor
     cdef CallbackProcessor *processor
 
-    def __cinit__(self, party, bint skips_expired=False):
+    def __cinit__(self, party, Database database not None, bint skips_expired=False):
+        cdef const void *engine = database._native
         self.party = party
-        self.visitor = new CallbackVisitor(ask_visitor, <void *>self, skips_expired)
-        self.processor = new CallbackProcessor(ask_processor, <void *>self)
+        self.visitor = new CallbackVisitor(ask_visitor, <void *>self, engine, skips_expired)
+        self.processor = new CallbackProcessor(ask_processor, <void *>self, engine)
 
     def __dealloc__(self):
         del self.visitor
@@ -205,7 +206,7 @@ cdef class Database:
             del self._log
 
     cdef NativeDatabase *native(self) except NULL:
-        if callback_running():
+        if callback_running(self._native):
             raise EngineError(Code.LOGIC, "logical inconsistency", "operation inside of a visitor")
         return self._native
 
@@ -340,7 +341,7 @@ cdef class Database:
     def accept(self, bytes key not None, visitor, bint writable=True):
         cdef NativeDatabase *native = self.native()
         cdef string_view name = view(key)
-        cdef Conversation talk = Conversation(visitor)
+        cdef Conversation talk = Conversation(visitor, self)
         cdef Error error
         with nogil:
             error = native.accept(name, talk.visitor[0], writable)
@@ -385,7 +386,7 @@ cdef class Database:
     def accept_bulk(self, keys, visitor, bint writable=True):
         cdef NativeDatabase *native = self.native()
         cdef vector[string] names = strings(keys)
-        cdef Conversation talk = Conversation(visitor)
+        cdef Conversation talk = Conversation(visitor, self)
         cdef Error error
         with nogil:
             error = native.accept_bulk(names, talk.visitor[0], writable)
@@ -425,7 +426,7 @@ cdef class Database:
 
     def iterate(self, visitor, bint writable=True):
         cdef NativeDatabase *native = self.native()
-        cdef Conversation talk = Conversation(RecordsOnly(visitor))
+        cdef Conversation talk = Conversation(RecordsOnly(visitor), self)
         cdef Error error
         with nogil:
             error = do_iterate(native[0], talk.visitor[0], writable)
@@ -441,7 +442,7 @@ cdef class Database:
 
     def synchronize(self, bint hard=False, processor=None):
         cdef NativeDatabase *native = self.native()
-        cdef Conversation talk = Conversation(processor)
+        cdef Conversation talk = Conversation(processor, self)
         cdef CallbackProcessor *callback = talk.processor
         cdef Error error
         if processor is None:
@@ -631,7 +632,7 @@ cdef class Cursor:
 
     def accept(self, visitor, bint writable=True, bint step=False):
         cdef NativeCursor *native = self.native()
-        cdef Conversation talk = Conversation(visitor, True)
+        cdef Conversation talk = Conversation(visitor, self.database, True)
         cdef Error error
         with nogil:
             error = native.accept(talk.visitor[0], writable, step)

@@ -2,13 +2,11 @@
 
 #include "kyoto_database.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
 
 #include "kyoto_cursor.h"
 #include "kyoto_maintenance.h"
+#include "kyoto_pages.h"
 
 namespace kt {
 
@@ -92,7 +90,7 @@ Error Database::open() {
   path_ = engine_->path();
   kind_ = kind_of(engine_->reveal_inner_db());
   load_persistence();
-  open_descriptor();
+  open_file();
   if (!persistent_ && !options_.read_only && kind_.removes) {
     sweeper_.start(capacity_count_, capacity_size_, engine_->count() > 0);
   }
@@ -119,8 +117,7 @@ Error Database::close() {
     for (Cursor* cursor : cursors_) cursor->detach();
   }
   bool closed = engine_->close();
-  if (descriptor_ >= 0) ::close(descriptor_);
-  descriptor_ = -1;
+  file_.reset();
   return closed ? succeeded() : engine_->error();
 }
 
@@ -162,9 +159,9 @@ void Database::store_persistence() {
   exchange_mark(engine_->reveal_inner_db(), true, &persistent_);
 }
 
-void Database::open_descriptor() {
-  if (descriptor_ >= 0) ::close(descriptor_);
-  descriptor_ = kind_.single_file ? ::open(path_.c_str(), O_RDONLY | O_CLOEXEC) : -1;
+void Database::open_file() {
+  file_.reset();
+  if (kind_.single_file) file_ = std::make_shared<File>(path_, options_.read_only);
 }
 
 Error Database::accept(Bytes key, RecordVisitor& visitor, bool writable) {
@@ -219,7 +216,7 @@ Error Database::status(std::map<std::string, std::string>* status) {
 }
 
 Error Database::begin_transaction(bool hard, double timeout) {
-  if (kind_.pages) clean_pages(*this);  // or the engine would do it all at once, locked
+  clean_pages(*this);  // or the engine would do it all at once, locked
   std::unique_lock<std::mutex> lock(transaction_lock_);
   auto ended = [this] { return !in_transaction_; };
   if (timeout < 0) {
@@ -234,6 +231,7 @@ Error Database::begin_transaction(bool hard, double timeout) {
 }
 
 Error Database::end_transaction(bool commit) {
+  if (!commit) drop_clean_pages(*this);  // likewise
   std::lock_guard<std::mutex> lock(transaction_lock_);
   Entry entry(*this);
   if (!commit) epoch_++;
@@ -256,7 +254,7 @@ void Database::replace_engine(std::unique_ptr<kc::PolyDB>* engine) {
   for (Cursor* cursor : cursors_) cursor->detach();
   engine_.swap(*engine);
   for (Cursor* cursor : cursors_) cursor->attach();
-  open_descriptor();
+  open_file();
   switch_rotation();
   epoch_++;
 }

@@ -12,7 +12,9 @@
 #ifndef KT_KYOTO_DATABASE_H
 #define KT_KYOTO_DATABASE_H
 
+#include <fcntl.h>
 #include <kcpolydb.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <condition_variable>
@@ -55,6 +57,25 @@ struct OpenOptions {
   bool no_lock = false;
   bool try_lock = false;
   bool no_repair = false;
+};
+
+// A descriptor of our own of the engine's file. It must live longer than the engine object: closing
+// any descriptor of a file drops the process's lock on it.
+class File {
+ public:
+  File(const std::string& path, bool read_only)
+      : descriptor_(::open(path.c_str(), (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC)) {}
+  ~File() {
+    if (descriptor_ >= 0) ::close(descriptor_);
+  }
+  File(const File&) = delete;
+  File& operator=(const File&) = delete;
+
+  int descriptor() const { return descriptor_; }
+  bool synchronize() const { return ::fsync(descriptor_) == 0; }
+
+ private:
+  const int descriptor_;
 };
 
 class Database {
@@ -107,9 +128,8 @@ class Database {
   void between_transactions(const std::function<void()>& action);  // runs it alone inside
   const std::string& spec() const { return spec_; }
 
-  // A descriptor of the file for fsync. It lives as long as the engine object: closing any
-  // descriptor of a file drops the process's lock on it.
-  int file_descriptor() const { return descriptor_; }
+  // A file database's file; null for others. To be asked for inside.
+  std::shared_ptr<File> file() const { return file_; }
 
   // Whether reading a record may move it (see Kind::rotates); counts how often it was held.
   void hold_rotation(bool held);
@@ -134,7 +154,7 @@ class Database {
   void identify();
   void read_spec();
   void load_persistence();
-  void open_descriptor();
+  void open_file();
   void switch_rotation();
   void tell_watches(Bytes key);
   uint32_t mode() const;
@@ -150,7 +170,7 @@ class Database {
 
   Gate gate_;
   std::unique_ptr<kc::PolyDB> engine_;
-  int descriptor_ = -1;
+  std::shared_ptr<File> file_;
   std::list<Cursor*> cursors_;
   std::mutex cursors_lock_;
   std::atomic<uint64_t> epoch_{0};

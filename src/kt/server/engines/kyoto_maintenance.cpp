@@ -1,36 +1,22 @@
 // Synchronizing and vacuuming without keeping the engine's locks.
 //
-// kc::PlantDB::synchronize writes the changed pages under a shared lock and then throws all cached
-// pages away under an exclusive one, which takes a tenth of a second for a full cache. So pages are
-// cleaned by a synchronize() that is stopped in between, and what is left is committed by an empty
-// transaction. Data on its way to the device is pushed there before, without any lock.
+// A tree's synchronize() writes all changed pages and then throws all cached pages away, locked, which
+// takes a tenth of a second and more for a full cache. So pages are cleaned before, in turns, and what
+// is left is committed by an empty transaction, which keeps the cache. Waiting for the device needs
+// no lock: it is done with a descriptor of our own.
 
 #include "kyoto_maintenance.h"
 
-#include <unistd.h>
+#include <algorithm>
 
-#include <cstring>
+#include "kyoto_pages.h"
 
 namespace kt {
 
 namespace {
 
-constexpr int64_t STEPS_AT_ONCE = 256;
-
-// Stops PlantDB::synchronize when the pages are clean.
-class WhenClean final : public kc::BasicDB::ProgressChecker {
- public:
-  bool check(const char*, const char* message, int64_t, int64_t) override {
-    return std::strncmp(message, "flushing", 8) != 0;
-  }
-};
-
-// Both do nothing but succeed where there is nothing to defragment.
-bool defragment_engine(kc::BasicDB* engine, int64_t steps) {
-  if (auto* hash = dynamic_cast<kc::HashDB*>(engine)) return hash->defrag(steps);
-  if (auto* tree = dynamic_cast<kc::TreeDB*>(engine)) return tree->defrag(steps);
-  return true;
-}
+// Records, or pages of a tree, that are looked at in one turn.
+int64_t steps_at_once(const Kind& kind) { return kind.pages ? 32 : 256; }
 
 // What the engine knows about the blocks of its file.
 struct FileState {
@@ -51,18 +37,23 @@ struct FileState {
 // Closes the gaps from wherever the engine is in the file, once round. The engine does not say when
 // it is round, but the file shrinks then, or has no gaps and all blocks have been looked at.
 Error close_gaps(Database& database, bool* shrank) {
+  const int64_t steps = steps_at_once(database.kind());
   Turns turns(database.gate());
-  int64_t most = database.engine().size() / 16;  // blocks are not smaller
-  for (int64_t done = 0; done < most; done += STEPS_AT_ONCE) {
+  // Twice as many as there should be, and small blocks: if others write meanwhile, it may not end.
+  const int64_t most =
+      std::max(2 * FileState(database.engine()).blocks, database.engine().size() / 64);
+  bool emptied = false;
+  for (int64_t done = 0; done < most; done += steps) {
     kc::PolyDB& engine = database.engine();
     int64_t size = engine.size();
-    if (!defragment_engine(engine.reveal_inner_db(), STEPS_AT_ONCE)) return engine.error();
+    if (!defragment_engine(engine.reveal_inner_db(), steps)) return engine.error();
     *shrank = engine.size() < size;
     if (*shrank) break;
     FileState state(engine);
     if (done >= state.blocks && !state.has_gaps) break;
     turns.pause();
     turns.resume();
+    emptied = emptied || empty_last_gap(database, turns);
   }
   return succeeded();
 }
@@ -79,9 +70,20 @@ bool tidy_file(Database& database) {
   return untidy > STEPS;
 }
 
-Error commit_empty_transaction(Database& database, bool hard) {
-  Error error = database.begin_transaction(hard, 0);
-  return failed(error) ? error : database.end_transaction(true);
+std::shared_ptr<File> file_of(Database& database) {
+  Entry entry(database);
+  return database.file();
+}
+
+// Brings the file up to date with what is in memory; the pages of a tree have been cleaned.
+Error write_to_file(Database& database) {
+  if (database.kind().pages) {
+    Error error = database.begin_transaction(false, 0);
+    if (!failed(error)) error = database.end_transaction(true);
+    if (error.code() != Error::LOGIC) return error;  // else a transaction is running
+  }
+  Entry entry(database);
+  return entry.engine().synchronize(false) ? succeeded() : entry.engine().error();
 }
 
 Error run_processor(Database& database, kc::BasicDB::FileProcessor& processor) {
@@ -96,25 +98,22 @@ Error run_processor(Database& database, kc::BasicDB::FileProcessor& processor) {
 
 }  // namespace
 
-void clean_pages(Database& database) {
-  Entry entry(database);
-  WhenClean when_clean;
-  entry.engine().synchronize(false, nullptr, &when_clean);
-}
-
 Error synchronize(Database& database, bool hard, kc::BasicDB::FileProcessor* processor) {
-  const Kind& kind = database.kind();
-  if (kind.in_memory) return processor ? run_processor(database, *processor) : succeeded();
-  bool writes = !database.options().read_only;
-  if (kind.pages && writes) clean_pages(database);
-  if (hard && writes && database.file_descriptor() >= 0) ::fsync(database.file_descriptor());
-  if (kind.pages && kind.single_file && writes && processor == nullptr) {
-    Error error = commit_empty_transaction(database, hard);
-    if (error.code() != Error::LOGIC) return error;  // else one is running
+  if (database.kind().in_memory) {
+    return processor ? run_processor(database, *processor) : succeeded();
   }
+  clean_pages(database);
+  std::shared_ptr<File> file = file_of(database);
+  const bool by_ourselves = file && !database.options().read_only;
+  if (by_ourselves && processor == nullptr) {
+    Error error = write_to_file(database);
+    if (failed(error) || !hard || file->synchronize()) return error;
+    return Error(Error::SYSTEM, "fsync failed");
+  }
+  if (by_ourselves && hard) file->synchronize();  // leaves little to do
+  drop_clean_pages(database);
   Entry entry(database);
-  if (entry.engine().synchronize(hard, processor)) return succeeded();
-  return entry.engine().error();
+  return entry.engine().synchronize(hard, processor) ? succeeded() : entry.engine().error();
 }
 
 Error defragment(Database& database, int64_t steps) {
@@ -131,7 +130,7 @@ Error vacuum(Database& database, int64_t steps) {
   }
   if (!database.kind().single_file) return succeeded();
   if (steps > 0) return defragment(database, steps);
-  if (database.kind().pages) clean_pages(database);
+  clean_pages(database);
   bool shrank = false;
   Error error = close_gaps(database, &shrank);
   if (!failed(error) && shrank) error = close_gaps(database, &shrank);  // now from the beginning
@@ -141,7 +140,7 @@ Error vacuum(Database& database, int64_t steps) {
 bool tick(Database& database) {
   bool more = false;
   if (database.sweeper().wanted(database.terms().now)) {
-    more = database.sweeper().sweep(database, STEPS_AT_ONCE);
+    more = database.sweeper().sweep(database, 256);
   }
   return tidy_file(database) || more;
 }

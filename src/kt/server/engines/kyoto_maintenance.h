@@ -20,9 +20,6 @@ void remove_leftovers(Database& database);
 // nobody can write; it is the one thing here that may hold up others for as long as it takes.
 Error synchronize(Database& database, bool hard, kc::BasicDB::FileProcessor* processor);
 
-// Write the changed pages of a tree to its file, without stopping others for long.
-void clean_pages(Database& database);
-
 // Remove expired records and close the gaps in the file: `steps` records' worth, or all if 0.
 Error vacuum(Database& database, int64_t steps);
 

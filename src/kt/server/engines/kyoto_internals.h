@@ -1,0 +1,64 @@
+// The few private members of the engine that are needed to do long work in small pieces.
+//
+// Kyoto Cabinet cleans all changed pages of a tree, or gives a file's whole tail back to the file
+// system, in one go and with its locks held. Its public interface has nothing smaller, its classes
+// are templates in headers, and it has not changed since 2012; so we take hold of the members that
+// do the pieces. C++ checks no access in an explicit instantiation: each line at the end of this
+// file names one member and makes reveal() return a pointer to it. A library that lacks one of them
+// fails to compile here, and nowhere else.
+
+#ifndef KT_KYOTO_INTERNALS_H
+#define KT_KYOTO_INTERNALS_H
+
+#include <kcpolydb.h>
+
+namespace kt {
+
+namespace kc = kyotocabinet;
+
+// Tags, by which a member is asked for.
+template <typename Tree>
+struct LeafSlots {  // the cached leaf pages, in 16 slots of two lists each
+  friend constexpr auto reveal(LeafSlots);
+};
+template <typename Tree>
+struct SaveLeaf {  // writes one page, if it has been changed
+  friend constexpr auto reveal(SaveLeaf);
+};
+template <typename Tree>
+struct FlushLeaf {  // drops one page from the cache, after saving it if told so
+  friend constexpr auto reveal(FlushLeaf);
+};
+template <typename Tree>
+struct CleanInner {  // writes all changed inner pages, which are few
+  friend constexpr auto reveal(CleanInner);
+};
+struct PagesFile {  // the file under a file tree
+  friend constexpr auto reveal(PagesFile);
+};
+struct FreeBlocks {  // the gaps that a file knows of, the largest last
+  friend constexpr auto reveal(FreeBlocks);
+};
+
+template <typename Tag, auto Member>
+struct Reveal {
+  friend constexpr auto reveal(Tag) { return Member; }
+};
+
+#define KT_REVEAL_TREE(Tree)                                              \
+  template struct Reveal<LeafSlots<kc::Tree>, &kc::Tree::lslots_>;        \
+  template struct Reveal<SaveLeaf<kc::Tree>, &kc::Tree::save_leaf_node>;  \
+  template struct Reveal<FlushLeaf<kc::Tree>, &kc::Tree::flush_leaf_node>; \
+  template struct Reveal<CleanInner<kc::Tree>, &kc::Tree::clean_inner_cache>;
+
+KT_REVEAL_TREE(TreeDB)
+KT_REVEAL_TREE(GrassDB)
+KT_REVEAL_TREE(ForestDB)
+#undef KT_REVEAL_TREE
+
+template struct Reveal<PagesFile, &kc::TreeDB::db_>;
+template struct Reveal<FreeBlocks, &kc::HashDB::fbp_>;
+
+}  // namespace kt
+
+#endif
