@@ -114,9 +114,10 @@ class Workers(Generic[S]):
         self._called = False
         with self._lock:
             worker = None if self._awake else self._wake_one()
+            waits = worker is None or len(self._jobs) > 1
         if worker is not None:
             worker.wake()
-        elif not self._looks:
+        if waits and not self._looks:
             self._looks = True
             self._loop.call_later(LOOK, self._look)
 
