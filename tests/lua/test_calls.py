@@ -1,0 +1,76 @@
+# Generated from test_calls_async.py by tools/async_to_sync.py: edit that one.
+"""``db.lua``: scripts as methods."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kt.errors import SerializationError, ServerError
+from kt.options import ScriptLock
+from kt.serializers import KT_JSON
+from tests.conftest import StartTycoon, StartTyrant
+
+TYCOON_SCRIPT = """
+function echo(input, output)
+  for name, value in pairs(input) do output[name] = value end
+end
+function fails() error("as asked") end
+"""
+
+TYRANT_SCRIPT = """
+function echo(key, value) return value end
+function both(key, value) return key .. "\\n" .. value .. "\\n" end
+function fails() return nil end
+"""
+
+
+@pytest.fixture
+def tycoon_script(start_tycoon: StartTycoon, tmp_path: Path) -> Any:
+    (tmp_path / "script.lua").write_text(TYCOON_SCRIPT)
+    return start_tycoon(args=["-scr", "script.lua"])
+
+
+@pytest.fixture
+def tyrant_script(start_tyrant: StartTyrant, tmp_path: Path) -> Any:
+    (tmp_path / "script.lua").write_text(TYRANT_SCRIPT)
+    return start_tyrant(args=["-ext", "script.lua"])
+
+
+def test_tycoon(tycoon_script: Any) -> None:
+    from kt.client.tycoon import KyotoTycoon
+
+    with KyotoTycoon(port=tycoon_script.port) as db:
+        assert db.lua.echo(item="apples", count=3) == {"item": "apples", "count": "3"}
+        assert db.lua.echo({"a": "1"}, b="2") == {"a": "1", "b": "2"}
+        assert db.lua.echo() == {}
+        assert db.using(serializer=KT_JSON).lua.echo(a=[1, None]) == {"a": [1, None]}
+        with pytest.raises(ServerError):
+            db.lua.fails()
+        with pytest.raises(ServerError):
+            db.lua.nothing()
+        with pytest.raises(AttributeError):
+            db.lua.__wrapped__  # noqa: B018
+        assert "echo" in repr(db.lua.echo)
+
+
+def test_tyrant(tyrant_script: Any) -> None:
+    from kt.client.tyrant import TokyoTyrant
+
+    with TokyoTyrant(port=tyrant_script.port) as db:
+        echo = db.lua.echo
+        assert echo("k", "v") == b"v"
+        assert echo("k", b"\xff", lock=ScriptLock.RECORD) == b"\xff"
+        assert echo.as_text("k", "ä") == "ä"
+        assert echo.as_int("k", 7) == 7
+        assert echo.as_float("k", 0.5) == 0.5
+        assert db.lua.both.as_lines("k", "v", lock=ScriptLock.GLOBAL) == ["k", "v"]
+        json = db.using(serializer=KT_JSON).lua
+        assert json.echo.as_value("k", '{"a": [1]}') == {"a": [1]}
+        with pytest.raises(SerializationError):
+            json.echo.as_value("k", "{")
+        for name in ("fails", "nothing"):
+            with pytest.raises(ServerError):
+                getattr(db.lua, name)("k")

@@ -1,0 +1,219 @@
+"""Many that share a container: items that come once, locks with one holder, consumers that wait."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Thread
+from time import monotonic
+from typing import Any
+
+import pytest
+
+from kt.lua import (
+    AsyncLock,
+    AsyncQueue,
+    AsyncSchedule,
+    Counter,
+    List,
+    Lock,
+    Queue,
+    RateLimiter,
+    Schedule,
+    SortedSet,
+)
+from kt.lua.calls import HEARTBEAT
+from tests.lua.servers import TYCOONS
+
+THREADS = 16
+END = "end"
+
+
+def together(work: Callable[[int], Any]) -> list[Any]:
+    """Run `work` in `THREADS` threads at once."""
+    with ThreadPoolExecutor(THREADS) as executor:
+        return list(executor.map(work, range(THREADS)))
+
+
+def waits(db: Any, key: str) -> None:
+    """Return when somebody has said that he waits."""
+    deadline = monotonic() + 30
+    while not db.exists(key):
+        assert monotonic() < deadline
+
+
+def test_every_item_comes_once(db: Any) -> None:
+    items = [str(number) for number in range(1_000)]
+    jobs: Queue[str] = Queue(db, "jobs")
+
+    def consume(_: int) -> list[str]:
+        taken = []
+        while (item := jobs.pop(timeout=None)) != END:
+            assert item is not None
+            taken.append(item)
+        return taken
+
+    def produce() -> None:
+        for item in items:
+            jobs.push(item)
+        jobs.push(*[END] * THREADS)
+
+    producer = Thread(target=produce)
+    producer.start()
+    taken = together(consume)
+    producer.join()
+    assert sorted(item for part in taken for item in part) == sorted(items)
+    assert all(part == sorted(part, key=int) for part in taken), "in order for each consumer"
+    assert db.count() == 0
+
+
+def test_many_producers_and_consumers(db: Any) -> None:
+    jobs: Queue[str] = Queue(db, "jobs")
+
+    def work(number: int) -> list[str]:
+        if number % 2:
+            return [item for _ in range(50) if (item := jobs.pop(timeout=None)) is not None]
+        for step in range(25):
+            jobs.push(f"{number}-{step}-a", f"{number}-{step}-b")
+        return []
+
+    taken = [item for part in together(work) for item in part]
+    wanted = {f"{n}-{s}-{x}" for n in range(0, THREADS, 2) for s in range(25) for x in "ab"}
+    assert len(taken) == len(wanted)
+    assert set(taken) == wanted
+    assert jobs.length() == 0
+
+
+def test_a_waiting_consumer_is_woken(db: Any) -> None:
+    jobs: Queue[str] = Queue(db, "jobs")
+    for _ in range(20):
+        with ThreadPoolExecutor(1) as executor:
+            item = executor.submit(jobs.pop, None)
+            waits(db, "jobs")
+            pushed = monotonic()
+            jobs.push("x")
+            assert item.result() == "x"
+            assert monotonic() - pushed < HEARTBEAT / 2, "by the signal, not by looking again"
+
+
+def test_several_items_wake_several_consumers(db: Any) -> None:
+    jobs: Queue[str] = Queue(db, "jobs")
+    with ThreadPoolExecutor(4) as executor:
+        items = [executor.submit(jobs.pop, None) for _ in range(4)]
+        waits(db, "jobs")
+        pushed = monotonic()
+        jobs.push(*"abcd")
+        assert sorted(item.result() or "" for item in items) == list("abcd")
+        assert monotonic() - pushed < HEARTBEAT / 2
+
+
+def test_a_consumer_of_a_schedule_is_woken(db: Any) -> None:
+    plan: Schedule[str] = Schedule(db, "plan")
+    with ThreadPoolExecutor(1) as executor:
+        item = executor.submit(plan.pop, None)
+        waits(db, "plan")
+        added = monotonic()
+        plan.update([("later", 1000), ("soon", 0.1)])
+        assert item.result() == "soon"
+        assert 0.09 < monotonic() - added < HEARTBEAT / 2
+
+
+@pytest.mark.parametrize("lua_server", TYCOONS, indirect=True)
+def test_a_consumer_that_is_gone_takes_nothing(db: Any, async_db: Any) -> None:
+    """A cancelled consumer may still be waiting for the signal, on the server's side."""
+
+    async def give_up() -> None:
+        task = asyncio.create_task(AsyncQueue(async_db, "jobs").pop(timeout=None))
+        await asyncio.to_thread(waits, db, "jobs")
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await async_db.close()
+
+    asyncio.run(give_up())
+    jobs: Queue[str] = Queue(db, "jobs")
+    jobs.push("x")
+    assert jobs.pop(timeout=None) == "x"
+
+
+async def test_tasks_share_a_queue(async_db: Any) -> None:
+    jobs: AsyncQueue[str] = AsyncQueue(async_db, "jobs")
+    tasks = [asyncio.create_task(jobs.pop(timeout=None)) for _ in range(8)]
+    for item in "abcdefgh":
+        await jobs.push(item)
+    assert sorted(filter(None, await asyncio.gather(*tasks))) == list("abcdefgh")
+
+
+async def test_tasks_share_a_schedule_and_a_lock(async_db: Any) -> None:
+    plan: AsyncSchedule[str] = AsyncSchedule(async_db, "plan")
+    holders = 0
+
+    async def work() -> str | None:
+        nonlocal holders
+        async with AsyncLock(async_db, "lock"):
+            holders += 1
+            assert holders == 1
+            item = await plan.pop(timeout=None)
+            holders -= 1
+        return item
+
+    tasks = [asyncio.create_task(work()) for _ in range(6)]
+    await plan.update((item, 0.01) for item in "abcdef")
+    assert sorted(filter(None, await asyncio.gather(*tasks))) == list("abcdef")
+
+
+def test_a_lock_never_has_two_holders(db: Any) -> None:
+    holders: list[int] = []
+    most = 0
+
+    def work(number: int) -> None:
+        nonlocal most
+        lock = Lock(db, "lock", seconds=60)
+        for _ in range(15):
+            with lock:
+                holders.append(number)
+                most = max(most, len(holders))
+                assert lock.owned()
+                holders.remove(number)
+
+    together(work)
+    assert most == 1
+    assert db.count() == 0
+
+
+def test_a_waiting_client_gets_the_lock(db: Any) -> None:
+    lock = Lock(db, "lock", seconds=60)
+    with ThreadPoolExecutor(1) as executor, lock:
+        other = Lock(db, "lock", seconds=60)
+        assert not other.acquire(timeout=0)
+        acquired = executor.submit(other.acquire)
+        while not acquired.running():
+            pass
+        released = monotonic()
+        lock.release()
+        assert acquired.result()
+        assert monotonic() - released < HEARTBEAT / 2
+        other.release()
+        lock.acquire()
+
+
+def test_operations_are_atomic(db: Any) -> None:
+    def work(number: int) -> int:
+        items: List[str] = List(db, "list")
+        ranking: SortedSet[str] = SortedSet(db, "ranking")
+        visits = Counter(db, "visits", seconds=1000)
+        limiter = RateLimiter(db, "limit", limit=100, seconds=10**6)
+        allowed = 0
+        for step in range(20):
+            items.append(f"{number}-{step}")
+            ranking.increment("all")
+            visits.add()
+            allowed += limiter.take().allowed
+        return allowed
+
+    assert sum(together(work)) == 100
+    total = THREADS * 20
+    assert List(db, "list").length() == len(set(List(db, "list"))) == total
+    assert SortedSet(db, "ranking")["all"] == total
+    assert Counter(db, "visits", seconds=1000).total() == total
