@@ -29,20 +29,21 @@ def gets(keys: Iterator[str] | list[str]) -> Iterator[Call]:
     return ((pack_get(key, 0), read_get_reply) for key in keys)
 
 
-async def collect(values: AsyncIterator[Any], into: list[Any]) -> None:
+async def collect(batches: AsyncIterator[list[Any]], into: list[Any]) -> list[Any]:
     """Take what comes, also if an error follows."""
-    async for value in values:
-        into.append(value)
+    async for replies in batches:
+        into += replies
+    return into
 
 
 async def test_many_requests_at_once(async_tycoon: AsyncKyotoTycoon) -> None:
     values = {str(i): (str(i) * 100).encode() for i in range(5000)}
     sets = [(pack_set(key, value, 0, NEVER), read_set_bulk_reply) for key, value in values.items()]
     async with async_tycoon._pool.lease(10) as connection:
-        assert [n async for n in connection.call_many(sets, 10)] == [1] * len(sets)
-        found = [value async for value in connection.call_many(gets(list(values)), 10)]
+        assert await collect(connection.call_many(sets, 10), []) == [1] * len(sets)
+        found = await collect(connection.call_many(gets(list(values)), 10), [])
         assert found == list(values.values())
-        assert [value async for value in connection.call_many([], 10)] == []
+        assert await collect(connection.call_many([], 10), []) == []
         assert await connection.call(pack_get("7", 0), read_get_reply, 10) == b"7" * 100
 
 
@@ -52,9 +53,9 @@ async def test_more_than_the_buffers_hold(async_tycoon: AsyncKyotoTycoon) -> Non
     count = 0
     async with async_tycoon._pool.lease(10) as connection:
         calls = gets("k" for _ in range(20_000))
-        async for value in connection.call_many(calls, 10):
-            assert len(value) == 10_000
-            count += 1
+        async for replies in connection.call_many(calls, 10):
+            assert {len(value) for value in replies} == {10_000}
+            count += len(replies)
     assert count == 20_000
 
 
@@ -86,7 +87,7 @@ async def test_an_error_is_that_requests_alone(peer: Peer) -> None:
 
     peer.behave(behave)
     async with AsyncKyotoTycoon(peer.host, peer.port) as db, db._pool.lease(10) as connection:
-        found = [value async for value in connection.call_many(gets(["k"] * 3), 10)]
+        found = await collect(connection.call_many(gets(["k"] * 3), 10), [])
         assert (found[0], found[2]) == (b"v", b"v")
         assert isinstance(found[1], ServerError)
         assert await connection.call(pack_get("k", 0), read_get_reply, 10) == b"v"

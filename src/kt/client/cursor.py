@@ -285,7 +285,8 @@ class Cursor(Generic[K, V]):
             requests.insert(0, self._pack(step, []))
         connection = self._leased()
         calls = ((request, read_rpc_reply) for request in requests)
-        replies = list(connection.call_many(calls, self._timeout))
+        batches = connection.call_many(calls, self._timeout)
+        replies = [reply for batch in batches for reply in batch]
         self._yielded = False
         self._ahead.extend(
             columns

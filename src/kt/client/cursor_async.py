@@ -284,7 +284,8 @@ class AsyncCursor(Generic[K, V]):
             requests.insert(0, self._pack(step, []))
         connection = await self._leased()
         calls = ((request, read_rpc_reply) for request in requests)
-        replies = [reply async for reply in connection.call_many(calls, self._timeout)]
+        batches = connection.call_many(calls, self._timeout)
+        replies = [reply async for batch in batches for reply in batch]
         self._yielded = False
         self._ahead.extend(
             columns

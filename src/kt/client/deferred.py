@@ -5,7 +5,7 @@ another pool, an `Outbox`, it comes to a stop where it waits, and shows what it 
 
     get("x")  ──>  pack ── call(request, reader) ┊ decode  ──>  result
                                   │              ┊   ↑
-    Deferrals.begin ──────────────┘  (stopped)   ┊   └──── Deferrals.take(reply)
+    Deferrals.begin ──────────────┘  (stopped)   ┊   └──── Deferrals.take(replies)
 
 So every method serves in a pipeline as it is, a blocking one included: no event loop is needed to
 go on with a coroutine, and this module knows nothing of sockets.
@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Coroutine, Generator, Iterator, Mapping
 from types import coroutine
-from typing import Any, Final, Generic, NoReturn, TypeAlias, TypeVar
+from typing import Any, Final, Generic, NoReturn, TypeAlias, TypeVar, cast
 
 from kt.errors import ArgumentError, KTError, ServerError
 from kt.net.endpoint import Endpoint
@@ -27,8 +27,6 @@ T = TypeVar("T")
 Exchange: TypeAlias = "tuple[bytes, Reader[Any] | None]"
 """A request, and what reads its reply; None if it has none."""
 
-_PENDING: Final = object()
-
 SILENT_MAX: Final = 256
 """So many requests without reply go out before one that has a reply."""
 
@@ -36,17 +34,16 @@ SILENT_MAX: Final = 256
 class PipelineResult(Generic[T]):
     """What a call of a pipeline comes to, as soon as the pipeline has been carried out."""
 
-    __slots__ = ("_coroutine", "_error", "_exchange", "_value")
+    __slots__ = ("_call", "_value")
 
-    def __init__(self, call: Coroutine[Exchange, Any, T]) -> None:
-        self._coroutine: Coroutine[Exchange, Any, T] | None = call
-        self._exchange: Exchange | None = None
-        self._value: Any = _PENDING
-        self._error: BaseException | None = None
+    def __init__(self, call: Coroutine[Exchange, Any, T] | None, value: Exchange | T) -> None:
+        """The exchange for which `call` waits; or what it came to, if `call` is None."""
+        self._call: Coroutine[Exchange, Any, T] | BaseException | None = call
+        self._value: Any = value
 
     def done(self) -> bool:
         """Tell whether there is a result, or an exception."""
-        return self._coroutine is None
+        return self._call is None or isinstance(self._call, BaseException)
 
     def result(self) -> T:
         """Return what the call returns.
@@ -55,42 +52,30 @@ class PipelineResult(Generic[T]):
             ArgumentError: the pipeline has not been carried out yet.
             KTError: what the call raised, such as ServerError.
         """
-        if self._error is not None:
-            raise self._error
-        if self._value is _PENDING:
+        if isinstance(self._call, BaseException):
+            raise self._call
+        if self._call is not None:
             raise ArgumentError("the pipeline has not been carried out yet: see execute()")
         value: T = self._value
         return value
 
     def exception(self) -> BaseException | None:
         """Return what the call raised, None if nothing."""
-        return self._error
+        return self._call if isinstance(self._call, BaseException) else None
 
     def __repr__(self) -> str:
-        if self._error is not None:
-            return f"<PipelineResult: {self._error!r}>"
-        return f"<PipelineResult: {self._value!r}>" if self.done() else "<PipelineResult, pending>"
+        if self.done():
+            return f"<PipelineResult: {self._outcome()!r}>"
+        return "<PipelineResult, pending>"
 
-    def _advance(self, reply: Any) -> bool:
-        """Go on with the call until it waits (False) or is done (True)."""
-        assert self._coroutine is not None
-        try:
-            self._exchange = self._coroutine.send(reply)
-        except StopIteration as stop:
-            self._value = stop.value
-        except Exception as error:  # noqa: BLE001 - it is the call's result
-            self._error = error
-        else:
-            return False
-        self._coroutine = self._exchange = None
-        return True
+    def _outcome(self) -> Any:
+        """Return the result, or the exception."""
+        return self._value if self._call is None else self._call
 
     def _give_up(self, error: BaseException) -> None:
         """There will be no reply."""
-        if self._coroutine is not None:
-            self._coroutine.close()
-            self._coroutine = self._exchange = None
-            self._error = error
+        cast(Coroutine[Exchange, Any, T], self._call).close()
+        self._call, self._value = error, None
 
 
 @coroutine
@@ -130,7 +115,7 @@ class Deferrals:
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
         self._waiting: deque[PipelineResult[Any]] = deque()  # not sent yet
-        self._asked: deque[list[PipelineResult[Any]]] = deque()  # sent; one list for each reply
+        self._asked: deque[PipelineResult[Any]] = deque()  # sent; silent ones before one that asks
         self._results: list[PipelineResult[Any]] = []
 
     def __len__(self) -> int:
@@ -142,52 +127,63 @@ class Deferrals:
 
         Raises what the call raises before anything is sent, such as ArgumentError.
         """
-        result = PipelineResult(call)
-        if result._advance(None):
-            result.result()
-        else:
+        try:
+            result = PipelineResult(call, call.send(None))
             self._waiting.append(result)
+        except StopIteration as stop:
+            result = PipelineResult(None, stop.value)
         self._results.append(result)
         return result
 
     def exchanges(self) -> Iterator[tuple[bytes, Reader[Any]]]:
         """Yield what is to be sent; requests without reply go out together with the next one."""
-        silent: list[PipelineResult[Any]] = []
-        before: list[bytes] = []
-        while self._waiting or silent:
-            if not self._waiting or len(silent) == SILENT_MAX:
-                self._waiting.appendleft(self._barrier())
-            result = self._waiting.popleft()
-            assert result._exchange is not None
-            request, reader = result._exchange
+        silent: list[bytes] = []
+        waiting, asked = self._waiting, self._asked
+        while waiting or silent:
+            if not waiting or len(silent) == SILENT_MAX:
+                waiting.appendleft(self._barrier())
+            result = waiting.popleft()
+            asked.append(result)
+            request, reader = result._value
             if reader is None:
-                before.append(request)
-                silent.append(result)
-                continue
-            self._asked.append([*silent, result])
-            yield b"".join([*before, request]) if before else request, reader
-            silent, before = [], []
+                silent.append(request)
+            elif silent:
+                yield b"".join([*silent, request]), reader
+                silent = []
+            else:
+                yield result._value
 
     def _barrier(self) -> PipelineResult[Any]:
         """Return a call of no effect, whose reply shows that what was sent before is done."""
         endpoint = self._endpoint
-        barrier = PipelineResult(_reply(endpoint.barrier, endpoint.read_barrier))
-        barrier._advance(None)
-        return barrier
+        call = _reply(endpoint.barrier, endpoint.read_barrier)
+        return PipelineResult(call, call.send(None))
 
-    def take(self, reply: Any) -> None:
-        """Hand the next reply to the call that waits for it."""
-        *silent, result = self._asked.popleft()
-        for sent in silent:
-            sent._advance(None)
-        if not result._advance(reply):
+    def take(self, replies: list[Any]) -> None:
+        """Hand the next replies to the calls that wait for them."""
+        following = self._asked.popleft
+        for reply in replies:
+            result = following()
+            while result._value[1] is None:  # it has no reply, but the one after it has
+                self._advance(result, None)
+                result = following()
+            self._advance(result, reply)
+
+    def _advance(self, result: PipelineResult[Any], reply: Any) -> None:
+        """Go on with a call, until it is done or waits again."""
+        try:
+            result._value = result._call.send(reply)  # type: ignore[union-attr]  # it waits
+        except StopIteration as stop:
+            result._call, result._value = None, stop.value
+        except Exception as error:  # noqa: BLE001 - it is the call's result
+            result._call, result._value = error, None
+        else:
             self._waiting.append(result)
 
     def give_up(self, error: BaseException) -> None:
         """No further reply will come."""
-        for results in self._asked:
-            for result in results:
-                result._give_up(error)
+        for result in self._asked:
+            result._give_up(error)
         self._asked.clear()
         self.discard(error)
 
@@ -203,10 +199,11 @@ class Deferrals:
         Exceptions are among the results, unless the first of them is to be raised.
         """
         results, self._results = self._results, []
-        errors = [result._error for result in results if result._error is not None]
-        if errors and raise_errors:
-            raise errors[0]
-        return [result._value if result._error is None else result._error for result in results]
+        if raise_errors:
+            for result in results:
+                if result._call is not None:
+                    result.result()
+        return [result._outcome() for result in results]
 
 
 async def _reply(request: bytes, reader: Reader[T]) -> T:

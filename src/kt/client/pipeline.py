@@ -69,9 +69,9 @@ class Pipeline:
         try:
             while deferrals:
                 with self._pool.lease(self._timeout) as connection:
-                    replies = connection.call_many(deferrals.exchanges(), self._timeout)
-                    for reply in replies:
-                        deferrals.take(reply)
+                    batches = connection.call_many(deferrals.exchanges(), self._timeout)
+                    for replies in batches:
+                        deferrals.take(replies)
         except BaseException as error:
             deferrals.give_up(error)
             raise

@@ -68,9 +68,9 @@ class AsyncPipeline:
         try:
             while deferrals:
                 async with self._pool.lease(self._timeout) as connection:
-                    replies = connection.call_many(deferrals.exchanges(), self._timeout)
-                    async for reply in replies:
-                        deferrals.take(reply)
+                    batches = connection.call_many(deferrals.exchanges(), self._timeout)
+                    async for replies in batches:
+                        deferrals.take(replies)
         except BaseException as error:
             deferrals.give_up(error)
             raise

@@ -33,7 +33,7 @@ from contextlib import asynccontextmanager, suppress
 from time import monotonic
 from typing import Any, TypeVar, cast
 
-from kt.errors import KTError, ProtocolError, ServerConnectionError, ServerError
+from kt.errors import KTError, ServerConnectionError, ServerError
 from kt.net.endpoint import Endpoint
 from kt.net.replies import PIPE_MAX, Replies
 from kt.wire.reading import Reader
@@ -54,7 +54,50 @@ INFINITY = float("inf")
 CLOSE_WAIT = 1.0
 """Seconds for which closing waits until everything written has left."""
 
-Caller = tuple["asyncio.Future[Any]", float, float | None]
+
+class Batch:
+    """Stands in for the futures of many calls by one task."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.asked = 0
+        self._loop = loop
+        self._replies: list[Any] = []
+        self._error: BaseException | None = None
+        self._news: asyncio.Future[None] | None = None
+
+    def done(self) -> bool:
+        """Tell whether it takes no more replies."""
+        return self._error is not None
+
+    def set_result(self, reply: Any) -> None:
+        """Take a reply."""
+        self._replies.append(reply)
+        if self._news is not None:
+            self._wake()
+
+    def set_exception(self, error: BaseException) -> None:
+        """Take no more replies, for this reason."""
+        self._error = error
+        self._wake()
+
+    async def take(self) -> list[Any]:
+        """Wait for replies and return them; when none can come any more, raise the reason."""
+        if not self._replies and self._error is None:
+            self._news = self._loop.create_future()
+            await self._news
+        if not self._replies and self._error is not None:
+            raise self._error
+        replies, self._replies = self._replies, []
+        self.asked -= len(replies)
+        return replies
+
+    def _wake(self) -> None:
+        news, self._news = self._news, None
+        if news is not None and not news.done():
+            news.set_result(None)
+
+
+Caller = tuple["asyncio.Future[Any] | Batch", float, float | None]
 """Who waits for a reply: the future, its deadline by the loop's clock, and the timeout as given."""
 
 
@@ -91,7 +134,8 @@ class Connection(asyncio.Protocol):
         self.used = 0.0
         self.lost: asyncio.Future[None] = loop.create_future()
         self._endpoint = endpoint
-        self._replies: Replies[Caller] = Replies()
+        self._replies = Replies()
+        self._callers: deque[Caller] = deque()  # one for each outstanding reply
         self._outgoing: list[bytes] = []
         self._outgoing_size = 0
         self._coalesce = False
@@ -100,7 +144,6 @@ class Connection(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = INFINITY
         self._heard = 0.0  # when bytes came last, by the loop's clock
-        self._failure: ProtocolError | None = None
         self._finishing = False
 
     async def call(
@@ -123,43 +166,54 @@ class Connection(asyncio.Protocol):
 
     async def call_many(
         self, calls: Iterable[tuple[bytes, Reader[Any]]], timeout: float | None = None
-    ) -> AsyncIterator[Any]:
-        """Send requests without waiting for their replies, and yield the replies in order.
+    ) -> AsyncIterator[list[Any]]:
+        """Send requests without waiting for their replies, and yield these in order, as they come.
 
         Requests are taken from `calls` as there is room for them. A ServerError is yielded, not
         raised. `timeout` bounds the time for each reply.
         """
-        asked: deque[asyncio.Future[Any]] = deque()
+        batch = Batch(self.loop)
         try:
             for request, reader in calls:
-                if self.congested:
+                if self._full or self._turns:
                     await self.turn(timeout)
-                asked.append(self.ask(request, reader, timeout))
-                while asked and (asked[0].done() or len(asked) > PIPE_MAX):
-                    yield await asked.popleft()
-            while asked:
-                yield await asked.popleft()
+                self._ask(request, reader, timeout, batch)
+                batch.asked += 1
+                while batch.asked > PIPE_MAX:
+                    yield await batch.take()
+            while batch.asked:
+                yield await batch.take()
         finally:
-            for future in asked:
-                if not future.cancel():
-                    future.exception()  # has been looked at: asyncio need not report it
+            batch.set_exception(asyncio.CancelledError())  # what comes later is dropped
 
     def ask(self, request: bytes, reader: Reader[T], timeout: float | None) -> asyncio.Future[T]:
         """Send `request` and return the future of its reply; a ServerError is a result."""
+        future: asyncio.Future[T] = self.loop.create_future()
+        self._ask(request, reader, timeout, future)
+        return future
+
+    def _ask(
+        self,
+        request: bytes,
+        reader: Reader[Any],
+        timeout: float | None,
+        future: asyncio.Future[Any] | Batch,
+    ) -> None:
+        """Send `request`; the reply is for `future`."""
         if self.closed:
             raise self._endpoint.unsent()
-        self.used = monotonic()
+        if not self._callers:
+            self.used = monotonic()
         self.unanswered = False
-        future: asyncio.Future[T] = self.loop.create_future()
         if timeout is None:
-            self._replies.expect(reader, (future, INFINITY, None))
+            self._callers.append((future, INFINITY, None))
         else:
             deadline = self.loop.time() + timeout
-            self._replies.expect(reader, (future, deadline, timeout))
+            self._callers.append((future, deadline, timeout))
             if deadline < self._timer_at:
                 self._watch(deadline)
+        self._replies.expect(reader)
         self._write(request)
-        return future
 
     def tell(self, request: bytes) -> None:
         """Send a request that has no reply."""
@@ -174,6 +228,14 @@ class Connection(asyncio.Protocol):
         """Whether requests must wait for their turn because the socket takes no more."""
         return self._full or bool(self._turns)
 
+    def is_ready(self) -> bool:
+        """Tell whether a request of the running loop's can go out now, and seems to get there."""
+        if self.closed or self._full or self._turns:
+            return False
+        if self.loop is not asyncio.get_running_loop():
+            return False
+        return bool(self._callers) or not self.is_stale()
+
     async def turn(self, timeout: float | None = None) -> None:
         """Wait until a request may be sent."""
         turn = self.loop.create_future()
@@ -183,7 +245,7 @@ class Connection(asyncio.Protocol):
 
     def is_quiet(self) -> bool:
         """Tell whether it is usable and no reply is outstanding."""
-        return not (self.closed or self._replies)
+        return not (self.closed or self._callers)
 
     def is_stale(self) -> bool:
         """Tell whether it has been quiet for a while and the server has hung up meanwhile."""
@@ -205,7 +267,7 @@ class Connection(asyncio.Protocol):
     def finish(self) -> None:
         """Close when all replies that are outstanding have come."""
         self._finishing = True
-        if not self._replies:
+        if not self._callers:
             self.close()
 
     def abort(self) -> None:
@@ -223,16 +285,16 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Hand out the replies in `data`; called by the loop."""
         self._heard = self.loop.time()
-        count = 0
-        try:
-            for (future, _, _), value in self._replies.feed(data):
-                count += 1
-                if not future.done():
-                    future.set_result(value)
-        except ProtocolError as error:
-            self._failure = error
+        self.used = monotonic()
+        replies = self._replies.feed(data)
+        following = self._callers.popleft
+        for reply in replies:
+            future = following()[0]
+            if not future.done():
+                future.set_result(reply)
+        self._coalesce = len(replies) > 1
+        if self._replies.failure:
             self.abort()
-        self._coalesce = count > 1
         if self._finishing:
             self.finish()
 
@@ -251,10 +313,10 @@ class Connection(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
         reason = f"broke the connection ({exc})" if exc else "closed the connection"
-        first = self._failure
+        first = self._replies.failure
         if first is None and self._replies.received:
             first = self._endpoint.cut_short(self._replies.received)
-        for future, _, _ in self._replies:
+        for future, _, _ in self._callers:
             error, first = first or self._endpoint.unanswered(reason), None
             if not future.done():
                 future.set_exception(error)
@@ -265,7 +327,7 @@ class Connection(asyncio.Protocol):
     def _write(self, request: bytes) -> None:
         """Write now if the connection is quiet, else together with others of this turn."""
         if not self._outgoing:
-            if not self._coalesce and len(self._replies) <= 1:
+            if not self._coalesce and len(self._callers) <= 1:
                 self._transport.write(request)
                 return
             self.loop.call_soon(self._flush)
@@ -305,7 +367,7 @@ class Connection(asyncio.Protocol):
         now = self.loop.time()
         earliest = INFINITY
         received = self._replies.received  # of the first reply only
-        for future, deadline, timeout in self._replies:
+        for future, deadline, timeout in self._callers:
             if future.done():
                 pass
             elif deadline > now:
@@ -349,7 +411,7 @@ class Pool:
                 `Connection.call`.
         """
         connection = self._shared
-        if connection is None or not self._is_ready(connection):
+        if connection is None or not connection.is_ready():
             connection, timeout = await self._connect(timeout)
         reused = connection.used
         try:
@@ -369,7 +431,7 @@ class Pool:
     async def send(self, request: bytes, timeout: float | None = None) -> None:
         """Send a request that has no reply on the shared connection."""
         connection = self._shared
-        if connection is None or not self._is_ready(connection):
+        if connection is None or not connection.is_ready():
             connection, timeout = await self._connect(timeout)
         connection.tell(request)
 
@@ -451,12 +513,6 @@ class Pool:
             self._leases = asyncio.Semaphore(self._leases_max)
             self._idle: deque[Connection] = deque()
             self._connections: set[Connection] = set()
-
-    def _is_ready(self, connection: Connection) -> bool:
-        """Tell whether a request can go out on the shared connection now."""
-        if connection.loop is not asyncio.get_running_loop() or connection.congested:
-            return False
-        return not connection.closed and not connection.is_stale()
 
     async def _connect(self, timeout: float | None) -> tuple[Connection, float | None]:
         """Return the shared connection, ready to write, and what is left of the timeout."""

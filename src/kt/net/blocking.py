@@ -174,8 +174,8 @@ class Connection:
 
     def call_many(
         self, calls: Iterable[tuple[bytes, Reader[Any]]], timeout: float | None = None
-    ) -> Iterator[Any]:
-        """Send requests without waiting for their replies, and yield the replies in order.
+    ) -> Iterator[list[Any]]:
+        """Send requests without waiting for their replies, and yield these in order, as they come.
 
         Requests are taken from `calls` as there is room for them, and replies are read in between,
         so any number is fine, also with a server that reads no further until it can write. A
@@ -183,22 +183,25 @@ class Connection:
         connection is closed if the iterator is not exhausted.
         """
         source = iter(calls)
-        replies: Replies[None] = Replies()
+        replies = Replies()
         outgoing = bytearray()
         try:
             self.busy = True
             self.used = monotonic()
             self._arm(FOREVER)
             while True:
-                while len(outgoing) < PIPE_CHUNK and len(replies) < PIPE_MAX:
-                    if (call := next(source, None)) is None:
-                        break
-                    outgoing += call[0]
-                    replies.expect(call[1], None)
+                if len(outgoing) < PIPE_CHUNK and len(replies) < PIPE_MAX:
+                    for request, reader in source:
+                        outgoing += request
+                        replies.expect(reader)
+                        if len(outgoing) >= PIPE_CHUNK or len(replies) >= PIPE_MAX:
+                            break
                 if not replies and not outgoing:
                     break
-                for _, value in replies.feed(self._move(outgoing, replies, timeout)):
-                    yield value
+                if values := replies.feed(self._move(outgoing, replies, timeout)):
+                    yield values
+                if replies.failure:
+                    raise replies.failure  # noqa: TRY301 (closes, too)
             self._poller.modify(self._socket, POLLIN)
         except BaseException as error:
             self.close()
@@ -273,7 +276,7 @@ class Connection:
             raise self._endpoint.cut_short(len(buffer)) from error
         return buffer, reading
 
-    def _move(self, outgoing: bytearray, replies: Replies[None], timeout: float | None) -> bytes:
+    def _move(self, outgoing: bytearray, replies: Replies, timeout: float | None) -> bytes:
         """Wait until bytes can go or come, move them, and return what came."""
         self._poller.modify(self._socket, POLLIN | POLLOUT if outgoing else POLLIN)
         ready = self._poller.poll(None if timeout is None else timeout * 1000)

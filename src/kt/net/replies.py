@@ -3,81 +3,81 @@
 Both protocols answer the requests of a connection one after the other, so a queue of readers is all
 that is needed to tell the replies apart::
 
-    expect(read_a, A)  expect(read_b, B)  expect(read_c, C)
-    feed(b"....")  ->  (A, value)         feed(b"..")  ->  (B, value), (C, value)
+    expect(read_a)  expect(read_b)  expect(read_c)
+    feed(b"....")  ->  [a]              feed(b"..")  ->  [b, c]
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from kt.errors import ProtocolError
 from kt.wire.reading import Buffer, Incomplete, Reader
-
-Token = TypeVar("Token")
 
 PIPE_MAX = 1024
 """Replies that pipelined requests may leave outstanding on one connection."""
 
 
-class Replies(Generic[Token]):
-    """What has been asked and not been answered, each with a token that says who asked."""
+class Replies:
+    """What has been asked and not been answered.
+
+    Attributes:
+        failure: what was wrong with the bytes after the last reply; nothing can follow then.
+    """
 
     def __init__(self) -> None:
-        self._expected: deque[tuple[Reader[Any], Token]] = deque()
+        self.failure: ProtocolError | None = None
+        self._readers: deque[Reader[Any]] = deque()
         self._partial = bytearray()
-        self._resume: Reader[Any] | None = None
-        self._need = 1
+        self._need = 1  # bytes that the first of the readers waits for
+        self.expect = self._readers.append
+        """A request has been sent whose reply this reader reads."""
 
     def __len__(self) -> int:
         """Return how many replies are outstanding."""
-        return len(self._expected)
-
-    def __iter__(self) -> Iterator[Token]:
-        """Iterate over the tokens of the outstanding replies, next one first."""
-        return (token for _, token in self._expected)
+        return len(self._readers)
 
     @property
     def received(self) -> int:
         """How many bytes of the next reply are here."""
         return len(self._partial)
 
-    def expect(self, reader: Reader[Any], token: Token) -> None:
-        """A request has been sent whose reply `reader` reads."""
-        self._expected.append((reader, token))
+    def feed(self, data: bytes) -> list[Any]:
+        """Take in `data` and return the replies that are complete now.
 
-    def feed(self, data: bytes) -> Iterator[tuple[Token, Any]]:
-        """Take in `data` and yield the replies that are complete now.
-
-        Exhaust the iterator before the next call.
-
-        Raises:
-            ProtocolError: `data` is no reply, or nothing was asked; earlier replies come first.
+        If `data` is no reply, or nothing was asked, `failure` says so.
         """
         buffer: Buffer = data
         if self._partial:
             self._partial += data
             buffer = self._partial
-        begin = 0
-        while self._expected and len(buffer) - begin >= self._need:
-            reader, token = self._expected[0]
-            outcome = (self._resume or reader)(buffer, begin)
-            if isinstance(outcome, Incomplete):
-                self._resume, self._need = outcome.resume, outcome.need
-                continue
-            value, begin = outcome
-            self._resume, self._need = None, 1
-            self._expected.popleft()
-            yield token, value
+        values: list[Any] = []
+        readers = self._readers
+        begin, size, need = 0, len(buffer), self._need
+        try:
+            while size - begin >= need and readers:
+                outcome = readers[0](buffer, begin)
+                if isinstance(outcome, Incomplete):
+                    readers[0], need = outcome.resume, outcome.need
+                    continue
+                value, begin = outcome
+                values.append(value)
+                readers.popleft()
+                need = 1
+        except ProtocolError as error:
+            self.failure = error
+        self._need = need
         self._keep(buffer, begin)
+        return values
 
     def _keep(self, buffer: Buffer, begin: int) -> None:
         """Remember what follows the last complete reply."""
         if buffer is self._partial:
             del self._partial[:begin]
-        else:
+        elif begin < len(buffer):
             self._partial += memoryview(buffer)[begin:]
-        if self._partial and not self._expected:
-            raise ProtocolError(f"a reply that nobody asked for: {bytes(self._partial[:20])!r}")
+        if self._partial and not self._readers:
+            self.failure = ProtocolError(
+                f"a reply that nobody asked for: {bytes(self._partial[:20])!r}"
+            )
