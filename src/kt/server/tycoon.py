@@ -159,6 +159,8 @@ class TycoonServer(Server):
             self._stamp_time = now
             name = f"{self.options.program}/{VERSION}".encode()
             self.stamp = b"Server: %b\r\nDate: %b\r\n" % (name, http_date(now))
+            if not self.log.info_wanted:  # else each HTTP request comes to us, to be logged
+                self.core.set_stamp(self.stamp)
 
     def _synchronize_by_itself(self) -> None:
         interval = self.options.synchronize_interval

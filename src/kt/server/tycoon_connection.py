@@ -1,9 +1,9 @@
 """A connection to kt-tycoon: binary commands and HTTP requests, mixed in any order.
 
-The first byte of each request tells: 0, or 0x80 and above, is binary, anything else HTTP. Binary
-bytes go to the engine's `Stream`, which runs the bulk commands without coming back to Python; HTTP
-requests are read here and handed to `tycoon_rpc` or `tycoon_rest`. Whoever is in the middle of a
-request, the stream or a reader, gets what comes next without that question.
+The first byte of each request tells: 0, or 0x80 and above, is binary, anything else HTTP. All bytes
+go to the engine's `Stream` first, which runs the bulk commands, and the most frequent HTTP requests,
+without coming back to Python. What it leaves is read here: other HTTP requests, which `tycoon_rpc`
+or `tycoon_rest` serve, and scripts. A reader in the middle of a request gets what comes next.
 """
 
 from __future__ import annotations
@@ -46,7 +46,12 @@ REQUEST_MAX: Final = 2 * BODY_MAX + (1 << 20)
 
 MORE: Final = int(State.MORE)
 AGAIN: Final = int(State.AGAIN)
+HTTP: Final = int(State.HTTP)
+COMMAND: Final = int(State.COMMAND)
 CLOSE: Final = int(State.CLOSE)
+
+LEFT_BY_STREAM: Final = frozenset((*range(1, 0x80), PLAY_SCRIPT, REPLICATION))
+"""First bytes of what the stream leaves to us, always or, HTTP, in part."""
 
 COMMANDS: Final = {
     SET_BULK: "set_bulk",
@@ -73,22 +78,30 @@ class TycoonConnection(Connection):
         self._in_command = False  # the stream has begun a command and not ended it
         self._half_read: tuple[Reader[Any], Callable[[Any], None]] | None = None
         self._unanswered = b""  # what a half-read request gets if its rest does not come
-        self._speaks_http = False  # in its last request
+        self._speaks_http = False  # in the last request that was read here
 
     def step(self, data: bytes | bytearray, pos: int) -> int:
-        if self._in_command:
-            return self._feed(data, pos)
         if self._half_read is not None:
             return self._read_request(*self._half_read, data, pos)
+        server = self.server
+        with server.turn:
+            fed = None if server.engine_may_block else self._stream.feed(data, pos)
+        if fed is None:
+            return self._feed_in_thread(data, pos)
+        state, consumed, reply = fed
+        self._after_feed(state, reply)
+        pos += consumed
+        return self._read_left(data, pos) if state in (HTTP, COMMAND) else pos
+
+    def _read_left(self, data: bytes | bytearray, pos: int) -> int:
+        """Read a request that the stream leaves to us."""
         first = data[pos]
         self._speaks_http = 0 < first < 0x80
-        if self._speaks_http:
-            return self._read_request(read_http_request, self._serve_http, data, pos)
         if first == PLAY_SCRIPT:
             return self._read_request(read_play_script, self._play_script, data, pos)
         if first == REPLICATION:
             return self._read_request(read_replication, self._replicate, data, pos)
-        return self._feed(data, pos)
+        return self._read_request(read_http_request, self._serve_http, data, pos)
 
     def _read_request(
         self, reader: Reader[Any], serve: Callable[[Any], None], data: bytes | bytearray, pos: int
@@ -140,20 +153,15 @@ class TycoonConnection(Connection):
 
     # Binary
 
-    def _feed(self, data: bytes | bytearray, pos: int) -> int:
-        with self.server.turn:
-            blocked = self.server.engine_may_block
-            fed = None if blocked else self._stream.feed(data, pos)
-        if fed is None:
-            rest = bytes(memoryview(data)[pos:])
-            self.in_thread(lambda: self._stream.feed(rest), lambda fed: self._fed(rest, *fed))
-            return len(data)
-        state, consumed, reply = fed
-        self._after_feed(state, reply)
-        return pos + consumed
+    def _feed_in_thread(self, data: bytes | bytearray, pos: int) -> int:
+        if not self._in_command and data[pos] in LEFT_BY_STREAM:
+            return self._read_left(data, pos)
+        rest = bytes(memoryview(data)[pos:])
+        self.in_thread(lambda: self._stream.feed(rest), lambda fed: self._fed(rest, *fed))
+        return len(data)
 
     def _fed(self, rest: bytes, state: int, consumed: int, reply: bytes) -> None:
-        """The end of a `_feed` in a worker thread, which had taken over the `rest` of the input."""
+        """The end of a feed in a worker thread, which had taken over the `rest` of the input."""
         self.unread(rest[consumed:])
         self._after_feed(state, reply)
 

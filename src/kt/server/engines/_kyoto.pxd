@@ -145,6 +145,7 @@ cdef extern from "kyoto_core.h" namespace "kt" nogil:
         size_t reply_limit
         boolean trace
         Counts counts
+        void set_stamp(string_view) except +
 
     enum class NativeState "kt::State":
         pass

@@ -229,7 +229,7 @@ class State(IntEnum):
     AGAIN = 1
     """The budget of one call is spent: let others run, then feed the rest."""
     HTTP = 2
-    """The next byte begins an HTTP request."""
+    """The next byte begins an HTTP request: it is for the caller to read and run."""
     COMMAND = 3
     """The next byte is 0xB1 or 0xB4: a command that is for the caller to read and run."""
     CLOSE = 4
@@ -259,7 +259,11 @@ class Stream:
         """Whether a command has begun and is not complete."""
 
 class BinaryCore:
-    """Runs set_bulk, remove_bulk and get_bulk of the binary protocol on these databases."""
+    """Runs set_bulk, remove_bulk and get_bulk of the binary protocol on these databases.
+
+    It runs plain HTTP requests too, once it has a stamp: calls of the procedures for one record,
+    and GET of a record, in their most frequent form.
+    """
 
     def __init__(
         self, databases: Sequence[Database], *, reply_limit: int = 1 << 30, trace: bool = False
@@ -268,6 +272,9 @@ class BinaryCore:
 
         With `trace`, streams note the commands that they run.
         """
+
+    def set_stamp(self, lines: bytes) -> None:
+        """Header lines for HTTP replies to begin with; empty: leave HTTP to the caller."""
 
     def stream(self) -> Stream: ...
     def counts(self) -> dict[str, int]:

@@ -62,6 +62,9 @@ cdef class BinaryCore:
         for database in self._databases:
             self._native.databases.push_back(database.native())
 
+    def set_stamp(self, bytes lines not None):
+        self._native.set_stamp(view(lines))
+
     def stream(self):
         return Stream(self)
 

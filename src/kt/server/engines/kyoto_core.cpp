@@ -4,6 +4,8 @@
 
 #include <chrono>
 
+#include "kyoto_http.h"
+
 namespace kt {
 
 namespace {
@@ -132,6 +134,13 @@ class Stream::Run {
            !visitor.out_of_memory();
   }
 
+  bool serve(const PlainRequest& request, Buffer* reply) {
+    leave();
+    if (stamp_.empty()) stamp_ = core_.present_stamp();
+    if (stamp_.empty()) return false;
+    return serve_plain_request(request, core_.databases, stamp_, reply, &counts);
+  }
+
  private:
   using Clock = std::chrono::steady_clock;
 
@@ -139,6 +148,7 @@ class Stream::Run {
     entry_.reset();
     if (writes_ > 0) database_->after_writes(writes_);
     writes_ = 0;
+    database_ = nullptr;
   }
 
   Core& core_;
@@ -148,16 +158,27 @@ class Stream::Run {
   Database* database_ = nullptr;
   std::optional<Entry> entry_;
   int64_t writes_ = 0;
+  std::string stamp_;
 };
 
 void Core::add(const Counts& more) {
-  std::lock_guard<std::mutex> lock(counting);
+  std::lock_guard<std::mutex> guard(lock);
   counts.set += more.set;
   counts.set_misses += more.set_misses;
   counts.remove += more.remove;
   counts.remove_misses += more.remove_misses;
   counts.get += more.get;
   counts.get_misses += more.get_misses;
+}
+
+std::string Core::present_stamp() {
+  std::lock_guard<std::mutex> guard(lock);
+  return stamp;
+}
+
+void Core::set_stamp(Bytes lines) {
+  std::lock_guard<std::mutex> guard(lock);
+  stamp = lines;
 }
 
 State Stream::feed(const char* data, size_t size, size_t* consumed) {
@@ -179,7 +200,7 @@ State Stream::feed(const char* data, size_t size, size_t* consumed) {
 std::optional<State> Stream::run_command(Run& run, Bytes* input) {
   if (input->empty()) return State::MORE;
   const uint8_t magic = static_cast<uint8_t>(input->front());
-  if (is_http(magic)) return State::HTTP;
+  if (is_http(magic)) return run_http(run, input);
   if (magic == PLAY_SCRIPT || magic == REPLICATION) return State::COMMAND;
   if (magic != SET_BULK && magic != REMOVE_BULK && magic != GET_BULK) return State::CLOSE;
   if (input->size() < COMMAND_HEADER) return State::MORE;
@@ -187,6 +208,16 @@ std::optional<State> Stream::run_command(Run& run, Bytes* input) {
   begin_command(input->data());
   input->remove_prefix(COMMAND_HEADER);
   if (remaining_ == 0) end_command();
+  return {};
+}
+
+std::optional<State> Stream::run_http(Run& run, Bytes* input) {
+  const std::optional<PlainRequest> request = read_plain_request(*input);
+  if (!request) return State::HTTP;
+  if (run.spent()) return State::AGAIN;
+  if (!run.serve(*request, &reply_)) return State::HTTP;
+  input->remove_prefix(request->size);
+  complete_ = reply_.size();
   return {};
 }
 

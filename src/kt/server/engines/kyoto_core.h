@@ -1,4 +1,5 @@
-// The binary protocol's bulk commands, run without an object per record.
+// The binary protocol's bulk commands, run without an object per record, and plain HTTP requests
+// (kyoto_http.h) between them.
 //
 //     command  | magic 1 | flags 4 | records 4 | record ... |            integers are big-endian
 //     set      record: | database 2 | key size 4 | value size 4 | expiry 8 | key | value |
@@ -23,24 +24,16 @@
 #include <vector>
 
 #include "buffer.h"
+#include "kyoto_counts.h"
 #include "kyoto_database.h"
 
 namespace kt {
-
-struct Counts {
-  uint64_t set = 0;
-  uint64_t set_misses = 0;
-  uint64_t remove = 0;
-  uint64_t remove_misses = 0;
-  uint64_t get = 0;
-  uint64_t get_misses = 0;
-};
 
 // Why Stream::feed stopped.
 enum class State {
   MORE,     // nothing whole is left
   AGAIN,    // it is the turn of others
-  HTTP,     // an HTTP request begins
+  HTTP,     // an HTTP request begins that is not run here
   COMMAND,  // a command begins that is not run here
   CLOSE     // the request is broken: send the reply and close
 };
@@ -51,9 +44,12 @@ struct Core {
   size_t reply_limit;  // the longest reply to get_bulk
   bool trace = false;  // streams note which commands they have run
   Counts counts;
-  std::mutex counting;  // streams may run in several threads
+  std::string stamp;  // what HTTP replies begin with; empty: no HTTP request is run here
+  std::mutex lock;    // of counts and stamp: streams may run in several threads
 
   void add(const Counts& more);
+  std::string present_stamp();
+  void set_stamp(Bytes lines);
 };
 
 class Stream {
@@ -81,6 +77,7 @@ class Stream {
   struct Record;
 
   std::optional<State> run_command(Run& run, Bytes* input);
+  std::optional<State> run_http(Run& run, Bytes* input);
   std::optional<State> run_records(Run& run, Bytes* input);
   bool run_record(Run& run, const Record& record);
   void begin_command(const char* header);
