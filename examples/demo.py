@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import lua_containers
 import tycoon_records
 import tyrant_tables
 
-EXAMPLES = (tycoon_records, tyrant_tables)
+EXAMPLES = (tycoon_records, tyrant_tables, lua_containers)
 
 
 def main() -> None:
