@@ -25,15 +25,15 @@ operation. What waits in Python (`sleep`, locks) looks at the verdict itself.
 from __future__ import annotations
 
 import importlib
+import re
 import struct
-import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
 from math import copysign, inf, isfinite
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from ..errors import ImproperlyConfigured
 
@@ -174,8 +174,10 @@ class Interpreter:
             "sleep": lambda seconds: _encoded(self.sleep(seconds)),
             "time": time.time,
             "bit": bit,
-            "pack": lambda layout, numbers: pack(layout, list(numbers.values())),
-            "unpack": lambda layout, data: self.table(unpack(layout, data)),
+            "pack": lambda layout, *numbers: pack(layout, numbers),
+            "pack_table": lambda layout, numbers: pack(layout, list(numbers.values())),
+            "unpack": lambda layout, data: tuple(unpack(layout, data)),
+            "unpack_table": lambda layout, data: self.table(unpack(layout, data)),
         }
 
 
@@ -227,46 +229,29 @@ def bit(mode: bytes, number: float, operand: float) -> int | None:
     return None
 
 
-_LAYOUTS: Final = {
-    "c": "=b",
-    "C": "=B",
-    "s": "=h",
-    "S": "=H",
-    "i": "=i",
-    "I": "=I",
-    "l": "=q",
-    "L": "=Q",
-    "f": "=f",
-    "F": "=f",
-    "d": "=d",
-    "D": "=d",
-    "n": ">H",
-    "N": ">I",
-    "M": ">Q",
-}
-_FORMATS: Final = {letter: struct.Struct(layout) for letter, layout in _LAYOUTS.items()}
+_CODES: Final = {"c": "b", "C": "B", "s": "h", "S": "H", "l": "q", "L": "Q", "F": "f", "D": "d"}
+_BIG_ENDIAN: Final = {"n": "H", "N": "I", "M": "Q"}
+_SIZES: Final = {letter: struct.calcsize(f"={letter}") for letter in "bBhHiIqQfd"}
 
 
 def _items(layout: bytes) -> list[tuple[str, float]]:
     """Letters of a layout, each with how often it applies: ``c``, ``n4``, ``i*``."""
     items: list[tuple[str, float]] = []
     text = layout.partition(b"\0")[0].decode("latin-1")
-    at = 0
-    while at < len(text):
-        letter, at = text[at], at + 1
-        digits = at
-        while digits < len(text) and text[digits] in "0123456789":
-            digits += 1
-        if text[at : at + 1] == "*":
-            items.append((letter, inf))
-            at += 1
-        else:
-            items.append((letter, int(text[at:digits] or "1")))
-            at = digits
+    for letter, times in re.findall(r"(?s)(.)([0-9]+|\*)?", text):
+        items.append((letter, inf if times == "*" else int(times or "1")))
     return items
 
 
-def pack(layout: bytes, numbers: list[float]) -> bytes:
+def _form(letter: str) -> tuple[str, str]:
+    """Byte order and letter of the `struct` module; no letter if it is not one of ours."""
+    if letter in _BIG_ENDIAN:
+        return ">", _BIG_ENDIAN[letter]
+    code = _CODES.get(letter, letter)
+    return "=", code if code in _SIZES else ""
+
+
+def pack(layout: bytes, numbers: Sequence[float]) -> bytes:
     """Numbers as bytes, as the layout says; `numbers` beyond it are left out.
 
     ``c s i l`` and capitals: integers of 1, 2, 4, 8 bytes in the machine's order; ``n N M``: of 2,
@@ -274,30 +259,35 @@ def pack(layout: bytes, numbers: list[float]) -> bytes:
     first.
     """
     packed = bytearray()
-    rest = iter(numbers)
-    left = len(numbers)
+    at = 0
     for letter, times in _items(layout):
-        count = int(min(times, left))
-        left -= count
-        for _ in range(count):
-            packed += _packed(letter, next(rest))
+        chosen = numbers[at : at + int(min(times, len(numbers)))]
+        at += len(chosen)
+        packed += _packed(letter, chosen)
     return bytes(packed)
 
 
-def _packed(letter: str, number: float) -> bytes:
-    if letter in "fFdD":
-        try:
-            return _FORMATS[letter].pack(number)
-        except OverflowError:
-            return _FORMATS[letter].pack(copysign(inf, number))
-    whole = _integer(number)
+def _packed(letter: str, numbers: Sequence[float]) -> bytes:
     if letter in "wW":
-        return _packed_sevens(whole & 0xFFFFFFFFFFFFFFFF)
-    if letter not in _FORMATS:
+        return b"".join(_packed_sevens(_integer(number) & (1 << 64) - 1) for number in numbers)
+    order, code = _form(letter)
+    if not code:
         return b""
-    size = _FORMATS[letter].size
-    order: Literal["big", "little"] = "big" if letter in "nNM" else sys.byteorder
-    return (whole & ((1 << 8 * size) - 1)).to_bytes(size, order)
+    form = f"{order}{len(numbers)}{code}"
+    if code in "fd":
+        try:
+            return struct.pack(form, *numbers)
+        except OverflowError:  # a number beyond what a float can be
+            return struct.pack(form, *(_single(number) for number in numbers))
+    mask = (1 << 8 * _SIZES[code]) - 1
+    return struct.pack(form.upper(), *(_integer(number) & mask for number in numbers))
+
+
+def _single(number: float) -> float:
+    try:
+        return float(struct.unpack("f", struct.pack("f", number))[0])
+    except OverflowError:
+        return copysign(inf, number)
 
 
 def _packed_sevens(number: int) -> bytes:
@@ -310,21 +300,20 @@ def _packed_sevens(number: int) -> bytes:
 def unpack(layout: bytes, data: bytes) -> list[float]:
     """The numbers in bytes that `pack` made; a number that is cut off ends it."""
     numbers: list[float] = []
-    at, end = 0, len(data)
+    at = 0
     for letter, times in _items(layout):
-        if letter not in _FORMATS and letter not in "wW":
-            continue
-        count = 0
-        while count < times and at < end:
-            if letter in "wW":
+        order, code = _form(letter)
+        if letter in "wW":
+            count = 0
+            while count < times and at < len(data):
                 number, at = _unpacked_sevens(data, at)
                 numbers.append(float(number))
-            elif at + (size := _FORMATS[letter].size) > end:
-                at = end
-            else:
-                numbers.append(float(_FORMATS[letter].unpack_from(data, at)[0]))
-                at += size
-            count += 1
+                count += 1
+        elif code:
+            size = _SIZES[code]
+            count = int(min(times, (len(data) - at) // size))
+            numbers += map(float, struct.unpack_from(f"{order}{count}{code}", data, at))
+            at = at + count * size if count == times else len(data)
     return numbers
 
 

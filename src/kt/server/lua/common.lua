@@ -229,6 +229,8 @@ function common.strstr(text, pattern, replacement)
   return find(text, pattern, 1, true) or 0
 end
 
+local MANY = 200  -- so many values can be arguments and results; more go in a table
+
 -- Numbers as bytes. A number stands for itself, a string for its number, a table for its elements.
 function common.pack(layout, ...)
   layout = common.text(layout) or common.invalid("pack")
@@ -245,13 +247,16 @@ function common.pack(layout, ...)
       numbers[size] = tonumber(value) or 0
     end
   end
-  return host.pack(layout, numbers)
+  if size > MANY then return host.pack_table(layout, numbers) end
+  return host.pack(layout, unpack(numbers, 1, size))
 end
 
 function common.unpack(layout, ...)
   layout = common.text(layout)
   if not layout or select("#", ...) ~= 1 then common.invalid("unpack") end
-  return host.unpack(layout, common.text((...)) or "")
+  local data = common.text((...)) or ""
+  if #data > MANY then return host.unpack_table(layout, data) end
+  return { host.unpack(layout, data) }
 end
 
 function common.bit(mode, ...)
@@ -290,9 +295,11 @@ end
 
 -- Sizes as the originals write them: seven bits a byte, most significant first.
 
+local SHORT = {}
+for size = 0, 127 do SHORT[size] = char(size) end
+
 local function size_prefix(size)
-  if size < 128 then return char(size) end
-  local prefix = char(size % 128)
+  local prefix = SHORT[size % 128]
   size = floor(size / 128)
   while size > 0 do
     prefix = char(size % 128 + 128) .. prefix
@@ -303,9 +310,7 @@ end
 
 -- The number at `from` and the offset after it; nil if it is cut off.
 local function read_size(data, from)
-  local digit = byte(data, from)
-  if not digit or digit < 128 then return digit, from + 1 end
-  local size = 0
+  local size, digit = 0, byte(data, from)
   while digit and digit >= 128 do
     size = size * 128 + digit - 128
     from = from + 1
@@ -318,9 +323,10 @@ function common.arraydump(values)
   if type(values) ~= "table" then common.invalid("arraydump") end
   local parts, size = {}, 0
   for index = 1, #values do
-    local value = stored(values[index])
+    local value = values[index]
+    if type(value) ~= "string" then value = stored(value) end
     if value then
-      parts[size + 1] = size_prefix(#value)
+      parts[size + 1] = SHORT[#value] or size_prefix(#value)
       parts[size + 2] = value
       size = size + 2
     end
@@ -331,13 +337,16 @@ end
 function common.arrayload(data)
   data = common.text(data) or common.invalid("arrayload")
   local values, count, at, ends = {}, 0, 1, #data
-  local size
   while at <= ends do
-    size, at = read_size(data, at)
-    if not size or at + size - 1 > ends then break end
+    local size, from = byte(data, at), at + 1
+    if size >= 128 then
+      size, from = read_size(data, at)
+      if not size then break end
+    end
+    at = from + size
+    if at - 1 > ends then break end
     count = count + 1
-    values[count] = sub(data, at, at + size - 1)
-    at = at + size
+    values[count] = sub(data, from, at - 1)
   end
   return values
 end
@@ -346,10 +355,11 @@ function common.mapdump(map)
   if type(map) ~= "table" then common.invalid("mapdump") end
   local parts, size = {}, 0
   for key, value in pairs(map) do
-    key, value = stored(key), stored(value)
+    if type(key) ~= "string" then key = stored(key) end
+    if type(value) ~= "string" then value = stored(value) end
     if key and value then
-      parts[size + 1] = size_prefix(#key)
-      parts[size + 2] = size_prefix(#value)
+      parts[size + 1] = SHORT[#key] or size_prefix(#key)
+      parts[size + 2] = SHORT[#value] or size_prefix(#value)
       parts[size + 3] = key
       parts[size + 4] = value
       size = size + 4
@@ -361,14 +371,19 @@ end
 function common.mapload(data)
   data = common.text(data) or common.invalid("mapload")
   local map, at, ends = {}, 1, #data
-  local key_size, value_size
   while at < ends do
-    key_size, at = read_size(data, at)
-    if not key_size then break end
-    value_size, at = read_size(data, at)
-    if not value_size or at + key_size + value_size - 1 > ends then break end
-    map[sub(data, at, at + key_size - 1)] = sub(data, at + key_size, at + key_size + value_size - 1)
-    at = at + key_size + value_size
+    local key_size, value_size = byte(data, at, at + 1)
+    local from = at + 2
+    if key_size >= 128 or value_size >= 128 then
+      key_size, from = read_size(data, at)
+      if not key_size then break end
+      value_size, from = read_size(data, from)
+      if not value_size then break end
+    end
+    local middle = from + key_size
+    at = middle + value_size
+    if at - 1 > ends then break end
+    map[sub(data, from, middle - 1)] = sub(data, middle, at - 1)
   end
   return map
 end

@@ -27,9 +27,10 @@ local function whole(value)
   return max(-2 ^ 62, min(2 ^ 62, value >= 0 and floor(value) or ceil(value)))
 end
 
--- An expiry; so far away that it means never if there is none.
+local NEVER = 2 ^ 62  -- an expiry so far away
+
 local function expiry(xt)
-  return xt == nil and 2 ^ 62 or whole(xt)
+  return xt == nil and NEVER or whole(xt)
 end
 
 -- The value of an optional flag that is true by default.
@@ -194,7 +195,7 @@ local function visit_empty(key)
   end
   if not ok then return visit_failed("visit_empty", result) end
   if not writable or result == REMOVE then return NOP end
-  return answer(result, new_xt, 2 ^ 62)
+  return answer(result, new_xt, NEVER)
 end
 
 -- Run a host function that calls the visitor back. A reason instead of true or false: it must end.
@@ -358,7 +359,7 @@ DB.meta_ = {
   __newindex = function(self, key, value)
     local ptr = handle(self, "newindex")
     key, value = text(key) or invalid("newindex"), text(value)
-    if value then host.set(ptr, key, value, 2 ^ 62) else host.remove(ptr, key) end
+    if value then host.set(ptr, key, value, NEVER) else host.remove(ptr, key) end
   end,
 }
 
@@ -390,28 +391,28 @@ function DB.process(class, body, ...)
 end
 
 function methods.error(self)
-  local code, message = host.error(handle(self, "error"))
+  local code, message = host.error(self.db_ptr_ or invalid("error"))
   return self.err_:new(code, message)
 end
 
 function methods.open(self, path, mode)
   mode = tonumber(mode) or DB.OWRITER + DB.OCREATE
-  return host.open(handle(self, "open"), text(path) or ":", whole(mode))
+  return host.open(self.db_ptr_ or invalid("open"), text(path) or ":", whole(mode))
 end
 
 function methods.close(self)
-  return host.close(handle(self, "close"))
+  return host.close(self.db_ptr_ or invalid("close"))
 end
 
 function methods.accept(self, key, new_visitor, ...)
-  local ptr, new_writable = handle(self, "accept"), flag(...)
+  local ptr, new_writable = self.db_ptr_ or invalid("accept"), flag(...)
   key = text(key)
   if not key or not is_visitor(new_visitor) or select("#", ...) > 1 then invalid("accept") end
   return visited(new_visitor, new_writable, host.accept, ptr, key, new_writable)
 end
 
 function methods.accept_bulk(self, keys, new_visitor, ...)
-  local ptr, new_writable = handle(self, "accept_bulk"), flag(...)
+  local ptr, new_writable = self.db_ptr_ or invalid("accept_bulk"), flag(...)
   if type(keys) ~= "table" or not is_visitor(new_visitor) or select("#", ...) > 1 then invalid("accept_bulk") end
   told("visit_before", new_visitor)
   local result = visited(new_visitor, new_writable, host.accept_bulk, ptr, common.list(keys), new_writable)
@@ -420,7 +421,7 @@ function methods.accept_bulk(self, keys, new_visitor, ...)
 end
 
 function methods.iterate(self, new_visitor, ...)
-  local ptr, new_writable = handle(self, "iterate"), flag(...)
+  local ptr, new_writable = self.db_ptr_ or invalid("iterate"), flag(...)
   if not is_visitor(new_visitor) or select("#", ...) > 1 then invalid("iterate") end
   told("visit_before", new_visitor)
   local result = visited(new_visitor, new_writable, host.iterate, ptr, new_writable)
@@ -431,28 +432,29 @@ end
 for _, name in ipairs { "set", "add", "replace", "append" } do
   local store = host[name]
   methods[name] = function(self, key, value, xt, extra)
-    local ptr = handle(self, name)
-    key, value = text(key), text(value)
+    local ptr = self.db_ptr_ or invalid(name)
+    if type(key) ~= "string" then key = text(key) end
+    if type(value) ~= "string" then value = text(value) end
     if not key or not value or extra ~= nil then invalid(name) end
-    return store(ptr, key, value, expiry(xt))
+    return store(ptr, key, value, xt == nil and NEVER or whole(xt))
   end
 end
 
 function methods.increment(self, key, amount, origin, xt)
-  local ptr = handle(self, "increment")
+  local ptr = self.db_ptr_ or invalid("increment")
   key = text(key) or invalid("increment")
   origin = number(origin)
   return host.increment(ptr, key, whole(amount), origin, expiry(xt))
 end
 
 function methods.increment_double(self, key, amount, origin, xt)
-  local ptr = handle(self, "increment_double")
+  local ptr = self.db_ptr_ or invalid("increment_double")
   key = text(key) or invalid("increment_double")
   return host.increment_double(ptr, key, number(amount), number(origin), expiry(xt))
 end
 
 function methods.cas(self, key, ...)
-  local ptr = handle(self, "cas")
+  local ptr = self.db_ptr_ or invalid("cas")
   local old, new, xt = ...
   key = text(key)
   if not key or select("#", ...) < 2 or select("#", ...) > 3 then invalid("cas") end
@@ -462,15 +464,15 @@ end
 for _, name in ipairs { "remove", "get", "seize" } do
   local run = host[name]
   methods[name] = function(self, key, extra)
-    local ptr = handle(self, name)
-    key = text(key)
+    local ptr = self.db_ptr_ or invalid(name)
+    if type(key) ~= "string" then key = text(key) end
     if not key or extra ~= nil then invalid(name) end
     return run(ptr, key)
   end
 end
 
 function methods.check(self, key, extra)
-  local ptr = handle(self, "check")
+  local ptr = self.db_ptr_ or invalid("check")
   key = text(key)
   if not key or extra ~= nil then invalid("check") end
   local size = host.check(ptr, key)
@@ -478,7 +480,7 @@ function methods.check(self, key, extra)
 end
 
 function methods.set_bulk(self, records, xt, ...)
-  local ptr = handle(self, "set_bulk")
+  local ptr = self.db_ptr_ or invalid("set_bulk")
   if type(records) ~= "table" or select("#", ...) > 1 then invalid("set_bulk") end
   local normal = {}
   for key, value in pairs(records) do
@@ -491,7 +493,7 @@ end
 for _, name in ipairs { "remove_bulk", "get_bulk" } do
   local run = host[name]
   methods[name] = function(self, keys, ...)
-    local ptr = handle(self, name)
+    local ptr = self.db_ptr_ or invalid(name)
     if type(keys) ~= "table" or select("#", ...) > 1 then invalid(name) end
     return run(ptr, common.list(keys), flag(...))
   end
@@ -501,20 +503,20 @@ for _, name in ipairs { "clear", "count", "size", "status" } do
   local run = host[name]
   methods[name] = function(self, ...)
     if select("#", ...) > 0 then invalid(name) end
-    return run(handle(self, name))
+    return run(self.db_ptr_ or invalid(name))
   end
 end
 
 function methods.path(self)
-  return host.db_path(handle(self, "path"))
+  return host.db_path(self.db_ptr_ or invalid("path"))
 end
 
 function methods.synchronize(self, hard, new_processor)
-  return processed("synchronize", handle(self, "synchronize"), hard, new_processor)
+  return processed("synchronize", self.db_ptr_ or invalid("synchronize"), hard, new_processor)
 end
 
 function methods.occupy(self, _, new_processor)
-  local ptr = handle(self, "occupy")
+  local ptr = self.db_ptr_ or invalid("occupy")
   if not is_visitor(new_processor) then return host.count(ptr) >= 0 end
   return processed("occupy", ptr, false, new_processor)
 end
@@ -522,18 +524,18 @@ end
 for _, name in ipairs { "copy", "dump_snapshot", "load_snapshot" } do
   local run = host[name]
   methods[name] = function(self, path)
-    return run(handle(self, name), text(path) or invalid(name))
+    return run(self.db_ptr_ or invalid(name), text(path) or invalid(name))
   end
 end
 
 function methods.begin_transaction(self, hard)
-  local result = host.begin_transaction(handle(self, "begin_transaction"), not not hard)
+  local result = host.begin_transaction(self.db_ptr_ or invalid("begin_transaction"), not not hard)
   if type(result) == "string" then common.stop(result) end
   return result
 end
 
 function methods.end_transaction(self, ...)
-  return host.end_transaction(handle(self, "end_transaction"), flag(...))
+  return host.end_transaction(self.db_ptr_ or invalid("end_transaction"), flag(...))
 end
 
 function methods.transaction(self, body, hard)
@@ -545,19 +547,19 @@ function methods.transaction(self, body, hard)
 end
 
 function methods.match_prefix(self, prefix, limit)
-  return host.match_prefix(handle(self, "match_prefix"), text(prefix) or invalid("match_prefix"),
+  return host.match_prefix(self.db_ptr_ or invalid("match_prefix"), text(prefix) or invalid("match_prefix"),
                            whole(limit == nil and -1 or limit))
 end
 
 function methods.match_regex(self, regex, limit)
-  return host.match_regex(handle(self, "match_regex"), text(regex) or invalid("match_regex"),
+  return host.match_regex(self.db_ptr_ or invalid("match_regex"), text(regex) or invalid("match_regex"),
                           whole(limit == nil and -1 or limit))
 end
 
 function methods.match_similar(self, origin, range, utf8, limit)
   range = whole(range == nil and -1 or range)
   if range < 0 then range = 2 ^ 31 - 1 end
-  return host.match_similar(handle(self, "match_similar"), text(origin) or invalid("match_similar"),
+  return host.match_similar(self.db_ptr_ or invalid("match_similar"), text(origin) or invalid("match_similar"),
                             range, not not utf8, whole(limit == nil and -1 or limit))
 end
 
@@ -639,7 +641,7 @@ local function accepted()
 end
 
 function methods.mapreduce(self, map, reduce, _, _, _, _, _, log, proc)
-  local ptr = handle(self, "mapreduce")
+  local ptr = self.db_ptr_ or invalid("mapreduce")
   if type(map) ~= "function" or type(reduce) ~= "function" then invalid("mapreduce") end
   log = type(log) == "function" and guarded("log", log) or accepted
   proc = type(proc) == "function" and guarded("proc", proc) or accepted
