@@ -62,6 +62,9 @@ STOP_LINGER = 0.1
 SWITCH_INTERVAL = 0.0005
 """Seconds for which a worker thread may keep Python's interpreter lock from the event loop."""
 
+SCRIPT_SWITCH_INTERVAL = 0.0001
+"""The same where there are scripts: they need the lock often, for a microsecond each time."""
+
 BACKLOG = 1024
 
 
@@ -201,6 +204,8 @@ class Server:
         self._handle_signals()
         try:
             self.open()
+            if self.scripts is not None:
+                sys.setswitchinterval(SCRIPT_SWITCH_INTERVAL)
             pid_file.write()
             self.loop.run_until_complete(self._serve(listener, ready))
         finally:
