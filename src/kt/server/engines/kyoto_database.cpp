@@ -191,7 +191,7 @@ Error Database::accept_bulk(const std::vector<std::string>& keys, RecordVisitor&
 
 void Database::after_writes(int64_t writes) {
   constexpr int64_t MOST = 128;
-  if (sweeper_.wanted(terms().now)) sweeper_.sweep(*this, std::min(2 * writes, MOST));
+  if (sweeper_.wanted(terms().now)) sweeper_.sweep(*this, std::min(2 * writes, MOST), writes);
 }
 
 Error Database::count(int64_t* count) {

@@ -116,6 +116,8 @@ Error synchronize(Database& database, bool hard, kc::BasicDB::FileProcessor* pro
   return entry.engine().synchronize(hard, processor) ? succeeded() : entry.engine().error();
 }
 
+bool has_gaps(Database& database) { return FileState(database.engine()).has_gaps; }
+
 Error defragment(Database& database, int64_t steps) {
   Entry entry(database);
   if (defragment_engine(entry.engine().reveal_inner_db(), steps)) return succeeded();
@@ -124,7 +126,7 @@ Error defragment(Database& database, int64_t steps) {
 
 Error vacuum(Database& database, int64_t steps) {
   if (steps > 1) {
-    database.sweeper().sweep(database, steps);
+    database.sweeper().sweep(database, steps, 0);
   } else {
     database.sweeper().sweep_all(database);
   }
@@ -140,7 +142,7 @@ Error vacuum(Database& database, int64_t steps) {
 bool tick(Database& database) {
   bool more = false;
   if (database.sweeper().wanted(database.terms().now)) {
-    more = database.sweeper().sweep(database, 256);
+    more = database.sweeper().sweep(database, 256, 0);
   }
   return tidy_file(database) || more;
 }

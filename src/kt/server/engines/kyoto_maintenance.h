@@ -26,6 +26,9 @@ Error vacuum(Database& database, int64_t steps);
 // Close gaps in the file, `steps` records' worth of them.
 Error defragment(Database& database, int64_t steps);
 
+// Whether the engine knows of gaps in its file. Inside.
+bool has_gaps(Database& database);
+
 // A small step of everything that is better done in idle moments; true if there is more to do.
 bool tick(Database& database);
 

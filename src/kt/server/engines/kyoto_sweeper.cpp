@@ -57,12 +57,12 @@ void Sweeper::expect(int64_t xt, int64_t now) {
   lower(due_, when);
 }
 
-bool Sweeper::sweep(Database& database, int64_t steps) {
+bool Sweeper::sweep(Database& database, int64_t steps, int64_t writes) {
   if (!enabled_) return false;
   std::unique_lock<std::mutex> lock(busy_, std::try_to_lock);
   if (!lock) return true;
   if (!cursor_) cursor_ = std::make_unique<Cursor>(database);
-  bool more = limited_ && shrink(database, steps);
+  bool more = limited_ && shrink(database, steps, writes);
   int64_t now = database.terms().now;
   if (due_ < now) more |= expire(database, now, steps);
   return more;
@@ -105,27 +105,32 @@ void Sweeper::finish_round() {
 }
 
 // Makes room: the records under the cursor go, whichever they are.
-bool Sweeper::shrink(Database& database, int64_t steps) {
-  bool more;
+bool Sweeper::shrink(Database& database, int64_t steps, int64_t writes) {
+  int64_t left;
   {
     Entry entry(database);
-    int64_t excess = 0;
-    more = overfull(entry.engine(), &excess);
-    if (!more) return false;
+    left = surplus(database, writes);
     kc::BasicDB::Cursor* cursor = cursor_->engine_cursor();
-    if (cursor == nullptr) return false;
-    for (int64_t i = std::min(excess, steps); i > 0; i--) {
+    if (left <= 0 || cursor == nullptr) return false;
+    for (int64_t i = std::min(left, steps); i > 0; i--) {
       if (!cursor->remove() && !(cursor->jump() && cursor->remove())) return false;
     }
   }
   defragment(database, steps);
-  return more;
+  return left > steps;
 }
 
-bool Sweeper::overfull(kc::PolyDB& engine, int64_t* excess) const {
-  if (capacity_count_ > 0) *excess = engine.count() - capacity_count_;
-  if (*excess <= 0 && capacity_size_ > 0 && engine.size() > capacity_size_) *excess = INT64_MAX;
-  return *excess > 0;
+// How many records are too many. The size of a file lags behind: it shrinks when its gaps have been
+// closed, so nothing is removed before, and never more records than have been written.
+int64_t Sweeper::surplus(Database& database, int64_t writes) const {
+  kc::PolyDB& engine = database.engine();
+  const int64_t count = engine.count();
+  if (capacity_count_ > 0 && count > capacity_count_) return count - capacity_count_;
+  const int64_t size = engine.size();
+  if (capacity_size_ <= 0 || size <= capacity_size_ || count == 0) return 0;
+  const int64_t too_many = (size - capacity_size_) / (size / count) + 1;
+  if (database.kind().in_memory) return too_many;
+  return has_gaps(database) ? 0 : std::min(too_many, writes);
 }
 
 }  // namespace kt

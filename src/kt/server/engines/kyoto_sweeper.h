@@ -13,10 +13,6 @@
 #include <memory>
 #include <mutex>
 
-namespace kyotocabinet {
-class PolyDB;
-}
-
 namespace kt {
 
 class Cursor;
@@ -38,8 +34,9 @@ class Sweeper {
   // Whether there may be something to do.
   bool wanted(int64_t now) const { return enabled_ && (due_ < now || limited_); }
 
-  // Do at most `steps` records' worth of it; true if there may be more to do.
-  bool sweep(Database& database, int64_t steps);
+  // Do at most `steps` records' worth of it, `writes` having been made since the last time; true if
+  // there may be more to do.
+  bool sweep(Database& database, int64_t steps, int64_t writes);
 
   // Look at every record once, whether anything is due or not.
   void sweep_all(Database& database);
@@ -49,8 +46,8 @@ class Sweeper {
 
  private:
   bool expire(Database& database, int64_t now, int64_t steps);
-  bool shrink(Database& database, int64_t steps);
-  bool overfull(kyotocabinet::PolyDB& engine, int64_t* excess) const;
+  bool shrink(Database& database, int64_t steps, int64_t writes);
+  int64_t surplus(Database& database, int64_t writes) const;
   void finish_round();
 
   bool enabled_ = false;
