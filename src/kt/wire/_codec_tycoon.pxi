@@ -5,6 +5,10 @@ from kt.wire import magic as _magic
 cdef extern from "Python.h":
     object PyNumber_Index(object)
 
+cdef extern from *:
+    # Cython's own name for a dict with room for so many items.
+    dict dict_with_room "__Pyx_PyDict_NewPresized"(Py_ssize_t)
+
 cdef uint8_t ERROR = _magic.ERROR
 cdef uint8_t SET_BULK = _magic.SET_BULK
 cdef uint8_t REMOVE_BULK = _magic.REMOVE_BULK
@@ -307,7 +311,7 @@ def decode_records(bytes data, Py_ssize_t at, Py_ssize_t count, bint decode_keys
     cdef Py_ssize_t size
     cdef const uint8_t* here = buffer_at(data, at, &size)
     cdef const uint8_t* end = here + size
-    cdef dict found = {}
+    cdef dict found = dict_with_room(min(count, size // RECORD_HEAD))
     for _ in range(count):
         next_record(&here, end, &record)
         key = load_key(record.key.data, record.key.size, decode_keys)

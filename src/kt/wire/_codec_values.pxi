@@ -24,6 +24,7 @@ cdef extern from "Python.h":
     bint PyUnicode_IS_COMPACT_ASCII(object)
     Py_ssize_t PyUnicode_GET_LENGTH(object)
     void* PyUnicode_DATA(object)
+    str PyUnicode_New(Py_ssize_t, Py_UCS4)
     str PyUnicode_DecodeUTF8(const char*, Py_ssize_t, const char*)
     bytes PyUnicode_AsUTF8String(object)
 
@@ -77,15 +78,45 @@ cdef inline object view_value(object value, object dumps, object key, View* seen
     return owner
 
 
+cdef inline bint is_ascii_data(const char* data, Py_ssize_t size) noexcept:
+    # Eight bytes at a time: the last eight overlap those before them.
+    cdef uint64_t word, seen = 0
+    cdef Py_ssize_t at
+    if size < 8:
+        return False  # not worth the while
+    for at in range(0, size - 7, 8):
+        memcpy(&word, data + at, 8)
+        seen |= word
+    memcpy(&word, data + size - 8, 8)
+    return not (seen | word) & 0x8080808080808080ULL
+
+
+cdef inline str text_of(const char* data, Py_ssize_t size, const char* errors):
+    # What PyUnicode_DecodeUTF8 does, quicker for short ASCII.
+    cdef str text
+    if not is_ascii_data(data, size):
+        return PyUnicode_DecodeUTF8(data, size, errors)
+    text = PyUnicode_New(size, 127)
+    memcpy(PyUnicode_DATA(text), data, size)
+    return text
+
+
 cdef inline object load_key(const char* data, Py_ssize_t size, bint decode_keys):
     if decode_keys:
-        return PyUnicode_DecodeUTF8(data, size, "surrogateescape")
+        return text_of(data, size, "surrogateescape")
     return PyBytes_FromStringAndSize(data, size)
 
 
 cdef inline object load(const char* data, Py_ssize_t size, object loads, object key):
     if loads is None:
         return PyBytes_FromStringAndSize(data, size)
+    if loads is TEXT and is_ascii_data(data, size):
+        return text_of(data, size, NULL)
+    return load_any(data, size, loads, key)
+
+
+cdef object load_any(const char* data, Py_ssize_t size, object loads, object key):
+    # Out of line: an exception's handler costs something even if there is none.
     try:
         if loads is TEXT:
             return PyUnicode_DecodeUTF8(data, size, NULL)

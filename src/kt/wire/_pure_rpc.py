@@ -63,17 +63,20 @@ _PARAMETERS: dict[Encoding, bytes] = {
 
 def _flatten(columns: Iterable[tuple[Key, Field]]) -> list[bytes]:
     """Names and values in turn."""
-    fields = []
+    fields: list[bytes] = []
     for name, value in columns:
         fields.append(name if type(name) is bytes else encode_key(name))
-        fields.append(b"%d" % value if isinstance(value, int) else encode_key(value))
+        if type(value) is bytes:
+            fields.append(value)
+        else:
+            fields.append(b"%d" % value if isinstance(value, int) else encode_key(value))
     return fields
 
 
 def _choose_encoding(fields: list[bytes], longest: int) -> Encoding:
     if longest >= ANY_LENGTH or max(map(len, fields), default=0) <= longest:
         joined = b"".join(fields)
-        if len(joined.translate(None, _CONTROLS)) == len(joined):
+        if joined.translate(None, _CONTROLS) == joined:
             return PLAIN
     base64_size = url_size = 0
     for field in fields:
@@ -101,8 +104,8 @@ _ENCODERS: dict[Encoding, Callable[[bytes], bytes]] = {
 def _pack_fields(fields: list[bytes], encoding: Encoding) -> bytes:
     if encoding:
         fields = list(map(_ENCODERS[encoding], fields))
-    turn = iter(fields)
-    return b"".join([b"%b\t%b\n" % pair for pair in zip(turn, turn, strict=True)])
+    lines = list(map(b"\t".join, zip(fields[::2], fields[1::2], strict=True)))
+    return b"\n".join([*lines, b""])
 
 
 def encode_columns(
@@ -124,7 +127,8 @@ def encode_columns_as(columns: Iterable[tuple[Key, Field]], encoding: Encoding) 
 
 def pack_rpc(procedure: str, columns: Iterable[tuple[Key, Field]]) -> bytes:
     """A request that calls `procedure`: head and body."""
-    if not (procedure.isascii() and procedure.translate(_NAME_MARKS).isalnum()):
+    plain = procedure.isalnum() or procedure.translate(_NAME_MARKS).isalnum()
+    if not (procedure.isascii() and plain):
         raise faults.not_a_procedure(procedure)
     encoding, body = encode_columns(columns)
     return (

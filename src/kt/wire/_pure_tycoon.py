@@ -1,19 +1,27 @@
 """Kyoto Tycoon's binary protocol in pure Python; `kt.wire.tycoon` describes the messages.
 
-Bulk requests are put together column-wise: the heads, keys and values of all records are made by
-C-level loops (``map``, ``zip``) and joined once, which costs about half of a loop over records.
+Bulk messages are treated column-wise: the heads, keys and values of all records are made by C-level
+loops (``map``, slices) and joined once, which costs about half of a loop over records.
 """
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Mapping
-from itertools import chain
 from typing import Any
 
 from kt.errors import ServerError
 from kt.wire import faults
-from kt.wire._pure_values import cut, dump_value, dump_values, encode_key, encode_keys, loader
+from kt.wire._pure_values import (
+    cut,
+    decode_each,
+    dump_value,
+    dump_values,
+    encode_key,
+    encode_keys,
+    load_values,
+    loader,
+)
 from kt.wire.magic import (
     ERROR,
     GET_BULK,
@@ -164,6 +172,16 @@ class _Heads(dict[tuple[int, int], bytes]):
         return head
 
 
+def _join(head: bytes, count: bytes, *columns: list[bytes]) -> bytes:
+    """`head`, `count`, and the fields of the columns row by row."""
+    width = len(columns)
+    parts = [b""] * (2 + width * len(columns[0]))
+    parts[:2] = head, count
+    for number, column in enumerate(columns, 2):
+        parts[number::width] = column
+    return b"".join(parts)
+
+
 def pack_records(head: bytes, records: Mapping[Any, Any], db: int, xt: int, dumps: Dumps) -> bytes:
     """`head`, the number of records, and the records."""
     keys = encode_keys(list(records))
@@ -172,8 +190,7 @@ def pack_records(head: bytes, records: Mapping[Any, Any], db: int, xt: int, dump
     try:
         heads = map(_Heads(db, xt).__getitem__, sizes)
         count = _U32.pack(len(keys))
-        rows = zip(heads, keys, values, strict=True)
-        return b"".join(chain((head, count), chain.from_iterable(rows)))
+        return _join(head, count, list(heads), keys, values)
     except struct.error as error:
         raise faults.bad_number(db, xt) from error
 
@@ -205,8 +222,7 @@ def pack_keys(head: bytes, keys: Iterable[Key], db: int) -> bytes:
         count = _U32.pack(len(names))
     except struct.error as error:
         raise faults.bad_number(db) from error
-    rows = zip(map(heads.__getitem__, map(len, names)), names, strict=True)
-    return b"".join(chain((head, count), chain.from_iterable(rows)))
+    return _join(head, count, list(map(heads.__getitem__, map(len, names))), names)
 
 
 def pack_key_details(head: bytes, keys: Iterable[tuple[int, Key]]) -> bytes:
@@ -279,21 +295,23 @@ def _decode_map(
     layout: int, data: bytes, at: int, count: int, decode_keys: bool, loads: Loads
 ) -> dict[Any, Any]:
     unpack = _SIZES[layout].unpack_from
-    load = loader(loads)
-    found: dict[Any, Any] = {}
-    key: Key = b""
+    names: list[bytes] = []
+    values: list[bytes] = []
+    add_name, add_value = names.append, values.append
     try:
         for _ in range(count):
             ksiz, vsiz = unpack(data, at)
-            middle = at + layout + ksiz
-            key = data[at + layout : middle]
+            begin = at + layout
+            middle = begin + ksiz
             at = middle + vsiz
-            if decode_keys:
-                key = key.decode("utf-8", "surrogateescape")
-            found[key] = data[middle:at] if load is None else load(data[middle:at])
-    except Exception as error:
-        raise ValueFailure(key) from error
-    return found
+            add_name(data[begin:middle])
+            add_value(data[middle:at])
+    except struct.error as error:
+        raise faults.cut_frame() from error
+    if at > len(data):
+        raise faults.cut_frame()
+    keys = decode_each(names, decode_keys)
+    return dict(zip(keys, load_values(keys, values, loads), strict=True))
 
 
 def decode_details(

@@ -10,6 +10,7 @@ from typing import Any
 from kt.wire import faults
 from kt.wire._pure_values import (
     cut,
+    decode_each,
     dump_value,
     dump_values,
     encode_key,
@@ -152,10 +153,7 @@ def _items(data: bytes, at: int, count: int) -> list[bytes]:
 
 def decode_items(data: bytes, at: int, count: int, decode_keys: bool) -> list[Any]:
     """`count` items, which are complete, as keys."""
-    items = _items(data, at, count)
-    if decode_keys:
-        return [item.decode("utf-8", "surrogateescape") for item in items]
-    return items
+    return decode_each(_items(data, at, count), decode_keys)
 
 
 def decode_item_pairs(
@@ -163,7 +161,5 @@ def decode_item_pairs(
 ) -> list[tuple[Any, Any]]:
     """(key, value) of `count` items, which are complete; keys and values take turns."""
     items = _items(data, at, count)
-    keys: list[Any] = items[::2]
-    if decode_keys:
-        keys = [key.decode("utf-8", "surrogateescape") for key in keys]
+    keys = decode_each(items[::2], decode_keys)
     return list(zip(keys, load_values(keys, items[1::2], loads), strict=True))

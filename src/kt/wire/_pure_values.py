@@ -67,11 +67,6 @@ def dump_text(value: Any) -> bytes:
     raise faults.not_text(value)
 
 
-def load_text(data: bytes) -> str:
-    """`loads` of TEXT."""
-    return data.decode()
-
-
 def dumper(dumps: Dumps) -> Callable[[Any], bytes]:
     """The function that `dumps` stands for."""
     if dumps is None:
@@ -81,7 +76,7 @@ def dumper(dumps: Dumps) -> Callable[[Any], bytes]:
 
 def loader(loads: Loads) -> Callable[[bytes], Any] | None:
     """The function that `loads` stands for; None if values stay bytes."""
-    return load_text if isinstance(loads, Text) else loads
+    return bytes.decode if isinstance(loads, Text) else loads
 
 
 def dump_value(value: Any, dumps: Dumps, key: Key | None) -> bytes:
@@ -114,6 +109,16 @@ def encode_keys(keys: list[Key]) -> list[bytes]:
         return list(map(str.encode, keys))  # type: ignore[arg-type]  # str is the usual case
     except (TypeError, UnicodeEncodeError):
         return list(map(encode_key, keys))
+
+
+def decode_each(keys: list[bytes], decode_keys: bool) -> list[Any]:
+    """`decode_key` of many keys."""
+    if not decode_keys:
+        return keys
+    try:
+        return list(map(bytes.decode, keys))
+    except UnicodeDecodeError:
+        return [key.decode("utf-8", "surrogateescape") for key in keys]
 
 
 def dump_values(records: Mapping[Any, Any], dumps: Dumps) -> list[bytes]:
