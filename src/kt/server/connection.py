@@ -236,14 +236,15 @@ class Connection(asyncio.Protocol):
             self._broken(traceback.format_exc())
         if self._closing:
             return
-        self._flush()
+        if self._output:
+            self._flush()
         if self.busy or self._choked:
             self._yielded = False  # the end of that brings the next turn
         elif self._yielded:
             self.server.loop.call_soon(self._next_turn)
         elif self._ended or self.server.stopping:
             self._stop()
-        else:
+        elif not self._reading:
             self._read(True)
 
     def _steps(self) -> None:
@@ -252,7 +253,7 @@ class Connection(asyncio.Protocol):
         while len(data) - pos >= self.need:
             before, self.need = pos, 1
             pos = self.step(data, pos)
-            if pos == before or self.busy or self._closing:
+            if pos == before or pos == len(data) or self.busy or self._closing:
                 break
             left -= 1
             if not left or self.wrote >= WRITE_AHEAD:

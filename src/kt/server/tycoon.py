@@ -82,7 +82,7 @@ class TycoonServer(Server):
 
     @property
     def engine_may_block(self) -> bool:
-        return super().engine_may_block or self.options.auto_synchronize
+        return bool(self.held) or self.options.auto_synchronize
 
     def database(self, expression: bytes) -> Database | None:
         """The database that a request means by its number or name; the first one by nothing."""

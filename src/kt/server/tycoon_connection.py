@@ -1,7 +1,7 @@
 """A connection to kt-tycoon: binary commands and HTTP requests, mixed in any order.
 
 The first byte of each request tells: 0, or 0x80 and above, is binary, anything else HTTP. All bytes
-go to the engine's `Stream` first, which runs the bulk commands, and the most frequent HTTP requests,
+go to the engine's `Stream` first, which runs the bulk commands and the most frequent HTTP requests
 without coming back to Python. What it leaves is read here: other HTTP requests, which `tycoon_rpc`
 or `tycoon_rest` serve, and scripts. A reader in the middle of a request gets what comes next.
 """
@@ -44,11 +44,9 @@ if TYPE_CHECKING:
 REQUEST_MAX: Final = 2 * BODY_MAX + (1 << 20)
 """Bytes that a request of the kinds that are buffered whole (not bulk commands) may have."""
 
-MORE: Final = int(State.MORE)
 AGAIN: Final = int(State.AGAIN)
-HTTP: Final = int(State.HTTP)
-COMMAND: Final = int(State.COMMAND)
 CLOSE: Final = int(State.CLOSE)
+LEFT: Final = (int(State.HTTP), int(State.COMMAND))
 
 LEFT_BY_STREAM: Final = frozenset((*range(1, 0x80), PLAY_SCRIPT, REPLICATION))
 """First bytes of what the stream leaves to us, always or, HTTP, in part."""
@@ -75,7 +73,6 @@ class TycoonConnection(Connection):
         super().__init__(server)
         self.cursors: dict[int, Cursor] = {}
         self._stream = server.core.stream()
-        self._in_command = False  # the stream has begun a command and not ended it
         self._half_read: tuple[Reader[Any], Callable[[Any], None]] | None = None
         self._unanswered = b""  # what a half-read request gets if its rest does not come
         self._speaks_http = False  # in the last request that was read here
@@ -91,7 +88,7 @@ class TycoonConnection(Connection):
         state, consumed, reply = fed
         self._after_feed(state, reply)
         pos += consumed
-        return self._read_left(data, pos) if state in (HTTP, COMMAND) else pos
+        return self._read_left(data, pos) if state in LEFT else pos
 
     def _read_left(self, data: bytes | bytearray, pos: int) -> int:
         """Read a request that the stream leaves to us."""
@@ -154,7 +151,7 @@ class TycoonConnection(Connection):
     # Binary
 
     def _feed_in_thread(self, data: bytes | bytearray, pos: int) -> int:
-        if not self._in_command and data[pos] in LEFT_BY_STREAM:
+        if not self._stream.pending and data[pos] in LEFT_BY_STREAM:
             return self._read_left(data, pos)
         rest = bytes(memoryview(data)[pos:])
         self.in_thread(lambda: self._stream.feed(rest), lambda fed: self._fed(rest, *fed))
@@ -171,7 +168,6 @@ class TycoonConnection(Connection):
         if self.server.log.info_wanted:
             for code in self._stream.take_trace():
                 self._log_request(COMMANDS[code], code != ERROR)
-        self._in_command = state in (MORE, AGAIN) and self._stream.pending
         if state == AGAIN:
             self.yield_turn()
         elif state == CLOSE:
@@ -197,10 +193,10 @@ class TycoonConnection(Connection):
     # Ends
 
     def unfinished(self) -> bool:
-        return self._in_command or super().unfinished()
+        return self._stream.pending or super().unfinished()
 
     def cut_off(self) -> None:
-        self.write(self._stream.finish() if self._in_command else self._unanswered)
+        self.write(self._stream.finish() if self._stream.pending else self._unanswered)
 
     def failed(self) -> None:
         if self._speaks_http:
@@ -209,6 +205,14 @@ class TycoonConnection(Connection):
             self.write(ERROR_REPLY)
 
     def lost(self) -> None:
+        if self.cursors:
+            with self.server.turn:
+                if self.server.engine_may_block:
+                    self.server.workers.submit(self._close_cursors)
+                else:
+                    self._close_cursors()
+
+    def _close_cursors(self) -> None:
         for cursor in self.cursors.values():
             cursor.close()
         self.cursors.clear()
