@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 import signal
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from time import monotonic
 
@@ -344,13 +344,23 @@ def test_a_visitor_in_a_coroutine(client: KyotoTycoon) -> None:
 def test_waiting_for_a_record_does_not_stop_others(
     bundled: ServerProcess, client: KyotoTycoon, threads: ThreadPoolExecutor
 ) -> None:
+    leaver = connect(bundled)
+    leaver.cursor().jump()
     call = begin(threads, client, "holds", key="key")
-    reads = [threads.submit(client.get, "key") for _ in range(3)]
+    waiting = [
+        threads.submit(client.get, "key"),
+        threads.submit(client.exists, "key"),
+        threads.submit(lambda: client.cursor().jump()),
+        threads.submit(client.report),
+        threads.submit(client.clear),
+        threads.submit(leaver.close),
+    ]
     for number in range(100):
         client.set(f"other{number}", "value", db=1)
     client.set("go on", "yes", db=1)
     call.result(SECONDS)
-    assert [read.result(SECONDS) for read in reads] == ["held"] * 3
+    wait(waiting, SECONDS, FIRST_EXCEPTION)
+    assert [future.exception(0) for future in waiting] == [None] * len(waiting)
 
 
 def test_reload(bundled: ServerProcess, client: KyotoTycoon, script: Path) -> None:

@@ -143,14 +143,19 @@ class Call:
         if self._name == b"play_script":
             self._play_script()
             return
-        if self._name == b"cur_delete" and self._delete_cursor():
-            self._reply(200, {})
+        with self._server.turn:  # to make or close a cursor is to enter the engine
+            waits = b"CUR" in self._columns and self._server.engine_may_block
+            found = None if waits else self._find()
+        if found is None:
+            self._connection.in_thread(self._find, self._run_found)
+        else:
+            self._run_found(found)
+
+    def _run_found(self, found: Outcome | tuple[Procedure[Any], Any]) -> None:
+        if isinstance(found, Outcome):
+            self._finish(found, None)
             return
-        try:
-            procedure, target = self._resolve()
-        except Refused as refusal:
-            self._finish(Outcome(refusal.status, {b"ERROR": refusal.message}, False), None)
-            return
+        procedure, target = found
         columns = self._columns
         pace = Pace.QUICK if procedure.pace is None else procedure.pace(columns)
         with self._server.turn:
@@ -172,6 +177,15 @@ class Call:
             lambda script: run(PLAY_SCRIPT, script, self._columns),
             lambda outcome: self._finish(outcome, PLAY_SCRIPT),
         )
+
+    def _find(self) -> Outcome | tuple[Procedure[Any], Any]:
+        """The procedure, and what it works on; or what came of the call if that is all of it."""
+        if self._name == b"cur_delete" and self._delete_cursor():
+            return Outcome(200, {})
+        try:
+            return self._resolve()
+        except Refused as refusal:
+            return Outcome(refusal.status, {b"ERROR": refusal.message}, False)
 
     def _resolve(self) -> tuple[Procedure[Any], Any]:
         """The procedure, and what it works on. Raises `Refused`."""
