@@ -101,6 +101,18 @@ class Conversation:
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._socket.close()
 
+    def answer_unparsed(self, size: int, reply: bytes) -> None:
+        """Give the same reply to all requests, of `size` bytes each; read on when it is written."""
+        rest = 0
+        while data := self._socket.recv(65536):
+            count, rest = divmod(rest + len(data), size)
+            self.send(reply * count)
+
+    def hold_little(self, size: int) -> None:
+        """Let little fit into the buffers of this connection, both ways."""
+        self.read_slowly(size)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, size)
+
     def read_slowly(self, size: int) -> None:
         """Let little fit into the buffers of this connection."""
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from itertools import repeat
 from typing import Any
 
 import pytest
@@ -57,6 +58,25 @@ async def test_more_than_the_buffers_hold(async_tycoon: AsyncKyotoTycoon) -> Non
             assert {len(value) for value in replies} == {10_000}
             count += len(replies)
     assert count == 20_000
+
+
+async def test_a_million_requests_through_small_buffers(peer: Peer) -> None:
+    """The peer reads no further before it has written: a naive client and it would both stop."""
+    count = 1_000_000
+    request = pack_get("k", 0)
+
+    def behave(talk: Conversation) -> None:
+        talk.hold_little(8192)
+        talk.answer_unparsed(len(request), HIT)
+
+    peer.behave(behave)
+    answered = 0
+    async with AsyncKyotoTycoon(peer.host, peer.port) as db, db._pool.lease(10) as connection:
+        calls = repeat((request, read_get_reply), count)
+        async for replies in connection.call_many(calls, 10):
+            assert set(replies) == {b"v"}
+            answered += len(replies)
+    assert answered == count
 
 
 async def test_requests_are_taken_as_there_is_room(peer: Peer) -> None:

@@ -35,7 +35,7 @@ from typing import Any, TypeVar, cast
 
 from kt.errors import KTError, ServerConnectionError, ServerError
 from kt.net.endpoint import Endpoint
-from kt.net.replies import PIPE_MAX, Replies
+from kt.net.replies import PIPE_MAX, PIPE_REFILL, Replies
 from kt.wire.reading import Reader
 
 T = TypeVar("T")
@@ -179,8 +179,9 @@ class Connection(asyncio.Protocol):
                     await self.turn(timeout)
                 self._ask(request, reader, timeout, batch)
                 batch.asked += 1
-                while batch.asked > PIPE_MAX:
-                    yield await batch.take()
+                if batch.asked == PIPE_MAX:
+                    while batch.asked > PIPE_REFILL:
+                        yield await batch.take()
             while batch.asked:
                 yield await batch.take()
         finally:

@@ -39,7 +39,7 @@ from typing import Any, TypeVar
 
 from kt.errors import KTError, ServerConnectionError, ServerError, ServerTimeoutError
 from kt.net.endpoint import Endpoint
-from kt.net.replies import PIPE_MAX, Replies
+from kt.net.replies import PIPE_MAX, PIPE_REFILL, Replies
 from kt.wire.reading import Buffer, Incomplete, Reader
 
 T = TypeVar("T")
@@ -190,7 +190,7 @@ class Connection:
             self.used = monotonic()
             self._arm(FOREVER)
             while True:
-                if len(outgoing) < PIPE_CHUNK and len(replies) < PIPE_MAX:
+                if len(outgoing) < PIPE_CHUNK and len(replies) <= PIPE_REFILL:
                     for request, reader in source:
                         outgoing += request
                         replies.expect(reader)

@@ -18,6 +18,9 @@ from kt.wire.reading import Buffer, Incomplete, Reader
 PIPE_MAX = 1024
 """Replies that pipelined requests may leave outstanding on one connection."""
 
+PIPE_REFILL = PIPE_MAX // 2
+"""When so few are outstanding, more requests go out: many together, not one for each reply."""
+
 
 class Replies:
     """What has been asked and not been answered.
