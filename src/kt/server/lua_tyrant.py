@@ -20,23 +20,27 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from threading import Condition, Event, Lock
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from zlib import crc32
 
 from ..version import VERSION
 from ..wire.codec import decode_items
 from ..wire.tyrant_commands import LOCK_GLOBAL, LOCK_RECORD, U32
 from .engines import _tokyo_text
-from .engines._tokyo import Database
+from .engines._tokyo import Database, Hold
 from .log import Log
 from .lua_files import glob_paths, make_directory, remove_path, stat_path
 from .lua_state import Host, Interpreter, Limits, LuaFunction, LuaTable, readable
 
 if TYPE_CHECKING:
     from .tyrant import RecordLocks
+
+
+Misc: TypeAlias = Callable[[], bytes | None]
+"""A call of the engine's `misc`."""
 
 
 class Stash:
@@ -116,7 +120,7 @@ class Service(NamedTuple):
         limits: of one call.
         stop: set when scripts are to end because the server does.
         log: the server's.
-        exclusively: runs what keeps the engine for itself.
+        holding: makes known that a function is about to hold up others.
         stash, named_locks, record_locks: see the classes.
         chunks: of each interpreter, what others have given to ``_eval``.
     """
@@ -128,6 +132,7 @@ class Service(NamedTuple):
     limits: Limits
     stop: Event
     log: Log
+    holding: Callable[[Hold, Misc], Misc]
     stash: Stash
     named_locks: NamedLocks
     record_locks: RecordLocks
@@ -276,7 +281,9 @@ class TyrantScript:
         return self._lua.table(items(frame))
 
     def _misc(self, name: bytes, arguments: LuaTable, _silent: bool) -> LuaTable:
-        frame = self._database.misc(name, list(arguments.values()))
+        given = list(arguments.values())
+        hold = self._database.hold_of(name, given)
+        frame = self._service.holding(hold, lambda: self._database.misc(name, given))()
         return None if frame is None else self._table(frame)
 
     def _records(self, keys: LuaTable) -> LuaFunction:

@@ -274,11 +274,7 @@ def _answer(
     *,
     slow: bool = False,
 ) -> None:
-    """Do and answer what changes the database, if the mask allows it.
-
-    Scripts may hold the lock of a record for long: then it is for worker threads to wait for it.
-    """
-    slow = slow or connection.server.scripts is not None
+    """Do and answer what changes the database, if the mask allows it."""
     if _is_forbidden(connection.server, command, Command.ALLWRITE):
         connection.write(b"" if quiet else FORBIDDEN)
     elif quiet:

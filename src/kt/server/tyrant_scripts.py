@@ -41,6 +41,7 @@ class Scripts(Workers[TyrantScript]):
             limits=Limits(server.options.script_seconds, server.options.script_memory),
             stop=stop,
             log=server.log,
+            holding=server.holding,
             stash=Stash(),
             named_locks=NamedLocks(),
             record_locks=server.locks,
