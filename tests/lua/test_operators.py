@@ -31,8 +31,9 @@ def test_a_list(db: Any) -> None:
     items[1:4] = ["x"]
     del items[-1]
     del items[:1]
-    assert list(items) == ["x", "e"]
-    assert list(reversed(items)) == ["e", "x"]
+    items += ["y"]
+    assert list(items) == ["x", "e", "y"]
+    assert list(reversed(items)) == ["y", "e", "x"]
 
 
 def test_a_set(db: Any) -> None:

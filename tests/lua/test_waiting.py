@@ -23,7 +23,7 @@ from kt.lua import (
     Schedule,
     SortedSet,
 )
-from kt.lua.calls import HEARTBEAT
+from kt.lua.calls import HEARTBEAT, calls_of
 from tests.lua.servers import TYCOONS
 
 THREADS = 16
@@ -94,7 +94,19 @@ def test_a_waiting_consumer_is_woken(db: Any) -> None:
             pushed = monotonic()
             jobs.push("x")
             assert item.result() == "x"
-            assert monotonic() - pushed < HEARTBEAT / 2, "by the signal, not by looking again"
+            assert monotonic() - pushed < HEARTBEAT / 2
+
+
+@pytest.mark.parametrize("lua_server", TYCOONS, indirect=True)
+def test_a_signal_ends_the_wait(db: Any) -> None:
+    calls = calls_of(db, None)
+    assert calls.signal(b"jobs", broadcast=False) == 0
+    with ThreadPoolExecutor(2) as executor:
+        waits = [executor.submit(calls.wait, b"jobs", 60) for _ in range(2)]
+        heard = 0
+        while heard < 2:
+            heard += calls.signal(b"jobs", broadcast=True)
+        assert [wait.result() for wait in waits] == [True, True]
 
 
 def test_several_items_wake_several_consumers(db: Any) -> None:

@@ -11,9 +11,10 @@ wait; a producer learns of them with its own reply, and repeats the signal until
     consumer   pop: nothing (1 waits)              wait ─────────┐ pop: x
     producer                        push x: 1 waits, 0 heard  signal: 1 heard
 
-As nobody can tell whether a consumer still lives, a producer repeats at most `REPEATS` times, and
-a consumer looks after `HEARTBEAT` seconds even if no signal came. Tokyo Tyrant has no signals: a
-consumer looks every `POLL` seconds.
+As nobody can tell whether a consumer still lives, a producer repeats at most `REPEATS` times. In
+case that the consumer came later still, it looks by itself: first after `FIRST_LOOK` seconds, then
+after twice as many and so on, up to `HEARTBEAT`. Tokyo Tyrant has no signals: a consumer looks
+every `POLL` seconds.
 """
 
 from __future__ import annotations
@@ -38,9 +39,13 @@ T = TypeVar("T")
 Database: TypeAlias = KyotoTycoon[K, V] | TokyoTyrant[K, V]
 """A client of either server."""
 
+FIRST_LOOK: Final = 0.1
 HEARTBEAT: Final = 5.0
-REPEATS: Final = 100
+REPEATS: Final = 20
+REPEAT_PAUSE: Final = 0.001
 POLL: Final = 0.02
+SHORTEST: Final = 0.001
+"""The server takes 0 for its own time-out."""
 
 
 class Calls(Protocol):
@@ -186,22 +191,23 @@ class Container(Generic[V]):
         leave one if there is nothing.
         """
         deadline = NEVER if timeout is None else monotonic() + timeout
-        heard = True
+        heard, look = True, FIRST_LOOK
         while True:
             left = deadline - monotonic()
             result, again = attempt(_flag(not heard), _flag(left > 0))
             if result is not None or left <= 0:
                 return result
-            seconds = max(min(left, again, HEARTBEAT), 0.001)
-            heard = self._calls.wait(self._key, seconds)
+            heard = self._calls.wait(self._key, max(min(left, again, look), SHORTEST))
+            look = min(look * 2, HEARTBEAT)
 
     def _produce(self, name: str, args: list[bytes], broadcast: bool) -> list[bytes]:
         """Call a script that brings something and tells, as last result, who waits for it."""
         results, heard = self._calls.call_and_signal(name, self._key, args, broadcast)
         wanted = int(results[-1]) if broadcast else min(1, int(results[-1]))
-        for _ in range(REPEATS):
+        for repeat in range(REPEATS):
             if heard >= wanted:
                 break
+            pause(REPEAT_PAUSE * repeat)
             heard += self._calls.signal(self._key, broadcast)
         return results
 

@@ -95,26 +95,30 @@ local KINDS = {
   rate = "R", counter = "C",
 }
 
-local operations = {} -- name -> { kind, writes, run }
+local operations = {} -- name, which begins with that of the kind -> { kind, run, writes }
 
 local function reads(name, run)
-  operations[name] = { kind = KINDS[name:match("^%l+")], run = run }
+  operations[name] = { kind = name:match("^%l+"), run = run, writes = false }
 end
 
 local function writes(name, run)
-  operations[name] = { kind = KINDS[name:match("^%l+")], run = run, writes = true }
+  operations[name] = { kind = name:match("^%l+"), run = run, writes = true }
+end
+
+-- Return the items of a record of this kind; none if there is no record.
+local function items_of(data, kind)
+  if not data then return {} end
+  if sub(data, 1, 1) ~= KINDS[kind] then error("the record of this key is no " .. kind, 0) end
+  return unpack(data, 2)
 end
 
 -- Carry out an operation. Return its results, the record's new value (false: remove the record; nil:
 -- leave it), and the seconds it may live.
 local function perform(operation, data, args)
-  if data and sub(data, 1, 1) ~= operation.kind then
-    error("the record of this key is something else", 0)
-  end
-  local results, items, lifetime = operation.run(data and unpack(data, 2) or {}, args)
+  local results, items, lifetime = operation.run(items_of(data, operation.kind), args)
   if not items then return results, nil end
   if #items == 0 then return results, false end
-  return results, operation.kind .. pack(items), lifetime
+  return results, KINDS[operation.kind] .. pack(items), lifetime
 end
 
 for name in pairs(KINDS) do
@@ -696,10 +700,8 @@ end)
 local ATTEMPTS = 10000 -- others have been faster so often: something is wrong
 
 local function queue_of(data)
-  if not data then return 0, 0, 0 end
-  if sub(data, 1, 1) ~= KINDS.queue then error("the record of this key is no queue", 0) end
-  local items = unpack(data, 2)
-  return number(items[1]), number(items[2]), number(items[3])
+  local items = items_of(data, "queue")
+  return tonumber(items[1]) or 0, tonumber(items[2]) or 0, tonumber(items[3]) or 0
 end
 
 -- The queue's record: false, for none, if there is nothing to say.
@@ -837,13 +839,15 @@ local function tycoon_store(db)
   }
 end
 
-local function play(operation, input)
-  local args, results = unpack(input.args or "", 1)
+-- Carry out an operation in a visitor. The record may outlive its use by a second: the server counts
+-- whole ones.
+local function play(operation, input, args)
+  local results
   visit_one(database(input.db), input.key, function(value)
     local new, lifetime
     results, new, lifetime = perform(operation, value, args)
     return new, lifetime and ceil(lifetime) + 1
-  end, operation.writes or false)
+  end, operation.writes)
   return results
 end
 
@@ -880,7 +884,7 @@ end
 function keys.keyMove(input, args)
   local from, to = tonumber(input.db) or 0, number(args[1])
   local source, target, key, moved = database(from), database(to), input.key, false
-  if source == target or from == to then return { truth(source:check(key) >= 0) } end
+  if from == to then return { truth(source:check(key) >= 0) } end
   if from < to then
     visit_one(source, key, function(value, xt)
       if not value then return nil end
@@ -948,7 +952,7 @@ local tyrant_store = {
 
 if kt then
   for name, operation in pairs(operations) do
-    _G[name] = serve_tycoon(function(input) return play(operation, input) end)
+    _G[name] = serve_tycoon(function(input, args) return play(operation, input, args) end)
   end
   for name, run in pairs(queues) do
     _G[name] = serve_tycoon(function(input, args)

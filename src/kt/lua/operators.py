@@ -7,7 +7,7 @@ instead, and ``await x[y]`` and ``async for``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from collections.abc import Set as AnySet
 from typing import Any, Protocol, Self
 
@@ -40,6 +40,25 @@ class ItemOperators(Operators):
 
     def __delitem__(self: _Settable, item: Any) -> None:
         self.delete(item)
+
+
+class ListOperators(ItemOperators):
+    """``reversed(x)``, ``x += y``."""
+
+    def slice(
+        self, start: int | None = None, stop: int | None = None, step: int | None = None
+    ) -> list[Any]:
+        raise NotImplementedError
+
+    def extend(self, values: Iterable[Any]) -> int:
+        raise NotImplementedError
+
+    def __reversed__(self) -> Iterator[Any]:
+        return iter(self.slice(step=-1))
+
+    def __iadd__(self, values: Iterable[Any]) -> Self:
+        self.extend(values)
+        return self
 
 
 class SetOperators(Operators):
@@ -102,6 +121,10 @@ class AsyncOperators:
 
 
 class AsyncItemOperators(AsyncOperators):
+    """None: see the module."""
+
+
+class AsyncListOperators(AsyncItemOperators):
     """None: see the module."""
 
 

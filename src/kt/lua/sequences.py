@@ -10,11 +10,11 @@ from typing import Any, overload
 from kt.errors import ArgumentError
 from kt.lua.calls import Container
 from kt.lua.numbers import Slice, dump_index, dump_slice
-from kt.lua.operators import ItemOperators, SetOperators
+from kt.lua.operators import ListOperators, SetOperators
 from kt.types import V
 
 
-class List(Container[V], ItemOperators):
+class List(Container[V], ListOperators):
     """A list in one record, with the methods of Python's and its slices.
 
     Every operation costs O(n) in the server for a list of n items, of which only what is asked for

@@ -9,11 +9,11 @@ from typing import Any, overload
 from kt.errors import ArgumentError
 from kt.lua.calls_async import AsyncContainer
 from kt.lua.numbers import Slice, dump_index, dump_slice
-from kt.lua.operators import AsyncItemOperators, AsyncSetOperators
+from kt.lua.operators import AsyncListOperators, AsyncSetOperators
 from kt.types import V
 
 
-class AsyncList(AsyncContainer[V], AsyncItemOperators):
+class AsyncList(AsyncContainer[V], AsyncListOperators):
     """A list in one record, with the methods of Python's and its slices.
 
     Every operation costs O(n) in the server for a list of n items, of which only what is asked for

@@ -93,26 +93,30 @@ local KINDS = {
   rate = "R", counter = "C",
 }
 
-local operations = {} -- name -> { kind, writes, run }
+local operations = {} -- name, which begins with that of the kind -> { kind, run, writes }
 
 local function reads(name, run)
-  operations[name] = { kind = KINDS[name:match("^%l+")], run = run }
+  operations[name] = { kind = name:match("^%l+"), run = run, writes = false }
 end
 
 local function writes(name, run)
-  operations[name] = { kind = KINDS[name:match("^%l+")], run = run, writes = true }
+  operations[name] = { kind = name:match("^%l+"), run = run, writes = true }
+end
+
+-- Return the items of a record of this kind; none if there is no record.
+local function items_of(data, kind)
+  if not data then return {} end
+  if sub(data, 1, 1) ~= KINDS[kind] then error("the record of this key is no " .. kind, 0) end
+  return unpack(data, 2)
 end
 
 -- Carry out an operation. Return its results, the record's new value (false: remove the record; nil:
 -- leave it), and the seconds it may live.
 local function perform(operation, data, args)
-  if data and sub(data, 1, 1) ~= operation.kind then
-    error("the record of this key is something else", 0)
-  end
-  local results, items, lifetime = operation.run(data and unpack(data, 2) or {}, args)
+  local results, items, lifetime = operation.run(items_of(data, operation.kind), args)
   if not items then return results, nil end
   if #items == 0 then return results, false end
-  return results, operation.kind .. pack(items), lifetime
+  return results, KINDS[operation.kind] .. pack(items), lifetime
 end
 
 for name in pairs(KINDS) do

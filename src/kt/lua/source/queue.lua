@@ -10,10 +10,8 @@
 local ATTEMPTS = 10000 -- others have been faster so often: something is wrong
 
 local function queue_of(data)
-  if not data then return 0, 0, 0 end
-  if sub(data, 1, 1) ~= KINDS.queue then error("the record of this key is no queue", 0) end
-  local items = unpack(data, 2)
-  return number(items[1]), number(items[2]), number(items[3])
+  local items = items_of(data, "queue")
+  return tonumber(items[1]) or 0, tonumber(items[2]) or 0, tonumber(items[3]) or 0
 end
 
 -- The queue's record: false, for none, if there is nothing to say.

@@ -41,13 +41,15 @@ local function tycoon_store(db)
   }
 end
 
-local function play(operation, input)
-  local args, results = unpack(input.args or "", 1)
+-- Carry out an operation in a visitor. The record may outlive its use by a second: the server counts
+-- whole ones.
+local function play(operation, input, args)
+  local results
   visit_one(database(input.db), input.key, function(value)
     local new, lifetime
     results, new, lifetime = perform(operation, value, args)
     return new, lifetime and ceil(lifetime) + 1
-  end, operation.writes or false)
+  end, operation.writes)
   return results
 end
 
@@ -84,7 +86,7 @@ end
 function keys.keyMove(input, args)
   local from, to = tonumber(input.db) or 0, number(args[1])
   local source, target, key, moved = database(from), database(to), input.key, false
-  if source == target or from == to then return { truth(source:check(key) >= 0) } end
+  if from == to then return { truth(source:check(key) >= 0) } end
   if from < to then
     visit_one(source, key, function(value, xt)
       if not value then return nil end
@@ -152,7 +154,7 @@ local tyrant_store = {
 
 if kt then
   for name, operation in pairs(operations) do
-    _G[name] = serve_tycoon(function(input) return play(operation, input) end)
+    _G[name] = serve_tycoon(function(input, args) return play(operation, input, args) end)
   end
   for name, run in pairs(queues) do
     _G[name] = serve_tycoon(function(input, args)
