@@ -69,7 +69,10 @@ class Row(NamedTuple):
 
 
 def fwmkeys(server: TyrantServer, request: FwmKeys) -> bytes:
-    return codes.OK_REPLY + server.database.fwmkeys(request.prefix, request.maximum)
+    try:
+        return codes.OK_REPLY + server.database.fwmkeys(request.prefix, request.maximum)
+    except OverflowError:
+        return FAILED_LIST
 
 
 def sync(server: TyrantServer, request: None) -> bytes:

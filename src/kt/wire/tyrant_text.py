@@ -61,7 +61,8 @@ def read_data(
     if data[end : end + 1] not in (b"", b"\r"):
         return None, end + 1
     if len(data) < end + 2:
-        return Incomplete(size + 2, partial(read_data, size))
+        need = size + 1 if len(data) <= end else size + 2
+        return Incomplete(need, partial(read_data, size))
     if data[end + 1 : end + 2] != b"\n":
         return None, end + 2
     return bytes(data[pos:end]), end + 2

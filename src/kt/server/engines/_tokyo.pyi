@@ -62,7 +62,8 @@ class Database:
     def fwmkeys(self, prefix: bytes, limit: int = -1) -> bytes:
         """Keys that begin with `prefix`, at most `limit` of them, as a list in wire form.
 
-        In a fixed-length database `prefix` is an interval, such as ``b"[3,20)"``.
+        In a fixed-length database `prefix` is an interval, such as ``b"[3,20)"``. Raises
+        `OverflowError` if the list would be longer than 1 GiB.
         """
 
     def misc(self, name: bytes, arguments: Iterable[bytes] = ()) -> bytes | None:

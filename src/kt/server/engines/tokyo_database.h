@@ -76,6 +76,7 @@ class Database {
 
   // Outside the gate, in a worker thread.
   bool long_misc(const std::string& name, const Arguments& arguments, List* result);
+  // Throws std::overflow_error if a list cannot have so many.
   void long_fwmkeys(Bytes prefix, int limit, List* result);
   bool sync();
   bool optimize(const std::string& parameters);

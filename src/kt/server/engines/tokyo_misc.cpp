@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <climits>
 #include <cstring>
+#include <stdexcept>
 #include <thread>
 #include <unordered_map>
 
@@ -373,6 +374,7 @@ void Database::long_fwmkeys(Bytes prefix, int limit, List* result) {
     scan = prefix_scan(prefix, limit, result);
   }
   run(scan.get());
+  if (result->too_long()) throw std::overflow_error("more keys than a list may have");
 }
 
 std::unique_ptr<Scan> Database::scan(const std::string& name, const Arguments& arguments,

@@ -411,7 +411,7 @@ void Stream::fwmkeys(const Request& request) {
   if (allowed(FWMKEYS)) {
     database_.fwmkeys(request.key, static_cast<int>(load32(request.numbers + 4)), &keys);
   }
-  list(true, keys);
+  list(!keys.too_long(), keys);
 }
 
 void Stream::addint(const Request& request) {
