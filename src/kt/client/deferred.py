@@ -110,17 +110,17 @@ def adopt(client: object, settings: Mapping[str, Any]) -> None:
 
 
 class Deferrals:
-    """The calls of one pipeline, in order, from their begin to their results."""
+    """The calls of one pipeline, in order, from their begin to their results.
+
+    Attributes:
+        waiting: those that are not sent yet.
+    """
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
-        self._waiting: deque[PipelineResult[Any]] = deque()  # not sent yet
+        self.waiting: deque[PipelineResult[Any]] = deque()
         self._asked: deque[PipelineResult[Any]] = deque()  # sent; silent ones before one that asks
         self._results: list[PipelineResult[Any]] = []
-
-    def __len__(self) -> int:
-        """Return how many calls wait to be sent."""
-        return len(self._waiting)
 
     def begin(self, call: Coroutine[Exchange, Any, T]) -> PipelineResult[T]:
         """Begin a call, which stops where it waits for its reply.
@@ -129,7 +129,7 @@ class Deferrals:
         """
         try:
             result = PipelineResult(call, call.send(None))
-            self._waiting.append(result)
+            self.waiting.append(result)
         except StopIteration as stop:
             result = PipelineResult(None, stop.value)
         self._results.append(result)
@@ -138,7 +138,7 @@ class Deferrals:
     def exchanges(self) -> Iterator[tuple[bytes, Reader[Any]]]:
         """Yield what is to be sent; requests without reply go out together with the next one."""
         silent: list[bytes] = []
-        waiting, asked = self._waiting, self._asked
+        waiting, asked = self.waiting, self._asked
         while waiting or silent:
             if not waiting or len(silent) == SILENT_MAX:
                 waiting.appendleft(self._barrier())
@@ -161,13 +161,13 @@ class Deferrals:
 
     def take(self, replies: list[Any]) -> None:
         """Hand the next replies to the calls that wait for them."""
-        following = self._asked.popleft
+        following, advance = self._asked.popleft, self._advance
         for reply in replies:
             result = following()
             while result._value[1] is None:  # it has no reply, but the one after it has
-                self._advance(result, None)
+                advance(result, None)
                 result = following()
-            self._advance(result, reply)
+            advance(result, reply)
 
     def _advance(self, result: PipelineResult[Any], reply: Any) -> None:
         """Go on with a call, until it is done or waits again."""
@@ -178,7 +178,7 @@ class Deferrals:
         except Exception as error:  # noqa: BLE001 - it is the call's result
             result._call, result._value = error, None
         else:
-            self._waiting.append(result)
+            self.waiting.append(result)
 
     def give_up(self, error: BaseException) -> None:
         """No further reply will come."""
@@ -189,9 +189,9 @@ class Deferrals:
 
     def discard(self, error: BaseException) -> None:
         """Forget the calls that have not been sent."""
-        for result in self._waiting:
+        for result in self.waiting:
             result._give_up(error)
-        self._waiting.clear()
+        self.waiting.clear()
 
     def collect(self, raise_errors: bool) -> list[Any]:
         """Return the results of all calls so far, in order, and forget them.

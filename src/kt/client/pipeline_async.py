@@ -49,13 +49,13 @@ class AsyncPipeline:
 
     def _begin(self, call: Coroutine[Exchange, Any, T]) -> PipelineResult[T]:
         result = self._deferrals.begin(call)
-        if len(self._deferrals) >= CROWD:
+        if len(self._deferrals.waiting) >= CROWD:
             relieve(self.flush)
         return result
 
     def __len__(self) -> int:
         """Return how many calls wait to be sent."""
-        return len(self._deferrals)
+        return len(self._deferrals.waiting)
 
     async def flush(self) -> None:
         """Send the calls that wait and read their replies; results stay for `execute` to return.
@@ -66,7 +66,7 @@ class AsyncPipeline:
         """
         deferrals = self._deferrals
         try:
-            while deferrals:
+            while deferrals.waiting:
                 async with self._pool.lease(self._timeout) as connection:
                     batches = connection.call_many(deferrals.exchanges(), self._timeout)
                     async for replies in batches:

@@ -32,6 +32,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import islice
 from os import getpid
 from select import POLLIN, POLLOUT
 from time import monotonic
@@ -191,10 +192,10 @@ class Connection:
             self._arm(FOREVER)
             while True:
                 if len(outgoing) < PIPE_CHUNK and len(replies) <= PIPE_REFILL:
-                    for request, reader in source:
+                    for request, reader in islice(source, PIPE_MAX - len(replies)):
                         outgoing += request
                         replies.expect(reader)
-                        if len(outgoing) >= PIPE_CHUNK or len(replies) >= PIPE_MAX:
+                        if len(outgoing) >= PIPE_CHUNK:
                             break
                 if not replies and not outgoing:
                     break
