@@ -43,7 +43,6 @@ def queue(db: KyotoTycoon[str, str]) -> None:
                 jobs.push(str(item))
             jobs.push(*[END] * CONSUMERS)
             line.count = ITEMS
-            line.result = f"{len(jobs)} left"
     stage.say(f"{done.total():,} popped, {len(seen):,} of them different, as they came to each:")
     stage.listing(f"consumer {number}: {count:,}" for number, count in sorted(done.items()))
 

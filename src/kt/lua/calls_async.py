@@ -200,9 +200,9 @@ class AsyncContainer(Generic[V]):
             look = min(look * 2, HEARTBEAT)
 
     async def _produce(self, name: str, args: list[bytes], broadcast: bool) -> list[bytes]:
-        """Call a script that brings something and tells, as last result, who waits for it."""
+        """Call a script that brings something and tells, as last result, how many to wake."""
         results, heard = await self._calls.call_and_signal(name, self._key, args, broadcast)
-        wanted = int(results[-1]) if broadcast else min(1, int(results[-1]))
+        wanted = int(results[-1])
         for repeat in range(REPEATS):
             if heard >= wanted:
                 break

@@ -613,7 +613,7 @@ writes("lockRelease", function(items, args)
   local owner, _, waiting = holder(items)
   if owner ~= args[1] then return { "0", "0" } end
   if waiting < 2 then return { "1", text(waiting) }, {} end
-  return { "1", text(waiting) }, { "", "0", text(waiting - 1) }, UNHEARD
+  return { "1", "1" }, { "", "0", text(waiting - 1) }, UNHEARD
 end)
 
 -- owner, seconds -> whether it is ours, and will be for so long
@@ -744,8 +744,9 @@ function queues.queuePush(store, key, items)
   visit_queue(store, key, function(first, last, waiting)
     local stop = last + #items
     if first == last then last, stop, first = 0, #items, 0 end
-    results = { text(stop - first), text(min(waiting, #items)) }
-    local record = queue_record(first, stop, max(0, waiting - #items))
+    local woken = #items > 1 and waiting or min(waiting, #items) -- many items wake everybody
+    results = { text(stop - first), text(woken) }
+    local record = queue_record(first, stop, waiting - woken)
     return last, stop, record, function(at) return items[at] end
   end)
   return results

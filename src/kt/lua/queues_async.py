@@ -20,7 +20,7 @@ class AsyncQueue(AsyncContainer[V], AsyncOperators):
 
     Each item is a record of its own, so that pushing and popping cost the same however long the
     queue is. A consumer that waits does so on a connection of its own, until it is told of a new
-    item, which it has to fetch (on Tokyo Tyrant it looks again and again). In the original ktserver
+    item, which it then fetches (on Tokyo Tyrant it looks again and again). In the original ktserver
     each consumer that waits occupies one of the threads (``-th``).
     """
 

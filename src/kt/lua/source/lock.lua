@@ -34,7 +34,7 @@ writes("lockRelease", function(items, args)
   local owner, _, waiting = holder(items)
   if owner ~= args[1] then return { "0", "0" } end
   if waiting < 2 then return { "1", text(waiting) }, {} end
-  return { "1", text(waiting) }, { "", "0", text(waiting - 1) }, UNHEARD
+  return { "1", "1" }, { "", "0", text(waiting - 1) }, UNHEARD
 end)
 
 -- owner, seconds -> whether it is ours, and will be for so long

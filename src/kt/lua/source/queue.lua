@@ -54,8 +54,9 @@ function queues.queuePush(store, key, items)
   visit_queue(store, key, function(first, last, waiting)
     local stop = last + #items
     if first == last then last, stop, first = 0, #items, 0 end
-    results = { text(stop - first), text(min(waiting, #items)) }
-    local record = queue_record(first, stop, max(0, waiting - #items))
+    local woken = #items > 1 and waiting or min(waiting, #items) -- many items wake everybody
+    results = { text(stop - first), text(woken) }
+    local record = queue_record(first, stop, waiting - woken)
     return last, stop, record, function(at) return items[at] end
   end)
   return results
