@@ -137,6 +137,7 @@ def row(load: str, processes: dict[str, Process], options: argparse.Namespace) -
             "median": statistics.median(rates),
             "lowest": min(rates),
             "highest": max(rates),
+            "cpu_us": min(run["cpu_us"] for run in runs),
             **{
                 name: statistics.median(run["latency_us"][name] for run in runs)
                 for name in ("p50", "p90", "p99")

@@ -3,8 +3,9 @@
     python bench/contestant.py ADAPTER SERVER HOST PORT
 
 Each line in is a JSON list [load, seconds]; each line out is a JSON object with `rate` (times per
-second), `latency_us` (percentiles of single times, measured apart), or null if the client cannot
-do that load. The first line out lists the loads.
+second), `cpu_us` (processor time of the client for one time, the kernel's on its behalf included),
+`latency_us` (percentiles of single times, measured apart), or null if the client cannot do that
+load. The first line out lists the loads.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import statistics
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from time import perf_counter, perf_counter_ns
+from time import perf_counter, perf_counter_ns, process_time
 from typing import Any
 
 SAMPLES = 1000
@@ -31,17 +32,17 @@ def load_adapter(path: str) -> Any:
     return module
 
 
-def rate(load: Callable[[int], object], seconds: float) -> float:
-    """Times per second, in batches of about a tenth of the time."""
+def rate(load: Callable[[int], object], seconds: float) -> dict[str, float]:
+    """Times per second and processor time of each, in batches of about a tenth of the time."""
     load(1)
-    times, begin = 1, perf_counter()
+    times, begin, used = 1, perf_counter(), process_time()
     done = 0
     while (elapsed := perf_counter() - begin) < seconds:
         if elapsed < seconds / 10:
             times *= 2
         load(times)
         done += times
-    return done / elapsed
+    return {"rate": done / elapsed, "cpu_us": (process_time() - used) / done * 1e6}
 
 
 def latency(load: Callable[[int], object], seconds: float) -> dict[str, float]:
@@ -63,7 +64,7 @@ def main(adapter: str, server: str, host: str, port: str) -> None:
     for line in sys.stdin:
         name, seconds = json.loads(line)
         load = loads.get(name)
-        result = load and {"rate": rate(load, seconds), "latency_us": latency(load, seconds)}
+        result = load and {**rate(load, seconds), "latency_us": latency(load, seconds)}
         print(json.dumps(result), flush=True)
 
 

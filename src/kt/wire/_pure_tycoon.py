@@ -294,6 +294,13 @@ def decode_pairs(
 def _decode_map(
     layout: int, data: bytes, at: int, count: int, decode_keys: bool, loads: Loads
 ) -> dict[Any, Any]:
+    keys, values = _columns(layout, data, at, count)
+    keys = decode_each(keys, decode_keys)
+    return dict(zip(keys, load_values(keys, values, loads), strict=True))
+
+
+def _columns(layout: int, data: bytes, at: int, count: int) -> tuple[list[Any], list[bytes]]:
+    """The keys and the values of `count` records."""
     unpack = _SIZES[layout].unpack_from
     names: list[bytes] = []
     values: list[bytes] = []
@@ -310,8 +317,7 @@ def _decode_map(
         raise faults.cut_frame() from error
     if at > len(data):
         raise faults.cut_frame()
-    keys = decode_each(names, decode_keys)
-    return dict(zip(keys, load_values(keys, values, loads), strict=True))
+    return names, values
 
 
 def decode_details(
