@@ -30,6 +30,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from importlib import resources
 from math import copysign, inf, isfinite
 from pathlib import Path
@@ -106,16 +107,17 @@ class Interpreter:
         self._limits = limits
         self._stop = stop
         self._deadline = inf
-        self._common = self._chunk("common.lua", {**self._host(), **text})
+        shared = self._functions({**self._host(), **text})
+        self._common: LuaTable = self._runtime.execute(
+            source("common.lua"), shared, name=b"=common.lua"
+        )
+
+    def _functions(self, host: Host) -> LuaTable:
+        return self.table({name.encode(): value for name, value in host.items()})
 
     def prelude(self, name: str, host: Host) -> Any:
         """Run a file of ``lua/`` with `host`; returns what it returns."""
-        return self._chunk(name, host, self._common)
-
-    def _chunk(self, name: str, host: Host, *more: LuaTable) -> Any:
-        source = resources.files(__package__).joinpath("lua", name).read_bytes()
-        functions = self.table({key.encode(): value for key, value in host.items()})
-        return self._runtime.execute(source, functions, *more, name=b"=" + name.encode())
+        return self._common[b"part"](name.encode(), self._functions(host), self._common)
 
     def begin(self) -> None:
         """A call begins: its time counts from now."""
@@ -127,10 +129,10 @@ class Interpreter:
         self._stop = threading.Event()
         self._deadline = time.monotonic() + LAST_CALL
 
-    def run(self, source: bytes, name: str) -> str | None:
+    def run(self, script: bytes, name: str) -> str | None:
         """Run a script at top level; returns what is wrong with it, if anything is."""
         self.begin()
-        failure: bytes | None = self._common[b"run"](source, name.encode(errors="surrogateescape"))
+        failure: bytes | None = self._common[b"run"](script, name.encode(errors="surrogateescape"))
         return None if failure is None else readable(failure)
 
     def verdict(self) -> str | None:
@@ -169,6 +171,7 @@ class Interpreter:
 
     def _host(self) -> Host:
         return {
+            "source": lambda name: source(name.decode()),
             "memory_limit": self._limits.memory,
             "verdict": lambda: _encoded(self.verdict()),
             "sleep": lambda seconds: _encoded(self.sleep(seconds)),
@@ -179,6 +182,12 @@ class Interpreter:
             "unpack": lambda layout, data: tuple(unpack(layout, data)),
             "unpack_table": lambda layout, data: self.table(unpack(layout, data)),
         }
+
+
+@cache
+def source(name: str) -> bytes:
+    """A file of ``lua/``."""
+    return resources.files(__package__).joinpath("lua", name).read_bytes()
 
 
 def _lupa() -> Any:

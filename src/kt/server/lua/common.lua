@@ -5,9 +5,10 @@
 
 local host = ...
 
-local byte, char, find, floor, format = string.byte, string.char, string.find, math.floor, string.format
-local sub, concat, unpack, type = string.sub, table.concat, unpack, type
-local error, loadstring, pcall, select, tonumber, tostring = error, loadstring, pcall, select, tonumber, tostring
+local byte, char, find, format = string.byte, string.char, string.find, string.format
+local sub, concat, floor = string.sub, table.concat, math.floor
+local assert, error, loadstring, pairs, pcall = assert, error, loadstring, pairs, pcall
+local select, tonumber, tostring, type, unpack = select, tonumber, tostring, type, unpack
 
 local common = {}
 
@@ -16,16 +17,15 @@ python, package.loaded.python = nil, nil
 
 -- Limits.
 --
--- Every WATCH_INTERVAL instructions Lua calls `watch`, in every coroutine. When the script must end,
--- `watch` raises an error, and goes on raising one with each instruction of the script, so that a `pcall`
--- around an endless loop does not keep it alive. The prelude is spared: it has to report the end. The
--- clock costs no GIL; the host is asked once a second.
+-- Every WATCH_INTERVAL instructions Lua calls `watch`, in every coroutine. When the script must
+-- end, `watch` raises an error, and goes on raising one with each instruction of the script, so
+-- that a `pcall` around an endless loop does not keep it alive. The prelude is spared: it has to
+-- report the end. The clock costs no GIL; the host is asked once a second.
 
 local WATCH_INTERVAL = 10000
 
 local sethook, getinfo, clock, memory = debug.sethook, debug.getinfo, os.time, collectgarbage
-local PRELUDE = { ["=common.lua"] = true, ["=tycoon.lua"] = true, ["=tyrant.lua"] = true,
-                  ["=(tail call)"] = true }
+local prelude = { ["=common.lua"] = true, ["=(tail call)"] = true }  -- what is not the script
 local asked = 0       -- second in which the host was asked last
 local verdict         -- why the running script must end; nil while it may run
 local memory_limit = host.memory_limit / 1024
@@ -49,7 +49,7 @@ function watch()
   end
   if verdict then
     sethook(watch, "", 1)
-    if not PRELUDE[getinfo(2, "S").source] then error(verdict, 2) end
+    if not prelude[getinfo(2, "S").source] then error(verdict, 2) end
   end
 end
 
@@ -69,7 +69,7 @@ function common.stop(reason)
   verdict = reason
   sethook(watch, "", 1)
   local level = 2
-  while PRELUDE[getinfo(level, "S").source] do level = level + 1 end
+  while prelude[getinfo(level, "S").source] do level = level + 1 end
   error(reason, level)
 end
 
@@ -121,6 +121,12 @@ end
 
 function os.exit()
   error("os.exit: a script cannot end the server", 2)
+end
+
+-- Run a further file of the prelude; returns what it returns.
+function common.part(name, ...)
+  prelude["=" .. name] = true
+  return assert(loadstring(host.source(name), "=" .. name))(...)
 end
 
 -- Run a script at top level; returns what is wrong with it, if anything is.

@@ -1,12 +1,13 @@
 -- Tokyo Tyrant's scripting interface: global functions whose names begin with an underscore.
 --
--- Loaded after common.lua, with the functions of lua_tyrant.py; returns the entry function, which calls a
--- script's function, and the ones for hooks and for chunks. A host function returns nil or false when it
--- fails.
+-- Loaded after common.lua, with the functions of lua_tyrant.py; returns the entry function,
+-- which calls a script's function, and the ones for hooks and for chunks. A host function
+-- returns nil or false when it fails.
 
 local host, common = ...
 
-local error, ipairs, pairs, pcall, select, tostring, type = error, ipairs, pairs, pcall, select, tostring, type
+local error, ipairs, loadstring, pairs, pcall = error, ipairs, loadstring, pairs, pcall
+local select, tonumber, tostring, type = select, tonumber, tostring, type
 local ceil, floor, max, min, sort = math.ceil, math.floor, math.max, math.min, table.sort
 local text, list, number = common.text, common.list, common.number
 
@@ -204,8 +205,8 @@ end
 
 -- Utilities
 
-for name, like in pairs { pack = "pack", unpack = "unpack", split = "split", strstr = "strstr", regex = "regex" } do
-  globals["_" .. name] = common[like]
+for _, name in ipairs { "pack", "unpack", "split", "strstr", "regex" } do
+  globals["_" .. name] = common[name]
 end
 
 function _codec(...)
@@ -235,7 +236,8 @@ end
 -- The tables among arguments; those in the first one if it begins with tables.
 local function tables(...)
   local given, found = { ... }, {}
-  if select("#", ...) == 1 and type((...)) == "table" and type((...)[1]) == "table" then given = (...) end
+  local only = select("#", ...) == 1 and (...)
+  if type(only) == "table" and type(only[1]) == "table" then given = only end
   for index = 1, #given do
     if type(given[index]) == "table" then found[#found + 1] = given[index] end
   end
