@@ -22,6 +22,7 @@ from kt.lua import (
     RateLimiter,
     Schedule,
     SortedSet,
+    move,
 )
 from kt.lua.calls import HEARTBEAT, calls_of
 from tests.lua.servers import TYCOONS
@@ -208,6 +209,20 @@ def test_a_waiting_client_gets_the_lock(db: Any) -> None:
         assert monotonic() - released < HEARTBEAT / 2
         other.release()
         lock.acquire()
+
+
+@pytest.mark.parametrize("lua_server", TYCOONS, indirect=True)
+def test_a_moving_record_is_in_one_place(db: Any) -> None:
+    db.set_bulk({str(number): "v" for number in range(4)})
+
+    def work(number: int) -> int:
+        here = number % 2
+        return sum(move(db, str(step % 4), 1 - here, here) for step in range(50))
+
+    moved = together(work)
+    assert sum(moved) >= 4
+    for key in map(str, range(4)):
+        assert [db.get(key, db=0), db.get(key, db=1)].count("v") == 1
 
 
 def test_operations_are_atomic(db: Any) -> None:
