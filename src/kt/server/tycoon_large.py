@@ -34,6 +34,19 @@ def pieces(items: Iterable[T], size: int = PIECE_COLUMNS) -> Iterator[list[T]]:
         yield piece
 
 
+def take_records(columns: dict[bytes, bytes]) -> None:
+    """Take the columns that are records out of `columns`.
+
+    Destroyed in one go, and on the event loop, they would hold it up.
+    """
+    others = {}
+    while columns:
+        name, value = columns.popitem()
+        if name[:1] != b"_":
+            others[name] = value
+    columns.update(others)
+
+
 def decode_large_rpc(request: HttpRequest) -> tuple[bytes, dict[bytes, bytes]] | None:
     """What `decode_rpc` does."""
     if column_encoding(request.headers.get(b"content-type", b"")) is None:

@@ -153,7 +153,7 @@ def set_bulk(db: Database, columns: Columns) -> Columns:
 
 
 def remove_bulk(db: Database, columns: Columns) -> Columns:
-    keys = [name[1:] for name in columns if name[:1] == b"_"]
+    keys = (name[1:] for name in columns if name[:1] == b"_")
     if b"atomic" in columns:
         removed = db.remove_bulk(keys, True)
     else:
@@ -162,10 +162,10 @@ def remove_bulk(db: Database, columns: Columns) -> Columns:
 
 
 def get_bulk(db: Database, columns: Columns) -> Columns:
-    keys = [name[1:] for name in columns if name[:1] == b"_"]
+    keys = (name[1:] for name in columns if name[:1] == b"_")
     atomic = b"atomic" in columns
     reply: Columns = {}
-    for piece in [keys] if atomic else pieces(keys):
+    for piece in [list(keys)] if atomic else pieces(keys):
         for key, value in db.get_bulk(piece, atomic).items():
             reply[b"_" + key] = value
     reply[b"num"] = b"%d" % len(reply)
@@ -175,6 +175,8 @@ def get_bulk(db: Database, columns: Columns) -> Columns:
 def _matches(keys: list[bytes]) -> Columns:
     reply = {b"_" + key: b"%d" % rank for rank, key in enumerate(keys)}
     reply[b"num"] = b"%d" % len(keys)
+    while keys:  # destroyed in one go they would hold up the event loop
+        del keys[-MANY_RECORDS:]
     return reply
 
 

@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from ..wire.tycoon_rpc import HttpRequest, decode_rpc, pack_rpc_reply
 from .engines import EngineError
 from .engines._kyoto import Code, Cursor, Database
-from .tycoon_large import decode_large_rpc, pack_large_rpc_reply
+from .tycoon_large import decode_large_rpc, pack_large_rpc_reply, take_records
 from .tycoon_procedures import (
     CURSOR_PROCEDURES,
     SERVER_PROCEDURES,
@@ -77,22 +77,34 @@ class Outcome(NamedTuple):
         status: of the reply.
         columns: of the reply.
         ran: whether the procedure got as far as the engine.
+        total: how many operations it counts as.
     """
 
     status: int
     columns: Columns
     ran: bool = True
+    total: int = 1
 
 
 def run(procedure: Procedure[Any], target: Any, columns: Columns) -> Outcome:
     """Run a procedure on what it works on, in any thread."""
+    total = sum(name[:1] == b"_" for name in columns) if procedure.bulk else 1
     try:
-        return Outcome(200, procedure.run(target, columns))
+        return Outcome(200, procedure.run(target, columns), total=total)
     except Refused as refusal:
-        return Outcome(refusal.status, {b"ERROR": refusal.message}, refusal.status != 400)
+        return Outcome(refusal.status, {b"ERROR": refusal.message}, refusal.status != 400, total)
     except EngineError as error:
         status = STATUSES.get(error.code, 500)
-        return Outcome(status, {b"ERROR": str(error).encode("utf-8", "surrogateescape")})
+        message = str(error).encode("utf-8", "surrogateescape")
+        return Outcome(status, {b"ERROR": message}, total=total)
+
+
+def run_slowly(procedure: Procedure[Any], target: Any, columns: Columns) -> Outcome:
+    """As `run`, in a worker thread; takes the records out of `columns`."""
+    outcome = run(procedure, target, columns)
+    if outcome.columns is not columns:
+        take_records(columns)
+    return outcome
 
 
 class Call:
@@ -164,7 +176,7 @@ class Call:
         if outcome is not None:
             self._finish(outcome, procedure)
             return
-        work: Callable[[], Outcome] = partial(run, procedure, target, columns)
+        work: Callable[[], Outcome] = partial(run_slowly, procedure, target, columns)
         if pace == Pace.EXCLUSIVE:
             work = self._server.exclusively(work)
         self._connection.in_thread(work, lambda outcome: self._finish(outcome, procedure))
@@ -243,9 +255,8 @@ class Call:
         self._reply(outcome.status, outcome.columns)
 
     def _count(self, outcome: Outcome, procedure: Procedure[Any]) -> None:
-        total, misses = 1, int(outcome.status != 200)
+        total, misses = outcome.total, int(outcome.status != 200)
         if procedure.bulk:
-            total = sum(name[:1] == b"_" for name in self._columns)
             misses = total - int(outcome.columns.get(b"num", b"0"))
         counts = self._server.counts
         for kind in procedure.counts:
