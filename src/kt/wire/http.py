@@ -193,7 +193,9 @@ def _read_body(
 ) -> tuple[HttpRequest, int] | Incomplete[HttpRequest]:
     if len(data) < pos + end:
         return IncompleteBody(end, partial(_read_body, request, begin, end))
-    return request._replace(body=bytes(data[pos + begin : pos + end])), pos + end
+    with memoryview(data) as view:  # a body may be long: copy it once
+        body = bytes(view[pos + begin : pos + end])
+    return request._replace(body=body), pos + end
 
 
 def _read_chunk(
