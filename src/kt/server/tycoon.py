@@ -5,7 +5,8 @@ module                    what it does
 ========================  =========================================================================
 tycoon                    the server: databases, conditions, counts, what it does by itself
 tycoon_connection         a connection: tells binary requests from HTTP ones
-engines._kyoto            the engine, and the binary protocol on top of it, compiled
+engines._kyoto            the engine; on top of it the binary protocol and, unless requests are
+                          logged, the most frequent HTTP requests; compiled
 tycoon_rpc                HTTP requests under ``/rpc/``: columns, waiting, signals, statuses
 tycoon_procedures         the procedures that these call
 tycoon_synchronize        the one that may run a command
