@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from kt.wire import faults
-from kt.wire._pure_values import cut, decode_key, encode_key, load_value
+from kt.wire._pure_values import cut, decode_each, decode_key, encode_key, load_value
 from kt.wire.columns import (
     ANY_LENGTH,
     BASE64,
@@ -237,10 +237,7 @@ def decode_keys(body: bytes, encoding: Encoding | None, decode_keys: bool) -> li
             if rank in ranked:
                 raise faults.bad_columns(encoding)
             ranked[rank] = name
-    names = [ranked[rank][1:] for rank in sorted(ranked)]
-    if decode_keys:
-        return [name.decode("utf-8", "surrogateescape") for name in names]
-    return names
+    return decode_each([ranked[rank][1:] for rank in sorted(ranked)], decode_keys)
 
 
 def decode_bulk(
