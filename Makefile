@@ -1,5 +1,6 @@
 # make demo     install what is missing, start servers and show kt at work
 # make test     the same set-up, then every check there is
+# make bench    compare servers and clients (with the originals where KTSERVER, TTSERVER name them)
 # make format   format the sources
 # make build    set up and compile only
 # make clean    remove what building and testing left behind (not .venv)
@@ -8,7 +9,7 @@ BIN = .venv/bin
 # What is compiled; files made by Cython begin with an underscore and end in .c or .cpp.
 SOURCES = $(shell find src -name '*.pyx' -o -name '*.px[di]' -o -name '*.h' -o -name '[a-z]*.cpp')
 
-.PHONY: demo test format build clean
+.PHONY: demo test bench format build clean
 
 demo: build
 	$(BIN)/python examples/demo.py
@@ -21,6 +22,10 @@ test: build
 	$(BIN)/python tools/make_pipeline_calls.py --check
 	KT_IMPL=compiled $(BIN)/pytest -n auto
 	KT_IMPL=python $(BIN)/pytest -n auto tests/wire tests/client
+
+bench: build
+	$(BIN)/python bench/servers.py
+	$(BIN)/python bench/clients.py
 
 format: build
 	$(BIN)/ruff format
