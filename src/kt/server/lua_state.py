@@ -52,12 +52,14 @@ NAP: Final = 0.5
 
 
 class Limits(NamedTuple):
-    """What a script may use.
+    """What a script may use. Both limits are looked at now and then.
+
+    (Lua has a limit of its own for memory. It ends the process when it is reached while Python
+    hands something over.)
 
     Attributes:
-        seconds: time of one call, to the second; 0 for no limit. memory: bytes that the interpreter
-        of one worker may hold; 0 for no limit. It is looked at now
-            and then; twice as much is never there.
+        seconds: time of one call; 0 for no limit.
+        memory: bytes that the interpreter of one worker may hold; 0 for no limit.
     """
 
     seconds: float = 0.0
@@ -101,7 +103,6 @@ class Interpreter:
             register_eval=False,
             register_builtins=False,
             attribute_filter=_no_attributes,
-            max_memory=2 * limits.memory or None,
         )
         self.table: Callable[[object], LuaTable] = self._runtime.table_from
         self._limits = limits

@@ -109,7 +109,8 @@ class TycoonScript:
             A failure is logged and counts as `INTERNAL`.
         """
         self._lua.begin()
-        result, rest, *flat = self._call(name.partition(b"\0")[0], self._lua.table(records))
+        given = self._lua.table(records)
+        result, rest, *flat = self._call(name.partition(b"\0")[0], given)
         if result is None:
             return NOT_THERE, {}
         if result is False:

@@ -17,18 +17,17 @@ python, package.loaded.python = nil, nil
 
 -- Limits.
 --
--- Every WATCH_INTERVAL instructions Lua calls `watch`, in every coroutine. When the script must
+-- Every so many instructions Lua calls `watch`, in every coroutine. When the script must
 -- end, `watch` raises an error, and goes on raising one with each instruction of the script, so
 -- that a `pcall` around an endless loop does not keep it alive. The prelude is spared: it has to
 -- report the end. The clock costs no GIL; the host is asked once a second.
-
-local WATCH_INTERVAL = 10000
 
 local sethook, getinfo, clock, memory = debug.sethook, debug.getinfo, os.time, collectgarbage
 local prelude = { ["=common.lua"] = true, ["=(tail call)"] = true }  -- what is not the script
 local asked = 0       -- second in which the host was asked last
 local verdict         -- why the running script must end; nil while it may run
 local memory_limit = host.memory_limit / 1024
+local interval = memory_limit > 0 and 1000 or 10000
 
 local watch
 
@@ -53,14 +52,14 @@ function watch()
   end
 end
 
-sethook(watch, "", WATCH_INTERVAL)
+sethook(watch, "", interval)
 debug.sethook = function() error("debug.sethook: the server has the hook", 2) end
 
 -- A new call begins: what was said about the last one no longer holds.
 function common.restart()
   if verdict then
     verdict = nil
-    sethook(watch, "", WATCH_INTERVAL)
+    sethook(watch, "", interval)
   end
 end
 
@@ -95,7 +94,7 @@ local create, resume = coroutine.create, coroutine.resume
 
 function coroutine.create(body)
   local routine = create(body)
-  sethook(routine, watch, "", WATCH_INTERVAL)
+  sethook(routine, watch, "", interval)
   return routine
 end
 
@@ -119,8 +118,23 @@ function coroutine.wrap(body)
   end
 end
 
+if memory_limit > 0 then
+  local repeated = string.rep
+
+  function string.rep(text, times)
+    if #text * times > memory_limit * 1024 then error("the text would take too much memory", 2) end
+    return repeated(text, times)
+  end
+end
+
 function os.exit()
   error("os.exit: a script cannot end the server", 2)
+end
+
+-- What an error says. It may be any object, even one that has no text to show.
+function common.described(problem)
+  local ok, description = pcall(tostring, problem)
+  return ok and description or "an error that cannot be shown"
 end
 
 -- Run a further file of the prelude; returns what it returns.
@@ -135,7 +149,7 @@ function common.run(source, name)
   local chunk, message = loadstring(source, "@" .. name)
   if not chunk then return message end
   local ok, failure = pcall(chunk)
-  return not ok and tostring(failure) or nil
+  return not ok and common.described(failure) or nil
 end
 
 -- Arguments, as the originals' C functions take them.

@@ -179,7 +179,7 @@ local function call(name, input)
   common.restart()
   local output = {}
   local ok, result = pcall(procedure, input, output)
-  if not ok then return false, tostring(result) end
+  if not ok then return false, common.described(result) end
   local flat, size = {}, 0
   for key, value in pairs(output) do
     key, value = sent(key), sent(value)

@@ -4,8 +4,7 @@
 
 local host, common = ...
 
-local error, pcall, tonumber, tostring, type = error, pcall, tonumber, tostring, type
-local setmetatable = setmetatable
+local error, pcall, setmetatable, tonumber, type = error, pcall, setmetatable, tonumber, type
 local invalid, text, whole, NEVER = common.invalid, common.text, common.whole, common.NEVER
 local kt = __kyototycoon__
 local visits = {}
@@ -28,7 +27,7 @@ local visitor, writable
 
 local function visit_failed(name, message)
   if common.stopping() then error(message, 0) end
-  host.log_failure(name, tostring(message))
+  host.log_failure(name, common.described(message))
   return NOP
 end
 
@@ -68,14 +67,20 @@ function visits.visit_empty(key)
   return answer(result, new_xt, NEVER)
 end
 
--- Run a host function that calls the visitor back. A reason instead of true or false: it must end.
+-- The result of a host function that has called back: nil says that the script must end.
+local function ended(ok, result)
+  if not ok then error(result, 0) end
+  if result == nil then common.stop(common.stopping()) end
+  return result
+end
+
+-- Run a host function that calls the visitor back. Visitors of other databases may do so, too.
 function visits.visited(new_visitor, new_writable, accept, ...)
   local old_visitor, old_writable = visitor, writable
   visitor, writable = new_visitor, new_writable
-  local result = accept(...)
+  local ok, result = pcall(accept, ...)
   visitor, writable = old_visitor, old_writable
-  if result == nil then common.stop(common.stopping()) end
-  return result
+  return ended(ok, result)
 end
 
 local function is_visitor(value)
@@ -119,10 +124,9 @@ function visits.processed(name, ptr, hard, new_processor)
   if not ptr then invalid(name) end
   local old_processor = processor
   processor = is_visitor(new_processor) and new_processor or nil
-  local result = host.synchronize(ptr, not not hard, processor ~= nil)
+  local ok, result = pcall(host.synchronize, ptr, not not hard, processor ~= nil)
   processor = old_processor
-  if result == nil then common.stop(common.stopping()) end
-  return result
+  return ended(ok, result)
 end
 
 visits.is_visitor, visits.failed = is_visitor, visit_failed

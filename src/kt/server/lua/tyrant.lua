@@ -7,7 +7,7 @@
 local host, common = ...
 
 local error, ipairs, loadstring, pairs, pcall = error, ipairs, loadstring, pairs, pcall
-local select, tonumber, tostring, type = select, tonumber, tostring, type
+local select, tonumber, type = select, tonumber, type
 local ceil, floor, max, min, sort = math.ceil, math.floor, math.max, math.min, table.sort
 local text, list, number = common.text, common.list, common.number
 
@@ -57,7 +57,7 @@ local function shown(name, body, ...)
   local ok, result = pcall(body, ...)
   if ok then return not not result end
   if common.stopping() then error(result, 0) end
-  host.log_failure(tostring(result))
+  host.log_failure(common.described(result))
   return nil
 end
 
@@ -173,7 +173,7 @@ local function run_chunk(chunk)
   local body, message = loadstring(chunk)
   if body then
     local ok, failure = pcall(body)
-    message = not ok and tostring(failure) or nil
+    message = not ok and common.described(failure) or nil
   end
   if message then host.log_failure(message) end
 end
@@ -286,7 +286,7 @@ local function sent(value)
 end
 
 local function called(ok, result, ...)
-  if not ok then return nil, tostring(result) end
+  if not ok then return nil, common.described(result) end
   if type(result) == "table" then result = result[1] end
   return sent(result)
 end
@@ -304,7 +304,7 @@ local function hook(name)
   if type(procedure) ~= "function" then return nil end
   common.restart()
   local ok, failure = pcall(procedure)
-  return not ok and tostring(failure) or nil
+  return not ok and common.described(failure) or nil
 end
 
 return call, hook, run_chunk
