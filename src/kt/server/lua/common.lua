@@ -27,7 +27,7 @@ local prelude = { ["=common.lua"] = true, ["=(tail call)"] = true }  -- what is 
 local asked = 0       -- second in which the host was asked last
 local verdict         -- why the running script must end; nil while it may run
 local memory_limit = host.memory_limit / 1024
-local interval = memory_limit > 0 and 1000 or 10000
+local interval = memory_limit > 0 and 250 or 10000
 
 local watch
 
