@@ -133,6 +133,8 @@ class TyrantServer(Server):
         options = self.options
         self.log.system(f"opening the database: {options.database}")
         self.database = Database(options.database, stores=options.stores)
+        if self.database.rebuilt:
+            self.log.system("the database had not been closed properly, and was rebuilt")
         trace = options.log_level <= Level.DEBUG
         self.core = BinaryCore(self.database, mask=options.mask, trace=trace)
         if options.mask:

@@ -88,6 +88,10 @@ class Database:
     @property
     def in_memory(self) -> bool: ...
     @property
+    def rebuilt(self) -> bool:
+        """Whether a file of it had not been closed, and was rebuilt when it was opened."""
+
+    @property
     def fatal_error(self) -> str | None:
         """What has broken the database, if something has."""
 

@@ -70,6 +70,7 @@ cdef extern from "tokyo_database.h" namespace "kt::tokyo" nogil:
         string error_text()
         cbool fatal()
         cbool in_memory()
+        cbool rebuilt()
 
 cdef extern from "tokyo_stream.h" namespace "kt::tokyo" nogil:
     cdef int COUNTS
@@ -295,6 +296,10 @@ cdef class Database:
     @property
     def in_memory(self):
         return self.database.get().in_memory()
+
+    @property
+    def rebuilt(self):
+        return self.database.get().rebuilt()
 
     @property
     def fatal_error(self):

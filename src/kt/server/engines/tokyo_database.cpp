@@ -278,6 +278,11 @@ std::string Database::error_text() const {
   return std::to_string(error) + ": " + tcerrmsg(error);
 }
 
+bool Database::rebuilt() const {
+  return std::any_of(stores_.begin(), stores_.end(),
+                     [](const auto& store) { return store->rebuilt(); });
+}
+
 bool Database::fatal() const {
   return std::any_of(stores_.begin(), stores_.end(),
                      [](const auto& store) { return store->fatal(); });

@@ -90,6 +90,8 @@ class Database {
   std::string error_text() const;
   bool fatal() const;
   bool in_memory() const { return stores_[0]->in_memory(); }
+  // Whether a file of it had not been closed, and was rebuilt.
+  bool rebuilt() const;
 
  private:
   void open_many(const std::string& name, int stores);

@@ -6,10 +6,11 @@
 #include <tctdb.h>
 
 #include <cerrno>
-#include <climits>
+#include <cstdio>
 #include <cstring>
 
 #include "tokyo_cursor.h"
+#include "tokyo_rescue.h"
 
 namespace kt::tokyo {
 
@@ -53,14 +54,34 @@ Bytes element(const TCLIST* list, int index) {
 }
 
 Store::Store(const std::string& name) : adb_(tcadbnew()) {
+  const bool torn = was_left_open(name.substr(0, name.find('#')));
   errno = 0;
-  if (tcadbopen(adb_, name.c_str())) {
-    type_ = type_of(tcadbomode(adb_));
-    return;
+  if (!tcadbopen(adb_, name.c_str())) {
+    const int reason = errno;
+    tcadbdel(adb_);
+    throw OpenError(reason != 0 ? std::strerror(reason) : "not a database of this type, or in use");
   }
-  const int reason = errno;
-  tcadbdel(adb_);
-  throw OpenError(reason != 0 ? std::strerror(reason) : "not a database of this type, or in use");
+  type_ = type_of(tcadbomode(adb_));
+  rebuilt_ = torn && rebuild(name);
+}
+
+// Rebuilds a file that was left open; see tokyo_rescue.h. A reader leaves it alone.
+bool Store::rebuild(const std::string& name) {
+  switch (type_) {
+    case Type::TREE: break;
+    case Type::TABLE: return adb_->tdb->wmode && optimize("");
+    case Type::FIXED: return (adb_->fdb->omode & FDBOWRITER) && optimize("");
+    default: return false;
+  }
+  const std::string file = path(), rescued = file + ".rescued";
+  if (!adb_->bdb->wmode || !rescue_tree(adb_->bdb, rescued)) return false;
+  tcadbclose(adb_);
+  const bool replaced = std::rename(rescued.c_str(), file.c_str()) == 0;
+  if (!tcadbopen(adb_, name.c_str())) {
+    tcadbdel(adb_);
+    throw OpenError("the rebuilt file does not open");
+  }
+  return replaced;
 }
 
 Store::~Store() {

@@ -94,6 +94,8 @@ class Store {
 
   bool close();
 
+  // Whether it had not been closed, and was rebuilt.
+  bool rebuilt() const { return rebuilt_; }
   Type type() const { return type_; }
   bool in_memory() const { return type_ == Type::MEMORY_HASH || type_ == Type::MEMORY_TREE; }
   bool ordered() const {
@@ -156,6 +158,7 @@ class Store {
 
  private:
   Store() = default;
+  bool rebuild(const std::string& name);
   std::string make_key();
   Bytes terminated(Bytes key, std::string* kept) const;
   static bool indexable(int index_type, Bytes key, size_t value_size);
@@ -168,6 +171,7 @@ class Store {
 
   TCADB* adb_ = nullptr;
   Type type_ = Type::MEMORY_HASH;
+  bool rebuilt_ = false;
 };
 
 }  // namespace kt::tokyo
