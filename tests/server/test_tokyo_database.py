@@ -166,6 +166,19 @@ def test_copy(database: Database, tmp_path: Path) -> None:
         assert copied.get(b"7") == value(database, b"value 7")
 
 
+@pytest.mark.parametrize("name", ["casket.tch", "casket.tcb", "casket.tcf", "casket.tct"])
+def test_a_file_is_not_copied_over_itself(tmp_path: Path, name: str) -> None:
+    with opened(name, tmp_path) as database:
+        fill(database, 100)
+        (tmp_path / "link").symlink_to(database.path)
+        assert not database.copy(database.path.encode())
+        assert not database.copy(bytes(tmp_path / "link"))
+        assert database.fatal_error is None
+    with opened(name, tmp_path) as database:
+        assert database.count() == 100
+        assert database.get(b"7") == value(database, b"value 7")
+
+
 def test_copy_runs_a_command(tmp_path: Path) -> None:
     with opened("*", tmp_path) as database:
         assert database.copy(b"@true")

@@ -222,6 +222,9 @@ def test_an_empty_value_under_an_index_is_refused(table: Database, index: bytes)
 def test_an_index_over_an_empty_value_is_refused(table: Database, index: bytes) -> None:
     assert table.put(b"new", b"other\0")
     assert table.misc(b"setindex", [b"other", index]) is None
+    assert items(table.misc(b"put", [b"hidden", b"more\0hidden", b""])) == []
+    assert table.misc(b"setindex", [b"more", index]) is None
+    assert table.optimize()
     assert items(table.misc(b"setindex", [b"other", b"token"])) == []
 
 
@@ -234,6 +237,10 @@ def test_too_much_for_a_full_text_index_is_refused(table: Database, index: bytes
     assert table.out(long)
     assert items(table.misc(b"setindex", [b"text", index])) == []
     assert not table.put(long, b"text\0" + long)
+    assert items(table.misc(b"setindex", [b"", index])) == []
+    assert table.addint(long, 1) is None
+    assert table.adddouble(long, 1.0) is None
+    assert table.addint(b"counter", 1) == 1
     assert table.put(b"short", b"text\0" + long)
 
 

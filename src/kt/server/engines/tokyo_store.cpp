@@ -1,11 +1,15 @@
 #include "tokyo_store.h"
 
+#include <sys/stat.h>
 #include <tcbdb.h>
 #include <tcfdb.h>
 #include <tchdb.h>
 #include <tctdb.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <climits>
+#include <cmath>
 #include <cstdio>
 #include <cstring>
 
@@ -124,24 +128,28 @@ bool Store::indexable(int index_type, Bytes key, size_t value_size) {
   }
 }
 
-// Whether the library can index the row. It compares a column's name up to its first zero byte; the
-// name of an index of the keys is empty.
-bool Store::acceptable(Bytes key, TCMAP* columns) const {
-  const TCTDB* table = adb_->tdb;
-  for (int i = 0; i < table->inum; i++) {
-    const TDBIDX& index = table->idxs[i];
-    if (*index.name == '\0' && !indexable(index.type, key, key.size())) return false;
-    int size;
-    tcmapiterinit(columns);
-    while (const void* name = tcmapiternext(columns, &size)) {
-      tcmapiterval(name, &size);
-      if (std::strcmp(index.name, static_cast<const char*>(name)) == 0 &&
-          !indexable(index.type, key, static_cast<size_t>(size))) {
-        return false;
-      }
+// Whether the library can put the row into an index. It compares a column's name up to its first
+// zero byte; an index of the keys has an empty name.
+bool Store::indexable(const char* index, int type, Bytes key, TCMAP* columns) {
+  if (*index == '\0' && !indexable(type, key, key.size())) return false;
+  int size;
+  tcmapiterinit(columns);
+  while (const void* name = tcmapiternext(columns, &size)) {
+    tcmapiterval(name, &size);
+    if (std::strcmp(index, static_cast<const char*>(name)) == 0 &&
+        !indexable(type, key, static_cast<size_t>(size))) {
+      return false;
     }
   }
   return true;
+}
+
+// Whether the library can put the row into the indices that there are.
+bool Store::acceptable(Bytes key, TCMAP* columns) const {
+  const TCTDB* table = adb_->tdb;
+  return std::all_of(table->idxs, table->idxs + table->inum, [&](const TDBIDX& index) {
+    return indexable(index.name, index.type, key, columns);
+  });
 }
 
 std::string Store::make_key() {
@@ -223,13 +231,23 @@ int Store::vsiz(Bytes key) {
   return tcadbvsiz(adb_, key.data(), length(key));
 }
 
+// Whether a counter can be a row with this key.
+bool Store::countable(Bytes key) const {
+  if (type_ != Type::TABLE) return true;
+  MapPointer columns(tcmapnew2(1));
+  tcmapput2(columns.get(), "_num", "0");
+  return acceptable(key, columns.get());
+}
+
 int Store::addint(Bytes key, int number) {
+  if (!countable(key)) return INT_MIN;
   std::string kept;
   key = terminated(key, &kept);
   return tcadbaddint(adb_, key.data(), length(key), number);
 }
 
 double Store::adddouble(Bytes key, double number) {
+  if (!countable(key)) return std::nan("");
   std::string kept;
   key = terminated(key, &kept);
   return tcadbadddouble(adb_, key.data(), length(key), number);
@@ -269,15 +287,12 @@ Block Store::iternext() {
 // Whether the library can make the indices that `setindex` asks for.
 bool Store::acceptable_index(const Arguments& arguments) {
   for (size_t i = 0; i + 1 < arguments.size(); i += 2) {
-    const std::string column(arguments[i].substr(0, arguments[i].find('\0')));
-    const int type = tctdbstrtoindextype(std::string(arguments[i + 1]).c_str()) & ~TDBITKEEP;
+    const std::string column(arguments[i]), kind(arguments[i + 1]);
+    const int type = tctdbstrtoindextype(kind.c_str()) & ~TDBITKEEP;
     const auto rows = cursor(nullptr, true);
     for (bool here = rows->open(); here; here = rows->next()) {
-      MapPointer columns(tcmapload(rows->value.data(), length(rows->value)));
-      int size = length(rows->key);
-      const bool there =
-          column.empty() || tcmapget(columns.get(), column.data(), length(column), &size);
-      if (there && !indexable(type, rows->key, static_cast<size_t>(size))) {
+      const MapPointer columns(tcmapload(rows->value.data(), length(rows->value)));
+      if (!indexable(column.c_str(), type, rows->key, columns.get())) {
         rows->close();
         return false;
       }
@@ -367,6 +382,20 @@ bool Store::vanish(std::unique_ptr<Store>* old) {
   }
   adb_->capcnt = 0;
   return true;
+}
+
+// Whether this is the path of one of our files.
+bool Store::is_own(const char* path) const {
+  struct stat target, own;
+  if (stat(path, &target) != 0) return false;
+  const std::vector<int> files = this->files();
+  return std::any_of(files.begin(), files.end(), [&](int file) {
+    return fstat(file, &own) == 0 && own.st_dev == target.st_dev && own.st_ino == target.st_ino;
+  });
+}
+
+bool Store::copy(const char* path) {
+  return !is_own(path) && tcadbcopy(adb_, path);
 }
 
 int Store::compare(Bytes left, Bytes right) const {

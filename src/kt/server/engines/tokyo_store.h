@@ -14,6 +14,7 @@
 //  - a record cannot grow past RECORD_LIMIT by appending (the library counts in `int`);
 //  - where the library asserts that a key is not empty, an iterator cannot be set to an empty one,
 //    and a table's row is stored under a key that it makes;
+//  - a file is not copied over itself (the library empties it first);
 //  - the last error is the database's, not the thread's.
 
 #ifndef KT_TOKYO_STORE_H
@@ -140,7 +141,7 @@ class Store {
   // The files below, to push them to the device outside the gate: a `sync` is then short.
   std::vector<int> files() const;
   bool optimize(const char* parameters) { return tcadboptimize(adb_, parameters); }
-  bool copy(const char* path) { return tcadbcopy(adb_, path); }
+  bool copy(const char* path);
   // Empties the database; in memory the old contents are handed out, to be deleted outside the
   // gate.
   bool vanish(std::unique_ptr<Store>* old);
@@ -162,7 +163,10 @@ class Store {
   std::string make_key();
   Bytes terminated(Bytes key, std::string* kept) const;
   static bool indexable(int index_type, Bytes key, size_t value_size);
+  static bool indexable(const char* index, int type, Bytes key, TCMAP* columns);
   bool acceptable(Bytes key, TCMAP* columns) const;
+  bool is_own(const char* path) const;
+  bool countable(Bytes key) const;
   bool acceptable_row(Bytes key, Bytes columns, bool (*store)(TCTDB*, const void*, int, TCMAP*));
   bool acceptable_index(const Arguments& arguments);
   bool guarded_misc(const std::string& name, const Arguments& arguments);
