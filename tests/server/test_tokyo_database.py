@@ -186,7 +186,7 @@ def test_copy_runs_a_command(tmp_path: Path) -> None:
 
 
 def test_unknown_functions_and_missing_arguments(database: Database) -> None:
-    for name in (b"", b"nosuch", b"\0", b"fwmkeys", b"x" * 1000):
+    for name in (b"", b"nosuch", b"\0", b"fwmkeys", b"@get", b"%put", b"@", b"x" * 1000):
         assert database.misc(name, [b"1"]) is None
     for name in (b"put", b"out", b"get", b"getpart", b"regex"):
         assert database.misc(name) is None

@@ -288,15 +288,33 @@ bool Database::fatal() const {
                      [](const auto& store) { return store->fatal(); });
 }
 
+// While it exists, writers tell a scan what they write.
+class Database::Announcement {
+ public:
+  Announcement(Database* database, Scan* scan) : database_(*database), scan_(scan) {
+    Gate::Slice slice(database_.gate);
+    database_.scans_.push_back(scan_);
+  }
+  ~Announcement() {
+    Gate::Slice slice(database_.gate);
+    auto& scans = database_.scans_;
+    scans.erase(std::find(scans.begin(), scans.end(), scan_));
+  }
+  Announcement(const Announcement&) = delete;
+  Announcement& operator=(const Announcement&) = delete;
+
+ private:
+  Database& database_;
+  Scan* const scan_;
+};
+
 void Database::run(Scan* scan) {
   {
-    Gate::Slice slice(gate);
-    scans_.push_back(scan);
-  }
-  for (bool more = true; more;) {
-    Gate::Slice slice(gate);
-    more = scan->slice();
-    if (!more) scans_.erase(std::find(scans_.begin(), scans_.end(), scan));
+    Announcement announcement(this, scan);
+    for (bool more = true; more;) {
+      Gate::Slice slice(gate);
+      more = scan->slice();
+    }
   }
   scan->settle(gate, [this](Bytes key) -> Store& { return store(key); });
 }

@@ -94,6 +94,8 @@ class Database {
   bool rebuilt() const;
 
  private:
+  class Announcement;
+
   void open_many(const std::string& name, int stores);
   size_t index(Bytes key) const;
   Store& store(Bytes key) const { return *stores_[index(key)]; }
@@ -122,7 +124,7 @@ class Database {
   bool tabular(const std::string& name, const Arguments& arguments, List* result);
   bool long_listed(const std::string& name, const Arguments& arguments, List* result);
   bool defrag(int64_t steps);
-  bool defrag_file(TCHDB* file, int64_t steps);
+  bool defrag_file(Store* store, size_t number, int64_t steps);
   bool copy_memory(const std::string& path);
 
   std::vector<std::unique_ptr<Store>> stores_;

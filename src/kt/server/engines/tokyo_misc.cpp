@@ -267,15 +267,17 @@ bool Database::long_listed(const std::string& name, const Arguments& arguments, 
   return true;
 }
 
-// `@name` calls a function once for each argument, `%name` once for each pair, at the store of the
-// key; the results are strung together, failures left out.
+// Where there are many stores, `@name` calls a function of one record once for each argument,
+// `%name` once for each pair; the results are strung together, failures left out.
 bool Database::each(const std::string& name, const Arguments& arguments, List* result) {
+  const std::string function = name.substr(1);
+  const Kind kind = kind_of(function);
+  if (stores_.size() == 1 || (kind != Kind::READ && kind != Kind::WRITE)) return false;
   const size_t step = name[0] == '%' ? 2 : 1;
   for (size_t i = 0; i + step <= arguments.size(); i += step) {
     const auto first = arguments.begin() + static_cast<std::ptrdiff_t>(i);
-    List one;
-    if (!long_misc(name.substr(1), Arguments(first, first + step), &one)) continue;
-    for (size_t at = List::HEADER; !one.is_end(at);) result->add(one.next(&at));
+    Gate::Slice slice(gate);
+    at_key(function, Arguments(first, first + static_cast<std::ptrdiff_t>(step)), result);
   }
   return !result->too_long();
 }
@@ -306,33 +308,38 @@ bool Database::tabular(const std::string& name, const Arguments& arguments, List
 }
 
 bool Database::defrag(int64_t steps) {
-  std::vector<TCHDB*> files;
-  {
-    Gate::Turn turn(gate);
-    for (const auto& store : stores_) {
-      for (TCHDB* file : store->hash_files()) files.push_back(file);
+  bool any = false;
+  for (const auto& store : stores_) {
+    size_t files;
+    {
+      Gate::Turn turn(gate);
+      files = store->hash_files().size();
+    }
+    for (size_t i = 0; i < files; i++) {
+      if (!defrag_file(store.get(), i, steps)) return false;
+      any = true;
     }
   }
-  return !files.empty() && std::all_of(files.begin(), files.end(),
-                                       [&](TCHDB* file) { return defrag_file(file, steps); });
+  return any;
 }
 
-// The whole file if `steps` is not positive.
-bool Database::defrag_file(TCHDB* file, int64_t steps) {
+// The whole file if `steps` is not positive. A file is looked up again in each slice: indices,
+// which have files, may be removed meanwhile.
+bool Database::defrag_file(Store* store, size_t number, int64_t steps) {
   const bool whole = steps < 1;
-  if (whole) {
+  uint64_t place = 0;
+  for (bool first = true;; first = false) {
     Gate::Slice slice(gate);
-    file->dfcur = file->frec;
-  }
-  for (bool more = true; more;) {
-    Gate::Slice slice(gate);
-    const uint64_t place = file->dfcur;
+    const std::vector<TCHDB*> files = store->hash_files();
+    if (number >= files.size()) return true;
+    TCHDB* file = files[number];
+    if (first && whole) file->dfcur = file->frec;
+    if (!first && (file->dfcur <= place || (!whole && steps < 1))) return true;
+    place = file->dfcur;
     const int64_t now = whole ? DEFRAG_STEPS : std::min(steps, DEFRAG_STEPS);
-    if (!tchdbdefrag(file, now)) return noted(false, *stores_[0]);
+    if (!tchdbdefrag(file, now)) return noted(false, *store);
     steps -= now;
-    more = file->dfcur > place && (whole || steps > 0);
   }
-  return true;
 }
 
 std::unique_ptr<Scan> Database::prefix_scan(Bytes prefix, int limit, List* result) const {

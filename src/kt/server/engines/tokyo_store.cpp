@@ -218,6 +218,8 @@ bool Store::putshl(Bytes key, Bytes value, int width) {
 }
 
 bool Store::out(Bytes key) {
+  std::string kept;
+  key = terminated(key, &kept);
   return tcadbout(adb_, key.data(), length(key));
 }
 
