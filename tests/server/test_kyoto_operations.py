@@ -134,7 +134,8 @@ class TestCounters:
     def test_infinities_stay(self, database: Database) -> None:
         assert database.increment_double(b"d", math.inf) == math.inf
         assert database.increment_double(b"d", -1e300) == math.inf
-        assert database.increment_double(b"e", -1e300) == -math.inf
+        assert database.increment_double(b"e", -1e300) == -1e300
+        assert database.increment_double(b"e", 1) == -math.inf
 
 
 class TestExpiry:
@@ -311,11 +312,19 @@ def test_closed(tmp_path: Path) -> None:
             cursor = database.cursor()
             cursor.jump()
         database.close()
-        for operation in (database.count, database.size, database.status, cursor.step, cursor.get):
+        assert not database.tick()
+        for operation in (
+            database.count, database.size, database.status, database.clear, database.vacuum,
+            database.synchronize, database.begin_transaction, database.end_transaction,
+            cursor.step, cursor.get, cursor.jump,
+            lambda: database.get(b"key"), lambda: database.set(b"key", b"value"),
+            lambda: database.match_prefix(b""), lambda: database.vacuum(10),
+            lambda: database.dump_snapshot("dump"), lambda: database.cursor().jump(),
+        ):  # fmt: skip
             with pytest.raises(EngineError, match="DB: 2: invalid operation: not opened"):
                 operation()
-        with fails(Code.INVALID):
-            database.set(b"key", b"value")
+    with opened("casket.kch", tmp_path) as database:
+        assert database.get(b"key")[0] == b"value"
 
 
 def test_read_only(tmp_path: Path) -> None:

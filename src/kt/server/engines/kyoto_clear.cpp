@@ -38,13 +38,13 @@ Error clear_in_place(Database& database) {
   return succeeded();
 }
 
-// False if there is a transaction, which must be able to bring the records back.
+// False if it is not to be replaced: closed, or in a transaction that may bring the records back.
 bool replace_in_memory(Database& database, Error* error) {
   std::unique_ptr<kc::PolyDB> engine;
   *error = database.open_engine(database.spec(), &engine);
   if (failed(*error)) return true;
   Isolation alone(database.gate());
-  if (database.in_transaction()) return false;
+  if (!database.is_open() || database.in_transaction()) return false;
   database.replace_engine(&engine);
   // The gate opens before `engine`, now the old one, is destroyed: it was declared first.
   return true;
@@ -112,7 +112,8 @@ bool clear_file(Database& database) {
   bool had_log = false;
   {
     Isolation alone(database.gate());
-    if (database.in_transaction() || !replace_file(database, &engine, &had_log)) return false;
+    if (!database.is_open() || database.in_transaction()) return false;
+    if (!replace_file(database, &engine, &had_log)) return false;
   }
   engine->clear();  // it is quick to close then
   if (had_log) {

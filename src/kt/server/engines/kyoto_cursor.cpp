@@ -6,8 +6,6 @@ namespace kt {
 
 namespace {
 
-Error not_open() { return Error(Error::INVALID, "not opened"); }
-
 // Copies the record, and removes it if told so.
 class Reader final : public RecordVisitor {
  public:

@@ -111,7 +111,7 @@ Error Database::open_engine(const std::string& spec, std::unique_ptr<kc::PolyDB>
 Error Database::close() {
   sweeper_.stop();
   Isolation alone(gate_);
-  if (engine_->reveal_inner_db() == nullptr) return succeeded();
+  if (!is_open()) return succeeded();
   {
     std::lock_guard<std::mutex> lock(cursors_lock_);
     for (Cursor* cursor : cursors_) cursor->detach();
@@ -119,6 +119,11 @@ Error Database::close() {
   bool closed = engine_->close();
   file_.reset();
   return closed ? succeeded() : engine_->error();
+}
+
+Error Database::check_open() {
+  Entry entry(*this);
+  return is_open() ? succeeded() : not_open();
 }
 
 uint32_t Database::mode() const {

@@ -88,6 +88,9 @@ class Database {
   Error open();
   Error close();
 
+  // INVALID unless it is open.
+  Error check_open();
+
   const std::string& path() const { return path_; }
   Error count(int64_t* count);
   Error size(int64_t* size);
@@ -110,6 +113,7 @@ class Database {
   const OpenOptions& options() const { return options_; }
   Gate& gate() { return gate_; }
   kc::PolyDB& engine() { return *engine_; }  // for those who are alone inside
+  bool is_open() const { return engine_->reveal_inner_db() != nullptr; }  // likewise
   Terms terms() { return terms_at(std::time(nullptr)); }
   Terms terms_at(int64_t now) { return {this, !persistent_, now}; }
   Sweeper& sweeper() { return sweeper_; }
@@ -151,7 +155,6 @@ class Database {
   friend class Entry;
   friend class Cursor;
 
-  void identify();
   void read_spec();
   void load_persistence();
   void open_file();
@@ -234,6 +237,7 @@ class KeyWatch {
 
 inline Error succeeded() { return Error(); }
 inline bool failed(const Error& error) { return error.code() != Error::SUCCESS; }
+inline Error not_open() { return Error(Error::INVALID, "not opened"); }
 inline Error no_record() { return Error(Error::NOREC, "no record"); }
 
 }  // namespace kt

@@ -39,6 +39,7 @@ struct FileState {
 Error close_gaps(Database& database, bool* shrank) {
   const int64_t steps = steps_at_once(database.kind());
   Turns turns(database.gate());
+  if (!database.is_open()) return not_open();
   // Twice as many as there should be, and small blocks: if others write meanwhile, it may not end.
   const int64_t most =
       std::max(2 * FileState(database.engine()).blocks, database.engine().size() / 64);
@@ -100,7 +101,7 @@ Error run_processor(Database& database, kc::BasicDB::FileProcessor& processor) {
 
 Error synchronize(Database& database, bool hard, kc::BasicDB::FileProcessor* processor) {
   if (database.kind().in_memory) {
-    return processor ? run_processor(database, *processor) : succeeded();
+    return processor ? run_processor(database, *processor) : database.check_open();
   }
   clean_pages(database);
   std::shared_ptr<File> file = file_of(database);
@@ -130,11 +131,12 @@ Error vacuum(Database& database, int64_t steps) {
   } else {
     database.sweeper().sweep_all(database);
   }
-  if (!database.kind().single_file) return succeeded();
+  Error error = database.check_open();
+  if (failed(error) || !database.kind().single_file) return error;
   if (steps > 0) return defragment(database, steps);
   clean_pages(database);
   bool shrank = false;
-  Error error = close_gaps(database, &shrank);
+  error = close_gaps(database, &shrank);
   if (!failed(error) && shrank) error = close_gaps(database, &shrank);  // now from the beginning
   return error;
 }

@@ -181,7 +181,10 @@ class DoubleAdder final : public RecordVisitor {
   }
   Change on_absence(Bytes) override {
     if (std::isnan(origin_) || (std::isinf(origin_) && origin_ < 0)) return Change::keep();
-    return store(FixedPoint::of(sets() ? number_ : number_ + origin_));
+    const double number = sets() ? number_ : number_ + origin_;
+    Change change = store(FixedPoint::of(number));
+    sum = number;  // not what is left of it in fixed point
+    return change;
   }
   Change store(const FixedPoint& number) {
     sum = number.value();

@@ -171,7 +171,7 @@ Error Scan::pass() {
   Collector collector(&passed);
   Turns turns(database_.gate());
   kc::BasicDB::Cursor* place = cursor.engine_cursor();
-  if (place == nullptr) return Error(Error::INVALID, "not opened");
+  if (place == nullptr) return not_open();
   bool more = ends_after_prefix() ? place->jump(filter_.prefix()) : place->jump();
   for (;;) {
     collector.begin(database_.terms());
@@ -183,7 +183,7 @@ Error Scan::pass() {
     if (!more) return error;
     turns.resume();
     place = cursor.engine_cursor();
-    if (place == nullptr) return Error(Error::INVALID, "not opened");
+    if (place == nullptr) return not_open();
   }
 }
 
