@@ -25,8 +25,8 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
-#include <unordered_set>
 #include <vector>
 
 #include "kyoto_gate.h"
@@ -209,11 +209,13 @@ class Entry {
   const std::unique_ptr<kc::PolyDB>& engine_;
 };
 
-// Remembers the keys that are written while it lives. See kyoto_scan.cpp.
+// Remembers the keys that are written, from its construction to take(). See kyoto_scan.cpp.
 class KeyWatch {
  public:
-  explicit KeyWatch(Database& database) : database_(database) { database_.watch(this); }
-  ~KeyWatch() { database_.unwatch(this); }
+  using Keys = std::set<std::string, std::less<>>;  // never pauses to grow, as a hash table does
+
+  explicit KeyWatch(Database& database) : database_(&database) { database_->watch(this); }
+  ~KeyWatch() { stop(); }
   KeyWatch(const KeyWatch&) = delete;
   KeyWatch& operator=(const KeyWatch&) = delete;
 
@@ -222,17 +224,27 @@ class KeyWatch {
     written_.emplace(key);
   }
 
-  // Look at the set of keys, without calling the engine.
-  template <typename Action>
-  auto with_written(Action action) {
+  // Whether the key was written so far.
+  bool knows(const std::string& key) {
     std::lock_guard<std::mutex> lock(lock_);
-    return action(written_);
+    return written_.count(key) > 0;
+  }
+
+  // Stop, and give the keys away.
+  Keys take() {
+    stop();
+    return std::move(written_);
   }
 
  private:
-  Database& database_;
+  void stop() {
+    if (database_ != nullptr) database_->unwatch(this);
+    database_ = nullptr;
+  }
+
+  Database* database_;
   std::mutex lock_;
-  std::unordered_set<std::string> written_;
+  Keys written_;
 };
 
 inline Error succeeded() { return Error(); }

@@ -189,19 +189,17 @@ Error Scan::pass() {
 
 // Takes the keys that are wanted; false if there is no point in going on.
 bool Scan::judge(const Keys& passed) {
-  auto take = [&](const std::unordered_set<std::string>& written) {
-    for (const std::string& key : passed) {
-      if (ends_after_prefix() && !filter_.begins_right(key)) return false;
-      if (written.count(key) == 0 && filter_.wants(key)) keys_->push_back(key);
-      if (enough()) return false;
-    }
-    return true;
-  };
-  return watch_ ? watch_->with_written(take) : take({});
+  for (const std::string& key : passed) {
+    if (ends_after_prefix() && !filter_.begins_right(key)) return false;
+    if (!filter_.wants(key) || (watch_ && watch_->knows(key))) continue;
+    keys_->push_back(key);
+    if (enough()) return false;
+  }
+  return true;
 }
 
 Error Scan::look_up_written() {
-  auto written = watch_->with_written([](auto& keys) { return keys; });
+  KeyWatch::Keys written = watch_->take();
   for (const std::string& key : *keys_) written.erase(key);
   for (const std::string& key : written) {
     if (enough()) break;
