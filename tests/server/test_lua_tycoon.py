@@ -338,6 +338,26 @@ def test_a_failed_script_leaves_no_transaction(bundled: ServerProcess, client: K
     assert client.get("sum") == "1"
 
 
+def test_scripts_that_fail_do_not_undo_what_others_do(
+    start_bundled: Callable[..., ServerProcess], threads: ThreadPoolExecutor
+) -> None:
+    bundled = start_bundled(databases=("s.kcd", "*"))
+
+    def work(number: int) -> None:
+        with connect(bundled) as client:
+            for _ in range(50):
+                if number % 2:
+                    client.script("transact", {"key": "sum"})
+                else:
+                    with pytest.raises(ServerError):
+                        client.script("leaves_transaction")
+
+    list(threads.map(work, range(8)))
+    with connect(bundled) as client:
+        assert client.get("sum") == "200"
+        assert client.get("a") is None
+
+
 def test_a_visitor_cannot_use_its_own_database(bundled: ServerProcess, client: KyotoTycoon) -> None:
     assert client.script("uses_own_database") == {"done": "true"}
     assert "[SCRIPT]: visit_full" not in bundled.printed()

@@ -224,12 +224,13 @@ class TycoonScript:
 
     def _end_transaction(self, handle: Handle, commit: bool) -> bool:
         try:
-            handle.engine.end_transaction(commit)
+            end = handle.engine.end_transaction
+            if handle.shared is not None:
+                handle.shared.holder = None  # not later, when the next one may have begun
+            end(commit)
         except EngineError as error:
             handle.fail(error)
             return False
-        if handle.shared is not None:
-            handle.shared.holder = None
         return True
 
 
