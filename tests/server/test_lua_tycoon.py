@@ -129,6 +129,26 @@ function uses_other_database(input, output)
   output.value = db:get("key")
 end
 
+function uses_own_database_and_holds(input)
+  local function visitor()
+    pcall(db.accept, db, "another", function() end)
+    halt()
+  end
+  db:accept("key", visitor)
+end
+
+function lets_go_of_cursors(input, output)
+  local kept = db:cursor()
+  kept:jump()
+  for _ = 1, 100 do db:cursor():jump() end
+  db:accept("key", function(key, value)
+    collectgarbage()
+    kept:disable()
+    return "collected"
+  end)
+  output.value = db:get("key")
+end
+
 function in_coroutine(input, output)
   local routine = coroutine.wrap(function()
     db:accept("key", function(key, value)
@@ -358,6 +378,14 @@ def test_scripts_that_fail_do_not_undo_what_others_do(
         assert client.get("a") is None
 
 
+@pytest.mark.parametrize("database", ["*", "%", ":", "s.kch", "s.kct", "s.kcd", "s.kcf"])
+def test_a_visitor_may_let_go_of_cursors(
+    start_bundled: Callable[..., ServerProcess], database: str
+) -> None:
+    with connect(start_bundled(databases=(database,))) as client:
+        assert client.script("lets_go_of_cursors") == {"value": "collected"}
+
+
 def test_a_visitor_cannot_use_its_own_database(bundled: ServerProcess, client: KyotoTycoon) -> None:
     assert client.script("uses_own_database") == {"done": "true"}
     assert "[SCRIPT]: visit_full" not in bundled.printed()
@@ -370,6 +398,17 @@ def test_a_visit_cannot_be_within_another_of_its_database(client: KyotoTycoon) -
 
 def test_a_visitor_can_use_other_databases(client: KyotoTycoon) -> None:
     assert client.script("uses_other_database") == {"value": "yes"}
+
+
+def test_a_record_stays_held_after_a_refused_visit(
+    client: KyotoTycoon, threads: ThreadPoolExecutor
+) -> None:
+    call = begin(threads, client, "uses_own_database_and_holds")
+    waiting = threads.submit(client.get, "key")
+    assert client.get("another", db=1) is None, "other databases are served"
+    client.set("go on", "yes", db=1)
+    assert call.result(SECONDS) == {}
+    assert waiting.result(SECONDS) is None
 
 
 def test_a_visitor_in_a_coroutine(client: KyotoTycoon) -> None:

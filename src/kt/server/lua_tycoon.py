@@ -18,7 +18,8 @@ them, and is undone with them. A script that fails leaves no transaction open.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from threading import Event
 from typing import Any, Final, NamedTuple
 
@@ -27,7 +28,14 @@ from .engines import EngineError, _kyoto_text
 from .engines._kyoto import KEEP, REMOVE, Code
 from .log import Log
 from .lua_state import Host, Interpreter, Limits, LuaFunction, LuaTable, readable
-from .lua_tycoon_handles import VISITED, CursorHandle, Handle, SharedDatabase, database_host
+from .lua_tycoon_handles import (
+    VISITED,
+    CursorHandle,
+    Handle,
+    Released,
+    SharedDatabase,
+    database_host,
+)
 from .lua_visits import Visits
 
 HASH_BITS: Final = (1 << 48) - 1
@@ -79,8 +87,13 @@ class TycoonScript:
     def __init__(self, service: Service, index: int) -> None:
         self._service = service
         self._log = service.log
+        handles = [Handle(database) for database in service.databases]
+        self._visited: list[object] = []  # databases, by visitors that run, one in the other
+        self._released = Released(self._visited)
         self._lua = Interpreter(vars(_kyoto_text), service.limits, service.stop)
-        self._call, full, empty, self._process = self._lua.prelude("tycoon.lua", self._host(index))
+        self._call, full, empty, self._process = self._lua.prelude(
+            "tycoon.lua", self._host(index, handles)
+        )
         self._visitor = Visitor(full, empty)
         self._load(service.path)
 
@@ -108,6 +121,7 @@ class TycoonScript:
             what it returned as a number, and its second argument as it has left it, ordered by key.
             A failure is logged and counts as `INTERNAL`.
         """
+        self._released.close()
         self._lua.begin()
         given = self._lua.table(records)
         result, rest, *flat = self._call(name.partition(b"\0")[0], given)
@@ -130,14 +144,14 @@ class TycoonScript:
 
     # The host functions
 
-    def _host(self, index: int) -> Host:
+    def _host(self, index: int, handles: Sequence[Handle]) -> Host:
         service, table = self._service, self._lua.table
         return {
             "VERSION": VERSION.encode(),
             "thid": index,
             "NOP": KEEP,
             "REMOVE": REMOVE,
-            "databases": table([Handle(database) for database in service.databases]),
+            "databases": table(handles),
             "names": table(service.names),
             "log": self._write_log,
             "log_failure": self._log_failure,
@@ -146,7 +160,7 @@ class TycoonScript:
             "atof": _kyoto_text.atof,
             "hash_murmur": lambda data: _kyoto_text.hash_murmur(data) & HASH_BITS,
             "hash_fnv": lambda data: _kyoto_text.hash_fnv(data) & HASH_BITS,
-            **database_host(table),
+            **database_host(table, self._released),
             "accept": self._accept,
             "accept_bulk": self._accept_bulk,
             "iterate": self._iterate,
@@ -167,18 +181,17 @@ class TycoonScript:
     # Each of these returns whether it was done; None if the script must end.
 
     def _accept(self, handle: Handle, key: bytes, writable: bool) -> bool | None:
-        return self._visit(handle, handle.engine, "accept", key, self._visitor, writable)
+        return self._visit(handle, handle, "accept", key, self._visitor, writable)
 
     def _accept_bulk(self, handle: Handle, keys: LuaTable, writable: bool) -> bool | None:
         listed = list(keys.values())
-        return self._visit(handle, handle.engine, "accept_bulk", listed, self._visitor, writable)
+        return self._visit(handle, handle, "accept_bulk", listed, self._visitor, writable)
 
     def _iterate(self, handle: Handle, writable: bool) -> bool | None:
-        return self._visit(handle, handle.engine, "iterate", self._visitor, writable)
+        return self._visit(handle, handle, "iterate", self._visitor, writable)
 
     def _accept_at(self, cursor: CursorHandle, writable: bool, step: bool) -> bool | None:
-        owner, engine = cursor.owner, cursor.engine
-        return self._visit(owner, engine, "accept", self._visitor, writable, step)
+        return self._visit(cursor.owner, cursor, "accept", self._visitor, writable, step)
 
     def _synchronize(self, handle: Handle, hard: bool, with_processor: bool) -> bool | None:
         def process(path: str, count: int, size: int) -> bool:
@@ -186,24 +199,36 @@ class TycoonScript:
             return result
 
         processor = process if with_processor else None
-        return self._visit(handle, handle.engine, "synchronize", hard, processor)
+        return self._visit(handle, handle, "synchronize", hard, processor)
 
-    def _visit(self, handle: Handle, engine: Any, name: str, *arguments: Any) -> bool | None:
-        """Call a method of the engine that calls the script back, with its locks held."""
-        usual = handle.engine
-        handle.engine = VISITED
-        self._service.visits.begin(handle)
+    def _visit(
+        self, handle: Handle, target: Handle | CursorHandle, name: str, *arguments: Any
+    ) -> bool | None:
+        """Call a method of the target's engine that calls the script back, with locks held."""
         try:
-            getattr(engine, name)(*arguments)
+            method = getattr(target.engine, name)  # or it refuses, before anything has changed
+            with self._visiting(handle):
+                method(*arguments)
         except EngineError as error:
             handle.fail(error)
             return False
         except self._lua.failure:
             return None
+        return True
+
+    @contextmanager
+    def _visiting(self, handle: Handle) -> Iterator[None]:
+        """Meanwhile, the script cannot use this database."""
+        usual = handle.engine
+        handle.engine = VISITED
+        self._visited.append(handle.shared)
+        self._service.visits.begin(handle)
+        try:
+            yield
         finally:
             self._service.visits.end(handle)
+            self._visited.pop()
             handle.engine = usual
-        return True
 
     def _begin_transaction(self, handle: Handle, hard: bool) -> bool | bytes:
         """Also waits until nobody else's runs; returns a reason if the script must end before."""

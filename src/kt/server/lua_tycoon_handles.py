@@ -10,7 +10,7 @@ behind them may be everybody's.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import isfinite
 from typing import Any, Final, NoReturn
 
@@ -44,6 +44,7 @@ def invalid(message: str) -> EngineError:
 
 
 NOT_OPEN: Final = Unusable(lambda: invalid("not opened"))
+DISABLED: Final = Unusable(lambda: invalid("the cursor is disabled"))
 VISITED: Final = Unusable(lambda: UsedByVisitor("a visitor cannot use its own database"))
 
 
@@ -130,26 +131,63 @@ def open_database(spec: str, mode: int) -> Database:
     return database
 
 
+class Released:
+    """The cursors nobody needs any more, of one interpreter.
+
+    To close one takes locks of its database. A visitor, which may disable it or in which Lua may
+    collect it as garbage, holds them already: then it is closed later.
+
+    Args:
+        visited: the databases that visitors hold locks of, at the moment.
+    """
+
+    def __init__(self, visited: Sequence[object]) -> None:
+        self._visited = visited
+        self._cursors: list[Cursor] = []
+
+    def add(self, cursor: Cursor) -> None:
+        self._cursors.append(cursor)
+
+    def close(self) -> None:
+        """Close them, if that can be done now."""
+        while self._cursors and not self._visited:
+            self._cursors.pop().close()
+
+
 class CursorHandle:
-    """A cursor in Lua."""
+    """A cursor in Lua.
 
-    __slots__ = ("_cursor", "owner")
+    Args:
+        owner: handle of its database.
+        released: takes the engine's cursor in the end.
+    """
 
-    def __init__(self, owner: Handle) -> None:
+    __slots__ = ("_cursor", "_released", "owner")
+
+    def __init__(self, owner: Handle, released: Released) -> None:
         self.owner = owner
-        self._cursor: Cursor = owner.engine.cursor()
+        self._released = released
+        self._cursor: Cursor | None = None
+        self._cursor = owner.engine.cursor()
+
+    def release(self) -> None:
+        if self._cursor is not None:
+            self._released.add(self._cursor)
+            self._cursor = None
+
+    def __del__(self) -> None:
+        self.release()
 
     @property
     def engine(self) -> Any:
-        """The engine's cursor, or what refuses instead of its database."""
-        usable = isinstance(self.owner.engine, Database)
-        return self._cursor if usable else self.owner.engine
+        """The engine's cursor, or what refuses instead of it."""
+        database = self.owner.engine
+        if isinstance(database, Unusable):
+            return database
+        return DISABLED if self._cursor is None else self._cursor
 
     def fail(self, error: EngineError) -> None:
         self.owner.fail(error)
-
-    def close(self) -> None:
-        self._cursor.close()
 
 
 # Makers of host functions: each calls the engine's method of some name.
@@ -220,12 +258,22 @@ def _set_error(handle: Handle, code: int, message: bytes) -> None:
     handle.error = (code, message)
 
 
-def database_host(table: Callable[[object], LuaTable]) -> Host:
+def database_host(table: Callable[[object], LuaTable], released: Released) -> Host:
     """The host functions on databases and cursors that need nothing but their handle.
 
     Args:
         table: makes a Lua table of a list or dict.
+        released: takes the cursors that are no longer needed.
     """
+
+    def new_cursor(owner: Handle) -> CursorHandle:
+        released.close()
+        return CursorHandle(owner, released)
+
+    def close_cursor(cursor: CursorHandle) -> None:
+        cursor.release()
+        released.close()
+
     return {
         "new_db": Handle,
         "open": Handle.open,
@@ -246,8 +294,8 @@ def database_host(table: Callable[[object], LuaTable]) -> Host:
             name: _tabled(asking(name), table)
             for name in ("status", "match_prefix", "match_regex", "match_similar")
         },
-        "cursor": CursorHandle,
-        "cur_close": CursorHandle.close,
+        "cursor": new_cursor,
+        "cur_close": close_cursor,
         **{
             f"cur_{name}": doing(name)
             for name in ("jump", "jump_back", "step", "step_back", "set_value", "remove")
