@@ -137,6 +137,24 @@ function uses_own_database_and_holds(input)
   db:accept("key", visitor)
 end
 
+-- a visitor of one database uses another, once a visitor of that one runs, too
+function crosses(input, output)
+  local visited, used = kt.dbs[tonumber(input.visited)], kt.dbs[tonumber(input.used)]
+  visited:accept("key", function(key, value)
+    io.open("visits " .. input.visited, "w"):close()
+    while not io.open("visits " .. input.used) do kt.sleep(0.001) end
+    output.done = tostring(used:set("key", "from " .. input.visited))
+    return "visited"
+  end)
+end
+
+function crosses_forever(input)
+  db:accept(input.key, function()
+    flags:set("runs", "yes")
+    while true do end
+  end)
+end
+
 function lets_go_of_cursors(input, output)
   local kept = db:cursor()
   kept:jump()
@@ -409,6 +427,44 @@ def test_a_record_stays_held_after_a_refused_visit(
     client.set("go on", "yes", db=1)
     assert call.result(SECONDS) == {}
     assert waiting.result(SECONDS) is None
+
+
+@pytest.mark.parametrize("databases", [("%", "%"), ("*", ":"), ("s.kch", "s.kct")])
+def test_visitors_that_use_each_others_databases(
+    start_bundled: Callable[..., ServerProcess],
+    threads: ThreadPoolExecutor,
+    databases: tuple[str, str],
+) -> None:
+    bundled = start_bundled(databases=databases)
+    with connect(bundled) as client:
+        calls = [
+            threads.submit(client.script, "crosses", {"visited": visited, "used": used})
+            for visited, used in ("12", "21")
+        ]
+        wait(calls, SECONDS)
+        [failed] = (number for number, call in enumerate(calls) if call.exception(0))
+        assert isinstance(calls[failed].exception(), ServerError)
+        assert calls[1 - failed].result() == {"done": "true"}
+        assert client.get("key", db=1 - failed) == "visited"
+        assert client.get("key", db=failed) == f"from {2 - failed}", "the other one's is not stored"
+        assert re.search(
+            r"crosses: \S*script\.lua:\d+: its visitor and another script's use each other's",
+            bundled.printed(),
+        )
+        for visited, used in ("12", "21"):
+            assert client.script("crosses", {"visited": visited, "used": used}) == {"done": "true"}
+
+
+def test_waiting_to_use_another_database_ends(
+    bundled: ServerProcess, client: KyotoTycoon, threads: ThreadPoolExecutor
+) -> None:
+    for _ in range(2):
+        calls = [threads.submit(client.script, "crosses_forever", {"key": key}) for key in "ab"]
+        for call in calls:
+            with pytest.raises(ServerError):
+                call.result(SECONDS)
+    assert bundled.printed().count("the script ran longer than 1 s") == 4
+    assert client.script("uses_other_database") == {"value": "yes"}
 
 
 def test_a_visitor_in_a_coroutine(client: KyotoTycoon) -> None:

@@ -156,6 +156,10 @@ class Interpreter:
                 return reason
         return None
 
+    def end(self, reason: str) -> None:
+        """End the script that has called the host. Raises `failure`."""
+        self._common[b"stop"](reason.encode())
+
     def sleep(self, seconds: float) -> str | None:
         """Wait; returns why the script must end, if it must before that."""
         end = time.monotonic() + seconds

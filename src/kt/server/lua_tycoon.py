@@ -20,6 +20,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from threading import Event
 from typing import Any, Final, NamedTuple
 
@@ -31,6 +32,7 @@ from .lua_state import Host, Interpreter, Limits, LuaFunction, LuaTable, readabl
 from .lua_tycoon_handles import (
     VISITED,
     CursorHandle,
+    Guarded,
     Handle,
     Released,
     SharedDatabase,
@@ -88,7 +90,12 @@ class TycoonScript:
         self._service = service
         self._log = service.log
         handles = [Handle(database) for database in service.databases]
+        self._guarded = [
+            (handle, Guarded(handle.engine, partial(self._cross, handle.shared)))
+            for handle in handles
+        ]
         self._visited: list[object] = []  # databases, by visitors that run, one in the other
+        self._crosses = False
         self._released = Released(self._visited)
         self._lua = Interpreter(vars(_kyoto_text), service.limits, service.stop)
         self._call, full, empty, self._process = self._lua.prelude(
@@ -218,8 +225,14 @@ class TycoonScript:
 
     @contextmanager
     def _visiting(self, handle: Handle) -> Iterator[None]:
-        """Meanwhile, the script cannot use this database."""
+        """Meanwhile, the script cannot use this database, and uses others with care.
+
+        Only the server's databases need care: nobody else can hold a record of the script's own.
+        """
         usual = handle.engine
+        if not self._visited:
+            for other, guarded in self._guarded:
+                other.engine = guarded
         handle.engine = VISITED
         self._visited.append(handle.shared)
         self._service.visits.begin(handle)
@@ -229,6 +242,33 @@ class TycoonScript:
             self._service.visits.end(handle)
             self._visited.pop()
             handle.engine = usual
+            if not self._visited:
+                self._leave()
+
+    def _cross(self, database: object) -> None:
+        """A visitor is about to use another database than its own. May end the script."""
+        crossing = self._service.visits.crossing
+
+        def attempt(nap: float) -> bool:
+            if crossing.begin(nap):
+                return True
+            if crossing.needs(self._visited):
+                self._lua.end("its visitor and another script's use each other's databases")
+            return False
+
+        if not self._crosses:
+            if reason := self._lua.wait(attempt):
+                self._lua.end(reason)
+            self._crosses = True
+        crossing.use(database)
+
+    def _leave(self) -> None:
+        """No visitor runs any more."""
+        for handle, guarded in self._guarded:
+            handle.engine = guarded.engine
+        if self._crosses:
+            self._crosses = False
+            self._service.visits.crossing.end()
 
     def _begin_transaction(self, handle: Handle, hard: bool) -> bool | bytes:
         """Also waits until nobody else's runs; returns a reason if the script must end before."""

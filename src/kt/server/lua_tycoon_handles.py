@@ -48,6 +48,23 @@ DISABLED: Final = Unusable(lambda: invalid("the cursor is disabled"))
 VISITED: Final = Unusable(lambda: UsedByVisitor("a visitor cannot use its own database"))
 
 
+class Guarded:
+    """Stands in for the engine of one of the server's databases while a visitor of another runs.
+
+    Args:
+        engine: what it stands for.
+        enter: called before that is used; raises what ends the script if it must not be.
+    """
+
+    def __init__(self, engine: Database, enter: Callable[[], None]) -> None:
+        self.engine = engine
+        self.enter = enter
+
+    def __getattr__(self, name: str) -> Any:
+        self.enter()
+        return getattr(self.engine, name)
+
+
 class SharedDatabase:
     """A database, as all interpreters see it.
 
@@ -184,6 +201,8 @@ class CursorHandle:
         database = self.owner.engine
         if isinstance(database, Unusable):
             return database
+        if isinstance(database, Guarded):
+            database.enter()
         return DISABLED if self._cursor is None else self._cursor
 
     def fail(self, error: EngineError) -> None:

@@ -68,7 +68,11 @@ function common.stop(reason)
   verdict = reason
   sethook(watch, "", 1)
   local level = 2
-  while prelude[getinfo(level, "S").source] do level = level + 1 end
+  local caller = getinfo(level, "S")
+  while caller and (prelude[caller.source] or caller.what == "C") do
+    level = level + 1
+    caller = getinfo(level, "S")
+  end
   error(reason, level)
 end
 
