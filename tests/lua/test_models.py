@@ -60,6 +60,17 @@ def test_slices_are_those_of_lists(
 
 @one_of_each
 @on_a_server
+@given(st.lists(st.text("ab\x00\x01ä€", max_size=3)), st.booleans())
+def test_sorting_is_that_of_lists(db: Any, texts: list[str], reverse: bool) -> None:
+    items: List[str] = List(db, "items")
+    items.clear()
+    items.extend(texts)
+    items.sort(reverse=reverse)
+    assert items.copy() == sorted(texts, reverse=reverse)
+
+
+@one_of_each
+@on_a_server
 @given(st.lists(texts, max_size=9), st.lists(slices))
 def test_slices_of_queues(db: Any, start: list[str], parts: list[slice]) -> None:
     items: Queue[str] = Queue(db, "queue")

@@ -60,6 +60,21 @@ def test_changing_a_list(db: Any) -> None:
     assert db.count() == 0
 
 
+def test_sorting_a_list(db: Any) -> None:
+    items = letters(db, "bäaZ€b")
+    items.sort()
+    assert items.copy() == ["Z", "a", "b", "b", "ä", "€"]
+    items.sort(reverse=True)
+    assert items.copy() == ["€", "ä", "b", "b", "a", "Z"]
+    items.clear()
+    items.sort()
+    assert db.count() == 0, "an empty list is not stored"
+    numbers: List[int] = List(db.using(serializer=KT_JSON), "numbers")
+    numbers.extend([9, 10, 1])
+    numbers.sort()
+    assert numbers.copy() == [1, 10, 9], "as text"
+
+
 def test_changing_slices(db: Any) -> None:
     items = letters(db)
     items.set(slice(1, 3), ["X", "Y", "Z"])

@@ -59,6 +59,21 @@ async def test_changing_a_list(async_db: Any) -> None:
     assert await async_db.count() == 0
 
 
+async def test_sorting_a_list(async_db: Any) -> None:
+    items = await letters(async_db, "bäaZ€b")
+    await items.sort()
+    assert await items.copy() == ["Z", "a", "b", "b", "ä", "€"]
+    await items.sort(reverse=True)
+    assert await items.copy() == ["€", "ä", "b", "b", "a", "Z"]
+    await items.clear()
+    await items.sort()
+    assert await async_db.count() == 0, "an empty list is not stored"
+    numbers: AsyncList[int] = AsyncList(async_db.using(serializer=KT_JSON), "numbers")
+    await numbers.extend([9, 10, 1])
+    await numbers.sort()
+    assert await numbers.copy() == [1, 10, 9], "as text"
+
+
 async def test_changing_slices(async_db: Any) -> None:
     items = await letters(async_db)
     await items.set(slice(1, 3), ["X", "Y", "Z"])

@@ -404,6 +404,12 @@ writes("listReverse", function(items)
   return {}, reversed
 end)
 
+-- whether the greatest comes first (1, or empty); items are compared byte by byte
+writes("listSort", function(items, args)
+  table.sort(items, args[1] == "1" and function(a, b) return a > b end or nil)
+  return {}, items
+end)
+
 -- ----------------------------------------------------------------------------------- sorted set
 
 -- Return a flat list of members and scores, in order, from a table of scores by member.

@@ -107,6 +107,14 @@ class List(Container[V], ListOperators):
         """Put the items into the opposite order. O(n)."""
         self._call("listReverse")
 
+    def sort(self, *, reverse: bool = False) -> None:
+        """Put the items in order, the greatest first with `reverse`. O(n log n).
+
+        What is compared is the bytes that the client's serializer writes. Text as it is comes in
+        the order of Python's strings, numbers come in the order of their text.
+        """
+        self._call("listSort", b"1" if reverse else b"")
+
     def length(self) -> int:
         """Return the number of items. O(n)."""
         return self._count("listLength")

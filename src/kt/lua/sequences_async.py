@@ -106,6 +106,14 @@ class AsyncList(AsyncContainer[V], AsyncListOperators):
         """Put the items into the opposite order. O(n)."""
         await self._call("listReverse")
 
+    async def sort(self, *, reverse: bool = False) -> None:
+        """Put the items in order, the greatest first with `reverse`. O(n log n).
+
+        What is compared is the bytes that the client's serializer writes. Text as it is comes in
+        the order of Python's strings, numbers come in the order of their text.
+        """
+        await self._call("listSort", b"1" if reverse else b"")
+
     async def length(self) -> int:
         """Return the number of items. O(n)."""
         return await self._count("listLength")

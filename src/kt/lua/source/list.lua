@@ -104,3 +104,9 @@ writes("listReverse", function(items)
   for at = 1, size do reversed[at] = items[size + 1 - at] end
   return {}, reversed
 end)
+
+-- whether the greatest comes first (1, or empty); items are compared byte by byte
+writes("listSort", function(items, args)
+  table.sort(items, args[1] == "1" and function(a, b) return a > b end or nil)
+  return {}, items
+end)
