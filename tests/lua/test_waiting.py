@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Thread
@@ -11,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from kt.errors import KTError
 from kt.lua import (
     AsyncLock,
     AsyncQueue,
@@ -119,6 +122,56 @@ def test_several_items_wake_several_consumers(db: Any) -> None:
         jobs.push(*"abcd")
         assert sorted(item.result() or "" for item in items) == list("abcd")
         assert monotonic() - pushed < HEARTBEAT / 2
+
+
+GREENLETS = """if True:
+    from gevent import monkey
+    monkey.patch_all()
+    import gevent, sys, kt
+    from kt.lua import Queue
+
+    with getattr(kt, sys.argv[1])(port=int(sys.argv[2]), timeout=30) as db:
+        jobs = Queue(db, "jobs")
+        consumers = [gevent.spawn(jobs.pop, timeout=None) for _ in range(8)]
+        while not db.exists("jobs"):
+            gevent.sleep(0)
+        for item in "abcdefgh":
+            jobs.push(item)
+        gevent.joinall(consumers, raise_error=True)
+        print(*sorted(consumer.value for consumer in consumers))
+"""
+
+
+def test_greenlets_share_a_queue(db: Any) -> None:
+    printed = subprocess.run(
+        [sys.executable, "-c", GREENLETS, type(db).__name__, str(db.port)],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    ).stdout
+    assert printed == "a b c d e f g h\n"
+
+
+def test_consumers_of_a_server_that_stops(lua_server: Any, db: Any, async_db: Any) -> None:
+    async def consume() -> None:
+        async with async_db:
+            await AsyncQueue(async_db, "async jobs").pop(timeout=None)
+
+    with ThreadPoolExecutor(2) as executor:
+        consumers = [
+            executor.submit(Queue(db, "jobs").pop, None),
+            executor.submit(asyncio.run, consume()),
+        ]
+        waits(db, "jobs")
+        waits(db, "async jobs")
+        lua_server.stop()
+        try:
+            for consumer in consumers:
+                with pytest.raises(KTError):
+                    consumer.result(30)
+        finally:
+            lua_server.run()
 
 
 def test_a_consumer_of_a_schedule_is_woken(db: Any) -> None:
