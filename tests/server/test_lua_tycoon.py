@@ -93,6 +93,11 @@ function leaves_transaction()
   error("in a transaction")
 end
 
+function keeps_transaction()
+  db:begin_transaction()
+  db:set("a", "changed")
+end
+
 function transact(input)
   local function body()
     local value = tonumber((db:get(input.key))) or 0
@@ -494,14 +499,55 @@ def test_waiting_for_a_record_does_not_stop_others(
     assert [future.exception(0) for future in waiting] == [None] * len(waiting)
 
 
+def reload(server: ServerProcess, number: int) -> None:
+    """Let it load its script for the `number`th time anew."""
+    server.process.send_signal(signal.SIGUSR1)
+    wait_until(lambda: server.printed().count("reloading a script file") == number)
+
+
 def test_reload(bundled: ServerProcess, client: KyotoTycoon, script: Path) -> None:
     script.write_text("function echo(input, output) output.version = 2 end")
-    bundled.process.send_signal(signal.SIGUSR1)
-    bundled.wait_for_output("reloading a script file")
+    reload(bundled, 1)
     assert client.script("echo") == {"version": "2"}
     with pytest.raises(ServerError):
         client.script("fails")
     assert "on purpose" not in bundled.printed()
+
+
+def test_reload_undoes_an_open_transaction(start_bundled: Callable[..., ServerProcess]) -> None:
+    bundled = start_bundled("-th", "1")
+    with connect(bundled) as client:
+        client.script("keeps_transaction")
+        assert client.get("a") == "changed"
+        reload(bundled, 1)
+        client.script("transact", {"key": "sum"})
+        assert (client.get("a"), client.get("sum")) == (None, "1")
+
+
+OWN_DATABASE = """
+local own = __kyototycoon__.DB:new()
+own:open("own.kct")
+local cursors = { own:cursor(), __kyototycoon__.db:cursor() }
+
+function add(input, output)
+  own:set(input.key, "value")
+  output.count = own:count()
+end
+"""
+
+
+def test_reload_closes_what_the_script_has_opened(
+    start_bundled: Callable[..., ServerProcess], script: Path
+) -> None:
+    script.write_text(OWN_DATABASE)
+    bundled = start_bundled("-th", "1")
+    with connect(bundled) as client:
+        for count in range(1, 6):
+            assert client.script("add", {"key": str(count)}) == {"count": str(count)}
+            reload(bundled, count)
+    assert bundled.stop() == 0
+    with connect(start_bundled("-th", "1")) as client:
+        assert client.script("add", {"key": "last"}) == {"count": "6"}
 
 
 def test_the_end_does_not_wait_for_an_endless_script(

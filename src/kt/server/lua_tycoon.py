@@ -23,6 +23,7 @@ from contextlib import contextmanager
 from functools import partial
 from threading import Event
 from typing import Any, Final, NamedTuple
+from weakref import WeakSet
 
 from ..version import VERSION
 from .engines import EngineError, _kyoto_text
@@ -32,9 +33,9 @@ from .lua_state import Host, Interpreter, Limits, LuaFunction, LuaTable, readabl
 from .lua_tycoon_handles import (
     VISITED,
     CursorHandle,
+    Cursors,
     Guarded,
     Handle,
-    Released,
     SharedDatabase,
     database_host,
 )
@@ -96,7 +97,8 @@ class TycoonScript:
         ]
         self._visited: list[object] = []  # databases, by visitors that run, one in the other
         self._crosses = False
-        self._released = Released(self._visited)
+        self._opened: WeakSet[Handle] = WeakSet()
+        self._cursors = Cursors(self._visited)
         self._lua = Interpreter(vars(_kyoto_text), service.limits, service.stop)
         self._call, full, empty, self._process = self._lua.prelude(
             "tycoon.lua", self._host(index, handles)
@@ -115,7 +117,15 @@ class TycoonScript:
             self._fail("(init)", failure)
 
     def close(self) -> None:
-        """Nothing to do: what the script has opened goes with its interpreter."""
+        """End what the script has left open.
+
+        Its interpreter stays until Python finds that it is garbage, in any thread at any time: the
+        next one could come to open a file that is still in use.
+        """
+        self._undo_transactions("(end)")
+        self._cursors.close()
+        for handle in list(self._opened):
+            handle.close()
 
     def play(self, name: bytes, records: Mapping[bytes, bytes]) -> tuple[int, dict[bytes, bytes]]:
         """Call a function of the script.
@@ -128,7 +138,7 @@ class TycoonScript:
             what it returned as a number, and its second argument as it has left it, ordered by key.
             A failure is logged and counts as `INTERNAL`.
         """
-        self._released.close()
+        self._cursors.close_released()
         self._lua.begin()
         given = self._lua.table(records)
         result, rest, *flat = self._call(name.partition(b"\0")[0], given)
@@ -143,6 +153,9 @@ class TycoonScript:
 
     def _fail(self, name: str, message: str) -> None:
         self._log.error(f"[SCRIPT]: {name}: {message}")
+        self._undo_transactions(name)
+
+    def _undo_transactions(self, name: str) -> None:
         for shared in self._service.databases:
             if shared.holder is self:
                 shared.holder = None
@@ -167,7 +180,7 @@ class TycoonScript:
             "atof": _kyoto_text.atof,
             "hash_murmur": lambda data: _kyoto_text.hash_murmur(data) & HASH_BITS,
             "hash_fnv": lambda data: _kyoto_text.hash_fnv(data) & HASH_BITS,
-            **database_host(table, self._released),
+            **database_host(table, self._opened, self._cursors),
             "accept": self._accept,
             "accept_bulk": self._accept_bulk,
             "iterate": self._iterate,

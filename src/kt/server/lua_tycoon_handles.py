@@ -10,7 +10,7 @@ behind them may be everybody's.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, MutableSet, Sequence
 from math import isfinite
 from typing import Any, Final, NoReturn
 
@@ -90,7 +90,7 @@ class Handle:
         error: the last one: code and message.
     """
 
-    __slots__ = ("_owned", "engine", "error", "shared")
+    __slots__ = ("__weakref__", "_owned", "engine", "error", "shared")
 
     def __init__(self, shared: SharedDatabase | None = None) -> None:
         self._owned = shared is None
@@ -148,8 +148,8 @@ def open_database(spec: str, mode: int) -> Database:
     return database
 
 
-class Released:
-    """The cursors nobody needs any more, of one interpreter.
+class Cursors:
+    """The engine's cursors that one interpreter has.
 
     To close one takes locks of its database. A visitor, which may disable it or in which Lua may
     collect it as garbage, holds them already: then it is closed later.
@@ -160,15 +160,30 @@ class Released:
 
     def __init__(self, visited: Sequence[object]) -> None:
         self._visited = visited
-        self._cursors: list[Cursor] = []
+        self._used: set[Cursor] = set()
+        self._released: list[Cursor] = []
 
-    def add(self, cursor: Cursor) -> None:
-        self._cursors.append(cursor)
+    def open(self, engine: Any) -> Cursor:
+        self.close_released()
+        cursor: Cursor = engine.cursor()
+        self._used.add(cursor)
+        return cursor
+
+    def release(self, cursor: Cursor) -> None:
+        """Nobody needs it any more."""
+        self._used.discard(cursor)
+        self._released.append(cursor)
+
+    def close_released(self) -> None:
+        """Close those, if that can be done now."""
+        while self._released and not self._visited:
+            self._released.pop().close()
 
     def close(self) -> None:
-        """Close them, if that can be done now."""
-        while self._cursors and not self._visited:
-            self._cursors.pop().close()
+        """Close all. No visitor runs."""
+        self.close_released()
+        while self._used:
+            self._used.pop().close()
 
 
 class CursorHandle:
@@ -176,20 +191,20 @@ class CursorHandle:
 
     Args:
         owner: handle of its database.
-        released: takes the engine's cursor in the end.
+        cursors: opens the engine's cursor and takes it back.
     """
 
-    __slots__ = ("_cursor", "_released", "owner")
+    __slots__ = ("_cursor", "_cursors", "owner")
 
-    def __init__(self, owner: Handle, released: Released) -> None:
+    def __init__(self, owner: Handle, cursors: Cursors) -> None:
         self.owner = owner
-        self._released = released
+        self._cursors = cursors
         self._cursor: Cursor | None = None
-        self._cursor = owner.engine.cursor()
+        self._cursor = cursors.open(owner.engine)
 
     def release(self) -> None:
         if self._cursor is not None:
-            self._released.add(self._cursor)
+            self._cursors.release(self._cursor)
             self._cursor = None
 
     def __del__(self) -> None:
@@ -277,24 +292,31 @@ def _set_error(handle: Handle, code: int, message: bytes) -> None:
     handle.error = (code, message)
 
 
-def database_host(table: Callable[[object], LuaTable], released: Released) -> Host:
+def database_host(
+    table: Callable[[object], LuaTable], opened: MutableSet[Handle], cursors: Cursors
+) -> Host:
     """The host functions on databases and cursors that need nothing but their handle.
 
     Args:
         table: makes a Lua table of a list or dict.
-        released: takes the cursors that are no longer needed.
+        opened: is told of the databases that the script opens.
+        cursors: the script's.
     """
 
+    def new_db() -> Handle:
+        handle = Handle()
+        opened.add(handle)
+        return handle
+
     def new_cursor(owner: Handle) -> CursorHandle:
-        released.close()
-        return CursorHandle(owner, released)
+        return CursorHandle(owner, cursors)
 
     def close_cursor(cursor: CursorHandle) -> None:
         cursor.release()
-        released.close()
+        cursors.close_released()
 
     return {
-        "new_db": Handle,
+        "new_db": new_db,
         "open": Handle.open,
         "close": Handle.close,
         "db_path": Handle.path,
