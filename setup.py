@@ -5,6 +5,7 @@ it is needed. ``KT_COMPILED=no`` leaves all of them out. Everything else is in p
 module                          what it does                                needs
 ==============================  ==========================================  ======================
 kt.wire._codec                  faster bytes <-> values                     a C compiler
+kt.server.engines._io           the servers' I/O threads                    C++
 kt.server.engines._kyoto*       kt-tycoon's engine                          C++, libkyotocabinet
 kt.server.engines._tokyo*       kt-tyrant's engine                          C++, libtokyocabinet
 ==============================  ==========================================  ======================
@@ -20,7 +21,7 @@ from setuptools import Extension, setup
 
 ENGINES = "src/kt/server/engines"
 CXX_FLAGS = ["-O2", "-std=c++17", "-Wall", "-Wextra", "-Wno-unused-parameter"]
-LIBRARIES = {"kyoto": "kyotocabinet", "tokyo": "tokyocabinet"}
+LIBRARIES = {"io": [], "kyoto": ["kyotocabinet"], "tokyo": ["tokyocabinet"]}
 
 # Homebrew's directories, where Apple's compiler does not look by itself.
 PREFIXES = [
@@ -43,7 +44,7 @@ def engine(source: str) -> Extension:
         depends=sorted(glob(f"{ENGINES}/*.h")),
         include_dirs=[ENGINES, *(f"{prefix}/include" for prefix in PREFIXES)],
         library_dirs=[f"{prefix}/lib" for prefix in PREFIXES],
-        libraries=[LIBRARIES[library]],
+        libraries=LIBRARIES[library],
         language="c++",
         extra_compile_args=CXX_FLAGS,
     )

@@ -114,7 +114,7 @@ def python_functions(path: Path) -> Iterator[tuple[str, int]]:
             yield node.name, length
 
 
-CYTHON_BEGIN = re.compile(r"^( *)(?:async )?(?:def|cdef|cpdef) .*?(\w+)\(")
+CYTHON_BEGIN = re.compile(r"^( *)(?:async )?(?:def|cdef(?! class)|cpdef) .*?(\w+)\(")
 CXX_BEGIN = re.compile(r"^( *)(?!namespace|class|struct|extern|union|enum)\S.*\{$")
 
 

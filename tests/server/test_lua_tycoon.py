@@ -7,6 +7,7 @@ import re
 import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack
 from pathlib import Path
 from time import monotonic
 
@@ -14,6 +15,7 @@ import pytest
 
 from kt import KyotoTycoon, ServerError, ServerStartError
 from kt.embedded import EmbeddedServer
+from kt.server.delegation import PLAIN_REQUESTS
 
 from ..conftest import StartTycoon
 from .processes import ServerProcess
@@ -273,6 +275,23 @@ def test_nobody_comes_between_a_visitor_and_its_record(
     call.result(SECONDS)
     assert append.result(SECONDS)
     assert db.get("key") == "begin,held,end"
+
+
+def test_io_threads_keep_out_of_the_way_of_visitors(
+    server: EmbeddedServer, db: KyotoTycoon, threads: ThreadPoolExecutor
+) -> None:
+    db.set("key", "begin,")
+    with ExitStack() as stack:
+        others = [stack.enter_context(server.connect(timeout=SECONDS)) for _ in range(4)]
+        for other in others:
+            for _ in range(PLAIN_REQUESTS):
+                other.get("key")
+        call = begin(threads, db, "holds", key="key")
+        late = [threads.submit(other.get, "key") for other in others[:2]]
+        assert [other.get("another", db=1) for other in others[2:]] == [None, None]
+        db.set("go on", "yes", db=1)
+        call.result(SECONDS)
+        assert [get.result(SECONDS) for get in late] == ["begin,held"] * 2
 
 
 def test_many_values_and_any_bytes(server: EmbeddedServer) -> None:

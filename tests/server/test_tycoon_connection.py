@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from kt.server.delegation import PLAIN_REQUESTS
 from kt.wire.http import pack_http_request
 from kt.wire.tycoon import NEVER, NO_REPLY, pack_get, pack_get_bulk, pack_set, pack_set_bulk
 from kt.wire.tycoon_rpc import pack_rpc
@@ -26,6 +28,21 @@ def fill(call: Caller, count: int = MANY, db: int = 0) -> None:
     records = {f"key-{number:08}": "v" for number in range(count)}
     call.socket.sendall(pack_set_bulk(records, db, NEVER, str.encode))
     assert int.from_bytes(call.take(5)[1:], "big") == count
+
+
+def be_plain(call: Caller) -> Caller:
+    """Have an I/O thread serve this connection from now on, if the server has some."""
+    for _ in range(PLAIN_REQUESTS):
+        call.socket.sendall(pack_get_bulk([], 0))
+        assert call.take(5) == bytes.fromhex("ba00000000")
+    return call
+
+
+@pytest.fixture(params=["new", "delegated"])
+def call(server: ServerProcess, request: pytest.FixtureRequest) -> Iterator[Caller]:
+    """A connection to `server`; also one that an I/O thread serves."""
+    with Caller(server) as caller:
+        yield be_plain(caller) if request.param == "delegated" else caller
 
 
 # Order
@@ -243,6 +260,7 @@ def test_many_connections(server: ServerProcess) -> None:
 # Time
 
 
+@pytest.mark.parametrize("delegated", [False, True])
 @pytest.mark.parametrize(
     ("half", "answer"),
     [
@@ -252,9 +270,14 @@ def test_many_connections(server: ServerProcess) -> None:
         (pack_set(b"k", b"value", 0, NEVER)[:5], b""),
     ],
 )
-def test_half_requests_time_out(start: StartServer, half: bytes, answer: bytes) -> None:
-    server = start("*", args=("-tout", "0.5"))
+def test_half_requests_time_out(
+    start: StartServer, half: bytes, answer: bytes, delegated: bool
+) -> None:
+    server = start("*", args=("-tout", "0.5", "-ls"))
     with Caller(server) as idle, Caller(server) as call:
+        if delegated:
+            be_plain(idle)
+            be_plain(call)
         call.socket.sendall(half)
         received = b""
         while data := call.socket.recv(1 << 16):
@@ -264,10 +287,13 @@ def test_half_requests_time_out(start: StartServer, half: bytes, answer: bytes) 
         assert idle("void") == (200, {})  # waiting for a next request is no offence
 
 
-def test_unread_replies_time_out(start: StartServer) -> None:
-    server = start("*", args=("-tout", "0.5"))
+@pytest.mark.parametrize("delegated", [False, True])
+def test_unread_replies_time_out(start: StartServer, delegated: bool) -> None:
+    server = start("*", args=("-tout", "0.5", "-ls"))
     with Caller(server) as call, Caller(server) as other:
         call("set", key="k", value="v" * 10_000_000)
+        if delegated:
+            be_plain(call)
         call.send("get", key="k")
         while other("report")[1]["serv_conn_count"] != "1":
             pass
@@ -314,11 +340,13 @@ def fuzzed(tmp_path_factory: pytest.TempPathFactory):  # type: ignore[no-untyped
 @settings(
     max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(st.lists(st.one_of(PIECES, st.binary(max_size=40)), max_size=12))
+@given(st.lists(st.one_of(PIECES, st.binary(max_size=40)), max_size=12), st.booleans())
 def test_any_bytes_are_answered_or_end_the_connection(
-    fuzzed: ServerProcess, pieces: list[bytes]
+    fuzzed: ServerProcess, pieces: list[bytes], delegated: bool
 ) -> None:
     with Caller(fuzzed) as call, Caller(fuzzed) as other:
+        if delegated:
+            be_plain(call)
         try:
             call.socket.sendall(b"".join(pieces))
             call.socket.shutdown(socket.SHUT_WR)

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from kt.server.delegation import PLAIN_REQUESTS
 from kt.server.options_tycoon import FLAGS, MISSING
 from kt.version import VERSION
+from kt.wire.tycoon import NEVER, pack_get_bulk, pack_set
 
 from .conftest import StartServer
 from .http_client import Caller
@@ -196,6 +198,28 @@ def test_requests_in_flight_are_answered_at_the_end(start: StartServer) -> None:
         assert waiting.receive() == (503, {"ERROR": "the condition timed out"})
         assert waiting.has_ended()
     assert server.process.wait(SECONDS) == 0
+
+
+@pytest.mark.parametrize("spin", ["0", "50"])
+def test_connections_that_io_threads_serve_end_in_order(start: StartServer, spin: str) -> None:
+    server = start("casket.kch", args=("-ls", "-spin", spin))
+    with Caller(server) as call, Caller(server) as reading:
+        for request in [pack_get_bulk([], 0)] * PLAIN_REQUESTS:
+            for caller in (call, reading):
+                caller.socket.sendall(request)
+                assert caller.take(5) == bytes.fromhex("ba00000000")
+        call.socket.sendall(pack_set(b"k", b"v" * 100_000, 0, NEVER))
+        assert call.take(5) == bytes.fromhex("b800000001")
+        reading.socket.sendall(pack_get_bulk([b"k"] * 100, 0))
+        assert reading.take(5) == bytes.fromhex("ba00000064")
+        server.process.send_signal(signal.SIGTERM)
+        assert reading.take(100 * (18 + 1 + 100_000))[-1:] == b"v"
+        assert reading.has_ended()
+        assert call.has_ended()
+    assert server.process.wait(SECONDS) == 0
+    server.start()
+    with Caller(server) as call:
+        assert call("get", key="k") == (200, {"value": "v" * 100_000})
 
 
 def test_a_peer_that_does_not_read_does_not_hold_up_the_end(start: StartServer) -> None:

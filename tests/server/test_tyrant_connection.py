@@ -31,9 +31,12 @@ def server(start_kt_tyrant: StartServer) -> ServerProcess:
     return start_kt_tyrant("*", args=("-le",))
 
 
-@pytest.fixture
-def peer(server: ServerProcess) -> Iterator[Peer]:
+@pytest.fixture(params=["new", "delegated"])
+def peer(server: ServerProcess, request: pytest.FixtureRequest) -> Iterator[Peer]:
+    """A connection; also one that an I/O thread serves."""
     with connected(server) as peer:
+        if request.param == "delegated":
+            peer.be_plain(RNUM, 9)
         yield peer
 
 
@@ -284,10 +287,13 @@ def test_lying_sizes_end_the_connection(server: ServerProcess, lie: bytes) -> No
     assert server.memory() - before < 64 << 20
 
 
-def test_half_requests_time_out(start_kt_tyrant: StartServer) -> None:
+@pytest.mark.parametrize("delegated", [False, True])
+def test_half_requests_time_out(start_kt_tyrant: StartServer, delegated: bool) -> None:
     server = start_kt_tyrant("*", args=("-tout", "0.5", "-le"))
     for half in (b"\xc8", record_request(codes.PUT, b"k", b"v")[:-1], b"get", b"set k 0 0 1\r\n"):
         with connected(server) as peer:
+            if delegated:
+                peer.be_plain(RNUM, 9)
             peer.send(half)
             peer.assert_ended()
     with connected(server) as idle, connected(server) as peer:

@@ -18,7 +18,6 @@ from .replay import Json, Replay, scenarios
 RECORDINGS = {"ktserver": "kyoto_tycoon.jsonl", "ttserver": "tokyo_tyrant.jsonl"}
 
 FLAGS_LEFT_OUT = {
-    "-ext": "Lua scripts of kt-tyrant are not there yet",
     "-ulog": "the update log is not there yet",
     "-rts": "replication is not there yet",
 }
@@ -30,28 +29,36 @@ LEFT_OUT = {
 """Single scenarios that are left out for the bundled servers."""
 
 
+PARAMETERS = ("scenario", "program", "delegated")
+
+
 def is_left_out(scenario: Json) -> bool:
     return scenario["name"] in LEFT_OUT or any(flag in FLAGS_LEFT_OUT for flag in scenario["args"])
 
 
 def replays(original: str, bundled: str) -> Iterator[ParameterSet]:
-    """The scenarios of one server, as (scenario, program)."""
+    """The scenarios of one server, as (scenario, program, delegated)."""
     path = os.environ.get(original.upper()) or shutil.which(original)
     for scenario in scenarios(RECORDINGS[original]):
         if not is_left_out(scenario):
-            yield pytest.param(scenario, bundled, id=f"bundled-{scenario['name']}")
+            yield pytest.param(scenario, bundled, False, id=f"bundled-{scenario['name']}")
+            yield pytest.param(scenario, bundled, True, id=f"delegated-{scenario['name']}")
         if path is not None:
-            yield pytest.param(scenario, path, id=f"original-{scenario['name']}")
+            yield pytest.param(scenario, path, False, id=f"original-{scenario['name']}")
 
 
-@pytest.mark.parametrize(("scenario", "program"), list(replays("ktserver", "kt-tycoon")))
-def test_tycoon(scenario: Json, program: str, tmp_path: Path) -> None:
-    Replay(scenario, program, tmp_path).run()
+@pytest.mark.parametrize(
+    ("scenario", "program", "delegated"), list(replays("ktserver", "kt-tycoon"))
+)
+def test_tycoon(scenario: Json, program: str, delegated: bool, tmp_path: Path) -> None:
+    Replay(scenario, program, tmp_path, delegated=delegated).run()
 
 
-@pytest.mark.parametrize(("scenario", "program"), list(replays("ttserver", "kt-tyrant")))
-def test_tyrant(scenario: Json, program: str, tmp_path: Path) -> None:
-    Replay(scenario, program, tmp_path).run()
+@pytest.mark.parametrize(
+    ("scenario", "program", "delegated"), list(replays("ttserver", "kt-tyrant"))
+)
+def test_tyrant(scenario: Json, program: str, delegated: bool, tmp_path: Path) -> None:
+    Replay(scenario, program, tmp_path, delegated=delegated).run()
 
 
 def test_what_is_left_out_is_there() -> None:

@@ -33,12 +33,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ..errors import ImproperlyConfigured, KTError
 from ..version import VERSION
 from .connection import Connection
+from .delegation import Holders, start_delegation
 from .log import Log
 from .process import PidFile, allow_many_files, go_to_background
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
+    from .delegation import Delegation
     from .lua_workers import Workers
     from .options import ServiceOptions
 
@@ -81,6 +83,7 @@ class Server:
         stopping: set when the end has begun: connections close once they have answered.
         start_time: Unix time of the start.
         held: what holds a database's locks for long, at the moment; see `exclusively`.
+        delegation: threads that serve connections without Python; None if there are none.
         turn: held while the event loop calls the engine, where that matters to others.
         scripts: the threads for Lua scripts; None if there is no script.
     """
@@ -94,7 +97,8 @@ class Server:
         self.connections: set[Connection] = set()
         self.stopping = False
         self.start_time = time.time()
-        self.held: set[object] = set()
+        self.held = Holders()
+        self.delegation: Delegation | None = None
         self.turn = threading.Lock()
         self.scripts: Workers[Any] | None = None
         self._stop = asyncio.Event()
@@ -121,6 +125,10 @@ class Server:
     def connect(self) -> Connection:
         """The handler of a new connection."""
         raise NotImplementedError
+
+    def delegates(self) -> bool:
+        """Whether connections may be served without Python."""
+        return True
 
     def tick(self) -> None:
         """Ten times a second: what a server does by itself. Must be quick."""
@@ -223,6 +231,8 @@ class Server:
         self.log.system(f"listening: {host}:{port}")
         if ready is not None:
             ready()
+        if self.delegates():
+            self.delegation = start_delegation(self.loop, self.held, self.options.spin)
         self._tick()
         await self._stop.wait()
         self.log.system("stopping")
@@ -236,6 +246,8 @@ class Server:
         if self.scripts is not None:
             self.scripts.end(STOP_GRACE)
         self._all_gone = self.loop.create_future()
+        if self.delegation is not None:
+            self.delegation.stop()
         self.drain()
         for connection in list(self.connections):
             connection.finish()
@@ -255,6 +267,8 @@ class Server:
         self.log.flush()
         self._ticks += 1
         if self._ticks % SWEEP_TICKS == 0:
+            if self.delegation is not None:
+                self.delegation.sweep()
             now = self.loop.time()
             for connection in list(self.connections):
                 connection.sweep(now, self.options.timeout)
@@ -278,7 +292,7 @@ class Server:
         self.reload()
 
 
-def holding(holders: set[object], work: Callable[[], T]) -> Callable[[], T]:
+def holding(holders: Holders | set[object], work: Callable[[], T]) -> Callable[[], T]:
     """`work`, to be run soon; until it is done there is one holder more."""
     token = object()
     holders.add(token)

@@ -39,8 +39,12 @@ import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
+from .delegation import PLAIN_REQUESTS
+from .engines._io import FAILED
+
 if TYPE_CHECKING:
     from .app import Server
+    from .engines._io import Servable
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -71,6 +75,7 @@ class Connection(asyncio.Protocol):
         wrote: bytes of replies not yet handed to the transport.
         busy: a command is under way outside `step`.
         plays: it is a script.
+        plain: steps in a row that needed nothing but the engine's stream; counted by `step`.
     """
 
     def __init__(self, server: Server) -> None:
@@ -83,6 +88,8 @@ class Connection(asyncio.Protocol):
         self.wrote = 0
         self.busy = False
         self.plays = False
+        self.plain = 0
+        self._away = False  # an I/O thread serves it
         self._yielded = False  # waiting for the next turn
         self._choked = False  # the peer does not read
         self._closing = False
@@ -117,6 +124,16 @@ class Connection(asyncio.Protocol):
 
     def failed(self) -> None:
         """Serving raised an exception, which is logged by now: a last chance to `write`."""
+
+    def servable(self) -> Servable | None:
+        """What an I/O thread can serve it with; None while that cannot be."""
+        return None
+
+    def returned(self, state: int) -> None:
+        """An I/O thread has ended with this state of the `servable`, or `NOTHING`: do what it says.
+
+        What it has not served is input by now.
+        """
 
     def lost(self) -> None:
         """The connection is gone, and no thread works for it: let go of what belongs to it."""
@@ -246,6 +263,8 @@ class Connection(asyncio.Protocol):
             self._stop()
         elif not self._reading:
             self._read(True)
+        elif self.plain >= PLAIN_REQUESTS and not self._input:
+            self._pass_on()
 
     def _steps(self) -> None:
         data, pos = self._input, 0
@@ -342,6 +361,44 @@ class Connection(asyncio.Protocol):
             self._serve()
         return True
 
+    # I/O threads
+
+    def _pass_on(self) -> None:
+        """Let an I/O thread serve the connection until it needs Python again."""
+        delegation, servable = self.server.delegation, self.servable()
+        self.plain = 0
+        if delegation is None or servable is None or self._transport.get_write_buffer_size():
+            return
+        self._away = True
+        self._read(False)
+        number = self._transport.get_extra_info("socket").fileno()
+        delegation.pass_on(self, number, servable)
+
+    def come_back(self, state: int, received: bytes, unsent: bytes) -> None:
+        """Go on here.
+
+        Args:
+            state: why it is back; see `IoThread.take_returned`.
+            received: not served yet.
+            unsent: replies.
+        """
+        self._away = False
+        self._progress = self.server.loop.time()
+        self.need = 1
+        self._input = received
+        if unsent:
+            self.write(unsent)
+        self._flush()
+        if state == FAILED:
+            self._broken("serving it failed")
+        else:
+            self.returned(state)
+        if self._closing:
+            return
+        self._read(True)
+        if received and not self._choked:
+            self._serve()
+
     # What the server asks for
 
     def finish(self) -> None:
@@ -358,6 +415,8 @@ class Connection(asyncio.Protocol):
             now: loop time.
             timeout: seconds; 0 or less for no limit.
         """
+        if self._away:
+            return
         unsent = self._transport.get_write_buffer_size()
         if unsent != self._unsent:
             self._unsent, self._progress = unsent, now

@@ -308,13 +308,6 @@ def database_host(
         opened.add(handle)
         return handle
 
-    def new_cursor(owner: Handle) -> CursorHandle:
-        return CursorHandle(owner, cursors)
-
-    def close_cursor(cursor: CursorHandle) -> None:
-        cursor.release()
-        cursors.close_released()
-
     return {
         "new_db": new_db,
         "open": Handle.open,
@@ -335,11 +328,24 @@ def database_host(
             name: _tabled(asking(name), table)
             for name in ("status", "match_prefix", "match_regex", "match_similar")
         },
-        "cursor": new_cursor,
-        "cur_close": close_cursor,
-        **{
-            f"cur_{name}": doing(name)
-            for name in ("jump", "jump_back", "step", "step_back", "set_value", "remove")
-        },
+        **_cursor_host(cursors),
+    }
+
+
+def _cursor_host(cursors: Cursors) -> Host:
+    """The host functions on cursors."""
+
+    def new(owner: Handle) -> CursorHandle:
+        return CursorHandle(owner, cursors)
+
+    def close(cursor: CursorHandle) -> None:
+        cursor.release()
+        cursors.close_released()
+
+    moves = ("jump", "jump_back", "step", "step_back", "set_value", "remove")
+    return {
+        "cursor": new,
+        "cur_close": close,
+        **{f"cur_{name}": doing(name) for name in moves},
         **{f"cur_{name}": asking(name) for name in ("get", "get_key", "get_value", "seize")},
     }

@@ -8,6 +8,8 @@ Hence::
     loop:    take `turn`; nothing held?  call the engine     give `turn` back
                           something is?  let a worker thread call it
 
+(I/O threads do the same as the loop; `held` sees to that.)
+
 Whoever needs the engine while a visitor runs waits for a lock at worst, in a thread, as in the
 original server.
 
@@ -20,11 +22,11 @@ one uses a database that it holds a record of.
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .delegation import Holders
-from collections.abc import Iterable
 
 
 class Crossing:

@@ -16,6 +16,7 @@ from ..errors import ImproperlyConfigured
 from .log import Level
 
 MAX_THREADS = 64
+MAX_SPIN = 1_000_000
 
 
 class Flag(NamedTuple):
@@ -50,6 +51,7 @@ class ServiceOptions:
         port: 1 to 65535.
         timeout: seconds that a request may stand still half-way; 0 or less for no limit.
         threads: worker threads for operations that may take long.
+        spin: microseconds for which an I/O thread without work waits awake.
         log_path: file; None for standard output.
         log_level: least important level logged.
         daemon: go on in the background.
@@ -64,6 +66,7 @@ class ServiceOptions:
     port: int = 1978
     timeout: float = 30.0
     threads: int = 16
+    spin: int = 50
     log_path: str | None = None
     log_level: Level = Level.DEBUG
     daemon: bool = False
@@ -93,6 +96,14 @@ def threads(word: str) -> int:
     if number < 1:
         raise ValueError("at least one thread is needed")
     return min(number, MAX_THREADS)
+
+
+def spin(word: str) -> int:
+    """A time in microseconds, 0 for none."""
+    number = int(word)
+    if not 0 <= number <= MAX_SPIN:
+        raise ValueError(f"it is a number from 0 to {MAX_SPIN}")
+    return number
 
 
 def read_command_line(
@@ -169,6 +180,7 @@ SERVICE_FLAGS: tuple[Flag, ...] = (
         "SECONDS",
         float,
     ),
+    Flag("-spin", "spin", "wait awake for so long (50), which saves time", "MICROSECONDS", spin),
     Flag("-log", "log_path", "log to a file instead of standard output", "FILE", str),
     Flag("-pid", "pid_path", "keep the process ID in a file", "FILE", str),
     Flag("-dmn", "daemon", "go on in the background"),

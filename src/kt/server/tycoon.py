@@ -142,6 +142,10 @@ class TycoonServer(Server):
     def connect(self) -> TycoonConnection:
         return TycoonConnection(self)
 
+    def delegates(self) -> bool:
+        """Not if every request is to be logged, nor if any write may take long."""
+        return not (self.log.info_wanted or self.options.auto_synchronize)
+
     def tick(self) -> None:
         """Remove a few expired records from one database, and synchronize when it is time."""
         self._set_stamp()

@@ -33,7 +33,7 @@ from ..wire.tycoon_rpc import (
     read_http_request,
 )
 from .connection import Connection
-from .engines._kyoto import Cursor, State
+from .engines._kyoto import Cursor, State, Stream
 from .tycoon_rest import serve_record
 from .tycoon_rpc import RPC_PATH, Call
 from .tycoon_scripts import play_script
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 REQUEST_MAX: Final = 2 * BODY_MAX + (1 << 20)
 """Bytes that a request of the kinds that are buffered whole (not bulk commands) may have."""
 
+MORE: Final = int(State.MORE)
 AGAIN: Final = int(State.AGAIN)
 CLOSE: Final = int(State.CLOSE)
 LEFT: Final = (int(State.HTTP), int(State.COMMAND))
@@ -86,6 +87,7 @@ class TycoonConnection(Connection):
         if fed is None:
             return self._feed_in_thread(data, pos)
         state, consumed, reply = fed
+        self.plain = self.plain + 1 if state == MORE else 0
         self._after_feed(state, reply)
         pos += consumed
         return self._read_left(data, pos) if state in LEFT else pos
@@ -189,6 +191,15 @@ class TycoonConnection(Connection):
         """There is no update log: an error, and the end."""
         self.write(ERROR_REPLY)
         self.close()
+
+    # I/O threads
+
+    def servable(self) -> Stream | None:
+        return self._stream
+
+    def returned(self, state: int) -> None:
+        if state == CLOSE:
+            self.close()
 
     # Ends
 

@@ -20,7 +20,7 @@ from ..wire.reading import Incomplete, Reader
 from ..wire.tyrant_commands import MAGIC
 from ..wire.tyrant_text import is_http, read_http_rest, read_words
 from .connection import Connection
-from .engines._tokyo import State
+from .engines._tokyo import State, Stream
 from .tyrant_binary import serve_binary
 from .tyrant_http import serve_http
 from .tyrant_memcached import MEMCACHED, serve_memcached
@@ -152,6 +152,7 @@ class TyrantConnection(Connection):
         if reply:
             self.write(reply)
         self._in_list = self._stream.in_list
+        self.plain = self.plain + 1 if state == MORE else 0
         if state == MORE:
             self.need = need
         elif state == AGAIN:
@@ -165,6 +166,15 @@ class TyrantConnection(Connection):
         elif state == CLOSE:
             self.close()
         return pos
+
+    # I/O threads
+
+    def servable(self) -> Stream | None:
+        return self._stream if self._half_read is None else None
+
+    def returned(self, state: int) -> None:
+        self._in_list = self._stream.in_list
+        self._close_unless(state != CLOSE and (state != BROKEN or bool(self._input)))
 
     def unfinished(self) -> bool:
         return self._in_list or self._half_read is not None or super().unfinished()

@@ -8,6 +8,8 @@ from libcpp.string cimport string
 from libcpp.string_view cimport string_view
 from libcpp.vector cimport vector
 
+from kt.server.engines._io cimport Servant
+
 
 cdef extern from "kcutil.h" namespace "kyotocabinet" nogil:
     const char *VERSION
@@ -150,7 +152,7 @@ cdef extern from "kyoto_core.h" namespace "kt" nogil:
     enum class NativeState "kt::State":
         pass
 
-    cppclass NativeStream "kt::Stream":
+    cppclass NativeStream "kt::Stream"(Servant):
         NativeStream(NativeCore &) except +
         NativeState feed(const char *, size_t, size_t *) except +
         void finish() except +

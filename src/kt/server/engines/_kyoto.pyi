@@ -15,6 +15,8 @@ from enum import IntEnum
 from types import TracebackType
 from typing import Final, Protocol, Self
 
+from ._io import Servable
+
 NEVER: Final = 9223372036854775807
 XT_MAX: Final = 1099511627775
 LIBRARY_VERSION: Final[str]
@@ -235,7 +237,7 @@ class State(IntEnum):
     CLOSE = 4
     """The request is broken: send the reply, which may be empty, and close."""
 
-class Stream:
+class Stream(Servable):
     """The state of one connection in the binary protocol. For one thread at a time."""
 
     def feed(self, data: bytes | bytearray | memoryview, start: int = 0) -> tuple[int, int, bytes]:

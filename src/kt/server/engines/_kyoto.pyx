@@ -14,11 +14,13 @@ from libcpp.optional cimport optional
 from libcpp.string cimport string
 from libcpp.string_view cimport string_view
 from libcpp.vector cimport vector
+from posix.unistd cimport usleep
 
 import enum
 import os
 
 from kt.server.engines import EngineError
+from kt.server.engines._io cimport Servable
 
 
 NEVER = 9223372036854775807
@@ -84,14 +86,17 @@ cdef optional[string_view] optional_view(bytes data):
 
 
 cdef list byte_strings(vector[string] &contents):
-    """Taken out as a list of bytes. There may be millions: others get the GIL now and then."""
+    """Taken out as a list of bytes. There may be millions: others get the GIL now and then.
+
+    Who waits for the GIL needs a moment to wake up and take it.
+    """
     cdef list result = []
     cdef size_t i
     for i in range(contents.size()):
         result.append(PyBytes_FromStringAndSize(contents[i].data(), contents[i].size()))
         if i % 4096 == 4095:
             with nogil:
-                pass
+                usleep(50)
     with nogil:
         contents.clear()
     return result

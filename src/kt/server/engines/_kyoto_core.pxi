@@ -2,13 +2,14 @@
 
 
 @cython.no_gc_clear  # the native stream uses the core until it is gone
-cdef class Stream:
+cdef class Stream(Servable):
     cdef NativeStream *_native
     cdef BinaryCore _core
 
     def __init__(self, BinaryCore core not None):
         self._core = core
         self._native = new NativeStream(core._native)
+        self.servant = self._native
 
     def __dealloc__(self):
         del self._native

@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from enum import IntEnum
 from typing import Final
 
+from ._io import Servable
+
 LIBRARY_VERSION: Final[str]
 """Version of the Tokyo Cabinet library, such as ``1.4.48``."""
 
@@ -152,7 +154,7 @@ class BinaryCore:
     def take_events(self) -> list[tuple[int, Event]]:
         """Numbers of commands, and what has become of them since the last call."""
 
-class Stream:
+class Stream(Servable):
     """The state of one connection in the binary protocol. For one thread at a time."""
 
     def __init__(self, core: BinaryCore) -> None: ...

@@ -14,6 +14,7 @@ from enum import IntEnum
 from os import fsdecode, fsencode
 
 from kt.errors import ImproperlyConfigured
+from kt.server.engines._io cimport Servable, Servant
 
 cdef extern from "<string_view>" namespace "std" nogil:
     cdef cppclass string_view:
@@ -89,7 +90,7 @@ cdef extern from "tokyo_stream.h" namespace "kt::tokyo" nogil:
         CState state
         size_t consumed
         size_t need
-    cdef cppclass CStream "kt::tokyo::Stream":
+    cdef cppclass CStream "kt::tokyo::Stream"(Servant):
         CStream(CCore *)
         Progress feed(string_view, Buffer *, cbool) except +
         cbool in_list()
@@ -332,13 +333,14 @@ cdef class BinaryCore:
         return [(<int>event.first, Event(<int>event.second)) for event in events]
 
 
-cdef class Stream:
+cdef class Stream(Servable):
     cdef BinaryCore core
     cdef unique_ptr[CStream] stream
 
     def __init__(self, BinaryCore core not None):
         self.core = core
         self.stream.reset(new CStream(core.core.get()))
+        self.servant = self.stream.get()
 
     def feed(self, const unsigned char[::1] data not None, Py_ssize_t start=0, cbool wait=False):
         if not 0 <= start <= data.shape[0]:

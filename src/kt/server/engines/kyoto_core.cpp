@@ -196,6 +196,15 @@ State Stream::feed(const char* data, size_t size, size_t* consumed) {
   return *stopped;
 }
 
+Servant::Step Stream::step(Bytes input) {
+  size_t consumed = 0;
+  const State state = feed(input.data(), input.size(), &consumed);
+  const Verdict verdict = state == State::MORE    ? Verdict::MORE
+                          : state == State::AGAIN ? Verdict::AGAIN
+                                                  : Verdict::LEAVE;
+  return {verdict, static_cast<int>(state), consumed, 1, reply()};
+}
+
 // Nothing, if there may be more to do.
 std::optional<State> Stream::run_command(Run& run, Bytes* input) {
   if (input->empty()) return State::MORE;

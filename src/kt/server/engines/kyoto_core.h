@@ -24,6 +24,7 @@
 #include <vector>
 
 #include "buffer.h"
+#include "io_thread.h"
 #include "kyoto_counts.h"
 #include "kyoto_database.h"
 
@@ -52,9 +53,12 @@ struct Core {
   void set_stamp(Bytes lines);
 };
 
-class Stream {
+class Stream final : public Servant {
  public:
   explicit Stream(Core& core) : core_(core) {}
+
+  // `feed`, for an I/O thread.
+  Step step(Bytes input) override;
 
   // Run what is there; `*consumed` bytes of it are done with.
   State feed(const char* data, size_t size, size_t* consumed);
@@ -63,11 +67,11 @@ class Stream {
   void finish();
 
   // Whether a command has begun and is not complete.
-  bool pending() const { return remaining_ > 0; }
+  bool pending() const override { return remaining_ > 0; }
 
   // The replies to complete commands, to be dropped when they were taken.
   Bytes reply() const { return Bytes(reply_.data(), complete_); }
-  void drop_reply();
+  void drop_reply() override;
 
   // The first bytes of the commands run, FAILED for one that failed, if they are traced.
   std::string* traced() { return &traced_; }

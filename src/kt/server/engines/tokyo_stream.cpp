@@ -135,6 +135,15 @@ Progress Stream::feed(Bytes input, Buffer* reply, bool wait) {
   return Progress{state, input.size() - input_.size(), need_};
 }
 
+Servant::Step Stream::step(Bytes input) {
+  const Progress progress = feed(input, &output_, false);
+  const Verdict verdict = progress.state == State::MORE    ? Verdict::MORE
+                          : progress.state == State::AGAIN ? Verdict::AGAIN
+                                                           : Verdict::LEAVE;
+  return {verdict, static_cast<int>(progress.state), progress.consumed, progress.need,
+          Bytes(output_.data(), output_.size())};
+}
+
 // Inside the gate: serves requests until something stops it.
 State Stream::serve() {
   budget_ = BUDGET;

@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "buffer.h"
+#include "io_thread.h"
 #include "tokyo_database.h"
 
 namespace kt::tokyo {
@@ -110,9 +111,14 @@ struct Progress {
   size_t need;  // with MORE: how much must be there before the next call
 };
 
-class Stream {
+class Stream final : public Servant {
  public:
   explicit Stream(Core* core) : core_(*core), database_(*core->database) {}
+
+  // `feed`, for an I/O thread.
+  Step step(Bytes input) override;
+  void drop_reply() override { output_.clear(); }
+  bool pending() const override { return in_list(); }
 
   // With `wait` it waits for the end of what holds up writers.
   Progress feed(Bytes input, Buffer* reply, bool wait);
@@ -172,6 +178,7 @@ class Stream {
 
   Core& core_;
   Database& database_;
+  Buffer output_;  // replies of `step`
 
   // During a call: what is not consumed, and where replies go.
   Bytes input_;

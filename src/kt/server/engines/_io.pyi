@@ -1,0 +1,56 @@
+"""Threads that serve connections without Python, for as long as their requests allow that."""
+
+from typing import Any, Final, final
+
+NOTHING: Final[int]
+"""A connection is back for a reason that needs nothing to be done."""
+FAILED: Final[int]
+"""A connection is back because serving it failed; it cannot go on."""
+SUPPORTED: Final[bool]
+"""Whether this system can have such threads."""
+
+class Servable:
+    """What serves one connection's bytes in native code: the engines' streams."""
+
+@final
+class IoThread:
+    """One such thread. Its length is the number of connections that it serves."""
+
+    def __init__(self, spin_microseconds: int) -> None:
+        """Start it. It looks for events for so long before it sleeps; 0: it sleeps at once."""
+
+    def __len__(self) -> int: ...
+    def add(self, socket: int, servable: Servable, owner: Any) -> None:
+        """Give it a connection: a socket that does not block and that nobody else uses meanwhile.
+
+        Args:
+            socket: file descriptor.
+            servable: serves what comes. When that does not want to go on, when the input ends, or
+                when anything unusual happens, the connection comes back.
+            owner: comes back with it.
+        """
+
+    def fileno(self) -> int:
+        """What is readable when connections have come back."""
+
+    def take_returned(self) -> list[tuple[Any, int, bytes, bytes]]:
+        """The connections that have come back: (owner, state, input, output).
+
+        `state` is the stream's, `NOTHING` or `FAILED`; `input` was received and not served,
+        `output` is to be sent before anything else.
+        """
+
+    def hold(self) -> None:
+        """Wait until it is outside of every stream, and keep it outside until `release`.
+
+        Connections with new requests come back meanwhile. Every call needs a `release`.
+        """
+
+    def release(self) -> None:
+        """End one `hold`."""
+
+    def sweep(self) -> None:
+        """Have those come back that have stood still in the middle of something since last time."""
+
+    def stop(self) -> None:
+        """Have all connections come back, and end the thread; returns when that is done."""

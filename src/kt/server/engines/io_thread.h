@@ -1,0 +1,129 @@
+// A thread that serves connections without Python, for as long as their requests are of the kind
+// that a Servant runs by itself.
+//
+//     event loop   -- add(number, socket, servant) -->   I/O thread:  epoll, recv, Servant::step,
+//                                                                     send
+//     event loop   <-- descriptor() is readable, -----   the first request that needs Python, the
+//                      take_returned()                   end of the input, anything unusual
+//
+// A connection belongs to one side at a time. When it comes back, what it had received and not
+// served, and what it has not been able to send, come with it: nothing is lost or out of order.
+//
+// Hold: whoever is going to keep the engine's locks for long calls `hold`. When that returns, the
+// thread is outside of every Servant and does not enter one until `release`; connections with new
+// requests go back to the event loop meanwhile, which knows what to do.
+//
+// Waking up a thread costs more than a request. So when there is nothing to do, the thread looks
+// for events for `spin` before it sleeps, unless that has been in vain lately: after n failures in
+// a row it goes to sleep at once for the next 2^n times.
+
+#ifndef KT_IO_THREAD_H
+#define KT_IO_THREAD_H
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+namespace kt {
+
+// What an I/O thread serves a connection with.
+class Servant {
+ public:
+  enum class Verdict : uint8_t {
+    MORE,   // what is left is the begin of a request
+    AGAIN,  // it is the turn of others
+    LEAVE   // the event loop must go on
+  };
+
+  struct Step {
+    Verdict verdict;
+    int state;        // with LEAVE: why, in the words of the servant
+    size_t consumed;  // of the input
+    size_t need;      // with MORE: how much must be there for the next call to get on
+    std::string_view reply;  // to be sent; valid until drop_reply
+  };
+
+  virtual ~Servant() = default;
+  virtual Step step(std::string_view input) = 0;
+  virtual void drop_reply() = 0;
+  // Whether it has begun with something of which more must come.
+  virtual bool pending() const = 0;
+};
+
+class IoThread {
+ public:
+  // A connection on its way back. `state` is that of the servant, or one of those below.
+  struct Returned {
+    uint64_t number;
+    int state;
+    std::string input;
+    std::string output;
+  };
+  static constexpr int NOTHING = -1;  // go on as ever
+  static constexpr int FAILED = -2;   // serving it threw an exception
+
+  static bool supported();
+
+  explicit IoThread(int spin_microseconds);
+  ~IoThread();
+  IoThread(const IoThread&) = delete;
+  IoThread& operator=(const IoThread&) = delete;
+
+  // The socket does not block, and nobody else reads or writes it until the connection is back.
+  void add(uint64_t number, int socket, Servant* servant);
+
+  // Readable when connections have come back.
+  int descriptor() const { return returned_event_; }
+  std::vector<Returned> take_returned();
+
+  void hold();
+  void release() { held_--; }
+
+  // Send back connections that stand still in the middle of something since the last call.
+  void sweep();
+  // Send back all connections, and end the thread.
+  void stop();
+
+ private:
+  struct Client;
+  using Clock = std::chrono::steady_clock;
+
+  void run();
+  int wait(void* events, bool at_once);
+  void tell(int event);
+  void on_ready(Client& client);
+  void serve(Client& client, std::string_view input);
+  int enter(Servant& servant, std::string_view input, Servant::Step* step);
+  bool send_output(Client& client);
+  void watch(Client& client, bool output);
+  void give_back(Client& client, int state);
+  void give_back_all();
+  void give_back_idle();
+
+  const std::chrono::microseconds spin_;
+  int poll_ = -1, told_event_ = -1, returned_event_ = -1;
+  std::atomic<int> held_{0};
+  std::atomic<bool> told_{false}, stopped_{false};
+  std::mutex turn_;  // held while inside a servant
+  std::mutex lock_;  // of what follows
+  std::unordered_map<uint64_t, std::unique_ptr<Client>> clients_;
+  std::vector<Returned> returned_;
+
+  // The thread's own.
+  std::vector<char> buffer_;
+  std::vector<Client*> again_;  // those that have had their turn, but not enough
+  unsigned in_vain_ = 0, sleeps_ = 0;
+
+  std::thread thread_;
+};
+
+}  // namespace kt
+
+#endif
