@@ -303,7 +303,7 @@ PLAIN = {"kt-tycoon": (pack_get_bulk([], 0), 5), "kt-tyrant": (b"\xc8\x80", 9)}
 """Requests without effect, and the sizes of their replies."""
 
 QUIET = {"kt-tycoon": "-ls", "kt-tyrant": "-le"}
-"""Kt-tycoon serves every request itself while it logs them."""
+"""Kt-tycoon leaves no HTTP request to an I/O thread while it logs requests."""
 
 
 class Replay:

@@ -222,6 +222,26 @@ def test_connections_that_io_threads_serve_end_in_order(start: StartServer, spin
         assert call("get", key="k") == (200, {"value": "v" * 100_000})
 
 
+def test_every_request_is_logged_also_by_io_threads(start: StartServer) -> None:
+    server = start("*")
+    count = 10 * PLAIN_REQUESTS
+    with Caller(server) as call:
+        for _ in range(count):
+            call.socket.sendall(pack_set(b"k", b"v", 0, NEVER))
+            assert call.take(5) == bytes.fromhex("b800000001")
+        call.socket.sendall(pack_get_bulk([b"k"], 0) * count)
+        call.take(count * (5 + 18 + 2))
+        call.socket.sendall(b"\x81")
+        assert call.has_ended()
+    assert server.stop() == 0
+    lines = server.printed().splitlines()
+    assert sum(line.endswith("): set_bulk: 1") for line in lines) == count
+    assert sum(line.endswith("): get_bulk: 1") for line in lines) == count
+    times = [line.split(": ")[0] for line in lines if "): set_bulk" in line or "): get_" in line]
+    assert times == sorted(times)
+    assert len(set(times)) > PLAIN_REQUESTS
+
+
 def test_a_peer_that_does_not_read_does_not_hold_up_the_end(start: StartServer) -> None:
     server = start("*")
     with Caller(server) as call:

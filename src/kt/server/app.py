@@ -264,6 +264,8 @@ class Server:
         if self._stop.is_set():
             return
         self.loop.call_later(TICK, self._tick)
+        if self.delegation is not None:
+            self.delegation.write_traces()
         self.log.flush()
         self._ticks += 1
         if self._ticks % SWEEP_TICKS == 0:

@@ -135,6 +135,14 @@ class Connection(asyncio.Protocol):
         What it has not served is input by now.
         """
 
+    def log_trace(self, traced: bytes, when: float) -> None:
+        """Log what the `servable` has noted of requests that an I/O thread has run.
+
+        Args:
+            traced: what it has noted.
+            when: Unix time.
+        """
+
     def lost(self) -> None:
         """The connection is gone, and no thread works for it: let go of what belongs to it."""
 
@@ -378,7 +386,7 @@ class Connection(asyncio.Protocol):
         """Go on here.
 
         Args:
-            state: why it is back; see `IoThread.take_returned`.
+            state: why it is back; see `IoThread.take`.
             received: not served yet.
             unsent: replies.
         """

@@ -90,6 +90,12 @@ class Delegation:
         """Let the thread with the least connections serve this one."""
         min(self._threads, key=len).add(socket, servable, connection)
 
+    def write_traces(self) -> None:
+        """Log what has been run."""
+        for thread in self._threads:
+            if len(thread):
+                self._take_back(thread)
+
     def sweep(self) -> None:
         """Take back what stands still, for `Connection.sweep` to look at."""
         for thread in self._threads:
@@ -105,7 +111,10 @@ class Delegation:
         self._threads = ()
 
     def _take_back(self, thread: IoThread) -> None:
-        for connection, state, received, unsent in thread.take_returned():
+        traces, returned = thread.take()
+        for connection, when, traced in traces:
+            connection.log_trace(traced, when)
+        for connection, state, received, unsent in returned:
             connection.come_back(state, received, unsent)
 
 

@@ -78,8 +78,9 @@ class Log:
     def debug(self, message: str) -> None:
         self._add(Level.DEBUG, message)
 
-    def info(self, message: str) -> None:
-        self._add(Level.INFO, message)
+    def info(self, message: str, when: float | None = None) -> None:
+        """Log what has just happened, or at this Unix time."""
+        self._add(Level.INFO, message, when)
 
     def system(self, message: str) -> None:
         self._add(Level.SYSTEM, message)
@@ -89,11 +90,11 @@ class Log:
         self._add(Level.ERROR, message)
         self.flush()
 
-    def _add(self, level: Level, message: str) -> None:
+    def _add(self, level: Level, message: str, when: float | None = None) -> None:
         if level < self.level:
             return
         with self._lock:
-            self._lines.append(self.format(self._time(), level, message))
+            self._lines.append(self.format(self._time(when or time.time()), level, message))
         if len(self._lines) >= BUFFERED_LINES:
             self.flush()
 
@@ -101,9 +102,8 @@ class Log:
         """One line of the log, as the server of this protocol writes it."""
         return f"{when}: [{level.name}]: {message}\n"
 
-    def _time(self) -> str:
+    def _time(self, now: float) -> str:
         """Local time with microseconds and the zone's offset: ``2010-01-01T12:00:00.000000Z``."""
-        now = time.time()
         second = int(now)
         if second != self._second:
             local = time.localtime(second)

@@ -143,8 +143,8 @@ class TycoonServer(Server):
         return TycoonConnection(self)
 
     def delegates(self) -> bool:
-        """Not if every request is to be logged, nor if any write may take long."""
-        return not (self.log.info_wanted or self.options.auto_synchronize)
+        """Not if any write may take long."""
+        return not self.options.auto_synchronize
 
     def tick(self) -> None:
         """Remove a few expired records from one database, and synchronize when it is time."""

@@ -147,8 +147,12 @@ class TycoonConnection(Connection):
         if not request.keep_alive:
             self.close()
 
-    def _log_request(self, request: str, outcome: int) -> None:
-        self.server.log.info(f"({self.peer}): {request}: {outcome:d}")
+    def _log_request(self, request: str, outcome: int, when: float | None = None) -> None:
+        self.server.log.info(f"({self.peer}): {request}: {outcome:d}", when)
+
+    def log_trace(self, traced: bytes, when: float | None = None) -> None:
+        for code in traced:
+            self._log_request(COMMANDS[code], code != ERROR, when)
 
     # Binary
 
@@ -168,8 +172,7 @@ class TycoonConnection(Connection):
         if reply:
             self.write(reply)
         if self.server.log.info_wanted:
-            for code in self._stream.take_trace():
-                self._log_request(COMMANDS[code], code != ERROR)
+            self.log_trace(self._stream.take_trace())
         if state == AGAIN:
             self.yield_turn()
         elif state == CLOSE:

@@ -33,8 +33,9 @@ class IoThread:
     def fileno(self) -> int:
         """What is readable when connections have come back."""
 
-    def take_returned(self) -> list[tuple[Any, int, bytes, bytes]]:
-        """The connections that have come back: (owner, state, input, output).
+    def take(self) -> tuple[list[tuple[Any, float, bytes]], list[tuple[Any, int, bytes, bytes]]]:
+        """What streams have traced, as (owner, Unix time, trace), and the connections that have
+        come back, as (owner, state, input, output).
 
         `state` is the stream's, `NOTHING` or `FAILED`; `input` was received and not served,
         `output` is to be sent before anything else.

@@ -15,11 +15,20 @@ cdef extern from "io_thread.h" namespace "kt" nogil:
         string input
         string output
 
+    cppclass Trace "kt::IoThread::Trace":
+        uint64_t number
+        double time
+        string traced
+
+    cppclass News "kt::IoThread::News":
+        vector[Trace] traces
+        vector[Returned] returned
+
     cppclass NativeIoThread "kt::IoThread":
         NativeIoThread(int) except +
         void add(uint64_t, int, Servant *) except +
         int descriptor()
-        vector[Returned] take_returned() except +
+        News take() except +
         void hold() except +
         void release()
         void sweep() except +
@@ -63,12 +72,17 @@ cdef class IoThread:
     def fileno(self):
         return self._native.get().descriptor()
 
-    def take_returned(self):
-        cdef vector[Returned] back = self._native.get().take_returned()
-        return [
-            (self._served.pop(one.number)[0], one.state, <bytes>one.input, <bytes>one.output)
-            for one in back
+    def take(self):
+        cdef News news = self._native.get().take()
+        traces = [
+            (self._served[trace.number][0], trace.time, <bytes>trace.traced)
+            for trace in news.traces
         ]
+        returned = [
+            (self._served.pop(back.number)[0], back.state, <bytes>back.input, <bytes>back.output)
+            for back in news.returned
+        ]
+        return traces, returned
 
     def hold(self):
         with nogil:

@@ -23,6 +23,7 @@ namespace {
 
 constexpr size_t READ_AT_ONCE = 256 << 10;
 constexpr size_t INPUT_KEPT = 64 << 10;  // a request that is larger is for the event loop
+constexpr size_t TRACES_KEPT = 100'000;  // some 50 ms of everything that can be logged
 constexpr int EVENTS_AT_ONCE = 64;
 constexpr int ENTERED = 0;
 constexpr unsigned IN_VAIN_MAX = 10;
@@ -84,16 +85,17 @@ void IoThread::add(uint64_t number, int socket, Servant* servant) {
   clients_.emplace(number, std::move(client));
   if (epoll_ctl(poll_, EPOLL_CTL_ADD, socket, &event) < 0) {
     clients_.erase(number);
-    returned_.push_back(Returned{number, NOTHING, {}, {}});
+    news_.returned.push_back(Returned{number, NOTHING, {}, {}});
     tell(returned_event_);
   }
 }
 
-std::vector<IoThread::Returned> IoThread::take_returned() {
+IoThread::News IoThread::take() {
   uint64_t count;
   if (read(returned_event_, &count, sizeof count) < 0 && errno != EAGAIN) checked(-1);
   std::lock_guard<std::mutex> guard(lock_);
-  return std::exchange(returned_, {});
+  traced_ = 0;
+  return std::exchange(news_, {});
 }
 
 void IoThread::hold() {
@@ -194,8 +196,10 @@ void IoThread::serve(Client& client, std::string_view input) {
   }
   input.remove_prefix(step.consumed);
   client.keep(input);
+  const bool keeps_up = note_trace(client);
   if (entered != ENTERED) return give_back(client, entered);
   if (step.verdict == Servant::Verdict::LEAVE) return give_back(client, step.state);
+  if (!keeps_up) return give_back(client, NOTHING);
   const bool more = step.verdict == Servant::Verdict::MORE;
   if (more && input.size() > INPUT_KEPT) return give_back(client, NOTHING);
   client.need = more ? step.need : 1;
@@ -232,6 +236,17 @@ bool IoThread::send_output(Client& client) {
   return true;
 }
 
+// Keeps what has been traced until it is taken; false if there is more than can be logged in time.
+bool IoThread::note_trace(Client& client) {
+  std::string* traced = client.servant->traced();
+  if (traced == nullptr || traced->empty()) return true;
+  const std::chrono::duration<double> time = std::chrono::system_clock::now().time_since_epoch();
+  std::lock_guard<std::mutex> guard(lock_);
+  traced_ += traced->size();
+  news_.traces.push_back(Trace{client.number, time.count(), std::exchange(*traced, {})});
+  return traced_ < TRACES_KEPT;
+}
+
 // Wait until the socket takes more output, or until it has input.
 void IoThread::watch(Client& client, bool output) {
   client.sending = output;
@@ -246,10 +261,10 @@ void IoThread::give_back(Client& client, int state) {
   epoll_ctl(poll_, EPOLL_CTL_DEL, client.socket, nullptr);
   const uint64_t number = client.number;
   std::lock_guard<std::mutex> guard(lock_);
-  returned_.push_back(
+  news_.returned.push_back(
       Returned{number, state, std::move(client.input), std::move(client.output)});
   clients_.erase(number);
-  if (returned_.size() == 1) tell(returned_event_);
+  if (news_.returned.size() == 1) tell(returned_event_);
 }
 
 void IoThread::give_back_all() {
@@ -289,7 +304,7 @@ bool IoThread::supported() { return false; }
 IoThread::IoThread(int) : spin_(0) { throw std::runtime_error("no I/O threads on this system"); }
 IoThread::~IoThread() = default;
 void IoThread::add(uint64_t, int, Servant*) {}
-std::vector<IoThread::Returned> IoThread::take_returned() { return {}; }
+IoThread::News IoThread::take() { return {}; }
 void IoThread::hold() {}
 void IoThread::sweep() {}
 void IoThread::stop() {}

@@ -4,7 +4,7 @@
 //     event loop   -- add(number, socket, servant) -->   I/O thread:  epoll, recv, Servant::step,
 //                                                                     send
 //     event loop   <-- descriptor() is readable, -----   the first request that needs Python, the
-//                      take_returned()                   end of the input, anything unusual
+//                      take()                            end of the input, anything unusual
 //
 // A connection belongs to one side at a time. When it comes back, what it had received and not
 // served, and what it has not been able to send, come with it: nothing is lost or out of order.
@@ -55,6 +55,8 @@ class Servant {
   virtual void drop_reply() = 0;
   // Whether it has begun with something of which more must come.
   virtual bool pending() const = 0;
+  // What is to be logged of the requests run, to be emptied; null if nothing ever is.
+  virtual std::string* traced() { return nullptr; }
 };
 
 class IoThread {
@@ -65,6 +67,18 @@ class IoThread {
     int state;
     std::string input;
     std::string output;
+  };
+  // What a servant has traced; `time` is in seconds since the epoch.
+  struct Trace {
+    uint64_t number;
+    double time;
+    std::string traced;
+  };
+  // Everything there is for the event loop. The numbers of traces are those of connections that
+  // are still here or come back in the same News.
+  struct News {
+    std::vector<Trace> traces;
+    std::vector<Returned> returned;
   };
   static constexpr int NOTHING = -1;  // go on as ever
   static constexpr int FAILED = -2;   // serving it threw an exception
@@ -79,9 +93,9 @@ class IoThread {
   // The socket does not block, and nobody else reads or writes it until the connection is back.
   void add(uint64_t number, int socket, Servant* servant);
 
-  // Readable when connections have come back.
+  // Readable when connections have come back. Traces wait until they are taken.
   int descriptor() const { return returned_event_; }
-  std::vector<Returned> take_returned();
+  News take();
 
   void hold();
   void release() { held_--; }
@@ -103,6 +117,7 @@ class IoThread {
   int enter(Servant& servant, std::string_view input, Servant::Step* step);
   bool send_output(Client& client);
   void watch(Client& client, bool output);
+  bool note_trace(Client& client);
   void give_back(Client& client, int state);
   void give_back_all();
   void give_back_idle();
@@ -114,7 +129,8 @@ class IoThread {
   std::mutex turn_;  // held while inside a servant
   std::mutex lock_;  // of what follows
   std::unordered_map<uint64_t, std::unique_ptr<Client>> clients_;
-  std::vector<Returned> returned_;
+  News news_;
+  size_t traced_ = 0;  // bytes in the traces
 
   // The thread's own.
   std::vector<char> buffer_;

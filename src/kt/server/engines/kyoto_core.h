@@ -74,7 +74,7 @@ class Stream final : public Servant {
   void drop_reply() override;
 
   // The first bytes of the commands run, FAILED for one that failed, if they are traced.
-  std::string* traced() { return &traced_; }
+  std::string* traced() override { return &traced_; }
 
  private:
   class Run;
