@@ -66,7 +66,7 @@ class ServiceOptions:
     port: int = 1978
     timeout: float = 30.0
     threads: int = 16
-    spin: int = 50
+    spin: int = 100
     log_path: str | None = None
     log_level: Level = Level.DEBUG
     daemon: bool = False
@@ -180,7 +180,7 @@ SERVICE_FLAGS: tuple[Flag, ...] = (
         "SECONDS",
         float,
     ),
-    Flag("-spin", "spin", "wait awake for so long (50), which saves time", "MICROSECONDS", spin),
+    Flag("-spin", "spin", "wait awake for so long (100), which saves time", "MICROSECONDS", spin),
     Flag("-log", "log_path", "log to a file instead of standard output", "FILE", str),
     Flag("-pid", "pid_path", "keep the process ID in a file", "FILE", str),
     Flag("-dmn", "daemon", "go on in the background"),
