@@ -146,7 +146,7 @@ cdef extern from "kyoto_core.h" namespace "kt" nogil:
         vector[NativeDatabase *] databases
         size_t reply_limit
         boolean trace
-        Counts counts
+        Counts present_counts()
         void set_stamp(string_view) except +
 
     enum class NativeState "kt::State":

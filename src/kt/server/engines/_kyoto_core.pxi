@@ -70,7 +70,7 @@ cdef class BinaryCore:
         return Stream(self)
 
     def counts(self):
-        counts = self._native.counts
+        counts = self._native.present_counts()
         return {
             "set": counts.set,
             "set_misses": counts.set_misses,

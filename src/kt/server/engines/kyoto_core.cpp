@@ -171,6 +171,11 @@ void Core::add(const Counts& more) {
   counts.get_misses += more.get_misses;
 }
 
+Counts Core::present_counts() {
+  std::lock_guard<std::mutex> guard(lock);
+  return counts;
+}
+
 std::string Core::present_stamp() {
   std::lock_guard<std::mutex> guard(lock);
   return stamp;

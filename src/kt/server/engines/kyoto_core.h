@@ -49,6 +49,7 @@ struct Core {
   std::mutex lock;    // of counts and stamp: streams may run in several threads
 
   void add(const Counts& more);
+  Counts present_counts();
   std::string present_stamp();
   void set_stamp(Bytes lines);
 };
