@@ -112,6 +112,9 @@ def plot_servers(report: dict[str, Any], target: Path) -> None:
         }
         axes[0][column].set_title(f"{server}, database {database}: throughput")
         bars(axes[0][column], labels, series)
+        axes[0][column].set_yscale("log", base=2)
+        axes[0][column].set_ylim(bottom=0.5)
+        axes[0][column].yaxis.set_major_formatter("{x:g}")
         axes[1][column].set_title(f"{server}, database {database}: latency")
         dots(axes[1][column], labels, series)
         figure.suptitle(result["machine"], fontsize="small")
