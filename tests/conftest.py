@@ -15,6 +15,7 @@ tyrant_kind            as above, for Tokyo Tyrant
 start_tyrant
 tyrant_server          one for each type of database that the test names, ``*`` if it names none
 tyrant                 a new client of it, the database empty
+socket_path            where to make a Unix socket
 =====================  ===========================================================================
 
 A test names types of Tokyo Tyrant databases like this::
@@ -26,6 +27,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -181,3 +183,10 @@ def tyrant(tyrant_server: EmbeddedTokyoTyrantServer) -> Iterator[TokyoTyrant]:
     with tyrant_server.connect(timeout=30) as client:
         client.clear()
         yield client
+
+
+@pytest.fixture
+def socket_path() -> Iterator[str]:
+    """Not below `tmp_path`: the path of a Unix socket has at most about 100 characters."""
+    with tempfile.TemporaryDirectory(prefix="kt-") as directory:
+        yield f"{directory}/socket"

@@ -36,6 +36,7 @@ class ServerProcess:
         databases: database arguments.
         directory: its working directory.
         port: None for a free one.
+        unix: path of a Unix socket to listen at instead.
         environment: changes to ours.
     """
 
@@ -46,14 +47,15 @@ class ServerProcess:
         databases: Sequence[str] = (),
         directory: Path,
         port: int | None = None,
+        unix: str | None = None,
         environment: dict[str, str] | None = None,
     ) -> None:
-        self.port = free_port(HOST) if port is None else port
+        self.host, self.port = (unix, 0) if unix else (HOST, port or free_port(HOST))
         self.directory = directory
         self.environment = {**os.environ, **(environment or {})}
         self.command = [
             *BUNDLED.get(program, (program,)),
-            *("-host", HOST, "-port", str(self.port)),
+            *("-host", self.host, "-port", str(self.port)),
             *args,
             *databases,
         ]
@@ -65,7 +67,7 @@ class ServerProcess:
         deadline = monotonic() + SECONDS
         while True:
             try:
-                socket.create_connection((HOST, self.port), 1).close()
+                self._connected().close()
             except OSError:
                 self._still_starting(deadline)
             else:
@@ -120,8 +122,20 @@ class ServerProcess:
 
     @contextmanager
     def connect(self) -> Iterator[socket.socket]:
-        with socket.create_connection((HOST, self.port), SECONDS) as peer:
+        with self._connected() as peer:
             yield peer
+
+    def _connected(self) -> socket.socket:
+        if self.port:
+            return socket.create_connection((HOST, self.port), SECONDS)
+        peer = socket.socket(socket.AF_UNIX)
+        peer.settimeout(SECONDS)
+        try:
+            peer.connect(self.host)
+        except OSError:
+            peer.close()
+            raise
+        return peer
 
     def __enter__(self) -> Self:
         self.start()

@@ -51,8 +51,11 @@ def test_flags_that_are_not_there_yet_are_refused_by_name(flag: str) -> None:
         (["-nosuch"], "-nosuch: no such option; kt-tycoon --help lists them"),
         (["--nosuch"], "--nosuch: no such option; kt-tycoon --help lists them"),
         (["-port"], "-port needs a value: -port NUMBER"),
-        (["-port", "0"], "-port 0: a port is a number from 1 to 65535"),
-        (["-port", "65536"], "-port 65536: a port is a number from 1 to 65535"),
+        (["-port", "0"], "-port 0 needs -host PATH: where to make the Unix socket"),
+        (
+            ["-port", "65536"],
+            "-port 65536: a port is a number from 1 to 65535, or 0 for a Unix socket",
+        ),
         (["-port", "x"], "-port x: invalid literal for int() with base 10: 'x'"),
         (["-th", "0"], "-th 0: at least one thread is needed"),
         (["-tout", "soon"], "-tout soon: could not convert string to float: 'soon'"),

@@ -81,7 +81,7 @@ def test_flags_that_are_not_there_yet_are_refused_by_name(flag: str) -> None:
     ("args", "message"),
     [
         (["-nosuch"], "-nosuch: no such option; kt-tyrant --help lists them"),
-        (["-port", "0"], "-port 0: a port is a number from 1 to 65535"),
+        (["-port", "65536"], "-port 65536: a port is a number from 1 to 65535, or 0 for a Unix"),
         (["-thnum", "0"], "-thnum 0: at least one thread is needed"),
         (["-mask", "get,nosuch"], "-mask get,nosuch: nosuch is not a command"),
         (["-mul", "x"], "-mul x: invalid literal for int() with base 10: 'x'"),

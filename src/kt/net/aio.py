@@ -279,9 +279,10 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin; called by the loop."""
         self._transport = cast(asyncio.Transport, transport)
-        sock = transport.get_extra_info("socket")
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        if not self._endpoint.is_unix:
+            sock = transport.get_extra_info("socket")
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
     def data_received(self, data: bytes) -> None:
         """Hand out the replies in `data`; called by the loop."""
@@ -543,10 +544,13 @@ class Pool:
     async def _open(self) -> Connection:
         """Return a new connection."""
         loop = asyncio.get_running_loop()
+        host, port = self.endpoint.host, self.endpoint.port
+        connection = Connection(self.endpoint, loop)
         try:
-            _, connection = await loop.create_connection(
-                lambda: Connection(self.endpoint, loop), self.endpoint.host, self.endpoint.port
-            )
+            if self.endpoint.is_unix:
+                await loop.create_unix_connection(lambda: connection, host)
+            else:
+                await loop.create_connection(lambda: connection, host, port)
         except OSError as error:
             raise self.endpoint.unreachable(error) from error
         connections = self._connections

@@ -66,6 +66,27 @@ def relieve(flush: Callable[[], object]) -> None:
     flush()
 
 
+def connected(endpoint: Endpoint, timeout: float | None) -> socket.socket:
+    """A new socket that is connected to the server.
+
+    Raises:
+        OSError: it cannot be reached, or does not accept within `timeout` seconds.
+    """
+    if not endpoint.is_unix:
+        sock = socket.create_connection((endpoint.host, endpoint.port), timeout)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        return sock
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.settimeout(timeout)
+        sock.connect(endpoint.host)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
 class Connection:
     """A connected socket. Used by one thread at a time.
 
@@ -105,11 +126,9 @@ class Connection:
             ServerTimeoutError: it did not accept in time.
         """
         try:
-            sock = socket.create_connection((endpoint.host, endpoint.port), timeout)
+            sock = connected(endpoint, timeout)
         except OSError as error:
             raise endpoint.unreachable(error) from error
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         self._poller = select.poll()
         self._poller.register(sock, POLLIN)
         self._socket, self._send, self._receive = sock, sock.send, sock.recv

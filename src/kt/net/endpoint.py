@@ -17,8 +17,8 @@ class Endpoint(NamedTuple):
     """A server, and a harmless request to it.
 
     Attributes:
-        host: name or address (IPv4 or IPv6).
-        port: TCP port.
+        host: name or address (IPv4 or IPv6); with port 0, the path of a Unix socket.
+        port: TCP port; 0 or less for a Unix socket.
         barrier: a request that changes nothing. Its reply shows that the server has carried out
             everything sent before it on the same connection.
         read_barrier: reads the reply to `barrier`.
@@ -29,7 +29,14 @@ class Endpoint(NamedTuple):
     barrier: bytes
     read_barrier: Reader[Any]
 
+    @property
+    def is_unix(self) -> bool:
+        """Whether it is a Unix socket."""
+        return self.port <= 0
+
     def __str__(self) -> str:
+        if self.is_unix:
+            return self.host
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
 

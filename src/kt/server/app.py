@@ -23,7 +23,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 import sys
 import threading
 import time
@@ -34,6 +33,7 @@ from ..errors import ImproperlyConfigured, KTError
 from ..version import VERSION
 from .connection import Connection
 from .delegation import Holders, start_delegation
+from .listening import listener
 from .log import Log
 from .process import PidFile, allow_many_files, go_to_background
 
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
     from .delegation import Delegation
+    from .listening import TcpListener, UnixListener
     from .lua_workers import Workers
     from .options import ServiceOptions
 
@@ -66,8 +67,6 @@ SWITCH_INTERVAL = 0.0005
 
 SCRIPT_SWITCH_INTERVAL = 0.0001
 """The same where there are scripts: they need the lock often, for a microsecond each time."""
-
-BACKLOG = 1024
 
 
 class Server:
@@ -207,28 +206,29 @@ class Server:
         sys.setswitchinterval(SWITCH_INTERVAL)
         allow_many_files()
         pid_file = PidFile(self.options.pid_path)
-        listener = bind(self.options)
         self.loop = new_event_loop()
-        self._handle_signals()
+        self._handle_signals()  # before there is the file of a Unix socket to be removed
+        place = listener(self.options)
         try:
             self.open()
             if self.scripts is not None:
                 sys.setswitchinterval(SCRIPT_SWITCH_INTERVAL)
             pid_file.write()
-            self.loop.run_until_complete(self._serve(listener, ready))
+            self.loop.run_until_complete(self._serve(place, ready))
         finally:
             if self.scripts is not None and not self.scripts.close():
                 self.log.error("a script does not end; it is left behind")
             closed = self.close()
             self.loop.close()
-            listener.close()
+            place.close()
             pid_file.remove()
         return 0 if closed else 1
 
-    async def _serve(self, listener: socket.socket, ready: Callable[[], None] | None) -> None:
-        acceptor = await self.loop.create_server(self.connect, sock=listener, backlog=BACKLOG)
-        host, port = listener.getsockname()[:2]
-        self.log.system(f"listening: {host}:{port}")
+    async def _serve(
+        self, place: TcpListener | UnixListener, ready: Callable[[], None] | None
+    ) -> None:
+        acceptor = await place.serve(self)
+        self.log.system(f"listening: {place}")
         if ready is not None:
             ready()
         if self.delegates():
@@ -236,6 +236,7 @@ class Server:
         self._tick()
         await self._stop.wait()
         self.log.system("stopping")
+        place.leave()
         acceptor.close()
         await self._finish_connections()
         if self._workers is not None:
@@ -315,24 +316,3 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
     except ImportError:
         return asyncio.new_event_loop()
     return uvloop.new_event_loop()
-
-
-def bind(options: ServiceOptions) -> socket.socket:
-    """A socket that has the server's address, and does not listen yet.
-
-    Raises:
-        ImproperlyConfigured: the address is not known, not ours, or in use.
-    """
-    host = options.host or "0.0.0.0"  # noqa: S104 - the original servers' default
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, options.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        bound = socket.socket(family, kind, protocol)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind(address)
-    except OSError as error:
-        raise ImproperlyConfigured(
-            f"cannot listen on {host}:{options.port}: {error.strerror or error}"
-        ) from None
-    return bound

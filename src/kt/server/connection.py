@@ -41,6 +41,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from .delegation import PLAIN_REQUESTS
 from .engines._io import FAILED
+from .listening import peer_name
 
 if TYPE_CHECKING:
     from .app import Server
@@ -69,7 +70,7 @@ class Connection(asyncio.Protocol):
 
     Attributes:
         server: the server it belongs to.
-        peer: the client's address and port, as the log shows it.
+        peer: the client's address and port, or ``unix``, as the log shows it.
         need: `step` is not called before so many bytes are there. A step that finds its request
             incomplete may set it; it falls back to 1 with each step that gets on.
         wrote: bytes of replies not yet handed to the transport.
@@ -219,8 +220,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport = cast("asyncio.Transport", transport)
         transport.set_write_buffer_limits(high=WRITE_AHEAD)
-        address = transport.get_extra_info("peername")
-        self.peer = f"{address[0]}:{address[1]}" if address else "-"
+        self.peer = peer_name(transport)
         self._progress = self.server.loop.time()
         self.server.connections.add(self)
         if self.server.log.info_wanted:

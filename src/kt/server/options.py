@@ -47,8 +47,9 @@ class ServiceOptions:
 
     Attributes:
         program: name for messages.
-        host: address or name to listen on; None for every IPv4 address.
-        port: 1 to 65535.
+        host: address or name to listen on; None for every IPv4 address. With port 0, the path of
+            a Unix socket.
+        port: 1 to 65535; 0 for a Unix socket.
         timeout: seconds that a request may stand still half-way; 0 or less for no limit.
         threads: worker threads for operations that may take long.
         spin: microseconds for which an I/O thread without work waits awake.
@@ -83,11 +84,15 @@ def integer(word: str) -> int:
 
 
 def port(word: str) -> int:
-    """A TCP port. The original ktserver refuses ports above 32767; that limit is not kept."""
+    """A TCP port, or 0 for a Unix socket, as which ttserver takes everything below 1.
+
+    The original ktserver knows no Unix sockets, and refuses ports above 32767; neither limit is
+    kept.
+    """
     number = int(word)
-    if not 1 <= number <= 65535:
-        raise ValueError("a port is a number from 1 to 65535")
-    return number
+    if number > 65535:
+        raise ValueError("a port is a number from 1 to 65535, or 0 for a Unix socket")
+    return max(number, 0)
 
 
 def threads(word: str) -> int:
@@ -171,8 +176,8 @@ def usage(program: str, purpose: str, flags: Sequence[Flag], arguments: str) -> 
 
 
 SERVICE_FLAGS: tuple[Flag, ...] = (
-    Flag("-host", "host", "listen on this address only", "NAME", str),
-    Flag("-port", "port", "listen on this port (1978)", "NUMBER", port),
+    Flag("-host", "host", "listen on this address only, or at this path", "NAME", str),
+    Flag("-port", "port", "listen on this port (1978); 0: -host is a Unix socket", "NUMBER", port),
     Flag(
         "-tout",
         "timeout",

@@ -75,7 +75,7 @@ class TycoonServer(Server):
         self.stamp = b""
         self._stamp_time = 0
         self.location = b"http://localhost"  # as the original has it, whatever -host says
-        if options.port != 80:
+        if options.port not in (0, 80):
             self.location += b":%d" % options.port
         self._synchronizing: Future[None] | None = None
         self._synchronize_at = 0.0
