@@ -53,7 +53,7 @@ class AsyncClient(Generic[K, V]):
 
     @property
     def port(self) -> int:
-        """TCP port of the server."""
+        """TCP port of the server; 0 if `host` is the path of its Unix socket."""
         return self._pool.endpoint.port
 
     @property

@@ -83,7 +83,7 @@ class KyotoTycoon(TycoonAdmin[K, V], TycoonMapping[V]):
 
     Args:
         host: name or address of the server.
-        port: its TCP port.
+        port: its TCP port; 0 if `host` is the path of a Unix socket.
         serializer: how values become bytes and back: KT_BINARY (text), KT_JSON, KT_MSGPACK, KT_NONE
             (bytes as they are), KT_PICKLE, or any object with the methods `dumps` and `loads`.
         decode_keys: keys come back as str, otherwise as bytes.

@@ -96,7 +96,7 @@ class AsyncTokyoTyrant(AsyncTyrantScan[K, V], AsyncTyrantMapping[K, V]):
 
     Args:
         host: name or address of the server.
-        port: its TCP port.
+        port: its TCP port; 0 if `host` is the path of a Unix socket.
         serializer: how values become bytes and back: KT_BINARY (text), KT_JSON, KT_MSGPACK, KT_NONE
             (bytes as they are), KT_PICKLE, TT_TABLE (rows of a table database, as dicts of text),
             or any object with the methods `dumps` and `loads`.
