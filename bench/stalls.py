@@ -74,7 +74,7 @@ def probe(program: str, port: int, kind: str) -> None:
     ask = {"binary": lambda: db.get("key-00000001"), "loop": db.status}[kind]
     waits: list[float] = []
     print("ready", flush=True)
-    while not select.select([sys.stdin], [], [], 0.0003)[0]:
+    while not waits or not select.select([sys.stdin], [], [], 0.0003)[0]:
         begin = perf_counter()
         ask()
         waits.append((perf_counter() - begin) * 1000)

@@ -6,6 +6,7 @@ import os
 import signal
 import stat
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -89,6 +90,19 @@ def test_file_of_a_killed_server(program: str, start_at: StartAt, socket_path: s
     assert os.path.exists(socket_path)
     server.start()
     with server.connect():
+        assert server.stop() == 0
+    assert not os.path.exists(socket_path)
+
+
+@bundled
+@pytest.mark.parametrize("milliseconds", range(0, 12, 3))
+def test_a_signal_at_the_very_begin(
+    program: str, start_at: StartAt, socket_path: str, milliseconds: int
+) -> None:
+    """The file is there before the databases are open and the event loop runs."""
+    server = start_at(program, socket_path)
+    with server.connect():
+        time.sleep(milliseconds / 1000)  # the moment of the signal, not a wait for something
         assert server.stop() == 0
     assert not os.path.exists(socket_path)
 

@@ -101,6 +101,8 @@ class Server:
         self.turn = threading.Lock()
         self.scripts: Workers[Any] | None = None
         self._stop = asyncio.Event()
+        self._signals: dict[int, Callable[[], None]] = {}
+        self._caught: list[int] = []  # before the event loop has run
         self._workers: ThreadPoolExecutor | None = None
         self._all_gone: asyncio.Future[None] | None = None
         self._ticks = 0
@@ -207,7 +209,7 @@ class Server:
         allow_many_files()
         pid_file = PidFile(self.options.pid_path)
         self.loop = new_event_loop()
-        self._handle_signals()  # before there is the file of a Unix socket to be removed
+        self._catch_signals()  # before there is the file of a Unix socket to be removed
         place = listener(self.options)
         try:
             self.open()
@@ -227,6 +229,7 @@ class Server:
     async def _serve(
         self, place: TcpListener | UnixListener, ready: Callable[[], None] | None
     ) -> None:
+        self._handle_signals()
         acceptor = await place.serve(self)
         self.log.system(f"listening: {place}")
         if ready is not None:
@@ -277,13 +280,21 @@ class Server:
                 connection.sweep(now, self.options.timeout)
         self.tick()
 
-    def _handle_signals(self) -> None:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            self.loop.add_signal_handler(number, self.stop)
+    def _catch_signals(self) -> None:
+        """Keep signals until `_handle_signals`: an event loop that does not run yet loses them."""
+        actions = self._signals
+        actions.update({signal.SIGTERM: self.stop, signal.SIGINT: self.stop})
         if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as it is after nohup
-            hang_up = self._reopen if self.options.daemon else self.stop
-            self.loop.add_signal_handler(signal.SIGHUP, hang_up)
-        self.loop.add_signal_handler(signal.SIGUSR1, self._reopen)
+            actions[signal.SIGHUP] = self._reopen if self.options.daemon else self.stop
+        actions[signal.SIGUSR1] = self._reopen
+        for number in actions:
+            signal.signal(number, lambda number, _frame: self._caught.append(number))
+
+    def _handle_signals(self) -> None:
+        for number, action in self._signals.items():
+            self.loop.add_signal_handler(number, action)
+        for number in self._caught:
+            self._signals[number]()
 
     def _reopen(self) -> None:
         try:

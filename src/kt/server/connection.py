@@ -20,7 +20,8 @@ pile up; then the socket is not read any more, and TCP slows the client down. A 
 read its replies holds its own connection in the same way, at `WRITE_AHEAD` bytes of replies.
 
 **Fairness.** After `STEPS_PER_TURN` steps, or as soon as a step says so (`yield_turn`), the other
-connections get their turn.
+connections get their turn; also after a large piece of input, because uvloop reads up to 32 of them
+from a busy socket before it looks at another.
 
 **Time.** A request that has begun and does not go on, or replies that are not read, end the
 connection after the server's time-out (`sweep`, about once a second). A connection that only waits
@@ -59,6 +60,7 @@ class Done(Protocol[T_co]):
 
 
 READ_AHEAD = 1 << 18
+LARGE_READ = 1 << 16
 WRITE_AHEAD = 1 << 18
 STEPS_PER_TURN = 32
 JOIN_UP_TO = 1 << 16
@@ -251,6 +253,10 @@ class Connection(asyncio.Protocol):
                 self._read(False)
         else:
             self._serve()
+            held = self.busy or self._yielded or self._choked or self._closing or self._away
+            if len(data) >= LARGE_READ and not held:
+                self._yielded = True
+                self.server.loop.call_soon(self._next_turn)
 
     def _serve(self) -> None:
         """Serve the input until it is used up, or until something holds the connection."""

@@ -23,6 +23,8 @@ namespace kt {
 class Gate {
  public:
   void share() {
+    // The lock would let everybody else in before who waits to be alone.
+    if (isolating_ > 0) std::this_thread::sleep_for(TURN / 10);
     if (lock_.try_lock_shared()) return;
     waiting_++;
     lock_.lock_shared();
@@ -33,7 +35,9 @@ class Gate {
   void isolate() {
     if (lock_.try_lock()) return;
     waiting_++;
+    isolating_++;
     lock_.lock();
+    isolating_--;
     waiting_--;
   }
   void leave_isolated() { lock_.unlock(); }
@@ -49,6 +53,7 @@ class Gate {
  private:
   std::shared_mutex lock_;
   std::atomic<int> waiting_{0};
+  std::atomic<int> isolating_{0};  // of those
 };
 
 // Alone inside for a moment.
