@@ -278,6 +278,24 @@ def test_hold_keeps_the_thread_outside(thread: IoThread, engine: Engine, line: L
     line.ask(engine.get, engine.get_reply)
 
 
+def test_what_holds_already_keeps_new_threads_outside(
+    thread: IoThread, engine: Engine, line: Line
+) -> None:
+    line.ask(engine.set, engine.set_reply)
+    holders = Holders()
+    holders.add("early")
+    holders.watch((thread,))
+    line.near.sendall(engine.get)
+    assert returned(thread) == (line, NOTHING, engine.get, b"")
+    holders.discard("early")
+    thread.add(line.far.fileno(), line.stream, line)
+    line.ask(engine.get, engine.get_reply)
+    holders.add("late")
+    line.near.sendall(engine.get)
+    assert returned(thread) == (line, NOTHING, engine.get, b"")
+    holders.discard("late")
+
+
 def test_stop_sends_all_back(thread: IoThread, engine: Engine) -> None:
     lines = [Line(thread, engine) for _ in range(10)]
     for line in lines:

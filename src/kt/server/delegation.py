@@ -49,15 +49,17 @@ class Holders:
         return bool(self._tokens)
 
     def watch(self, threads: tuple[IoThread, ...]) -> None:
-        """Keep these outside from now on. Nothing holds anything yet."""
-        self._threads = threads
+        """Keep these outside from now on."""
+        with self._lock:
+            self._threads = threads
+            if self._tokens:
+                self._hold()
 
     def add(self, token: object) -> None:
         """Begin; when that returns, no I/O thread is inside. For any thread."""
         with self._lock:
             if not self._tokens:
-                for thread in self._threads:
-                    thread.hold()
+                self._hold()
             self._tokens.add(token)
 
     def discard(self, token: object) -> None:
@@ -67,6 +69,10 @@ class Holders:
             if not self._tokens:
                 for thread in self._threads:
                     thread.release()
+
+    def _hold(self) -> None:
+        for thread in self._threads:
+            thread.hold()
 
 
 class Delegation:

@@ -49,7 +49,6 @@ class TyrantConnection(Connection):
         super().__init__(server)
         self._stream = server.core.stream()
         self._half_read: tuple[Reader[Any], Callable[[Any], None]] | None = None
-        self._in_list = False  # the stream has begun a list and not ended it
         self._keeps = True  # whether the last request lets the connection live
 
     @property
@@ -62,7 +61,7 @@ class TyrantConnection(Connection):
         self._keeps = True
         if self._half_read is not None:
             end = self._read_text(*self._half_read, data, pos)
-        elif self._in_list or data[pos] == MAGIC:
+        elif self._stream.in_list or data[pos] == MAGIC:
             end = self._feed(data, pos)
         else:
             end = self._read_text(read_words, self._serve_line, data, pos)
@@ -151,7 +150,6 @@ class TyrantConnection(Connection):
         """Do what the stream says; where the next request, or the rest of this one, begins."""
         if reply:
             self.write(reply)
-        self._in_list = self._stream.in_list
         self.plain = self.plain + 1 if state == MORE else 0
         if state == MORE:
             self.need = need
@@ -173,8 +171,7 @@ class TyrantConnection(Connection):
         return self._stream if self._half_read is None else None
 
     def returned(self, state: int) -> None:
-        self._in_list = self._stream.in_list
         self._close_unless(state != CLOSE and (state != BROKEN or bool(self._input)))
 
     def unfinished(self) -> bool:
-        return self._in_list or self._half_read is not None or super().unfinished()
+        return self._stream.in_list or self._half_read is not None or super().unfinished()

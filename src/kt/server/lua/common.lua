@@ -207,6 +207,25 @@ function common.list(values)
   return result
 end
 
+-- For what a mapper emits: a function that takes a key and a value (`name` is it in errors), the
+-- values by key, and the keys in the order in which they came.
+function common.collector(name)
+  local groups, keys = {}, {}
+  local function emit(key, value)
+    key, value = common.text(key), common.text(value)
+    if not key or not value then common.invalid(name) end
+    local values = groups[key]
+    if values then
+      values[#values + 1] = value
+    else
+      groups[key] = { value }
+      keys[#keys + 1] = key
+    end
+    return true
+  end
+  return emit, groups, keys
+end
+
 -- Utilities that both servers have under the same names, without prefix here.
 
 function common.split(text, delimiters)

@@ -408,19 +408,7 @@ function methods.mapreduce(self, map, reduce, _, _, _, _, _, log, proc)
   if type(map) ~= "function" or type(reduce) ~= "function" then invalid("mapreduce") end
   log = type(log) == "function" and guarded("log", log) or accepted
   proc = type(proc) == "function" and guarded("proc", proc) or accepted
-  local groups, keys = {}, {}
-  local function emit(key, value)
-    key, value = text(key), text(value)
-    if not key or not value then invalid("emit") end
-    local values = groups[key]
-    if values then
-      values[#values + 1] = value
-    else
-      groups[key] = { value }
-      keys[#keys + 1] = key
-    end
-    return true
-  end
+  local emit, groups, keys = common.collector("emit")
   local failed
   local ok = log("prepare", "the records are collected in memory") and proc(emit)
     and log("map", "started the map process: scale=" .. common.decimal(host.count(ptr)))

@@ -18,9 +18,7 @@ local globals = _G
 
 -- Arguments
 
-local function invalid(name)
-  error(name .. ": invalid arguments", 3)
-end
+local invalid = common.invalid
 
 -- The arguments of a function that takes `count` strings.
 local function texts(name, count, ...)
@@ -139,19 +137,7 @@ end
 
 function _mapreduce(mapper, reducer, ...)
   if type(mapper) ~= "function" or type(reducer) ~= "function" then invalid("_mapreduce") end
-  local groups, keys = {}, {}
-  local function emit(key, value)
-    key, value = text(key), text(value)
-    if not key or not value then invalid("_mapreducemapemit") end
-    local values = groups[key]
-    if values then
-      values[#values + 1] = value
-    else
-      groups[key] = { value }
-      keys[#keys + 1] = key
-    end
-    return true
-  end
+  local emit, groups, keys = common.collector("_mapreducemapemit")
   local targets = select("#", ...) > 0 and (...) ~= nil and flattened((...)) or nil
   if not mapped(mapper, targets, emit) then return false end
   sort(keys)
