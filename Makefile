@@ -39,11 +39,11 @@ build: .venv/built
 
 .venv/built: .venv/installed setup.py $(SOURCES)
 	$(BIN)/python setup.py --quiet build_ext --inplace --parallel 2
-	$(BIN)/python -c 'import kt.wire._codec, kt.server.engines._kyoto, kt.server.engines._tokyo'
+	$(BIN)/python -c 'import kt.wire.kernels._compiled, kt.server.engines.kyoto._engine, kt.server.engines.tokyo._engine'
 	touch $@
 
 clean:
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .venv/built
 	find src tests tools examples -name __pycache__ -prune -exec rm -rf {} +
 	find src -name '*.so' -exec rm -f {} +
-	rm -f src/kt/wire/_*.c src/kt/server/engines/_*.cpp
+	rm -f src/kt/wire/kernels/_*.c src/kt/server/engines/*/_*.cpp

@@ -4,10 +4,10 @@ it is needed. ``KT_COMPILED=no`` leaves all of them out. Everything else is in p
 ==============================  ==========================================  ======================
 module                          what it does                                needs
 ==============================  ==========================================  ======================
-kt.wire._codec                  faster bytes <-> values                     a C compiler
-kt.server.engines._io           the servers' I/O threads                    C++
-kt.server.engines._kyoto*       kt-tycoon's engine                          C++, libkyotocabinet
-kt.server.engines._tokyo*       kt-tyrant's engine                          C++, libtokyocabinet
+kt.wire.kernels._compiled         faster bytes <-> values                     a C compiler
+kt.server.engines.io            the servers' I/O threads                    C++
+kt.server.engines.kyoto         kt-tycoon's engine                          C++, libkyotocabinet
+kt.server.engines.tokyo         kt-tyrant's engine                          C++, libtokyocabinet
 ==============================  ==========================================  ======================
 """
 
@@ -21,6 +21,7 @@ from setuptools import Extension, setup
 
 ENGINES = "src/kt/server/engines"
 CXX_FLAGS = ["-O2", "-std=c++17", "-Wall", "-Wextra", "-Wno-unused-parameter"]
+MAIN_MODULES = ("_io.pyx", "_engine.pyx")
 LIBRARIES = {"io": [], "kyoto": ["kyotocabinet"], "tokyo": ["tokyocabinet"]}
 
 # Homebrew's directories, where Apple's compiler does not look by itself.
@@ -29,22 +30,26 @@ PREFIXES = [
 ]
 
 
+def module_of(source: str) -> str:
+    return ".".join(Path(source).with_suffix("").parts[1:])
+
+
 def codec(source: str) -> Extension:
-    return Extension(f"kt.wire.{Path(source).stem}", [source], extra_compile_args=["-O2"])
+    return Extension(module_of(source), [source], extra_compile_args=["-O2"])
 
 
 def engine(source: str) -> Extension:
     """One Cython module of a server engine; the main one carries the C++ sources of its library."""
-    module = Path(source).stem
-    library = module.split("_")[1]
-    cxx = sorted(glob(f"{ENGINES}/{library}_*.cpp")) if module == f"_{library}" else []
+    directory = Path(source).parent
+    main = source.endswith(MAIN_MODULES)
+    cxx = sorted(glob(f"{directory}/[!_]*.cpp") + glob(f"{directory}/*/*.cpp")) if main else []
     return Extension(
-        f"kt.server.engines.{module}",
+        module_of(source),
         [source, *cxx],
-        depends=sorted(glob(f"{ENGINES}/*.h")),
+        depends=sorted(glob(f"{ENGINES}/**/*.h", recursive=True)),
         include_dirs=[ENGINES, *(f"{prefix}/include" for prefix in PREFIXES)],
         library_dirs=[f"{prefix}/lib" for prefix in PREFIXES],
-        libraries=LIBRARIES[library],
+        libraries=LIBRARIES[directory.name],
         language="c++",
         extra_compile_args=CXX_FLAGS,
     )
@@ -53,8 +58,8 @@ def engine(source: str) -> Extension:
 def extensions() -> list[Extension]:
     if os.environ.get("KT_COMPILED") == "no":
         return []
-    found = [codec(source) for source in sorted(glob("src/kt/wire/*.pyx"))]
-    found += [engine(source) for source in sorted(glob(f"{ENGINES}/*.pyx"))]
+    found = [codec(source) for source in sorted(glob("src/kt/wire/kernels/*.pyx"))]
+    found += [engine(source) for source in sorted(glob(f"{ENGINES}/*/*.pyx"))]
     compiled = cythonize(found, quiet=True, compiler_directives={"language_level": "3"})
     for extension in compiled:
         extension.optional = True  # cythonize would forget it

@@ -38,8 +38,8 @@ from hypothesis import HealthCheck, settings
 from kt.embedded import EmbeddedServer, EmbeddedTokyoTyrantServer
 
 if TYPE_CHECKING:
-    from kt.client.tycoon import KyotoTycoon
-    from kt.client.tyrant import TokyoTyrant
+    from kt.client.tycoon.client import KyotoTycoon
+    from kt.client.tyrant.client import TokyoTyrant
 
 # How long an example takes says more about the machine than about the code.
 settings.register_profile("kt", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -22,7 +22,7 @@ To be used so::
 
 from collections.abc import AsyncIterator
 
-from kt.client.cursor_async import AsyncCursor
+from kt.client.tycoon.cursor_async import AsyncCursor
 from kt.net.aio import Pool
 
 
@@ -63,7 +63,7 @@ To be used so::
 
 from collections.abc import Iterator
 
-from kt.client.cursor import Cursor
+from kt.client.tycoon.cursor import Cursor
 from kt.net.blocking import Pool
 
 

@@ -48,7 +48,7 @@ NAMES = {
 
 RULES = [
     (re.compile(r"^(_?)Async(?=[A-Z])"), r"\1"),  # AsyncCursor -> Cursor, AsyncIterator -> Iterator
-    (re.compile(r"_async$"), ""),  # kt.client.cursor_async -> kt.client.cursor
+    (re.compile(r"_async$"), ""),  # kt.client.tycoon.cursor_async -> kt.client.tycoon.cursor
     (re.compile(r"^async_(?=[a-z])"), ""),  # fixtures: async_tycoon -> tycoon
 ]
 

@@ -21,8 +21,8 @@ CLIENT = ROOT / "src/kt/client"
 TARGET = CLIENT / "pipeline_calls.py"
 
 CLASSES = {
-    "TycoonCalls": ("AsyncKyotoTycoon", ["tycoon_async.py", "tycoon_admin_async.py"]),
-    "TyrantCalls": ("AsyncTokyoTyrant", ["tyrant_async.py", "tyrant_admin_async.py"]),
+    "TycoonCalls": ("AsyncKyotoTycoon", ["tycoon/client_async.py", "tycoon/admin_async.py"]),
+    "TyrantCalls": ("AsyncTokyoTyrant", ["tyrant/client_async.py", "tyrant/admin_async.py"]),
 }
 
 LEFT_OUT = {"checkin", "close", "wait"}
@@ -84,6 +84,11 @@ def methods(source: Path) -> Iterator[str]:
                 yield method(item)
 
 
+def dotted(path: str) -> str:
+    """Return the name below `kt.client` of the module in the file at `path`."""
+    return path.removesuffix(".py").replace("/", ".")
+
+
 def method(function: ast.AsyncFunctionDef) -> str:
     """Return the pipeline's method for one of the client's."""
     arguments = function.args
@@ -103,7 +108,7 @@ def generated() -> str:
     """Return what the target must hold."""
     sources = [CLIENT / name for _, names in CLASSES.values() for name in names]
     clients = "".join(
-        f"    from kt.client.{names[0][:-3]} import {client}\n"
+        f"    from kt.client.{dotted(names[0])} import {client}\n"
         for client, names in CLASSES.values()
     )
     parts = [
@@ -113,7 +118,7 @@ def generated() -> str:
         '\nT = TypeVar("T")\n',
     ]
     for name, (client, names) in CLASSES.items():
-        parts.append(CLASS.format(name=name, client=client, module=names[0][:-3]))
+        parts.append(CLASS.format(name=name, client=client, module=dotted(names[0])))
         for source in names:
             parts += ["\n" + text for text in methods(CLIENT / source)]
     return formatted("".join(parts), TARGET)

@@ -28,20 +28,20 @@ TYPE_CHECKING = (
 if TYPE_CHECKING:
     from typing import Any
 
-    from kt.client.cursor import Cursor, Scan
-    from kt.client.cursor_async import AsyncCursor, AsyncScan
     from kt.client.deferred import PipelineResult
     from kt.client.pipeline import TycoonPipeline, TyrantPipeline
     from kt.client.pipeline_async import AsyncTycoonPipeline, AsyncTyrantPipeline
-    from kt.client.table import Combination, Query, Table
-    from kt.client.table_async import AsyncCombination, AsyncQuery, AsyncTable
-    from kt.client.table_model import Model, column
-    from kt.client.table_query import KEY, C, Column, Filter, Order
-    from kt.client.table_rows import TT_TABLE, Row
-    from kt.client.tycoon import KyotoTycoon
-    from kt.client.tycoon_async import AsyncKyotoTycoon
-    from kt.client.tyrant import TokyoTyrant
-    from kt.client.tyrant_async import AsyncTokyoTyrant
+    from kt.client.tycoon.client import KyotoTycoon
+    from kt.client.tycoon.client_async import AsyncKyotoTycoon
+    from kt.client.tycoon.cursor import Cursor, Scan
+    from kt.client.tycoon.cursor_async import AsyncCursor, AsyncScan
+    from kt.client.tyrant.client import TokyoTyrant
+    from kt.client.tyrant.client_async import AsyncTokyoTyrant
+    from kt.client.tyrant.table import Combination, Query, Table
+    from kt.client.tyrant.table_async import AsyncCombination, AsyncQuery, AsyncTable
+    from kt.client.tyrant.table_model import Model, column
+    from kt.client.tyrant.table_query import KEY, C, Column, Filter, Order
+    from kt.client.tyrant.table_rows import TT_TABLE, Row
     from kt.embedded import EmbeddedServer, EmbeddedTokyoTyrantServer
     from kt.options import Moment, Origin, ScriptLock, Signal, Wait
     from kt.serializers import KT_BINARY, KT_JSON, KT_MSGPACK, KT_NONE, KT_PICKLE, Serializer
@@ -115,20 +115,20 @@ __all__ = [
 _HOME = {
     name: module
     for module, names in {
-        "kt.client.tycoon": "KyotoTycoon",
-        "kt.client.tycoon_async": "AsyncKyotoTycoon",
-        "kt.client.cursor": "Cursor Scan",
-        "kt.client.cursor_async": "AsyncCursor AsyncScan",
+        "kt.client.tycoon.client": "KyotoTycoon",
+        "kt.client.tycoon.client_async": "AsyncKyotoTycoon",
+        "kt.client.tycoon.cursor": "Cursor Scan",
+        "kt.client.tycoon.cursor_async": "AsyncCursor AsyncScan",
         "kt.client.deferred": "PipelineResult",
         "kt.client.pipeline": "TycoonPipeline TyrantPipeline",
         "kt.client.pipeline_async": "AsyncTycoonPipeline AsyncTyrantPipeline",
-        "kt.client.tyrant": "TokyoTyrant",
-        "kt.client.tyrant_async": "AsyncTokyoTyrant",
-        "kt.client.table": "Combination Query Table",
-        "kt.client.table_async": "AsyncCombination AsyncQuery AsyncTable",
-        "kt.client.table_model": "Model column",
-        "kt.client.table_query": "C KEY Column Filter Order",
-        "kt.client.table_rows": "Row TT_TABLE",
+        "kt.client.tyrant.client": "TokyoTyrant",
+        "kt.client.tyrant.client_async": "AsyncTokyoTyrant",
+        "kt.client.tyrant.table": "Combination Query Table",
+        "kt.client.tyrant.table_async": "AsyncCombination AsyncQuery AsyncTable",
+        "kt.client.tyrant.table_model": "Model column",
+        "kt.client.tyrant.table_query": "C KEY Column Filter Order",
+        "kt.client.tyrant.table_rows": "Row TT_TABLE",
         "kt.embedded": "EmbeddedServer EmbeddedTokyoTyrantServer",
         "kt.options": "Moment Origin ScriptLock Signal Wait",
         "kt.serializers": "KT_BINARY KT_JSON KT_MSGPACK KT_NONE KT_PICKLE Serializer",

@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from kt.client.tycoon import KyotoTycoon
-    from kt.client.tyrant import TokyoTyrant
+    from kt.client.tycoon.client import KyotoTycoon
+    from kt.client.tyrant.client import TokyoTyrant
 
 PORTS = range(10_000, 32_768)
 """Where free ports are looked for. ktserver refuses those above; ours are below the ephemeral ones,
@@ -467,7 +467,7 @@ class EmbeddedServer(_EmbeddedServer["KyotoTycoon"]):
 
     def connect(self, **options: Any) -> KyotoTycoon[Any, Any]:
         """A new `KyotoTycoon` for this server, with these options; the caller closes it."""
-        from kt.client.tycoon import KyotoTycoon
+        from kt.client.tycoon.client import KyotoTycoon
 
         return KyotoTycoon(*self._address(), **options)
 
@@ -525,7 +525,7 @@ class EmbeddedTokyoTyrantServer(_EmbeddedServer["TokyoTyrant"]):
 
     def connect(self, **options: Any) -> TokyoTyrant[Any, Any]:
         """A new `TokyoTyrant` for this server, with these options; the caller closes it."""
-        from kt.client.tyrant import TokyoTyrant
+        from kt.client.tyrant.client import TokyoTyrant
 
         return TokyoTyrant(*self._address(), **options)
 

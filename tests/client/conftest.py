@@ -16,10 +16,10 @@ import pytest
 import uvloop
 
 from kt.client.base_async import AsyncClient
-from kt.client.tycoon import KyotoTycoon
-from kt.client.tycoon_async import AsyncKyotoTycoon
-from kt.client.tyrant import TokyoTyrant
-from kt.client.tyrant_async import AsyncTokyoTyrant
+from kt.client.tycoon.client import KyotoTycoon
+from kt.client.tycoon.client_async import AsyncKyotoTycoon
+from kt.client.tyrant.client import TokyoTyrant
+from kt.client.tyrant.client_async import AsyncTokyoTyrant
 from kt.embedded import EmbeddedServer, EmbeddedTokyoTyrantServer
 from tests.client.peers import Peer
 

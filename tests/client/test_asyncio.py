@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from kt.client.tycoon_async import AsyncKyotoTycoon
+from kt.client.tycoon.client_async import AsyncKyotoTycoon
 from kt.embedded import EmbeddedServer
 from kt.errors import ProtocolError, ServerConnectionError, ServerTimeoutError
 from kt.wire.tycoon import NEVER, pack_get_bulk_reply, pack_set_bulk_reply

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from kt.client.tycoon import KyotoTycoon
+from kt.client.tycoon.client import KyotoTycoon
 from kt.errors import ProtocolError, ServerConnectionError, ServerError, ServerTimeoutError
 from kt.wire.tycoon import (
     ERROR_REPLY,

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kt.client.tycoon_async import AsyncKyotoTycoon
+from kt.client.tycoon.client_async import AsyncKyotoTycoon
 from kt.errors import ProtocolError, ServerConnectionError, ServerError, ServerTimeoutError
 from kt.wire.tycoon import (
     ERROR_REPLY,

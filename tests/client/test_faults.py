@@ -10,7 +10,7 @@ import tracemalloc
 
 import pytest
 
-from kt.client.tycoon import KyotoTycoon
+from kt.client.tycoon.client import KyotoTycoon
 from kt.errors import (
     IncompleteReplyError,
     ProtocolError,

@@ -9,7 +9,7 @@ import tracemalloc
 
 import pytest
 
-from kt.client.tycoon_async import AsyncKyotoTycoon
+from kt.client.tycoon.client_async import AsyncKyotoTycoon
 from kt.errors import (
     IncompleteReplyError,
     ProtocolError,

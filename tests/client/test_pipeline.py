@@ -6,8 +6,8 @@ from __future__ import annotations
 import pytest
 
 from kt.client.deferred import Unsent
-from kt.client.tycoon import KyotoTycoon
-from kt.client.tyrant import TokyoTyrant
+from kt.client.tycoon.client import KyotoTycoon
+from kt.client.tyrant.client import TokyoTyrant
 from kt.errors import (
     ArgumentError,
     ProtocolError,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from kt.client.deferred import Unsent
-from kt.client.tycoon_async import AsyncKyotoTycoon
-from kt.client.tyrant_async import AsyncTokyoTyrant
+from kt.client.tycoon.client_async import AsyncKyotoTycoon
+from kt.client.tyrant.client_async import AsyncTokyoTyrant
 from kt.errors import (
     ArgumentError,
     ProtocolError,

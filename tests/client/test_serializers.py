@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from kt.client.tycoon import KyotoTycoon
+from kt.client.tycoon.client import KyotoTycoon
 from kt.errors import ImproperlyConfigured, SerializationError
 from kt.serializers import KT_BINARY, KT_JSON, KT_MSGPACK, KT_NONE, KT_PICKLE, Serializer
 

@@ -16,7 +16,7 @@ from types import FrameType
 
 import pytest
 
-from kt.client.tycoon import KyotoTycoon
+from kt.client.tycoon.client import KyotoTycoon
 from kt.errors import ServerConnectionError
 from kt.wire.tycoon import NEVER, pack_get_bulk_reply
 from tests.client.peers import Conversation, Peer

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from kt.client.tycoon import KyotoTycoon
-from kt.client.tycoon_async import AsyncKyotoTycoon
-from kt.client.tyrant import TokyoTyrant
-from kt.client.tyrant_async import AsyncTokyoTyrant
+from kt.client.tycoon.client import KyotoTycoon
+from kt.client.tycoon.client_async import AsyncKyotoTycoon
+from kt.client.tyrant.client import TokyoTyrant
+from kt.client.tyrant.client_async import AsyncTokyoTyrant
 from kt.errors import ServerConnectionError
-from kt.server.delegation import PLAIN_REQUESTS
+from kt.server.process.delegation import PLAIN_REQUESTS
 from tests.server.processes import SECONDS, ServerProcess
 
 MANY = 2 * PLAIN_REQUESTS

@@ -17,10 +17,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from kt.client.tycoon import KyotoTycoon
-from kt.client.tycoon_async import AsyncKyotoTycoon
-from kt.client.tyrant import TokyoTyrant
-from kt.client.tyrant_async import AsyncTokyoTyrant
+from kt.client.tycoon.client import KyotoTycoon
+from kt.client.tycoon.client_async import AsyncKyotoTycoon
+from kt.client.tyrant.client import TokyoTyrant
+from kt.client.tyrant.client_async import AsyncTokyoTyrant
 from kt.embedded import EmbeddedServer, EmbeddedTokyoTyrantServer
 from kt.lua import SCRIPTS
 from tests.client.conftest import pytest_generate_tests, pytest_pyfunc_call

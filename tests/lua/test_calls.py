@@ -40,7 +40,7 @@ def tyrant_script(start_tyrant: StartTyrant, tmp_path: Path) -> Any:
 
 
 def test_tycoon(tycoon_script: Any) -> None:
-    from kt.client.tycoon import KyotoTycoon
+    from kt.client.tycoon.client import KyotoTycoon
 
     with KyotoTycoon(port=tycoon_script.port) as db:
         assert db.lua.echo(item="apples", count=3) == {"item": "apples", "count": "3"}
@@ -57,7 +57,7 @@ def test_tycoon(tycoon_script: Any) -> None:
 
 
 def test_tyrant(tyrant_script: Any) -> None:
-    from kt.client.tyrant import TokyoTyrant
+    from kt.client.tyrant.client import TokyoTyrant
 
     with TokyoTyrant(port=tyrant_script.port) as db:
         echo = db.lua.echo

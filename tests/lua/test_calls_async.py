@@ -39,7 +39,7 @@ def tyrant_script(start_tyrant: StartTyrant, tmp_path: Path) -> Any:
 
 
 async def test_tycoon(tycoon_script: Any) -> None:
-    from kt.client.tycoon_async import AsyncKyotoTycoon
+    from kt.client.tycoon.client_async import AsyncKyotoTycoon
 
     async with AsyncKyotoTycoon(port=tycoon_script.port) as db:
         assert await db.lua.echo(item="apples", count=3) == {"item": "apples", "count": "3"}
@@ -56,7 +56,7 @@ async def test_tycoon(tycoon_script: Any) -> None:
 
 
 async def test_tyrant(tyrant_script: Any) -> None:
-    from kt.client.tyrant_async import AsyncTokyoTyrant
+    from kt.client.tyrant.client_async import AsyncTokyoTyrant
 
     async with AsyncTokyoTyrant(port=tyrant_script.port) as db:
         echo = db.lua.echo

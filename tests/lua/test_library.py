@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import kt.lua
-from kt.client.tycoon import KyotoTycoon
+from kt.client.tycoon.client import KyotoTycoon
 from kt.embedded import EmbeddedServer, EmbeddedTokyoTyrantServer
 from kt.errors import ArgumentError, ServerError
 from tests.lua.servers import TYCOONS, TYRANTS

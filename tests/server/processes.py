@@ -23,7 +23,7 @@ SECONDS = 30.0
 BUNDLED = {
     "kt-tycoon": (sys.executable, "-m", "kt.server", "tycoon"),
     "kt-tyrant": (sys.executable, "-m", "kt.server", "tyrant"),
-    "line-server": (sys.executable, str(Path(__file__).parent / "line_server.py")),
+    "line-server": (sys.executable, str(Path(__file__).parent / "process/line_server.py")),
 }
 
 

@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 from urllib.parse import unquote_to_bytes
 
-from kt.server.delegation import PLAIN_REQUESTS
+from kt.server.process.delegation import PLAIN_REQUESTS
 from kt.wire.tycoon import pack_get_bulk
 
 from .processes import HOST, ServerProcess

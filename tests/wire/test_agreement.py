@@ -14,13 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kt.errors import ArgumentError, ImproperlyConfigured, ServerError
-from kt.wire import _pure
+from kt.wire.kernels import _pure
 from kt.wire.reading import Incomplete
 from kt.wire.values import TEXT, ValueFailure
 
 from .implementations import Wire, load_wire
 
-compiled = pytest.importorskip("kt.wire._codec", reason="the codec was not compiled here")
+compiled = pytest.importorskip(
+    "kt.wire.kernels._compiled", reason="the codec was not compiled here"
+)
 
 ODD = st.sampled_from([None, True, 1, -1, 2**70, 1.5, "\ud800", b"", "", bytearray(b"x"), object])
 KEY = st.text(max_size=6) | st.binary(max_size=6) | ODD
@@ -178,8 +180,8 @@ def test_compiled_decoders_stay_within_the_frame(
 def test_an_implementation_can_be_forced(implementation: str) -> None:
     wire: Wire = load_wire(implementation)
     assert implementation == wire.codec.IMPLEMENTATION
-    module = "_codec" if implementation == "compiled" else "_pure"
-    assert wire.codec.pack_get.__module__.startswith(f"kt.wire.{module}")
+    module = "_compiled" if implementation == "compiled" else "_pure"
+    assert wire.codec.pack_get.__module__.startswith(f"kt.wire.kernels.{module}")
 
 
 def test_an_unknown_implementation_is_refused() -> None:
@@ -192,7 +194,7 @@ HIDE = """
 import sys
 class Hide:
     def find_spec(self, name, path=None, target=None):
-        if name == "kt.wire._codec":
+        if name == "kt.wire.kernels._compiled":
             raise ImportError(name)
 sys.meta_path.insert(0, Hide())
 """

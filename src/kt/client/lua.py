@@ -20,8 +20,8 @@ from kt.options import ScriptLock
 from kt.types import K, Key, V
 
 if TYPE_CHECKING:
-    from kt.client.tycoon import KyotoTycoon
-    from kt.client.tyrant import TokyoTyrant
+    from kt.client.tycoon.client import KyotoTycoon
+    from kt.client.tyrant.client import TokyoTyrant
 
 
 class TycoonScripts(Generic[K]):

@@ -19,8 +19,8 @@ from kt.options import ScriptLock
 from kt.types import K, Key, V
 
 if TYPE_CHECKING:
-    from kt.client.tycoon_async import AsyncKyotoTycoon
-    from kt.client.tyrant_async import AsyncTokyoTyrant
+    from kt.client.tycoon.client_async import AsyncKyotoTycoon
+    from kt.client.tyrant.client_async import AsyncTokyoTyrant
 
 
 class AsyncTycoonScripts(Generic[K]):

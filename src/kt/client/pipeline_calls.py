@@ -16,8 +16,8 @@ from kt.wire.tycoon_rpc import (
 )
 
 if TYPE_CHECKING:
-    from kt.client.tycoon_async import AsyncKyotoTycoon
-    from kt.client.tyrant_async import AsyncTokyoTyrant
+    from kt.client.tycoon.client_async import AsyncKyotoTycoon
+    from kt.client.tyrant.client_async import AsyncTokyoTyrant
 
 T = TypeVar("T")
 
@@ -29,7 +29,7 @@ class TycoonCalls(Generic[K, V]):
 
     def _adopt(self, settings: Mapping[str, Any]) -> None:
         """Make calls as a client with these settings would."""
-        from kt.client.tycoon_async import AsyncKyotoTycoon
+        from kt.client.tycoon.client_async import AsyncKyotoTycoon
 
         self._client = object.__new__(AsyncKyotoTycoon)
         adopt(self._client, settings)
@@ -289,7 +289,7 @@ class TyrantCalls(Generic[K, V]):
 
     def _adopt(self, settings: Mapping[str, Any]) -> None:
         """Make calls as a client with these settings would."""
-        from kt.client.tyrant_async import AsyncTokyoTyrant
+        from kt.client.tyrant.client_async import AsyncTokyoTyrant
 
         self._client = object.__new__(AsyncTokyoTyrant)
         adopt(self._client, settings)

@@ -23,8 +23,8 @@ from collections.abc import Iterable
 from time import monotonic
 from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
 
-from kt.client.tycoon import KyotoTycoon
-from kt.client.tyrant import TokyoTyrant
+from kt.client.tycoon.client import KyotoTycoon
+from kt.client.tyrant.client import TokyoTyrant
 from kt.client.values import Values
 from kt.errors import ArgumentError
 from kt.lua.blocking import Attempt, pause

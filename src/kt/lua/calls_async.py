@@ -22,8 +22,8 @@ from collections.abc import Iterable
 from time import monotonic
 from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
 
-from kt.client.tycoon_async import AsyncKyotoTycoon
-from kt.client.tyrant_async import AsyncTokyoTyrant
+from kt.client.tycoon.client_async import AsyncKyotoTycoon
+from kt.client.tyrant.client_async import AsyncTokyoTyrant
 from kt.client.values import Values
 from kt.errors import ArgumentError
 from kt.lua.aio import Attempt, pause

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from kt.client.expiry import pack_expiry, unpack_expiry
-from kt.client.tycoon import KyotoTycoon
+from kt.client.tycoon.client import KyotoTycoon
 from kt.lua.calls import TycoonCalls
 from kt.types import ExpireTime, Key
 from kt.wire.codec import encode_key

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from kt.client.expiry import pack_expiry, unpack_expiry
-from kt.client.tycoon_async import AsyncKyotoTycoon
+from kt.client.tycoon.client_async import AsyncKyotoTycoon
 from kt.lua.calls_async import AsyncTycoonCalls
 from kt.types import ExpireTime, Key
 from kt.wire.codec import encode_key

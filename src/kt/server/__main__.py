@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from ..errors import ImproperlyConfigured, KTError
+from kt.errors import ImproperlyConfigured, KTError
 
 if TYPE_CHECKING:
-    from .options import Flag
+    from kt.server.process.options import Flag
 
 ENGINE_MISSING = """\
 no storage engine here ({cause}): install {library} and a C++ compiler \
@@ -32,25 +32,25 @@ def tyrant() -> None:
 
 
 def _tycoon(program: str, words: Sequence[str]) -> int:
-    from .options_tycoon import ARGUMENTS, FLAGS, PURPOSE, tycoon_options
+    from kt.server.tycoon.options import ARGUMENTS, FLAGS, PURPOSE, tycoon_options
 
     if _helped(program, words, PURPOSE, FLAGS, ARGUMENTS):
         return 0
     options = tycoon_options(program, words)
-    _need_engine(program, "_kyoto", "Kyoto Cabinet", "libkyotocabinet-dev", "kyoto-cabinet")
-    from .tycoon import TycoonServer
+    _need_engine(program, "kyoto", "Kyoto Cabinet", "libkyotocabinet-dev", "kyoto-cabinet")
+    from kt.server.tycoon.server import TycoonServer
 
     return TycoonServer(options).run()
 
 
 def _tyrant(program: str, words: Sequence[str]) -> int:
-    from .options_tyrant import ARGUMENTS, FLAGS, PURPOSE, tyrant_options
+    from kt.server.tyrant.options import ARGUMENTS, FLAGS, PURPOSE, tyrant_options
 
     if _helped(program, words, PURPOSE, FLAGS, ARGUMENTS):
         return 0
     options = tyrant_options(program, words)
-    _need_engine(program, "_tokyo", "Tokyo Cabinet", "libtokyocabinet-dev", "tokyo-cabinet")
-    from .tyrant import TyrantServer
+    _need_engine(program, "tokyo", "Tokyo Cabinet", "libtokyocabinet-dev", "tokyo-cabinet")
+    from kt.server.tyrant.server import TyrantServer
 
     return TyrantServer(options).run()
 
@@ -61,16 +61,16 @@ def _helped(
     """Print the help if it is asked for."""
     if "--help" not in words[:1]:
         return False
-    from .options import usage
+    from kt.server.process.options import usage
 
     print(usage(program, purpose, flags, arguments), end="")
     return True
 
 
-def _need_engine(program: str, module: str, library: str, debian: str, brew: str) -> None:
+def _need_engine(program: str, engine: str, library: str, debian: str, brew: str) -> None:
     """Say what to install if the engine is missing."""
     try:
-        import_module(f".engines.{module}", __package__)
+        import_module(f"kt.server.engines.{engine}._engine")
     except ImportError as error:
         raise ImproperlyConfigured(
             ENGINE_MISSING.format(
@@ -81,7 +81,7 @@ def _need_engine(program: str, module: str, library: str, debian: str, brew: str
 
 def _run(program: str, main: Callable[[str, Sequence[str]], int], words: Sequence[str]) -> None:
     if "--version" in words[:1]:
-        from ..version import VERSION
+        from kt.version import VERSION
 
         print(f"{program} {VERSION}")
         return

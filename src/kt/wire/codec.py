@@ -1,4 +1,4 @@
-"""Chooses the kernels: compiled `_codec`, or `_pure`, which has the same names in Python.
+"""Chooses the kernels: `_compiled`, or `_pure`, which has the same names in Python.
 
 The environment variable KT_IMPL forces one of them (``compiled`` or ``python``); otherwise the
 compiled one is used where it could be built. `IMPLEMENTATION` says which one it is.
@@ -21,7 +21,7 @@ def _choose() -> str:
     if wanted == "python":
         return "python"
     try:
-        import kt.wire._codec  # noqa: F401
+        import kt.wire.kernels._compiled  # noqa: F401
     except ImportError as error:
         if wanted == "compiled":
             raise ImproperlyConfigured(
@@ -35,6 +35,6 @@ IMPLEMENTATION: Final = _choose()
 
 # Each implementation lists its kernels in __all__; a test compares both lists and signatures.
 if TYPE_CHECKING or IMPLEMENTATION == "python":
-    from kt.wire._pure import *  # noqa: F403
+    from kt.wire.kernels._pure import *  # noqa: F403
 else:
-    from kt.wire._codec import *  # noqa: F403
+    from kt.wire.kernels._compiled import *  # noqa: F403

@@ -1,8 +1,8 @@
 """The storage engines under the bundled servers: thin bindings to the Cabinet libraries.
 
-``_kyoto`` stands on Kyoto Cabinet and serves kt-tycoon, ``_tokyo`` stands on Tokyo Cabinet and
-serves kt-tyrant. Both are optional compiled modules: a system without the libraries or a compiler
-has neither, and the servers then say what to install.
+``kyoto`` stands on Kyoto Cabinet and serves kt-tycoon, ``tokyo`` stands on Tokyo Cabinet and
+serves kt-tyrant. Both have a compiled module, ``_engine``, which is optional: a system without the
+libraries or a compiler has neither, and the servers then say what to install.
 """
 
 from __future__ import annotations

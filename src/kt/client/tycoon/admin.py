@@ -1,0 +1,300 @@
+# Generated from admin_async.py by tools/async_to_sync.py: edit that one.
+"""Kyoto Tycoon's remote procedure calls, and the ones that concern the server or a whole database.
+
+What a procedure takes and gives is documented in `kt.wire.tycoon_rpc`. Its status tells whether it
+succeeded: 200 is success, 450 means that the record is not as the operation needs it (often: not
+there), everything else is an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, cast
+
+from kt.client.base import Client, checked_timeout
+from kt.client.tycoon.columns import (
+    MISSED,
+    TIMED_OUT,
+    Columns,
+    integer,
+    measures,
+    moment,
+    succeeded,
+    texts,
+)
+from kt.errors import ArgumentError, ServerError
+from kt.options import Moment, Signal, Wait
+from kt.types import K, Key, UpdateLogFile, V
+from kt.wire.codec import encode_key
+from kt.wire.tycoon_rpc import Field, RpcReply, pack_rpc, read_rpc_reply
+
+if TYPE_CHECKING:
+    from kt.client.lua import TycoonScripts
+    from kt.client.pipeline import TycoonPipeline
+
+WAIT_FOREVER = 10**9
+"""Seconds of waiting that no server survives."""
+
+
+class TycoonAdmin(Client[K, V]):
+    """The server's side of `KyotoTycoon`."""
+
+    _db: int
+
+    @property
+    def default_db(self) -> int:
+        """Index of the database of all calls that name none."""
+        return self._db
+
+    def set_database(self, db: int) -> None:
+        """Make `db` the database of all calls that name none."""
+        if not isinstance(db, int) or db < 0:
+            raise ArgumentError(f"a database is chosen by its index, not {db!r}")
+        self._db = db
+
+    @property
+    def lua(self) -> TycoonScripts[K]:
+        """The server's Lua functions as methods: ``db.lua.take(item="apples", count=3)``."""
+        from kt.client.lua import TycoonScripts
+
+        return TycoonScripts(cast(Any, self))  # every admin is that client
+
+    def pipeline(self, *, raise_errors: bool = True) -> TycoonPipeline[K, V]:
+        """Return a pipeline: calls that are sent together; see `kt.client.pipeline`.
+
+        Args:
+            raise_errors: raise the first failure of a call, after all have been carried out;
+                otherwise failures are among the results.
+
+        Example::
+
+            with db.pipeline() as pipe:
+                name = pipe.get("name")
+                visits = pipe.incr("visits")
+            print(name.result(), visits.result())
+        """
+        from kt.client.pipeline import TycoonPipeline
+
+        return TycoonPipeline(self, raise_errors)
+
+    def status(self, db: int | None = None) -> dict[str, int | float | str]:
+        """Return what the server tells about a database.
+
+        ``count`` (records), ``size`` (bytes) and ``path`` are always there; the others depend on
+        the type of the database. Numbers are int or float.
+        """
+        reply = self._rpc("status", self._target(db), repeatable=True)
+        return measures(reply)
+
+    def report(self) -> dict[str, int | float | str]:
+        """Return what the server tells about itself, its databases and its counters.
+
+        Numbers are int or float; ``db_0`` and so on are text (``count=... size=... path=...``).
+        """
+        return measures(self._rpc("report", [], repeatable=True))
+
+    def count(self, db: int | None = None) -> int:
+        """Return the number of records, expired ones that still take up space included."""
+        return int(self.status(db)["count"])
+
+    @property
+    def size(self) -> int:
+        """The size of the default database in bytes."""
+        return int(self.status()["size"])
+
+    @property
+    def path(self) -> str:
+        """The path of the default database on the server, or what stands for one in memory."""
+        return str(self.status()["path"])
+
+    def clear(self, db: int | None = None) -> bool:
+        """Remove all records of a database. Returns True."""
+        self._rpc("clear", self._target(db), repeatable=True)
+        return True
+
+    def synchronize(
+        self, db: int | None = None, *, hard: bool = False, command: str | None = None
+    ) -> bool:
+        """Write what a database holds in memory to its file. Returns True.
+
+        Args:
+            db: index of the database.
+            hard: wait until the device has it.
+            command: name of a program in the server's command directory (``-cmd``), to be run on
+                the file while it is in step.
+
+        Raises:
+            ServerError: the program is not there or failed.
+        """
+        columns = self._target(db)
+        if hard:
+            columns.append(("hard", ""))
+        if command is not None:
+            columns.append(("command", command))
+        self._rpc("synchronize", columns)
+        return True
+
+    def vacuum(self, db: int | None = None, *, step: int = 0) -> bool:
+        """Scan a database for expired records and give back their space. Returns True.
+
+        Args:
+            db: index of the database.
+            step: how many records to look at; 0 for all.
+        """
+        self._rpc("vacuum", [*self._target(db), *integer("step", step)], repeatable=True)
+        return True
+
+    def ping(self) -> bool:
+        """Return True if the server answers; otherwise an error is raised."""
+        self._rpc("void", [], repeatable=True)
+        return True
+
+    def echo(self, data: Mapping[str, str | bytes]) -> dict[str, bytes]:
+        """Have the server send `data` back."""
+        return texts(self._rpc("echo", data.items(), repeatable=True))
+
+    def wait(self, name: Key, timeout: float | None = None) -> bool:
+        """Wait until somebody sends the signal `name`.
+
+        The wait has a connection of its own, and the client's timeout does not apply to it.
+
+        Args:
+            name: of the signal.
+            timeout: seconds; None to wait for ever.
+
+        Returns:
+            True if the signal came, False after the timeout.
+        """
+        try:
+            self.rpc("void", wait=Wait(name, timeout))
+        except ServerError as error:
+            if error.code == TIMED_OUT:
+                return False
+            raise
+        return True
+
+    def signal(self, name: Key, *, broadcast: bool = False) -> int:
+        """Send the signal `name` to one of those who wait for it now, or to all (`broadcast`).
+
+        Returns:
+            How many got it.
+        """
+        columns = self.rpc("void", signal=Signal(name, broadcast))
+        return int(columns["SIGNALED"])
+
+    def rpc(
+        self,
+        procedure: str,
+        columns: Mapping[str, Field] | None = None,
+        *,
+        wait: Wait | None = None,
+        signal: Signal | None = None,
+    ) -> dict[str, bytes]:
+        """Call any procedure of the server, with columns as they are sent.
+
+        Args:
+            procedure: its name.
+            columns: its parameters. Nothing is added: name the database as ``DB``.
+            wait: have the server wait for a signal first, on a connection of its own.
+            signal: have the server send a signal afterwards; ``SIGNALED`` tells to how many.
+
+        Returns:
+            The columns of the reply.
+
+        Raises:
+            ServerError: the status, which is `code`, is not 200: 450 if the record is not as the
+                procedure needs it, 503 if the signal did not come in time.
+        """
+        sent: Columns = list((columns or {}).items())
+        if signal is not None:
+            sent.append(("SIGNAL", encode_key(signal.name)))
+            if signal.broadcast:
+                sent.append(("SIGNALBROAD", ""))
+        if wait is None:
+            return texts(self._rpc(procedure, sent))
+        seconds = WAIT_FOREVER if wait.timeout is None else checked_timeout(wait.timeout)
+        sent += [("WAIT", encode_key(wait.name)), ("WAITTIME", str(seconds))]
+        limit = None
+        if wait.timeout is not None and self._timeout is not None:
+            limit = wait.timeout + self._timeout
+        with self._pool.lease(self._timeout) as connection:
+            reply = connection.call(pack_rpc(procedure, sent), read_rpc_reply, limit)
+        return texts(succeeded(reply))
+
+    def ulog_list(self) -> list[UpdateLogFile]:
+        """Return the files of the server's update log, oldest first.
+
+        Raises:
+            ServerError: the server keeps no update log.
+        """
+        reply = self._rpc("ulog_list", [], repeatable=True)
+        files = []
+        for path, text in sorted(texts(reply).items()):
+            size, _, timestamp = text.partition(b":")
+            files.append(UpdateLogFile(path, int(size), int(timestamp)))
+        return files
+
+    def ulog_remove(self, ts: int | datetime | Moment | None = None) -> bool:
+        """Remove files of the server's update log, other than the present one. Returns True.
+
+        Args:
+            ts: remove files whose last entry is not after this: nanoseconds since the epoch or an
+                aware datetime. None for all.
+
+        Raises:
+            ServerError: the server keeps no update log, or a file cannot be removed.
+        """
+        self._rpc("ulog_remove", moment("ts", ts))
+        return True
+
+    def tune_replication(
+        self,
+        host: str | None = None,
+        port: int | None = None,
+        *,
+        ts: int | datetime | Moment | None = None,
+        interval: float | None = None,
+    ) -> bool:
+        """Make the server the slave of another one. Returns True.
+
+        Args:
+            host: the master; None ends the replication.
+            port: of the master; None for 1978.
+            ts: take over updates after this: nanoseconds since the epoch or an aware datetime;
+                None to go on from where the server is.
+            interval: milliseconds between two requests to the master; None leaves it as it is.
+
+        Raises:
+            ServerError: the server was started without a file for its time stamp (``-rts``).
+        """
+        columns = moment("ts", ts)
+        if host is not None:
+            columns.append(("host", host))
+        if port is not None:
+            columns += integer("port", port)
+        if interval is not None:
+            columns.append(("iv", str(interval)))
+        self._rpc("tune_replication", columns)
+        return True
+
+    def _settings(self) -> str:
+        return f"db {self._db} {super()._settings()}"
+
+    def _target(self, db: int | None) -> Columns:
+        """Return the columns that name a database."""
+        index = self._db if db is None else db
+        return [("DB", index)] if index else []
+
+    def _rpc(
+        self, procedure: str, columns: Iterable[tuple[Key, Field]], repeatable: bool = False
+    ) -> RpcReply:
+        """Call a procedure that must succeed."""
+        return succeeded(self._call(pack_rpc(procedure, columns), read_rpc_reply, repeatable))
+
+    def _try_rpc(
+        self, procedure: str, columns: Iterable[tuple[Key, Field]], repeatable: bool = False
+    ) -> RpcReply | None:
+        """Call a procedure; None if the record is not as it needs it."""
+        reply = self._call(pack_rpc(procedure, columns), read_rpc_reply, repeatable)
+        return None if reply.status == MISSED else succeeded(reply)

@@ -1,0 +1,326 @@
+# Generated from table_async.py by tools/async_to_sync.py: edit that one.
+"""Queries and models of a table database, bound to a client.
+
+`table_query` says what a search looks like and `table_model` what a model is;
+here they are carried out. A query is immutable and talks to the server only when it is asked for
+something: `all`, `keys`, `first`, `count`, `delete`, `explain`, or iteration.
+
+One search is one request. A filter with ``|`` becomes a metasearch, which answers with keys or
+rows, but can neither count nor remove; there `count` fetches the keys, and `delete` removes in a
+second request what the first has found.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from kt.client.tyrant.table_model import M, Schema
+from kt.client.tyrant.table_query import Column, Filter, Order, Search, metasearch
+from kt.client.tyrant.table_rows import ROWS, Row
+from kt.client.values import RAW
+from kt.errors import ArgumentError, ServerError
+from kt.wire import table, tyrant
+from kt.wire.codec import decode_key
+from kt.wire.table import PRIMARY_KEY, SetOperation
+from kt.wire.tyrant_commands import NO_UPDATE_LOG
+
+if TYPE_CHECKING:
+    from kt.client.tyrant.client import TokyoTyrant
+
+T = TypeVar("T")
+Load = Callable[[Any, dict[str, str]], T]
+
+
+def query_rows(client: TokyoTyrant[Any, Any]) -> Query[Row]:
+    """Begin a query whose rows are dicts of text."""
+    return Query(client, Search(), _unchanged, Row)
+
+
+def _unchanged(search: Search) -> Search:
+    return search
+
+
+def _number(found: bytes) -> int:
+    [number] = tyrant.decode_misc(found, False)
+    return int(number)
+
+
+class _Matches(ABC, Generic[T]):
+    """The matches of one or more searches, and how a row is given to the caller."""
+
+    def __init__(
+        self, client: TokyoTyrant[Any, Any], bind: Callable[[Search], Search], load: Load[T]
+    ) -> None:
+        self._client = client
+        self._bind = bind
+        self._load = load
+
+    @abstractmethod
+    def _request(self) -> tuple[str, list[bytes]]:
+        """The name and arguments of the server's function that finds the matches."""
+
+    @property
+    @abstractmethod
+    def _columns(self) -> tuple[str, ...]:
+        """The columns that are wanted; all if empty."""
+
+    def all(self) -> list[T]:
+        """Return the matching rows, in the query's order.
+
+        Raises:
+            ServerError: the database is no table.
+            SerializationError: a row is not UTF-8, or does not fit the model.
+        """
+        names = (PRIMARY_KEY, *self._columns) if self._columns else ()
+        found = self._find(table.columns(names))
+        return [self._row(match) for match in tyrant.decode_misc(found, False)]
+
+    def keys(self) -> list[Any]:
+        """Return the primary keys of the matching rows, in the query's order."""
+        return tyrant.decode_misc(self._find(), self._client._decode_keys)
+
+    def count(self) -> int:
+        """Return the number of matches."""
+        name, _ = self._request()
+        if name != "search":
+            return len(self.keys())
+        return _number(self._find(table.COUNT))
+
+    def delete(self) -> int:
+        """Remove the matching rows and return how many they were."""
+        name, _ = self._request()
+        if name == "search":
+            return _number(self._find(table.REMOVE, table.COUNT))
+        keys = self.keys()
+        self._client.remove_bulk(keys)
+        return len(keys)
+
+    def explain(self) -> str:
+        """Return how the server does the search: which indices it uses, line by line."""
+        *_, hint = tyrant.decode_misc(self._find(table.HINT), False)
+        return str(hint.removeprefix(table.HINT_MARK), "utf-8", "replace")
+
+    def __iter__(self) -> Iterator[T]:
+        """Iterate over the matching rows, which are fetched all at once."""
+        yield from self.all()
+
+    def _find(self, *wanted: bytes) -> bytes:
+        name, arguments = self._request()
+        removes = table.REMOVE in wanted
+        found = self._client._call(
+            tyrant.pack_misc(name, [*arguments, *wanted], 0 if removes else NO_UPDATE_LOG),
+            tyrant.read_misc_reply,
+            repeatable=not removes,
+        )
+        if found is None:
+            raise ServerError("the server cannot search: is the database a table?", code=1)
+        return found
+
+    def _row(self, match: bytes) -> T:
+        name, row = table.split_match(match)
+        key = decode_key(name, self._client._decode_keys)
+        return self._load(key, ROWS.load(row, key))
+
+
+class Query(_Matches[T]):
+    """A search that is put together step by step; each step returns a new query.
+
+    ::
+
+        db.query().filter(C.age >= 18, C.name.startswith("A")).order_by(C.name).limit(10)
+
+    Made by ``db.query()``, whose rows are `Row`, and ``db.table(MODEL).query()``, whose rows are
+    instances of the model.
+    """
+
+    def __init__(
+        self,
+        client: TokyoTyrant[Any, Any],
+        search: Search,
+        bind: Callable[[Search], Search],
+        load: Load[T],
+    ) -> None:
+        super().__init__(client, bind, load)
+        self._search = search
+
+    def _with(self, search: Search) -> Query[T]:
+        return Query(self._client, self._bind(search), self._bind, self._load)
+
+    def filter(self, *filters: Filter) -> Query[T]:
+        """Keep only rows that satisfy all of `filters`, and those given before."""
+        return self._with(self._search.with_filters(filters))
+
+    def order_by(self, order: Order | Column) -> Query[T]:
+        """Order the matches by one column, ascending unless ``C.column.desc()`` is given."""
+        return self._with(
+            replace(self._search, order=order.asc() if isinstance(order, Column) else order)
+        )
+
+    def limit(self, limit: int | None) -> Query[T]:
+        """Give at most `limit` matches; None removes the limit."""
+        if limit is not None and limit < 0:
+            raise ArgumentError(f"a limit cannot be {limit}")
+        return self._with(replace(self._search, limit=limit))
+
+    def offset(self, offset: int) -> Query[T]:
+        """Leave out the first `offset` matches."""
+        if offset < 0:
+            raise ArgumentError(f"an offset cannot be {offset}")
+        return self._with(replace(self._search, offset=offset))
+
+    def select(self, *columns: str | Column) -> Query[Row]:
+        """Fetch only these columns, as text, instead of whole rows."""
+        names = tuple(each.name if isinstance(each, Column) else each for each in columns)
+        search = self._bind(replace(self._search, columns=names))
+        return Query(self._client, search, self._bind, Row)
+
+    def union(self, *others: Query[Any]) -> Combination[T]:
+        """Combine with other queries: rows that any of them finds."""
+        return self._combined(SetOperation.UNION, others)
+
+    def intersection(self, *others: Query[Any]) -> Combination[T]:
+        """Combine with other queries: rows that all of them find."""
+        return self._combined(SetOperation.INTERSECTION, others)
+
+    def difference(self, *others: Query[Any]) -> Combination[T]:
+        """Combine with other queries: rows that this one finds and none of the others."""
+        return self._combined(SetOperation.DIFFERENCE, others)
+
+    def _combined(self, operation: SetOperation, others: tuple[Query[Any], ...]) -> Combination[T]:
+        searches = [self._search, *(other._search for other in others)]
+        return Combination(self._client, operation, searches, self._bind, self._load)
+
+    def first(self) -> T | None:
+        """Return the first match, or None if there is none."""
+        rows = self.limit(1).all()
+        return rows[0] if rows else None
+
+    def _request(self) -> tuple[str, list[bytes]]:
+        parts = self._search.parts()
+        if len(parts) == 1:
+            return "search", parts[0]
+        return "metasearch", metasearch(SetOperation.UNION, [self._search])
+
+    @property
+    def _columns(self) -> tuple[str, ...]:
+        return self._search.columns or ()
+
+    def __repr__(self) -> str:
+        return f"query(){self._search}"
+
+
+class Combination(_Matches[T]):
+    """Several queries combined as sets, by the server's metasearch.
+
+    The first query's order, limit and columns are those of the result; but an intersection has no
+    order, and a union cannot be ordered by the primary key.
+    """
+
+    def __init__(
+        self,
+        client: TokyoTyrant[Any, Any],
+        operation: SetOperation,
+        searches: list[Search],
+        bind: Callable[[Search], Search],
+        load: Load[T],
+    ) -> None:
+        super().__init__(client, bind, load)
+        self._operation = operation
+        self._searches = searches
+
+    def _request(self) -> tuple[str, list[bytes]]:
+        return "metasearch", metasearch(self._operation, self._searches)
+
+    @property
+    def _columns(self) -> tuple[str, ...]:
+        return self._searches[0].columns or ()
+
+    def __repr__(self) -> str:
+        first, *others = (f"query(){search}" for search in self._searches)
+        return f"{first}.{self._operation.name.lower()}({', '.join(others)})"
+
+
+class Table(Generic[M]):
+    """The rows of a table as instances of a model. Made by ``db.table(MODEL)``.
+
+    Rows are written whole: columns that the model does not have are lost when one is saved.
+    """
+
+    def __init__(self, client: TokyoTyrant[Any, Any], model: type[M]) -> None:
+        """Raises `ImproperlyConfigured` if the model has a column that no row can hold."""
+        self._client = client._view(None, ...)
+        self._client._decode_keys = True  # a model's key is text
+        self._schema = Schema(model)
+
+    def create(self, **columns: Any) -> M:
+        """Make an instance and store it as a new row.
+
+        Args:
+            columns: the arguments of the model. Without `key` the database makes a number.
+
+        Raises:
+            ServerError: there is a row with that key.
+            ConversionError: a value does not fit its column.
+        """
+        instance = self._schema.model(**columns)
+        key, row = self._prepare(instance)
+        if not self._client._call(
+            tyrant.pack_putkeep(key, row), tyrant.read_putkeep_reply, repeatable=False
+        ):
+            raise ServerError(f"there is a row {key!r} already", code=1)
+        return instance
+
+    def get(self, key: str) -> M | None:
+        """Return the instance with this primary key; None if there is none.
+
+        Raises:
+            ConversionError: the row does not fit the model.
+        """
+        found = self._client._call(tyrant.pack_get(key), tyrant.read_get_reply, repeatable=True)
+        return None if found is None else self._schema.load(key, ROWS.load(found, key))
+
+    def save(self, instance: M) -> None:
+        """Store an instance, whether there is a row or not.
+
+        An instance without a key gets a number that the database makes.
+        """
+        key, row = self._prepare(instance)
+        self._client._call(tyrant.pack_put(key, row), tyrant.read_put_reply, repeatable=True)
+
+    def save_all(self, instances: Iterable[M]) -> int:
+        """Store many instances with few requests and return how many they were."""
+        rows = dict([self._prepare(instance) for instance in instances])
+        self._client._set_bulk(rows, RAW)
+        return len(rows)
+
+    def delete(self, instance_or_key: M | str) -> bool:
+        """Remove a row; False if there was none."""
+        key = instance_or_key if isinstance(instance_or_key, str) else instance_or_key.key
+        if key is None:
+            return False
+        return self._client._call(tyrant.pack_out(key), tyrant.read_out_reply, repeatable=False)
+
+    def query(self) -> Query[M]:
+        """Begin a query, whose rows are instances."""
+        return Query(self._client, Search(), self._schema.bind, self._schema.load)
+
+    def create_indexes(self) -> list[str]:
+        """Make the indices that the model declares and that are missing; return their columns."""
+        made = []
+        for name, column in self._schema.columns.items():
+            if column.index is not None and self._client.set_index(name, column.index, keep=True):
+                made.append(name)
+        return made
+
+    def _prepare(self, instance: M) -> tuple[str, bytes]:
+        """The key of an instance, made if need be, and its row."""
+        row = table.encode_row(self._schema.dump(instance))
+        if instance.key is None:
+            instance.key = str(self._client.genuid())
+        return instance.key, row
+
+    def __repr__(self) -> str:
+        return f"table({self._schema.model.__name__})"

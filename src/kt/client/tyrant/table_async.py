@@ -1,0 +1,334 @@
+"""Queries and models of a table database, bound to a client.
+
+`table_query` says what a search looks like and `table_model` what a model is;
+here they are carried out. A query is immutable and talks to the server only when it is asked for
+something: `all`, `keys`, `first`, `count`, `delete`, `explain`, or iteration.
+
+One search is one request. A filter with ``|`` becomes a metasearch, which answers with keys or
+rows, but can neither count nor remove; there `count` fetches the keys, and `delete` removes in a
+second request what the first has found.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Callable, Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from kt.client.tyrant.table_model import M, Schema
+from kt.client.tyrant.table_query import Column, Filter, Order, Search, metasearch
+from kt.client.tyrant.table_rows import ROWS, Row
+from kt.client.values import RAW
+from kt.errors import ArgumentError, ServerError
+from kt.wire import table, tyrant
+from kt.wire.codec import decode_key
+from kt.wire.table import PRIMARY_KEY, SetOperation
+from kt.wire.tyrant_commands import NO_UPDATE_LOG
+
+if TYPE_CHECKING:
+    from kt.client.tyrant.client_async import AsyncTokyoTyrant
+
+T = TypeVar("T")
+Load = Callable[[Any, dict[str, str]], T]
+
+
+def query_rows(client: AsyncTokyoTyrant[Any, Any]) -> AsyncQuery[Row]:
+    """Begin a query whose rows are dicts of text."""
+    return AsyncQuery(client, Search(), _unchanged, Row)
+
+
+def _unchanged(search: Search) -> Search:
+    return search
+
+
+def _number(found: bytes) -> int:
+    [number] = tyrant.decode_misc(found, False)
+    return int(number)
+
+
+class _AsyncMatches(ABC, Generic[T]):
+    """The matches of one or more searches, and how a row is given to the caller."""
+
+    def __init__(
+        self, client: AsyncTokyoTyrant[Any, Any], bind: Callable[[Search], Search], load: Load[T]
+    ) -> None:
+        self._client = client
+        self._bind = bind
+        self._load = load
+
+    @abstractmethod
+    def _request(self) -> tuple[str, list[bytes]]:
+        """The name and arguments of the server's function that finds the matches."""
+
+    @property
+    @abstractmethod
+    def _columns(self) -> tuple[str, ...]:
+        """The columns that are wanted; all if empty."""
+
+    async def all(self) -> list[T]:
+        """Return the matching rows, in the query's order.
+
+        Raises:
+            ServerError: the database is no table.
+            SerializationError: a row is not UTF-8, or does not fit the model.
+        """
+        names = (PRIMARY_KEY, *self._columns) if self._columns else ()
+        found = await self._find(table.columns(names))
+        return [self._row(match) for match in tyrant.decode_misc(found, False)]
+
+    async def keys(self) -> list[Any]:
+        """Return the primary keys of the matching rows, in the query's order."""
+        return tyrant.decode_misc(await self._find(), self._client._decode_keys)
+
+    async def count(self) -> int:
+        """Return the number of matches."""
+        name, _ = self._request()
+        if name != "search":
+            return len(await self.keys())
+        return _number(await self._find(table.COUNT))
+
+    async def delete(self) -> int:
+        """Remove the matching rows and return how many they were."""
+        name, _ = self._request()
+        if name == "search":
+            return _number(await self._find(table.REMOVE, table.COUNT))
+        keys = await self.keys()
+        await self._client.remove_bulk(keys)
+        return len(keys)
+
+    async def explain(self) -> str:
+        """Return how the server does the search: which indices it uses, line by line."""
+        *_, hint = tyrant.decode_misc(await self._find(table.HINT), False)
+        return str(hint.removeprefix(table.HINT_MARK), "utf-8", "replace")
+
+    async def __aiter__(self) -> AsyncIterator[T]:
+        """Iterate over the matching rows, which are fetched all at once."""
+        for row in await self.all():
+            yield row
+
+    async def _find(self, *wanted: bytes) -> bytes:
+        name, arguments = self._request()
+        removes = table.REMOVE in wanted
+        found = await self._client._call(
+            tyrant.pack_misc(name, [*arguments, *wanted], 0 if removes else NO_UPDATE_LOG),
+            tyrant.read_misc_reply,
+            repeatable=not removes,
+        )
+        if found is None:
+            raise ServerError("the server cannot search: is the database a table?", code=1)
+        return found
+
+    def _row(self, match: bytes) -> T:
+        name, row = table.split_match(match)
+        key = decode_key(name, self._client._decode_keys)
+        return self._load(key, ROWS.load(row, key))
+
+
+class AsyncQuery(_AsyncMatches[T]):
+    """A search that is put together step by step; each step returns a new query.
+
+    ::
+
+        db.query().filter(C.age >= 18, C.name.startswith("A")).order_by(C.name).limit(10)
+
+    Made by ``db.query()``, whose rows are `Row`, and ``db.table(MODEL).query()``, whose rows are
+    instances of the model.
+    """
+
+    def __init__(
+        self,
+        client: AsyncTokyoTyrant[Any, Any],
+        search: Search,
+        bind: Callable[[Search], Search],
+        load: Load[T],
+    ) -> None:
+        super().__init__(client, bind, load)
+        self._search = search
+
+    def _with(self, search: Search) -> AsyncQuery[T]:
+        return AsyncQuery(self._client, self._bind(search), self._bind, self._load)
+
+    def filter(self, *filters: Filter) -> AsyncQuery[T]:
+        """Keep only rows that satisfy all of `filters`, and those given before."""
+        return self._with(self._search.with_filters(filters))
+
+    def order_by(self, order: Order | Column) -> AsyncQuery[T]:
+        """Order the matches by one column, ascending unless ``C.column.desc()`` is given."""
+        return self._with(
+            replace(self._search, order=order.asc() if isinstance(order, Column) else order)
+        )
+
+    def limit(self, limit: int | None) -> AsyncQuery[T]:
+        """Give at most `limit` matches; None removes the limit."""
+        if limit is not None and limit < 0:
+            raise ArgumentError(f"a limit cannot be {limit}")
+        return self._with(replace(self._search, limit=limit))
+
+    def offset(self, offset: int) -> AsyncQuery[T]:
+        """Leave out the first `offset` matches."""
+        if offset < 0:
+            raise ArgumentError(f"an offset cannot be {offset}")
+        return self._with(replace(self._search, offset=offset))
+
+    def select(self, *columns: str | Column) -> AsyncQuery[Row]:
+        """Fetch only these columns, as text, instead of whole rows."""
+        names = tuple(each.name if isinstance(each, Column) else each for each in columns)
+        search = self._bind(replace(self._search, columns=names))
+        return AsyncQuery(self._client, search, self._bind, Row)
+
+    def union(self, *others: AsyncQuery[Any]) -> AsyncCombination[T]:
+        """Combine with other queries: rows that any of them finds."""
+        return self._combined(SetOperation.UNION, others)
+
+    def intersection(self, *others: AsyncQuery[Any]) -> AsyncCombination[T]:
+        """Combine with other queries: rows that all of them find."""
+        return self._combined(SetOperation.INTERSECTION, others)
+
+    def difference(self, *others: AsyncQuery[Any]) -> AsyncCombination[T]:
+        """Combine with other queries: rows that this one finds and none of the others."""
+        return self._combined(SetOperation.DIFFERENCE, others)
+
+    def _combined(
+        self, operation: SetOperation, others: tuple[AsyncQuery[Any], ...]
+    ) -> AsyncCombination[T]:
+        searches = [self._search, *(other._search for other in others)]
+        return AsyncCombination(self._client, operation, searches, self._bind, self._load)
+
+    async def first(self) -> T | None:
+        """Return the first match, or None if there is none."""
+        rows = await self.limit(1).all()
+        return rows[0] if rows else None
+
+    def _request(self) -> tuple[str, list[bytes]]:
+        parts = self._search.parts()
+        if len(parts) == 1:
+            return "search", parts[0]
+        return "metasearch", metasearch(SetOperation.UNION, [self._search])
+
+    @property
+    def _columns(self) -> tuple[str, ...]:
+        return self._search.columns or ()
+
+    def __repr__(self) -> str:
+        return f"query(){self._search}"
+
+
+class AsyncCombination(_AsyncMatches[T]):
+    """Several queries combined as sets, by the server's metasearch.
+
+    The first query's order, limit and columns are those of the result; but an intersection has no
+    order, and a union cannot be ordered by the primary key.
+    """
+
+    def __init__(
+        self,
+        client: AsyncTokyoTyrant[Any, Any],
+        operation: SetOperation,
+        searches: list[Search],
+        bind: Callable[[Search], Search],
+        load: Load[T],
+    ) -> None:
+        super().__init__(client, bind, load)
+        self._operation = operation
+        self._searches = searches
+
+    def _request(self) -> tuple[str, list[bytes]]:
+        return "metasearch", metasearch(self._operation, self._searches)
+
+    @property
+    def _columns(self) -> tuple[str, ...]:
+        return self._searches[0].columns or ()
+
+    def __repr__(self) -> str:
+        first, *others = (f"query(){search}" for search in self._searches)
+        return f"{first}.{self._operation.name.lower()}({', '.join(others)})"
+
+
+class AsyncTable(Generic[M]):
+    """The rows of a table as instances of a model. Made by ``db.table(MODEL)``.
+
+    Rows are written whole: columns that the model does not have are lost when one is saved.
+    """
+
+    def __init__(self, client: AsyncTokyoTyrant[Any, Any], model: type[M]) -> None:
+        """Raises `ImproperlyConfigured` if the model has a column that no row can hold."""
+        self._client = client._view(None, ...)
+        self._client._decode_keys = True  # a model's key is text
+        self._schema = Schema(model)
+
+    async def create(self, **columns: Any) -> M:
+        """Make an instance and store it as a new row.
+
+        Args:
+            columns: the arguments of the model. Without `key` the database makes a number.
+
+        Raises:
+            ServerError: there is a row with that key.
+            ConversionError: a value does not fit its column.
+        """
+        instance = self._schema.model(**columns)
+        key, row = await self._prepare(instance)
+        if not await self._client._call(
+            tyrant.pack_putkeep(key, row), tyrant.read_putkeep_reply, repeatable=False
+        ):
+            raise ServerError(f"there is a row {key!r} already", code=1)
+        return instance
+
+    async def get(self, key: str) -> M | None:
+        """Return the instance with this primary key; None if there is none.
+
+        Raises:
+            ConversionError: the row does not fit the model.
+        """
+        found = await self._client._call(
+            tyrant.pack_get(key), tyrant.read_get_reply, repeatable=True
+        )
+        return None if found is None else self._schema.load(key, ROWS.load(found, key))
+
+    async def save(self, instance: M) -> None:
+        """Store an instance, whether there is a row or not.
+
+        An instance without a key gets a number that the database makes.
+        """
+        key, row = await self._prepare(instance)
+        await self._client._call(tyrant.pack_put(key, row), tyrant.read_put_reply, repeatable=True)
+
+    async def save_all(self, instances: Iterable[M]) -> int:
+        """Store many instances with few requests and return how many they were."""
+        rows = dict([await self._prepare(instance) for instance in instances])
+        await self._client._set_bulk(rows, RAW)
+        return len(rows)
+
+    async def delete(self, instance_or_key: M | str) -> bool:
+        """Remove a row; False if there was none."""
+        key = instance_or_key if isinstance(instance_or_key, str) else instance_or_key.key
+        if key is None:
+            return False
+        return await self._client._call(
+            tyrant.pack_out(key), tyrant.read_out_reply, repeatable=False
+        )
+
+    def query(self) -> AsyncQuery[M]:
+        """Begin a query, whose rows are instances."""
+        return AsyncQuery(self._client, Search(), self._schema.bind, self._schema.load)
+
+    async def create_indexes(self) -> list[str]:
+        """Make the indices that the model declares and that are missing; return their columns."""
+        made = []
+        for name, column in self._schema.columns.items():
+            if column.index is not None and await self._client.set_index(
+                name, column.index, keep=True
+            ):
+                made.append(name)
+        return made
+
+    async def _prepare(self, instance: M) -> tuple[str, bytes]:
+        """The key of an instance, made if need be, and its row."""
+        row = table.encode_row(self._schema.dump(instance))
+        if instance.key is None:
+            instance.key = str(await self._client.genuid())
+        return instance.key, row
+
+    def __repr__(self) -> str:
+        return f"table({self._schema.model.__name__})"

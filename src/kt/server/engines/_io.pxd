@@ -1,9 +1,0 @@
-# What streams must be to be served by an I/O thread.
-
-cdef extern from "io_thread.h" namespace "kt" nogil:
-    cppclass Servant:
-        pass
-
-
-cdef class Servable:
-    cdef Servant *servant  # belongs to the subclass

@@ -1,0 +1,1 @@
+"""Threads that serve connections in native code; see io_thread.h."""

@@ -1,0 +1,99 @@
+# distutils: language = c++
+"""Threads that serve connections without Python: io_thread.h with a Python face. See the stub file."""
+
+from libc.stdint cimport uint64_t
+from libcpp cimport bool as boolean
+from libcpp.memory cimport unique_ptr
+from libcpp.string cimport string
+from libcpp.vector cimport vector
+
+
+cdef extern from "io/io_thread.h" namespace "kt" nogil:
+    cppclass Returned "kt::IoThread::Returned":
+        uint64_t number
+        int state
+        string input
+        string output
+
+    cppclass Trace "kt::IoThread::Trace":
+        uint64_t number
+        double time
+        string traced
+
+    cppclass News "kt::IoThread::News":
+        vector[Trace] traces
+        vector[Returned] returned
+
+    cppclass NativeIoThread "kt::IoThread":
+        NativeIoThread(int) except +
+        void add(uint64_t, int, Servant *) except +
+        int descriptor()
+        News take() except +
+        void hold() except +
+        void release()
+        void sweep() except +
+        void stop() except +
+
+    int NOTHING_ "kt::IoThread::NOTHING"
+    int FAILED_ "kt::IoThread::FAILED"
+    boolean supported_ "kt::IoThread::supported"()
+
+
+NOTHING = NOTHING_
+FAILED = FAILED_
+SUPPORTED = supported_()
+
+
+cdef class Servable:
+    pass
+
+
+cdef class IoThread:
+    cdef unique_ptr[NativeIoThread] _native
+    cdef dict _served
+    cdef uint64_t _last
+
+    def __init__(self, int spin_microseconds):
+        self._served = {}
+        self._native.reset(new NativeIoThread(spin_microseconds))
+
+    def __dealloc__(self):
+        with nogil:
+            self._native.reset()
+
+    def __len__(self):
+        return len(self._served)
+
+    def add(self, int socket, Servable servable not None, owner):
+        self._last += 1
+        self._served[self._last] = owner, servable
+        self._native.get().add(self._last, socket, servable.servant)
+
+    def fileno(self):
+        return self._native.get().descriptor()
+
+    def take(self):
+        cdef News news = self._native.get().take()
+        traces = [
+            (self._served[trace.number][0], trace.time, <bytes>trace.traced)
+            for trace in news.traces
+        ]
+        returned = [
+            (self._served.pop(back.number)[0], back.state, <bytes>back.input, <bytes>back.output)
+            for back in news.returned
+        ]
+        return traces, returned
+
+    def hold(self):
+        with nogil:
+            self._native.get().hold()
+
+    def release(self):
+        self._native.get().release()
+
+    def sweep(self):
+        self._native.get().sweep()
+
+    def stop(self):
+        with nogil:
+            self._native.get().stop()

@@ -1,0 +1,314 @@
+// See the header.
+
+#include "io/io_thread.h"
+
+#include <stdexcept>
+
+#ifdef __linux__
+
+#include <sched.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <system_error>
+#include <utility>
+
+namespace kt {
+
+namespace {
+
+constexpr size_t READ_AT_ONCE = 256 << 10;
+constexpr size_t INPUT_KEPT = 64 << 10;  // a request that is larger is for the event loop
+constexpr size_t TRACES_KEPT = 100'000;  // some 50 ms of everything that can be logged
+constexpr int EVENTS_AT_ONCE = 64;
+constexpr int ENTERED = 0;
+constexpr unsigned IN_VAIN_MAX = 10;
+constexpr int FLAGS = MSG_DONTWAIT | MSG_NOSIGNAL;
+
+int checked(int result) {
+  if (result < 0) throw std::system_error(errno, std::generic_category());
+  return result;
+}
+
+}  // namespace
+
+struct IoThread::Client {
+  const uint64_t number;
+  const int socket;
+  Servant* const servant;
+  std::string input;   // received and not served
+  size_t need = 1;     // nothing happens before so much of it is there
+  std::string output;  // not sent yet; nothing is served meanwhile
+  bool sending = false;  // waits until the socket takes more
+  bool queued = false;   // in again_
+  bool still = false;    // has not moved since the last sweep
+
+  // What is left of the input, which may be the end of `input` itself.
+  void keep(std::string_view left) {
+    const char* begin = input.data();
+    if (begin <= left.data() && left.data() < begin + input.size())
+      input.erase(0, input.size() - left.size());
+    else
+      input = left;
+  }
+};
+
+bool IoThread::supported() { return true; }
+
+IoThread::IoThread(int spin_microseconds) : spin_(spin_microseconds), buffer_(READ_AT_ONCE) {
+  poll_ = checked(epoll_create1(EPOLL_CLOEXEC));
+  told_event_ = checked(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  returned_event_ = checked(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  epoll_event event{};
+  event.events = EPOLLIN;
+  checked(epoll_ctl(poll_, EPOLL_CTL_ADD, told_event_, &event));
+  thread_ = std::thread([this] { run(); });
+}
+
+IoThread::~IoThread() {
+  stop();
+  close(poll_);
+  close(told_event_);
+  close(returned_event_);
+}
+
+void IoThread::add(uint64_t number, int socket, Servant* servant) {
+  auto client = std::make_unique<Client>(Client{number, socket, servant, {}, 1, {}});
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.ptr = client.get();
+  std::lock_guard<std::mutex> guard(lock_);
+  clients_.emplace(number, std::move(client));
+  if (epoll_ctl(poll_, EPOLL_CTL_ADD, socket, &event) < 0) {
+    clients_.erase(number);
+    news_.returned.push_back(Returned{number, NOTHING, {}, {}});
+    tell(returned_event_);
+  }
+}
+
+IoThread::News IoThread::take() {
+  uint64_t count;
+  if (read(returned_event_, &count, sizeof count) < 0 && errno != EAGAIN) checked(-1);
+  std::lock_guard<std::mutex> guard(lock_);
+  traced_ = 0;
+  return std::exchange(news_, {});
+}
+
+void IoThread::hold() {
+  held_++;
+  std::lock_guard<std::mutex> outside(turn_);
+}
+
+void IoThread::sweep() {
+  told_ = true;
+  tell(told_event_);
+}
+
+void IoThread::stop() {
+  if (!thread_.joinable()) return;
+  stopped_ = true;
+  tell(told_event_);
+  thread_.join();
+}
+
+void IoThread::tell(int event) {
+  const uint64_t one = 1;
+  if (write(event, &one, sizeof one) < 0 && errno != EAGAIN) checked(-1);
+}
+
+void IoThread::run() {
+  epoll_event events[EVENTS_AT_ONCE];
+  std::vector<Client*> again;
+  while (!stopped_) {
+    const int count = wait(events, !again_.empty());
+    for (int i = 0; i < count; i++) {
+      if (auto* client = static_cast<Client*>(events[i].data.ptr)) on_ready(*client);
+    }
+    again.swap(again_);
+    for (Client* client : again) {
+      client->queued = false;
+      serve(*client, client->input);
+    }
+    again.clear();
+    uint64_t times;
+    if (told_ && read(told_event_, &times, sizeof times) > 0) give_back_idle();
+  }
+  give_back_all();
+}
+
+// How many events there are; waits for one.
+int IoThread::wait(void* room, bool at_once) {
+  auto* events = static_cast<epoll_event*>(room);
+  int count = 0;
+  if (at_once || (spin_.count() > 0 && sleeps_ == 0)) {
+    const Clock::time_point begin = Clock::now();
+    do {
+      count = epoll_wait(poll_, events, EVENTS_AT_ONCE, 0);
+      if (count != 0 || at_once) break;
+      sched_yield();
+    } while (Clock::now() - begin < spin_);
+    if (count > 0) in_vain_ = 0;
+    if (count > 0 || at_once) return count;
+    in_vain_ = std::min(in_vain_ + 1, IN_VAIN_MAX);
+    sleeps_ = 1u << in_vain_;
+  } else if (sleeps_ > 0) {
+    sleeps_--;
+  }
+  return epoll_wait(poll_, events, EVENTS_AT_ONCE, -1);
+}
+
+// The socket has something, or takes something.
+void IoThread::on_ready(Client& client) {
+  client.still = false;
+  if (client.sending) {
+    if (!send_output(client) || client.sending) return;
+    if (!client.input.empty()) serve(client, client.input);
+    return;
+  }
+  if (client.queued) return;  // it is to come, and the socket keeps what it has
+  const ssize_t got = recv(client.socket, buffer_.data(), buffer_.size(), FLAGS);
+  if (got <= 0) {
+    if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
+    return give_back(client, NOTHING);  // the end, as the event loop will find
+  }
+  const std::string_view received(buffer_.data(), static_cast<size_t>(got));
+  if (client.input.empty()) {
+    serve(client, received);
+  } else {
+    client.input += received;
+    if (client.input.size() >= client.need) serve(client, client.input);
+  }
+}
+
+// Runs one step on `input`, which may be client.input. The client may be gone after that.
+void IoThread::serve(Client& client, std::string_view input) {
+  Servant::Step step{};
+  const int entered = enter(*client.servant, input, &step);
+  if (!step.reply.empty()) {
+    const ssize_t n = send(client.socket, step.reply.data(), step.reply.size(), FLAGS);
+    // An error shows again when the rest is to be sent.
+    client.output = step.reply.substr(n > 0 ? static_cast<size_t>(n) : 0);
+    client.servant->drop_reply();
+  }
+  input.remove_prefix(step.consumed);
+  client.keep(input);
+  const bool keeps_up = note_trace(client);
+  if (entered != ENTERED) return give_back(client, entered);
+  if (step.verdict == Servant::Verdict::LEAVE) return give_back(client, step.state);
+  if (!keeps_up) return give_back(client, NOTHING);
+  const bool more = step.verdict == Servant::Verdict::MORE;
+  if (more && input.size() > INPUT_KEPT) return give_back(client, NOTHING);
+  client.need = more ? step.need : 1;
+  if (!client.output.empty()) {
+    watch(client, true);
+  } else if (!more) {
+    client.queued = true;
+    again_.push_back(&client);
+  }
+}
+
+// ENTERED, or why the connection must go back.
+int IoThread::enter(Servant& servant, std::string_view input, Servant::Step* step) {
+  std::lock_guard<std::mutex> inside(turn_);
+  if (held_ > 0) return NOTHING;
+  try {
+    *step = servant.step(input);
+    return ENTERED;
+  } catch (const std::exception&) {
+    return FAILED;
+  }
+}
+
+// False if the client is gone.
+bool IoThread::send_output(Client& client) {
+  const ssize_t n =
+      send(client.socket, client.output.data(), client.output.size(), FLAGS);
+  if (n < 0 && errno != EAGAIN && errno != EINTR) {
+    give_back(client, NOTHING);
+    return false;
+  }
+  if (n > 0) client.output.erase(0, static_cast<size_t>(n));
+  if (client.output.empty()) watch(client, false);
+  return true;
+}
+
+// Keeps what has been traced until it is taken; false if there is more than can be logged in time.
+bool IoThread::note_trace(Client& client) {
+  std::string* traced = client.servant->traced();
+  if (traced == nullptr || traced->empty()) return true;
+  const std::chrono::duration<double> time = std::chrono::system_clock::now().time_since_epoch();
+  std::lock_guard<std::mutex> guard(lock_);
+  traced_ += traced->size();
+  news_.traces.push_back(Trace{client.number, time.count(), std::exchange(*traced, {})});
+  return traced_ < TRACES_KEPT;
+}
+
+// Wait until the socket takes more output, or until it has input.
+void IoThread::watch(Client& client, bool output) {
+  client.sending = output;
+  epoll_event event{};
+  event.events = output ? EPOLLOUT : EPOLLIN;
+  event.data.ptr = &client;
+  checked(epoll_ctl(poll_, EPOLL_CTL_MOD, client.socket, &event));
+}
+
+// The client is gone after that.
+void IoThread::give_back(Client& client, int state) {
+  epoll_ctl(poll_, EPOLL_CTL_DEL, client.socket, nullptr);
+  const uint64_t number = client.number;
+  std::lock_guard<std::mutex> guard(lock_);
+  news_.returned.push_back(
+      Returned{number, state, std::move(client.input), std::move(client.output)});
+  clients_.erase(number);
+  if (news_.returned.size() == 1) tell(returned_event_);
+}
+
+void IoThread::give_back_all() {
+  std::vector<Client*> all;
+  {
+    std::lock_guard<std::mutex> guard(lock_);
+    for (auto& [_, client] : clients_) all.push_back(client.get());
+  }
+  for (Client* client : all) give_back(*client, NOTHING);
+}
+
+// Those that stand still in the middle of something since the last time.
+void IoThread::give_back_idle() {
+  told_ = false;
+  std::vector<Client*> idle;
+  {
+    std::lock_guard<std::mutex> guard(lock_);
+    for (auto& [_, client] : clients_) {
+      const bool unfinished = !client->input.empty() || !client->output.empty() ||
+                              client->servant->pending();
+      if (unfinished && client->still && !client->queued) idle.push_back(client.get());
+      client->still = true;
+    }
+  }
+  for (Client* client : idle) give_back(*client, NOTHING);
+}
+
+}  // namespace kt
+
+#else  // without epoll: never used, see `supported`
+
+namespace kt {
+
+struct IoThread::Client {};
+
+bool IoThread::supported() { return false; }
+IoThread::IoThread(int) : spin_(0) { throw std::runtime_error("no I/O threads on this system"); }
+IoThread::~IoThread() = default;
+void IoThread::add(uint64_t, int, Servant*) {}
+IoThread::News IoThread::take() { return {}; }
+void IoThread::hold() {}
+void IoThread::sweep() {}
+void IoThread::stop() {}
+
+}  // namespace kt
+
+#endif

@@ -1,0 +1,81 @@
+# The binary protocol; a part of _engine.pyx.
+
+
+@cython.no_gc_clear  # the native stream uses the core until it is gone
+cdef class Stream(Servable):
+    cdef NativeStream *_native
+    cdef BinaryCore _core
+
+    def __init__(self, BinaryCore core not None):
+        self._core = core
+        self._native = new NativeStream(core._native)
+        self.servant = self._native
+
+    def __dealloc__(self):
+        del self._native
+
+    def feed(self, data, Py_ssize_t start=0):
+        cdef NativeStream *native = self._native
+        cdef Py_buffer buffer
+        cdef size_t consumed = 0
+        cdef NativeState state
+        PyObject_GetBuffer(data, &buffer, PyBUF_SIMPLE)
+        try:
+            if not 0 <= start <= buffer.len:
+                raise IndexError("start is outside of the data")
+            with nogil:
+                state = native.feed(<const char *>buffer.buf + start, buffer.len - start, &consumed)
+        finally:
+            PyBuffer_Release(&buffer)
+        return <int>state, consumed, self._take_reply()
+
+    def finish(self):
+        self._native.finish()
+        return self._take_reply()
+
+    cdef bytes _take_reply(self):
+        cdef string_view reply = self._native.reply()
+        taken = PyBytes_FromStringAndSize(reply.data(), reply.size())
+        self._native.drop_reply()
+        return taken
+
+    def take_trace(self):
+        cdef string *traced = self._native.traced()
+        taken = PyBytes_FromStringAndSize(traced.data(), traced.size())
+        traced.clear()
+        return taken
+
+    @property
+    def pending(self):
+        return self._native.pending()
+
+
+@cython.no_gc_clear  # the native core uses the native databases until it is gone
+cdef class BinaryCore:
+    cdef NativeCore _native
+    cdef list _databases
+
+    def __init__(self, databases, *, size_t reply_limit=1 << 30, bint trace=False):
+        cdef Database database
+        self._databases = list(databases)
+        self._native.reply_limit = reply_limit
+        self._native.trace = trace
+        for database in self._databases:
+            self._native.databases.push_back(database.native())
+
+    def set_stamp(self, bytes lines not None):
+        self._native.set_stamp(view(lines))
+
+    def stream(self):
+        return Stream(self)
+
+    def counts(self):
+        counts = self._native.present_counts()
+        return {
+            "set": counts.set,
+            "set_misses": counts.set_misses,
+            "remove": counts.remove,
+            "remove_misses": counts.remove_misses,
+            "get": counts.get,
+            "get_misses": counts.get_misses,
+        }

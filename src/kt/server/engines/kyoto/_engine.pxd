@@ -1,0 +1,162 @@
+"""The C++ side of _engine.pyx: what the headers database/, upkeep/ and protocol/ declare. They say what it means."""
+
+from libc.stdint cimport int64_t, uint64_t
+from libcpp cimport bool as boolean
+from libcpp.map cimport map as cpp_map
+from libcpp.optional cimport optional
+from libcpp.string cimport string
+from libcpp.string_view cimport string_view
+from libcpp.vector cimport vector
+
+from kt.server.engines.io._io cimport Servant
+
+
+cdef extern from "kcutil.h" namespace "kyotocabinet" nogil:
+    const char *VERSION
+    const int LIBVER
+    const int LIBREV
+    const char *FEATURES
+
+
+cdef extern from "kyoto/database/callbacks.h" namespace "kt" nogil:
+    cppclass Error:
+        int code()
+        const char *name()
+        const char *message()
+
+    cppclass Change:
+        @staticmethod
+        Change keep()
+        @staticmethod
+        Change remove()
+        @staticmethod
+        Change store(string_view, int64_t)
+
+    boolean callback_running "kt::Callback::running"(const void *)
+
+    cppclass RecordVisitor:
+        pass
+
+    cppclass CallbackVisitor(RecordVisitor):
+        CallbackVisitor(Change (*)(void *, const string_view &, const string_view *, int64_t) noexcept,
+                        void *, const void *, boolean)
+
+    cppclass FileProcessor "kyotocabinet::BasicDB::FileProcessor":
+        pass
+
+    cppclass CallbackProcessor(FileProcessor):
+        CallbackProcessor(boolean (*)(void *, const string &, int64_t, int64_t) noexcept, void *,
+                          const void *)
+
+    cppclass EngineLogger "kyotocabinet::BasicDB::Logger":
+        pass
+
+    cppclass CallbackLogger(EngineLogger):
+        CallbackLogger(void (*)(void *, const char *, const char *) noexcept, void *)
+
+
+cdef extern from "kyoto/database/database.h" namespace "kt" nogil:
+    cppclass OpenOptions:
+        boolean read_only, auto_transaction, auto_synchronize, no_lock, try_lock, no_repair
+
+    cppclass NativeDatabase "kt::Database":
+        NativeDatabase(const string &, const OpenOptions &, EngineLogger *) except +
+        Error open() except +
+        Error close() except +
+        const string &path()
+        Error count(int64_t *) except +
+        Error size(int64_t *) except +
+        Error status(cpp_map[string, string] *) except +
+        Error accept(string_view, RecordVisitor &, boolean) except +
+        Error accept_bulk(const vector[string] &, RecordVisitor &, boolean) except +
+        Error begin_transaction(boolean, double) except +
+        Error end_transaction(boolean) except +
+
+
+cdef extern from "kyoto/protocol/operations.h" namespace "kt" nogil:
+    enum class Store:
+        SET
+        ADD
+        REPLACE
+        APPEND
+
+    Error op_get "kt::get"(NativeDatabase &, string_view, string *, int64_t *) except +
+    Error op_check "kt::check"(NativeDatabase &, string_view, int64_t *, int64_t *) except +
+    Error op_seize "kt::seize"(NativeDatabase &, string_view, string *, int64_t *) except +
+    Error op_remove "kt::remove"(NativeDatabase &, string_view) except +
+    Error op_store "kt::store"(NativeDatabase &, Store, string_view, string_view, int64_t) except +
+    Error op_increment "kt::increment"(
+        NativeDatabase &, string_view, int64_t *, int64_t, int64_t) except +
+    Error op_increment_double "kt::increment_double"(
+        NativeDatabase &, string_view, double *, double, int64_t) except +
+    Error op_compare_and_swap "kt::compare_and_swap"(
+        NativeDatabase &, string_view, const optional[string_view] &,
+        const optional[string_view] &, int64_t) except +
+    Error op_set_bulk "kt::set_bulk"(
+        NativeDatabase &, const vector[string] &, const vector[string_view] &, int64_t, boolean,
+        int64_t *) except +
+    Error op_remove_bulk "kt::remove_bulk"(
+        NativeDatabase &, const vector[string] &, boolean, int64_t *) except +
+    Error op_get_bulk "kt::get_bulk"(
+        NativeDatabase &, const vector[string] &, boolean, cpp_map[string, string] *) except +
+
+
+cdef extern from "kyoto/database/scan.h" namespace "kt" nogil:
+    Error scan_prefix "kt::match_prefix"(
+        NativeDatabase &, const string &, int64_t, vector[string] *) except +
+    Error scan_regex "kt::match_regex"(
+        NativeDatabase &, const string &, int64_t, vector[string] *) except +
+    Error scan_similar "kt::match_similar"(
+        NativeDatabase &, const string &, size_t, boolean, int64_t, vector[string] *) except +
+
+
+cdef extern from "kyoto/upkeep/maintenance.h" namespace "kt" nogil:
+    Error do_clear "kt::clear"(NativeDatabase &) except +
+    Error do_synchronize "kt::synchronize"(NativeDatabase &, boolean, FileProcessor *) except +
+    Error do_vacuum "kt::vacuum"(NativeDatabase &, int64_t) except +
+    boolean do_tick "kt::tick"(NativeDatabase &) except +
+
+
+cdef extern from "kyoto/database/snapshot.h" namespace "kt" nogil:
+    Error do_dump_snapshot "kt::dump_snapshot"(NativeDatabase &, const string &) except +
+    Error do_load_snapshot "kt::load_snapshot"(NativeDatabase &, const string &) except +
+    Error do_copy "kt::copy"(NativeDatabase &, const string &) except +
+    Error do_iterate "kt::iterate"(NativeDatabase &, RecordVisitor &, boolean) except +
+
+
+cdef extern from "kyoto/database/cursor.h" namespace "kt" nogil:
+    cppclass NativeCursor "kt::Cursor":
+        NativeCursor(NativeDatabase &) except +
+        Error jump(const optional[string_view] &) except +
+        Error jump_back(const optional[string_view] &) except +
+        Error step() except +
+        Error step_back() except +
+        Error accept(RecordVisitor &, boolean, boolean) except +
+        Error get(string *, string *, int64_t *, boolean) except +
+        Error set_value(string_view, int64_t, boolean) except +
+        Error remove() except +
+        Error seize(string *, string *, int64_t *) except +
+
+
+cdef extern from "kyoto/protocol/core.h" namespace "kt" nogil:
+    cppclass Counts:
+        uint64_t set, set_misses, remove, remove_misses, get, get_misses
+
+    cppclass NativeCore "kt::Core":
+        vector[NativeDatabase *] databases
+        size_t reply_limit
+        boolean trace
+        Counts present_counts()
+        void set_stamp(string_view) except +
+
+    enum class NativeState "kt::State":
+        pass
+
+    cppclass NativeStream "kt::Stream"(Servant):
+        NativeStream(NativeCore &) except +
+        NativeState feed(const char *, size_t, size_t *) except +
+        void finish() except +
+        boolean pending()
+        string_view reply()
+        void drop_reply()
+        string *traced()

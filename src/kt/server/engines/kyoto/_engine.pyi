@@ -1,0 +1,283 @@
+"""Kyoto Cabinet with expiry, and the binary protocol of Kyoto Tycoon on top of it.
+
+Keys and values are bytes. Every method may be called from any thread and lets go of the GIL while
+the engine works. A failure of any kind, a missing record included, raises `EngineError`; its
+`code` is one of `Code`.
+
+Expiry: *xt* is given as on the wire, a signed number: positive seconds from now, or negative
+absolute seconds since the epoch; `NEVER` for a record that stays. What a method returns as *xt* is
+absolute seconds since the epoch, or `XT_MAX` for a record that stays. An expired record is absent
+for every method.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from enum import IntEnum
+from types import TracebackType
+from typing import Final, Protocol, Self
+
+from kt.server.engines.io._io import Servable
+
+NEVER: Final = 9223372036854775807
+XT_MAX: Final = 1099511627775
+LIBRARY_VERSION: Final[str]
+"""Version of the Kyoto Cabinet library, such as ``1.2.79 (16.14)``."""
+LIBRARY_FEATURES: Final[str]
+"""What the library was built with, such as ``(atomic)(zlib)``."""
+
+class Code(IntEnum):
+    """Kyoto Cabinet's error numbers."""
+
+    SUCCESS = 0
+    NOIMPL = 1
+    INVALID = 2
+    NOREPOS = 3
+    NOPERM = 4
+    BROKEN = 5
+    DUPREC = 6
+    NOREC = 7
+    LOGIC = 8
+    SYSTEM = 9
+    MISC = 15
+
+class Verdict:
+    """Type of `KEEP` and `REMOVE`."""
+
+KEEP: Final[Verdict]
+"""Returned by a visitor: leave the record as it is."""
+REMOVE: Final[Verdict]
+"""Returned by a visitor: remove the record."""
+
+class Visitor(Protocol):
+    """What `Database.accept` and `Cursor.accept` call, with the record locked.
+
+    Each method returns `KEEP`, `REMOVE`, a new value (its expiry is then `NEVER`), or a pair of a
+    new value and its *xt*. It must not call the engine. An exception leaves the record as it is
+    and comes out of `accept`.
+    """
+
+    def visit_full(
+        self, key: bytes, value: bytes, xt: int, /
+    ) -> Verdict | bytes | tuple[bytes, int]: ...
+    def visit_empty(self, key: bytes, /) -> Verdict | bytes | tuple[bytes, int]: ...
+
+Processor = Callable[[str, int, int], bool]
+"""Called as (path, number of records, size in bytes); False makes the operation fail."""
+
+Logger = Callable[[str, str], None]
+"""Called as (kind, message) from any thread; kind is one of DEBUG INFO WARN ERROR."""
+
+class Database:
+    """One open database, of any of Kyoto Cabinet's types.
+
+    Attributes:
+        spec: the argument it was opened with.
+        path: the engine's name for it: the part of `spec` before ``#``.
+    """
+
+    spec: Final[str]
+    path: Final[str]
+
+    def __init__(
+        self,
+        spec: str,
+        *,
+        read_only: bool = False,
+        auto_transaction: bool = False,
+        auto_synchronize: bool = False,
+        no_lock: bool = False,
+        try_lock: bool = False,
+        no_repair: bool = False,
+        logger: Logger | None = None,
+    ) -> None:
+        """Open or create: `spec` is a path, or ``- + : * %``, then any ``#name=value``.
+
+        The flags are ktserver's -ord -oat -oas -onl -otl -onr. `logger` gets the engine's warnings
+        and errors.
+        """
+
+    def close(self) -> None:
+        """Flush and close; closing twice is harmless. Everything else then raises INVALID."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None: ...
+    def count(self) -> int: ...
+    def size(self) -> int: ...
+    def status(self) -> dict[bytes, bytes]: ...
+
+    # One record
+    def get(self, key: bytes) -> tuple[bytes, int]:
+        """Value and xt; raises NOREC."""
+
+    def check(self, key: bytes) -> tuple[int, int]:
+        """Size of the value and xt; raises NOREC."""
+
+    def seize(self, key: bytes) -> tuple[bytes, int]:
+        """Value and xt of the record, which is removed; raises NOREC."""
+
+    def set(self, key: bytes, value: bytes, xt: int = NEVER) -> None: ...
+    def add(self, key: bytes, value: bytes, xt: int = NEVER) -> None:
+        """Raises DUPREC if there is a record."""
+
+    def replace(self, key: bytes, value: bytes, xt: int = NEVER) -> None:
+        """Raises NOREC if there is none."""
+
+    def append(self, key: bytes, value: bytes, xt: int = NEVER) -> None: ...
+    def remove(self, key: bytes) -> None:
+        """Raises NOREC if there is none."""
+
+    def increment(self, key: bytes, num: int, orig: int = 0, xt: int = NEVER) -> int:
+        """Add to a counter of 8 bytes, big-endian; a missing one begins at `orig`.
+
+        `orig` -2**63: fail (LOGIC) if there is none. `orig` 2**63-1: set to `num`. Raises LOGIC if
+        the value is no counter.
+        """
+
+    def increment_double(self, key: bytes, num: float, orig: float = 0.0, xt: int = NEVER) -> float:
+        """As `increment`, for 16 bytes fixed point; `orig` -inf: fail if missing, +inf: set."""
+
+    def cas(self, key: bytes, old: bytes | None, new: bytes | None, xt: int = NEVER) -> None:
+        """Replace `old` by `new` (None: no record); raises LOGIC if the record is not `old`."""
+
+    def accept(self, key: bytes, visitor: Visitor, writable: bool = True) -> None: ...
+
+    # Many records
+    def set_bulk(
+        self, records: Mapping[bytes, bytes], xt: int = NEVER, atomic: bool = False
+    ) -> int: ...
+    def remove_bulk(self, keys: Iterable[bytes], atomic: bool = False) -> int:
+        """Number of records removed."""
+
+    def get_bulk(self, keys: Iterable[bytes], atomic: bool = False) -> dict[bytes, bytes]: ...
+    def accept_bulk(
+        self, keys: Iterable[bytes], visitor: Visitor, writable: bool = True
+    ) -> None: ...
+
+    # The whole database. These may take long: call them in a worker thread. While they run, other
+    # threads are held up for a few milliseconds at a time at most.
+    def match_prefix(self, prefix: bytes, limit: int = -1) -> list[bytes]:
+        """Keys that begin with `prefix`; at most `limit`, negative for all."""
+
+    def match_regex(self, regex: bytes, limit: int = -1) -> list[bytes]:
+        """Keys in which the POSIX extended regular expression occurs; raises LOGIC."""
+
+    def match_similar(
+        self, origin: bytes, distance: int = 1, utf8: bool = False, limit: int = -1
+    ) -> list[bytes]:
+        """Keys within a Levenshtein distance of `origin` bytes or characters, nearest first."""
+
+    def iterate(self, visitor: Visitor, writable: bool = True) -> None:
+        """Visit every record that exists all the time, once, each by itself."""
+
+    def clear(self) -> None: ...
+    def synchronize(self, hard: bool = False, processor: Processor | None = None) -> None:
+        """Write to the file, and to the device if `hard`; `processor` runs at a still moment."""
+
+    def vacuum(self, step: int = 0) -> None:
+        """Remove expired records and free space, `step` units of it or everything (0)."""
+
+    def copy(self, destination: str) -> None: ...
+    def dump_snapshot(self, destination: str) -> None: ...
+    def load_snapshot(self, source: str) -> None: ...
+    def tick(self) -> bool:
+        """One small step of expiry and defragmentation, well under 1 ms; True if more is to do."""
+
+    # Transactions: one at a time; operations of other threads meanwhile belong to it
+    def begin_transaction(self, hard: bool = False, timeout: float = -1) -> None:
+        """Waits so many seconds for another one, for ever if negative; then raises LOGIC."""
+
+    def end_transaction(self, commit: bool = True) -> None: ...
+    def cursor(self) -> Cursor: ...
+
+class Cursor:
+    """A place in a database; it moves on when its record is removed. Raises NOREC past the end."""
+
+    database: Final[Database]
+
+    def close(self) -> None:
+        """Also done by garbage collection."""
+
+    def jump(self, key: bytes | None = None) -> None: ...
+    def jump_back(self, key: bytes | None = None) -> None:
+        """Raises NOIMPL on a hash database."""
+
+    def step(self) -> None: ...
+    def step_back(self) -> None:
+        """Raises NOIMPL on a hash database."""
+
+    def get(self, step: bool = False) -> tuple[bytes, bytes, int]:
+        """Key, value and xt."""
+
+    def get_key(self, step: bool = False) -> bytes: ...
+    def get_value(self, step: bool = False) -> bytes: ...
+    def set_value(self, value: bytes, xt: int = NEVER, step: bool = False) -> None: ...
+    def remove(self) -> None: ...
+    def seize(self) -> tuple[bytes, bytes, int]:
+        """Key, value and xt of the record, which is removed."""
+
+    def accept(self, visitor: Visitor, writable: bool = True, step: bool = False) -> None: ...
+    def records(self) -> Iterator[tuple[bytes, bytes, int]]:
+        """Every record from here on, stepping past each."""
+
+class State(IntEnum):
+    """Why `Stream.feed` stopped."""
+
+    MORE = 0
+    """Nothing complete is left: feed again when more input has come."""
+    AGAIN = 1
+    """The budget of one call is spent: let others run, then feed the rest."""
+    HTTP = 2
+    """The next byte begins an HTTP request: it is for the caller to read and run."""
+    COMMAND = 3
+    """The next byte is 0xB1 or 0xB4: a command that is for the caller to read and run."""
+    CLOSE = 4
+    """The request is broken: send the reply, which may be empty, and close."""
+
+class Stream(Servable):
+    """The state of one connection in the binary protocol. For one thread at a time."""
+
+    def feed(self, data: bytes | bytearray | memoryview, start: int = 0) -> tuple[int, int, bytes]:
+        """Run what `data` from `start` on holds; returns (state, consumed, reply).
+
+        `consumed` bytes from `start` on are done with and must not be fed again; the rest, the
+        beginning of something, must be fed again with what follows it. `state` is one of `State`.
+        """
+
+    def finish(self) -> bytes:
+        """What to reply when the input has ended: an error if a command is incomplete."""
+
+    def take_trace(self) -> bytes:
+        """The first bytes of the commands run since the last call, 0xBF for one that failed.
+
+        Empty unless the core traces.
+        """
+
+    @property
+    def pending(self) -> bool:
+        """Whether a command has begun and is not complete."""
+
+class BinaryCore:
+    """Runs set_bulk, remove_bulk and get_bulk of the binary protocol on these databases.
+
+    It runs plain HTTP requests too, once it has a stamp: calls of the procedures for one record,
+    and GET of a record, in their most frequent form.
+    """
+
+    def __init__(
+        self, databases: Sequence[Database], *, reply_limit: int = 1 << 30, trace: bool = False
+    ) -> None:
+        """A get_bulk whose reply would be longer than `reply_limit` bytes gets an error.
+
+        With `trace`, streams note the commands that they run.
+        """
+
+    def set_stamp(self, lines: bytes) -> None:
+        """Header lines for HTTP replies to begin with; empty: leave HTTP to the caller."""
+
+    def stream(self) -> Stream: ...
+    def counts(self) -> dict[str, int]:
+        """Operations so far: set, set_misses, remove, remove_misses, get, get_misses."""

@@ -1,0 +1,126 @@
+// Movements are the engine's; what is added is expiry, and leaving the gate now and then.
+
+#include "kyoto/database/cursor.h"
+
+namespace kt {
+
+namespace {
+
+// Copies the record, and removes it if told so.
+class Reader final : public RecordVisitor {
+ public:
+  Reader(std::string* key, std::string* value, int64_t* xt, bool removes)
+      : RecordVisitor(true), key_(key), value_(value), xt_(xt), removes_(removes) {}
+
+ private:
+  Change on_record(Bytes key, Bytes value, int64_t xt) override {
+    if (key_ != nullptr) key_->assign(key);
+    if (value_ != nullptr) value_->assign(value);
+    if (xt_ != nullptr) *xt_ = xt;
+    return removes_ ? Change::remove() : Change::keep();
+  }
+
+  std::string* const key_;
+  std::string* const value_;
+  int64_t* const xt_;
+  const bool removes_;
+};
+
+class Setter final : public RecordVisitor {
+ public:
+  Setter(Bytes value, int64_t xt) : RecordVisitor(true), value_(value), xt_(xt) {}
+
+ private:
+  Change on_record(Bytes, Bytes, int64_t) override { return Change::store(value_, xt_); }
+
+  const Bytes value_;
+  const int64_t xt_;
+};
+
+}  // namespace
+
+Cursor::Cursor(Database& database) : database_(database) {
+  Entry entry(database_);
+  std::lock_guard<std::mutex> lock(database_.cursors_lock_);
+  attach();
+  database_.cursors_.push_back(this);
+}
+
+Cursor::~Cursor() {
+  Entry entry(database_);
+  std::lock_guard<std::mutex> lock(database_.cursors_lock_);
+  database_.cursors_.remove(this);
+  detach();
+}
+
+void Cursor::attach() {
+  kc::BasicDB* engine = database_.engine_->reveal_inner_db();
+  if (engine != nullptr) engine_cursor_.reset(engine->cursor());
+}
+
+template <typename Movement>
+Error Cursor::move(bool back, Movement movement) {
+  Entry entry(database_);
+  if (!engine_cursor_) return not_open();
+  if (!movement(*engine_cursor_)) return entry.engine().error();
+  back_ = back;
+  return succeeded();
+}
+
+Error Cursor::jump(const std::optional<Bytes>& key) {
+  return move(false, [&](kc::BasicDB::Cursor& cursor) {
+    return key ? cursor.jump(key->data(), key->size()) : cursor.jump();
+  });
+}
+
+Error Cursor::jump_back(const std::optional<Bytes>& key) {
+  return move(true, [&](kc::BasicDB::Cursor& cursor) {
+    return key ? cursor.jump_back(key->data(), key->size()) : cursor.jump_back();
+  });
+}
+
+Error Cursor::step() {
+  return move(false, [](kc::BasicDB::Cursor& cursor) { return cursor.step(); });
+}
+
+Error Cursor::step_back() {
+  return move(true, [](kc::BasicDB::Cursor& cursor) { return cursor.step_back(); });
+}
+
+Error Cursor::accept(RecordVisitor& visitor, bool writable, bool step) {
+  constexpr int WHILE_INSIDE = 256;
+  for (;;) {
+    Entry entry(database_);
+    if (!engine_cursor_) return not_open();
+    for (int i = 0; i < WHILE_INSIDE; i++) {
+      visitor.begin(database_.terms());
+      if (!engine_cursor_->accept(&visitor, writable, step)) return entry.engine().error();
+      if (visitor.out_of_memory()) return Error(Error::SYSTEM, "out of memory");
+      if (!visitor.passed_expired()) return succeeded();
+      bool moved = step || (back_ ? engine_cursor_->step_back() : engine_cursor_->step());
+      if (!moved) return entry.engine().error();
+    }
+  }
+}
+
+Error Cursor::get(std::string* key, std::string* value, int64_t* xt, bool step) {
+  Reader reader(key, value, xt, false);
+  return accept(reader, false, step);
+}
+
+Error Cursor::set_value(Bytes value, int64_t xt, bool step) {
+  Setter setter(value, xt);
+  return accept(setter, true, step);
+}
+
+Error Cursor::remove() {
+  Reader remover(nullptr, nullptr, nullptr, true);
+  return accept(remover, true, false);
+}
+
+Error Cursor::seize(std::string* key, std::string* value, int64_t* xt) {
+  Reader reader(key, value, xt, true);
+  return accept(reader, true, false);
+}
+
+}  // namespace kt

@@ -1,0 +1,295 @@
+// Opening, closing and the operations through which everything goes.
+
+#include "kyoto/database/database.h"
+
+#include <algorithm>
+
+#include "kyoto/database/cursor.h"
+#include "kyoto/upkeep/maintenance.h"
+#include "kyoto/upkeep/pages.h"
+
+namespace kt {
+
+namespace {
+
+// Kyoto Tycoon's mark in the 16 opaque bytes of a file: magic, then its own options.
+constexpr char OPAQUE_MAGIC = '\xbb';
+constexpr char OPTION_PERSISTENT = 1 << 1;
+
+// The two bytes of the mark, for the types that have them; `store` to write it.
+template <typename Engine>
+void exchange_mark(Engine* engine, bool store, bool* persistent) {
+  char* opaque = engine->opaque();
+  if (opaque == nullptr) return;
+  if (opaque[0] == OPAQUE_MAGIC && !store) {
+    *persistent = opaque[1] & OPTION_PERSISTENT;
+  } else if (store && engine->count() < 1) {
+    opaque[0] = OPAQUE_MAGIC;
+    opaque[1] = *persistent ? OPTION_PERSISTENT : 0;
+    engine->synchronize_opaque();
+  }
+}
+
+void exchange_mark(kc::BasicDB* engine, bool store, bool* persistent) {
+  if (auto* hash = dynamic_cast<kc::HashDB*>(engine)) {
+    exchange_mark(hash, store, persistent);
+  } else if (auto* tree = dynamic_cast<kc::TreeDB*>(engine)) {
+    exchange_mark(tree, store, persistent);
+  } else if (auto* directory = dynamic_cast<kc::DirDB*>(engine)) {
+    exchange_mark(directory, store, persistent);
+  } else if (auto* forest = dynamic_cast<kc::ForestDB*>(engine)) {
+    exchange_mark(forest, store, persistent);
+  }
+}
+
+template <typename Tree>
+bool lexical(Tree* tree) {
+  return tree->rcomp() == kc::LEXICALCOMP;
+}
+
+Kind kind_of(kc::BasicDB* engine) {
+  Kind kind;
+  if (dynamic_cast<kc::ProtoHashDB*>(engine)) {
+    kind.in_memory = true;
+  } else if (dynamic_cast<kc::ProtoTreeDB*>(engine)) {
+    kind.in_memory = kind.lexical = true;
+  } else if (dynamic_cast<kc::StashDB*>(engine)) {
+    kind.in_memory = kind.one_at_a_time = true;
+  } else if (dynamic_cast<kc::CacheDB*>(engine)) {
+    kind.in_memory = kind.one_at_a_time = kind.rotates = true;
+  } else if (auto* grass = dynamic_cast<kc::GrassDB*>(engine)) {
+    kind.in_memory = kind.pages = true;
+    kind.lexical = lexical(grass);
+  } else if (dynamic_cast<kc::HashDB*>(engine)) {
+    kind.single_file = kind.moves_records = true;
+  } else if (auto* tree = dynamic_cast<kc::TreeDB*>(engine)) {
+    kind.single_file = kind.pages = true;
+    kind.lexical = lexical(tree);
+  } else if (auto* forest = dynamic_cast<kc::ForestDB*>(engine)) {
+    kind.pages = true;
+    kind.lexical = lexical(forest);
+  } else if (dynamic_cast<kc::TextDB*>(engine)) {
+    kind.removes = false;
+  }
+  return kind;
+}
+
+}  // namespace
+
+Database::Database(const std::string& spec, const OpenOptions& options, kc::BasicDB::Logger* logger)
+    : spec_(spec), options_(options), logger_(logger), engine_(new kc::PolyDB) {}
+
+Database::~Database() { close(); }
+
+Error Database::open() {
+  read_spec();
+  std::unique_ptr<kc::PolyDB> engine;
+  Error error = open_engine(spec_, &engine);
+  if (failed(error)) return error;
+  engine_ = std::move(engine);
+  path_ = engine_->path();
+  kind_ = kind_of(engine_->reveal_inner_db());
+  load_persistence();
+  open_file();
+  if (!persistent_ && !options_.read_only && kind_.removes) {
+    sweeper_.start(capacity_count_, capacity_size_, engine_->count() > 0);
+  }
+  remove_leftovers(*this);
+  return succeeded();
+}
+
+Error Database::open_engine(const std::string& spec, std::unique_ptr<kc::PolyDB>* engine) {
+  auto opened = std::make_unique<kc::PolyDB>();
+  if (logger_ != nullptr) {
+    opened->tune_logger(logger_, kc::BasicDB::Logger::WARN | kc::BasicDB::Logger::ERROR);
+  }
+  if (!opened->open(spec, mode())) return opened->error();
+  *engine = std::move(opened);
+  return succeeded();
+}
+
+Error Database::close() {
+  sweeper_.stop();
+  Isolation alone(gate_);
+  if (!is_open()) return succeeded();
+  {
+    std::lock_guard<std::mutex> lock(cursors_lock_);
+    for (Cursor* cursor : cursors_) cursor->detach();
+  }
+  bool closed = engine_->close();
+  file_.reset();
+  return closed ? succeeded() : engine_->error();
+}
+
+Error Database::check_open() {
+  Entry entry(*this);
+  return is_open() ? succeeded() : not_open();
+}
+
+uint32_t Database::mode() const {
+  uint32_t mode = options_.read_only ? kc::PolyDB::OREADER : kc::PolyDB::OWRITER | kc::PolyDB::OCREATE;
+  if (options_.auto_transaction) mode |= kc::PolyDB::OAUTOTRAN;
+  if (options_.auto_synchronize) mode |= kc::PolyDB::OAUTOSYNC;
+  if (options_.no_lock) mode |= kc::PolyDB::ONOLOCK;
+  if (options_.try_lock) mode |= kc::PolyDB::OTRYLOCK;
+  if (options_.no_repair) mode |= kc::PolyDB::ONOREPAIR;
+  return mode;
+}
+
+// Our own tuning parameters; the engine's are its own business.
+void Database::read_spec() {
+  std::vector<std::string> parameters;
+  kc::strsplit(spec_, '#', &parameters);
+  for (size_t i = 1; i < parameters.size(); i++) {
+    std::vector<std::string> fields;
+    if (kc::strsplit(parameters[i], '=', &fields) < 2) continue;
+    const std::string& name = fields[0];
+    if (name == "ktcapcnt" || name == "ktcapcount" || name == "ktcap_count") {
+      capacity_count_ = kc::atoix(fields[1].c_str());
+    } else if (name == "ktcapsiz" || name == "ktcapsize" || name == "ktcap_size") {
+      capacity_size_ = kc::atoix(fields[1].c_str());
+    } else if (name == "ktopts" || name == "ktoptions") {
+      persistent_ = fields[1].find('p') != std::string::npos;
+    }
+  }
+}
+
+// What a file says about itself goes before the parameter; an empty one is told.
+void Database::load_persistence() {
+  exchange_mark(engine_->reveal_inner_db(), false, &persistent_);
+  if (!options_.read_only) store_persistence();
+}
+
+void Database::store_persistence() {
+  exchange_mark(engine_->reveal_inner_db(), true, &persistent_);
+}
+
+void Database::open_file() {
+  file_.reset();
+  if (kind_.single_file) file_ = std::make_shared<File>(path_, options_.read_only);
+}
+
+Error Database::accept(Bytes key, RecordVisitor& visitor, bool writable) {
+  {
+    Entry entry(*this);
+    visitor.begin(terms());
+    if (!entry.engine().accept(key.data(), key.size(), &visitor, writable)) {
+      return entry.engine().error();
+    }
+  }
+  if (visitor.out_of_memory()) return Error(Error::SYSTEM, "out of memory");
+  if (writable) after_writes(1);
+  return succeeded();
+}
+
+Error Database::accept_bulk(const std::vector<std::string>& keys, RecordVisitor& visitor,
+                            bool writable) {
+  {
+    Entry entry(*this);
+    visitor.begin(terms());
+    if (!entry.engine().accept_bulk(keys, &visitor, writable)) return entry.engine().error();
+  }
+  if (visitor.out_of_memory()) return Error(Error::SYSTEM, "out of memory");
+  if (writable) after_writes(static_cast<int64_t>(keys.size()));
+  return succeeded();
+}
+
+void Database::after_writes(int64_t writes) {
+  constexpr int64_t MOST = 128;
+  if (sweeper_.wanted(terms().now)) sweeper_.sweep(*this, std::min(2 * writes, MOST), writes);
+}
+
+Error Database::count(int64_t* count) {
+  Entry entry(*this);
+  *count = entry.engine().count();
+  return *count < 0 ? entry.engine().error() : succeeded();
+}
+
+Error Database::size(int64_t* size) {
+  Entry entry(*this);
+  *size = entry.engine().size();
+  return *size < 0 ? entry.engine().error() : succeeded();
+}
+
+Error Database::status(std::map<std::string, std::string>* status) {
+  Entry entry(*this);
+  if (!entry.engine().status(status)) return entry.engine().error();
+  (*status)["ktopts"] = std::to_string(persistent_ ? OPTION_PERSISTENT : 0);
+  (*status)["ktcapcnt"] = std::to_string(capacity_count_);
+  (*status)["ktcapsiz"] = std::to_string(capacity_size_);
+  return succeeded();
+}
+
+Error Database::begin_transaction(bool hard, double timeout) {
+  clean_pages(*this);  // or the engine would do it all at once, locked
+  std::unique_lock<std::mutex> lock(transaction_lock_);
+  auto ended = [this] { return !in_transaction_; };
+  if (timeout < 0) {
+    transaction_ended_.wait(lock, ended);
+  } else if (!transaction_ended_.wait_for(lock, std::chrono::duration<double>(timeout), ended)) {
+    return Error(Error::LOGIC, "competition avoided");
+  }
+  Entry entry(*this);
+  if (!entry.engine().begin_transaction_try(hard)) return entry.engine().error();
+  in_transaction_ = true;
+  return succeeded();
+}
+
+Error Database::end_transaction(bool commit) {
+  if (!commit) drop_clean_pages(*this);  // likewise
+  std::lock_guard<std::mutex> lock(transaction_lock_);
+  Entry entry(*this);
+  if (!commit) epoch_++;
+  bool ended = entry.engine().end_transaction(commit);
+  Error error = ended ? succeeded() : entry.engine().error();
+  in_transaction_ = false;
+  transaction_ended_.notify_all();
+  return error;
+}
+
+void Database::between_transactions(const std::function<void()>& action) {
+  std::unique_lock<std::mutex> lock(transaction_lock_);
+  transaction_ended_.wait(lock, [this] { return !in_transaction_; });
+  Isolation alone(gate_);
+  action();
+}
+
+void Database::replace_engine(std::unique_ptr<kc::PolyDB>* engine) {
+  std::lock_guard<std::mutex> lock(cursors_lock_);
+  for (Cursor* cursor : cursors_) cursor->detach();
+  engine_.swap(*engine);
+  for (Cursor* cursor : cursors_) cursor->attach();
+  open_file();
+  switch_rotation();
+  epoch_++;
+}
+
+void Database::hold_rotation(bool held) {
+  Entry entry(*this);
+  rotation_holds_ += held ? 1 : -1;
+  switch_rotation();
+}
+
+void Database::switch_rotation() {
+  auto* cache = dynamic_cast<kc::CacheDB*>(engine_->reveal_inner_db());
+  if (cache != nullptr) cache->switch_rotation(rotation_holds_ == 0);
+}
+
+void Database::watch(KeyWatch* watch) {
+  std::lock_guard<std::mutex> lock(watches_lock_);
+  watches_.push_back(watch);
+  watching_++;
+}
+
+void Database::unwatch(KeyWatch* watch) {
+  std::lock_guard<std::mutex> lock(watches_lock_);
+  watches_.remove(watch);
+  watching_--;
+}
+
+void Database::tell_watches(Bytes key) {
+  std::lock_guard<std::mutex> lock(watches_lock_);
+  for (KeyWatch* watch : watches_) watch->note(key);
+}
+
+}  // namespace kt

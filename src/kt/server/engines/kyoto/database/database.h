@@ -1,0 +1,257 @@
+// A Kyoto Cabinet database with expiry, safe to use from many threads at once.
+//
+//     operations, cursors, scans, maintenance     (operations.h, cursor.h, scan.h, ...)
+//                     |
+//     Database        gate, expiry, transactions, watches
+//                     |
+//     kc::PolyDB      the engine: any type of database, replaced as a whole by clear()
+//
+// Whoever touches the engine holds an Entry. Failures are returned as the engine's own Error, whose
+// code is SUCCESS otherwise.
+
+#ifndef KT_KYOTO_DATABASE_H
+#define KT_KYOTO_DATABASE_H
+
+#include <fcntl.h>
+#include <kcpolydb.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <ctime>
+#include <functional>
+#include <list>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "kyoto/database/gate.h"
+#include "kyoto/database/record.h"
+#include "kyoto/upkeep/sweeper.h"
+
+namespace kt {
+
+class Cursor;
+class KeyWatch;
+
+// What the types of databases differ in.
+struct Kind {
+  bool in_memory = false;      // nothing to synchronize; cleared by starting afresh
+  bool one_at_a_time = false;  // an operation moves the cursors of others without locking
+  bool moves_records = false;  // a record may jump over a cursor when it is written
+  bool rotates = false;        // a record moves to the end when it is read
+  bool pages = false;          // a tree, whose changed pages are kept in memory for a while
+  bool lexical = false;        // keys are ordered as bytes
+  bool single_file = false;    // one regular file, cleared by a new one in its place
+  bool removes = true;         // a cursor can remove records
+};
+
+struct OpenOptions {
+  bool read_only = false;
+  bool auto_transaction = false;
+  bool auto_synchronize = false;
+  bool no_lock = false;
+  bool try_lock = false;
+  bool no_repair = false;
+};
+
+// A descriptor of our own of the engine's file. It must live longer than the engine object: closing
+// any descriptor of a file drops the process's lock on it.
+class File {
+ public:
+  File(const std::string& path, bool read_only)
+      : descriptor_(::open(path.c_str(), (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC)) {}
+  ~File() {
+    if (descriptor_ >= 0) ::close(descriptor_);
+  }
+  File(const File&) = delete;
+  File& operator=(const File&) = delete;
+
+  int descriptor() const { return descriptor_; }
+  bool synchronize() const { return ::fsync(descriptor_) == 0; }
+
+ private:
+  const int descriptor_;
+};
+
+class Database {
+ public:
+  Database(const std::string& spec, const OpenOptions& options, kc::BasicDB::Logger* logger);
+  ~Database();
+  Database(const Database&) = delete;
+  Database& operator=(const Database&) = delete;
+
+  Error open();
+  Error close();
+
+  // INVALID unless it is open.
+  Error check_open();
+
+  const std::string& path() const { return path_; }
+  Error count(int64_t* count);
+  Error size(int64_t* size);
+  Error status(std::map<std::string, std::string>* status);
+
+  Error accept(Bytes key, RecordVisitor& visitor, bool writable);
+  Error accept_bulk(const std::vector<std::string>& keys, RecordVisitor& visitor, bool writable);
+
+  // One transaction runs at a time; this waits so many seconds for its turn, for ever if negative.
+  Error begin_transaction(bool hard, double timeout);
+  Error end_transaction(bool commit);
+
+  // To be called after `writes` records were written, outside of any Entry: keeps expired records
+  // and those above the capacity from piling up.
+  void after_writes(int64_t writes);
+
+  // --- For the parts of the engine only.
+
+  const Kind& kind() const { return kind_; }
+  const OpenOptions& options() const { return options_; }
+  Gate& gate() { return gate_; }
+  kc::PolyDB& engine() { return *engine_; }  // for those who are alone inside
+  bool is_open() const { return engine_->reveal_inner_db() != nullptr; }  // likewise
+  Terms terms() { return terms_at(std::time(nullptr)); }
+  Terms terms_at(int64_t now) { return {this, !persistent_, now}; }
+  Sweeper& sweeper() { return sweeper_; }
+
+  // Counts what makes all cursors forget their places: clearing and aborted transactions.
+  uint64_t epoch() const { return epoch_; }
+
+  // Open another engine object as this database is opened; `spec` may differ.
+  Error open_engine(const std::string& spec, std::unique_ptr<kc::PolyDB>* engine);
+
+  // Exchange the engine object, alone inside. Cursors lose their places.
+  void replace_engine(std::unique_ptr<kc::PolyDB>* engine);
+  void store_persistence();
+
+  bool in_transaction() const { return in_transaction_; }
+  void between_transactions(const std::function<void()>& action);  // runs it alone inside
+  const std::string& spec() const { return spec_; }
+
+  // A file database's file; null for others. To be asked for inside.
+  std::shared_ptr<File> file() const { return file_; }
+
+  // Whether reading a record may move it (see Kind::rotates); counts how often it was held.
+  void hold_rotation(bool held);
+
+  void watch(KeyWatch* watch);
+  void unwatch(KeyWatch* watch);
+
+  // How many steps of defragmentation are left for idle moments.
+  int64_t untidy() const { return untidy_; }
+  void set_untidy(int64_t steps) { untidy_ = steps; }
+
+  // Called for every record that is stored, while the engine has it locked.
+  void note_stored(Bytes key, int64_t xt, int64_t now) {
+    if (xt < XT_MAX) sweeper_.expect(xt, now);
+    if (watching_ > 0) tell_watches(key);
+  }
+
+ private:
+  friend class Entry;
+  friend class Cursor;
+
+  void read_spec();
+  void load_persistence();
+  void open_file();
+  void switch_rotation();
+  void tell_watches(Bytes key);
+  uint32_t mode() const;
+
+  const std::string spec_;
+  const OpenOptions options_;
+  kc::BasicDB::Logger* const logger_;
+  std::string path_;
+  Kind kind_;
+  bool persistent_ = false;
+  int64_t capacity_count_ = -1;
+  int64_t capacity_size_ = -1;
+
+  Gate gate_;
+  std::unique_ptr<kc::PolyDB> engine_;
+  std::shared_ptr<File> file_;
+  std::list<Cursor*> cursors_;
+  std::mutex cursors_lock_;
+  std::atomic<uint64_t> epoch_{0};
+  std::atomic<int64_t> untidy_{0};
+  int rotation_holds_ = 0;
+  Sweeper sweeper_;
+
+  std::mutex transaction_lock_;
+  std::condition_variable transaction_ended_;
+  std::atomic<bool> in_transaction_{false};
+
+  std::atomic<int> watching_{0};
+  std::mutex watches_lock_;
+  std::list<KeyWatch*> watches_;
+};
+
+// Being inside a database: nobody replaces the engine meanwhile, and nobody is alone inside.
+class Entry {
+ public:
+  explicit Entry(Database& database)
+      : gate_(database.gate_), alone_(database.kind_.one_at_a_time), engine_(database.engine_) {
+    alone_ ? gate_.isolate() : gate_.share();
+  }
+  ~Entry() { alone_ ? gate_.leave_isolated() : gate_.leave_shared(); }
+  Entry(const Entry&) = delete;
+  Entry& operator=(const Entry&) = delete;
+
+  kc::PolyDB& engine() { return *engine_; }
+
+ private:
+  Gate& gate_;
+  const bool alone_;
+  const std::unique_ptr<kc::PolyDB>& engine_;
+};
+
+// Remembers the keys that are written, from its construction to take(). See scan.cpp.
+class KeyWatch {
+ public:
+  using Keys = std::set<std::string, std::less<>>;  // never pauses to grow, as a hash table does
+
+  explicit KeyWatch(Database& database) : database_(&database) { database_->watch(this); }
+  ~KeyWatch() { stop(); }
+  KeyWatch(const KeyWatch&) = delete;
+  KeyWatch& operator=(const KeyWatch&) = delete;
+
+  void note(Bytes key) {
+    std::lock_guard<std::mutex> lock(lock_);
+    written_.emplace(key);
+  }
+
+  // Whether the key was written so far.
+  bool knows(const std::string& key) {
+    std::lock_guard<std::mutex> lock(lock_);
+    return written_.count(key) > 0;
+  }
+
+  // Stop, and give the keys away.
+  Keys take() {
+    stop();
+    return std::move(written_);
+  }
+
+ private:
+  void stop() {
+    if (database_ != nullptr) database_->unwatch(this);
+    database_ = nullptr;
+  }
+
+  Database* database_;
+  std::mutex lock_;
+  Keys written_;
+};
+
+inline Error succeeded() { return Error(); }
+inline bool failed(const Error& error) { return error.code() != Error::SUCCESS; }
+inline Error not_open() { return Error(Error::INVALID, "not opened"); }
+inline Error no_record() { return Error(Error::NOREC, "no record"); }
+
+}  // namespace kt
+
+#endif

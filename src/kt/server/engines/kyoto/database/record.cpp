@@ -1,0 +1,58 @@
+// Takes expiry and value apart on the way to a RecordVisitor, and puts them together on the way back.
+
+#include "kyoto/database/record.h"
+
+#include "kyoto/database/database.h"
+
+namespace kt {
+
+// No exception may leave a visitor: the engine would never unlock the record.
+
+const char* RecordVisitor::visit_full(const char* key, size_t key_size, const char* value,
+                                      size_t value_size, size_t* size) {
+  try {
+    return visit(Bytes(key, key_size), value, value_size, size);
+  } catch (const std::bad_alloc&) {
+    out_of_memory_ = true;
+    return NOP;
+  }
+}
+
+const char* RecordVisitor::visit_empty(const char* key, size_t key_size, size_t* size) {
+  try {
+    Bytes name(key, key_size);
+    return apply(name, on_absence(name), size);
+  } catch (const std::bad_alloc&) {
+    out_of_memory_ = true;
+    return NOP;
+  }
+}
+
+const char* RecordVisitor::visit(Bytes key, const char* value, size_t value_size, size_t* size) {
+  if (!terms_.timed) return apply(key, on_record(key, Bytes(value, value_size), XT_MAX), size);
+  int64_t xt = value_size < XT_WIDTH ? -1 : load_expiry(value);
+  if (terms_.now <= xt) {
+    Bytes bare(value + XT_WIDTH, value_size - XT_WIDTH);
+    return apply(key, on_record(key, bare, xt), size);
+  }
+  if (!skips_expired_) return apply(key, on_absence(key), size);
+  passed_expired_ = true;
+  return NOP;
+}
+
+const char* RecordVisitor::apply(Bytes key, const Change& change, size_t* size) {
+  if (change.kind == Change::KEEP) return NOP;
+  if (change.kind == Change::REMOVE) return REMOVE;
+  int64_t xt = XT_MAX;
+  stored_.clear();
+  if (terms_.timed) {
+    xt = absolute_expiry(change.xt, terms_.now);
+    store_big_endian(stored_.extend(XT_WIDTH), XT_WIDTH, static_cast<uint64_t>(xt));
+  }
+  stored_.append(change.value.data(), change.value.size());
+  terms_.database->note_stored(key, xt, terms_.now);
+  *size = stored_.size();
+  return stored_.empty() ? "" : stored_.data();
+}
+
+}  // namespace kt

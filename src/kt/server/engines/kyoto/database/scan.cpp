@@ -1,0 +1,243 @@
+// A cursor goes through the database in turns; between two turns the keys of the last one are judged.
+//
+// What could go wrong meanwhile, and what is done about it:
+//
+// - A cache database moves a record to the end of its list when it is read: it would be met twice.
+//   So the rotation is switched off as long as a search runs.
+// - A file hash database may write a record that has grown into a gap behind the cursor, or past the
+//   end that the cursor goes to: it would be missed, or met twice. So the keys that are written
+//   meanwhile are remembered. The search skips them and looks them up one by one at its end.
+// - An aborted transaction, and clearing, make cursors forget their places: the search begins again.
+
+#include "kyoto/database/scan.h"
+
+#include <kcregex.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "kyoto/database/cursor.h"
+
+namespace kt {
+
+namespace {
+
+// Which keys are wanted.
+class Filter {
+ public:
+  explicit Filter(const std::string& prefix = {}) : prefix_(prefix) {}
+  virtual ~Filter() = default;
+
+  // All wanted keys begin with this.
+  const std::string& prefix() const { return prefix_; }
+
+  bool begins_right(Bytes key) const {
+    return key.size() >= prefix_.size() &&
+           std::memcmp(key.data(), prefix_.data(), prefix_.size()) == 0;
+  }
+  virtual bool wants(const std::string& key) { return begins_right(key); }
+
+ private:
+  const std::string prefix_;
+};
+
+class RegexFilter final : public Filter {
+ public:
+  bool compile(const std::string& regex) { return regex_.compile(regex, kc::Regex::MATCHONLY); }
+  bool wants(const std::string& key) override { return regex_.match(key); }
+
+ private:
+  kc::Regex regex_;
+};
+
+// Levenshtein distance of at most so much.
+class SimilarFilter final : public Filter {
+ public:
+  SimilarFilter(const std::string& origin, size_t most, bool utf8)
+      : origin_(origin), most_(most), utf8_(utf8) {
+    if (utf8_) decode(origin_, &origin_characters_);
+  }
+
+  size_t distance(const std::string& key) {
+    if (!utf8_) {
+      if (too_long(origin_.size(), key.size())) return SIZE_MAX;
+      return kc::memdist(origin_.data(), origin_.size(), key.data(), key.size());
+    }
+    decode(key, &key_characters_);
+    if (too_long(origin_characters_.size(), key_characters_.size())) return SIZE_MAX;
+    return kc::strucsdist(origin_characters_.data(), origin_characters_.size(),
+                          key_characters_.data(), key_characters_.size());
+  }
+
+  bool wants(const std::string& key) override { return distance(key) <= most_; }
+
+ private:
+  static void decode(const std::string& text, std::vector<uint32_t>* characters) {
+    size_t count;
+    characters->resize(text.size() + 1);
+    kc::strutftoucs(text.data(), text.size(), characters->data(), &count);
+    characters->resize(count);
+  }
+  bool too_long(size_t a, size_t b) const { return (a > b ? a - b : b - a) > most_; }
+
+  const std::string origin_;
+  const size_t most_;
+  const bool utf8_;
+  std::vector<uint32_t> origin_characters_;
+  std::vector<uint32_t> key_characters_;
+};
+
+// Notes the keys that the cursor passes.
+class Collector final : public RecordVisitor {
+ public:
+  explicit Collector(Keys* keys) : RecordVisitor(true), keys_(keys) {}
+
+ private:
+  Change on_record(Bytes key, Bytes, int64_t) override {
+    keys_->emplace_back(key);
+    return Change::keep();
+  }
+
+  Keys* const keys_;
+};
+
+class Existence final : public RecordVisitor {
+ public:
+  bool exists = false;
+
+ private:
+  Change on_record(Bytes, Bytes, int64_t) override {
+    exists = true;
+    return Change::keep();
+  }
+};
+
+// While it lives, reading does not move records.
+class NoRotation {
+ public:
+  explicit NoRotation(Database& database) : database_(database) {
+    if (database_.kind().rotates) database_.hold_rotation(true);
+  }
+  ~NoRotation() {
+    if (database_.kind().rotates) database_.hold_rotation(false);
+  }
+  NoRotation(const NoRotation&) = delete;
+  NoRotation& operator=(const NoRotation&) = delete;
+
+ private:
+  Database& database_;
+};
+
+// One search.
+class Scan {
+ public:
+  Scan(Database& database, Filter& filter, int64_t limit, Keys* keys)
+      : database_(database), filter_(filter), limit_(limit), keys_(keys), no_rotation_(database) {}
+
+  Error run() {
+    constexpr int ATTEMPTS = 64;
+    for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+      uint64_t epoch = database_.epoch();
+      keys_->clear();
+      if (enough()) return succeeded();
+      if (database_.kind().moves_records) watch_.emplace(database_);
+      Error error = pass();
+      if (failed(error) && error.code() != Error::NOREC) return error;
+      if (epoch == database_.epoch()) return watch_ ? look_up_written() : succeeded();
+    }
+    return Error(Error::LOGIC, "too many aborted transactions");
+  }
+
+ private:
+  bool enough() const { return limit_ >= 0 && static_cast<int64_t>(keys_->size()) >= limit_; }
+  bool ends_after_prefix() const { return database_.kind().lexical && !filter_.prefix().empty(); }
+
+  Error pass();
+  bool judge(const Keys& passed);
+  Error look_up_written();
+
+  Database& database_;
+  Filter& filter_;
+  const int64_t limit_;
+  Keys* const keys_;
+  NoRotation no_rotation_;
+  std::optional<KeyWatch> watch_;
+};
+
+// From the beginning to the end; NOREC is the normal end.
+Error Scan::pass() {
+  Cursor cursor(database_);
+  Keys passed;
+  Collector collector(&passed);
+  Turns turns(database_.gate());
+  kc::BasicDB::Cursor* place = cursor.engine_cursor();
+  if (place == nullptr) return not_open();
+  bool more = ends_after_prefix() ? place->jump(filter_.prefix()) : place->jump();
+  for (;;) {
+    collector.begin(database_.terms());
+    while (more && !turns.over()) more = place->accept(&collector, false, true);
+    Error error = more ? succeeded() : database_.engine().error();
+    turns.pause();
+    more = judge(passed) && more;
+    passed.clear();
+    if (!more) return error;
+    turns.resume();
+    place = cursor.engine_cursor();
+    if (place == nullptr) return not_open();
+  }
+}
+
+// Takes the keys that are wanted; false if there is no point in going on.
+bool Scan::judge(const Keys& passed) {
+  for (const std::string& key : passed) {
+    if (ends_after_prefix() && !filter_.begins_right(key)) return false;
+    if (!filter_.wants(key) || (watch_ && watch_->knows(key))) continue;
+    keys_->push_back(key);
+    if (enough()) return false;
+  }
+  return true;
+}
+
+Error Scan::look_up_written() {
+  KeyWatch::Keys written = watch_->take();
+  for (const std::string& key : *keys_) written.erase(key);
+  for (const std::string& key : written) {
+    if (enough()) break;
+    if (!filter_.wants(key)) continue;
+    Existence visitor;
+    Error error = database_.accept(key, visitor, false);
+    if (failed(error)) return error;
+    if (visitor.exists) keys_->push_back(key);
+  }
+  return succeeded();
+}
+
+}  // namespace
+
+Error match_prefix(Database& database, const std::string& prefix, int64_t limit, Keys* keys) {
+  Filter filter(prefix);
+  return Scan(database, filter, limit, keys).run();
+}
+
+Error match_regex(Database& database, const std::string& regex, int64_t limit, Keys* keys) {
+  RegexFilter filter;
+  if (!filter.compile(regex)) return Error(Error::LOGIC, "compilation failed");
+  return Scan(database, filter, limit, keys).run();
+}
+
+Error match_similar(Database& database, const std::string& origin, size_t distance, bool utf8,
+                    int64_t limit, Keys* keys) {
+  SimilarFilter filter(origin, distance, utf8);
+  Keys found;
+  Error error = Scan(database, filter, -1, &found).run();
+  if (failed(error)) return error;
+  std::vector<std::pair<size_t, std::string>> ranked;
+  for (std::string& key : found) ranked.emplace_back(filter.distance(key), std::move(key));
+  std::sort(ranked.begin(), ranked.end());
+  if (limit >= 0 && ranked.size() > static_cast<size_t>(limit)) ranked.resize(limit);
+  keys->clear();
+  for (auto& [rank, key] : ranked) keys->push_back(std::move(key));
+  return succeeded();
+}
+
+}  // namespace kt

@@ -1,0 +1,322 @@
+// Feeding a Stream: parse, call the engine, build the reply.
+
+#include "kyoto/protocol/core.h"
+
+#include <chrono>
+
+#include "kyoto/protocol/http.h"
+
+namespace kt {
+
+namespace {
+
+constexpr uint8_t REPLICATION = 0xB1;
+constexpr uint8_t PLAY_SCRIPT = 0xB4;
+constexpr uint8_t SET_BULK = 0xB8;
+constexpr uint8_t REMOVE_BULK = 0xB9;
+constexpr uint8_t GET_BULK = 0xBA;
+constexpr uint8_t FAILED = 0xBF;
+
+constexpr uint32_t NO_REPLY = 1;
+constexpr size_t COMMAND_HEADER = 9;
+constexpr size_t SET_HEADER = 18;
+constexpr size_t KEY_HEADER = 6;
+constexpr uint32_t LARGEST = 1 << 28;
+
+// What one call of feed() does at most, apart from the record that goes beyond it.
+constexpr std::chrono::milliseconds TIME_AT_ONCE{2};
+constexpr size_t REPLY_AT_ONCE = 256 << 10;
+
+bool is_http(uint8_t first) { return first != 0 && first < 0x80; }
+
+class Setter final : public RecordVisitor {
+ public:
+  void aim(Bytes value, int64_t xt) {
+    value_ = value;
+    xt_ = xt;
+  }
+
+ private:
+  Change on_record(Bytes, Bytes, int64_t) override { return Change::store(value_, xt_); }
+  Change on_absence(Bytes) override { return Change::store(value_, xt_); }
+
+  Bytes value_;
+  int64_t xt_ = NEVER;
+};
+
+class Remover final : public RecordVisitor {
+ public:
+  bool found = false;
+
+ private:
+  Change on_record(Bytes, Bytes, int64_t) override {
+    found = true;
+    return Change::remove();
+  }
+  Change on_absence(Bytes) override { return Change::remove(); }
+};
+
+// Writes what it finds into the reply.
+class Getter final : public RecordVisitor {
+ public:
+  explicit Getter(Buffer& reply) : reply_(reply) {}
+
+  bool found = false;
+
+  void aim(uint16_t database, Bytes key) {
+    found = false;
+    database_ = database;
+    key_ = key;
+  }
+
+ private:
+  Change on_record(Bytes, Bytes value, int64_t xt) override {
+    char* at = reply_.extend(SET_HEADER + key_.size() + value.size());
+    store_big_endian(at, 2, database_);
+    store_big_endian(at + 2, 4, key_.size());
+    store_big_endian(at + 6, 4, value.size());
+    store_big_endian(at + 10, 8, static_cast<uint64_t>(xt));
+    std::memcpy(at + SET_HEADER, key_.data(), key_.size());
+    std::memcpy(at + SET_HEADER + key_.size(), value.data(), value.size());
+    found = true;
+    return Change::keep();
+  }
+
+  Buffer& reply_;
+  uint16_t database_ = 0;
+  Bytes key_;
+};
+
+}  // namespace
+
+// A record of any of the commands; value and expiry belong to set.
+struct Stream::Record {
+  uint16_t database;
+  Bytes key;
+  Bytes value;
+  int64_t xt;
+};
+
+// One call of feed(): one look at the clock, one database entered at a time, the same visitors for
+// all records.
+class Stream::Run {
+ public:
+  Run(Core& core, Buffer& reply)
+      : getter(reply), core_(core), now_(std::time(nullptr)), began_(Clock::now()) {}
+  ~Run() {
+    leave();
+    core_.add(counts);
+  }
+  Run(const Run&) = delete;
+  Run& operator=(const Run&) = delete;
+
+  Setter setter;
+  Remover remover;
+  Getter getter;
+  Counts counts;
+
+  // Whether others should have their turn; looks at the clock now and then.
+  bool spent() { return (++asked_ & 31) == 0 && Clock::now() - began_ > TIME_AT_ONCE; }
+
+  bool enter(uint16_t index) {
+    if (index >= core_.databases.size()) return false;
+    if (core_.databases[index] == database_) return true;
+    leave();
+    database_ = core_.databases[index];
+    entry_.emplace(*database_);
+    return true;
+  }
+
+  bool visit(Bytes key, RecordVisitor& visitor, bool writable) {
+    visitor.begin(database_->terms_at(now_));
+    if (writable) writes_++;
+    return entry_->engine().accept(key.data(), key.size(), &visitor, writable) &&
+           !visitor.out_of_memory();
+  }
+
+  bool serve(const PlainRequest& request, Buffer* reply) {
+    leave();
+    if (stamp_.empty()) stamp_ = core_.present_stamp();
+    if (stamp_.empty()) return false;
+    return serve_plain_request(request, core_.databases, stamp_, reply, &counts);
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  void leave() {
+    entry_.reset();
+    if (writes_ > 0) database_->after_writes(writes_);
+    writes_ = 0;
+    database_ = nullptr;
+  }
+
+  Core& core_;
+  const int64_t now_;
+  const Clock::time_point began_;
+  unsigned asked_ = 0;
+  Database* database_ = nullptr;
+  std::optional<Entry> entry_;
+  int64_t writes_ = 0;
+  std::string stamp_;
+};
+
+void Core::add(const Counts& more) {
+  std::lock_guard<std::mutex> guard(lock);
+  counts.set += more.set;
+  counts.set_misses += more.set_misses;
+  counts.remove += more.remove;
+  counts.remove_misses += more.remove_misses;
+  counts.get += more.get;
+  counts.get_misses += more.get_misses;
+}
+
+Counts Core::present_counts() {
+  std::lock_guard<std::mutex> guard(lock);
+  return counts;
+}
+
+std::string Core::present_stamp() {
+  std::lock_guard<std::mutex> guard(lock);
+  return stamp;
+}
+
+void Core::set_stamp(Bytes lines) {
+  std::lock_guard<std::mutex> guard(lock);
+  stamp = lines;
+}
+
+State Stream::feed(const char* data, size_t size, size_t* consumed) {
+  Run run(core_, reply_);
+  Bytes input(data, size);
+  std::optional<State> stopped;
+  while (!stopped) {
+    if (complete_ > REPLY_AT_ONCE) {
+      stopped = State::AGAIN;
+    } else {
+      stopped = remaining_ > 0 ? run_records(run, &input) : run_command(run, &input);
+    }
+  }
+  *consumed = size - input.size();
+  return *stopped;
+}
+
+Servant::Step Stream::step(Bytes input) {
+  size_t consumed = 0;
+  const State state = feed(input.data(), input.size(), &consumed);
+  const Verdict verdict = state == State::MORE    ? Verdict::MORE
+                          : state == State::AGAIN ? Verdict::AGAIN
+                                                  : Verdict::LEAVE;
+  return {verdict, static_cast<int>(state), consumed, 1, reply()};
+}
+
+// Nothing, if there may be more to do.
+std::optional<State> Stream::run_command(Run& run, Bytes* input) {
+  if (input->empty()) return State::MORE;
+  const uint8_t magic = static_cast<uint8_t>(input->front());
+  if (is_http(magic)) return run_http(run, input);
+  if (magic == PLAY_SCRIPT || magic == REPLICATION) return State::COMMAND;
+  if (magic != SET_BULK && magic != REMOVE_BULK && magic != GET_BULK) return State::CLOSE;
+  if (input->size() < COMMAND_HEADER) return State::MORE;
+  if (run.spent()) return State::AGAIN;
+  begin_command(input->data());
+  input->remove_prefix(COMMAND_HEADER);
+  if (remaining_ == 0) end_command();
+  return {};
+}
+
+std::optional<State> Stream::run_http(Run& run, Bytes* input) {
+  const std::optional<PlainRequest> request = read_plain_request(*input);
+  if (!request) return State::HTTP;
+  if (run.spent()) return State::AGAIN;
+  if (!run.serve(*request, &reply_)) return State::HTTP;
+  input->remove_prefix(request->size);
+  complete_ = reply_.size();
+  return {};
+}
+
+std::optional<State> Stream::run_records(Run& run, Bytes* input) {
+  const bool sets = command_ == SET_BULK;
+  const size_t header = sets ? SET_HEADER : KEY_HEADER;
+  for (; remaining_ > 0; remaining_--) {
+    if (input->size() < header) return State::MORE;
+    if (run.spent()) return State::AGAIN;
+    const char* at = input->data();
+    const uint32_t key_size = load32(at + 2);
+    const uint32_t value_size = sets ? load32(at + 6) : 0;
+    if (key_size > LARGEST || value_size > LARGEST) return fail();
+    const size_t size = header + key_size + value_size;
+    if (input->size() < size) return State::MORE;
+    Record record{load16(at), Bytes(at + header, key_size),
+                  Bytes(at + header + key_size, value_size),
+                  sets ? static_cast<int64_t>(load64(at + 10)) : NEVER};
+    if (run.enter(record.database) && !run_record(run, record)) return fail();
+    input->remove_prefix(size);
+  }
+  end_command();
+  return {};
+}
+
+bool Stream::run_record(Run& run, const Record& record) {
+  if (command_ == SET_BULK) {
+    run.setter.aim(record.value, record.xt);
+    bool done = run.visit(record.key, run.setter, true);
+    run.counts.set++;
+    done ? hits_++ : run.counts.set_misses++;
+    return done;
+  }
+  if (command_ == REMOVE_BULK) {
+    run.remover.found = false;
+    bool done = run.visit(record.key, run.remover, true);
+    run.counts.remove++;
+    run.remover.found ? hits_++ : run.counts.remove_misses++;
+    return done;
+  }
+  run.getter.aim(record.database, record.key);
+  bool done = run.visit(record.key, run.getter, false);
+  run.counts.get++;
+  run.getter.found ? hits_++ : run.counts.get_misses++;
+  return done && reply_.size() - complete_ <= core_.reply_limit;
+}
+
+void Stream::begin_command(const char* header) {
+  command_ = static_cast<uint8_t>(header[0]);
+  silent_ = (load32(header + 1) & NO_REPLY) != 0 && command_ != GET_BULK;
+  remaining_ = load32(header + 5);
+  hits_ = 0;
+  if (command_ != GET_BULK) return;
+  reply_.put8(command_);
+  reply_.put32(0);
+}
+
+void Stream::end_command() {
+  if (command_ == GET_BULK) {
+    reply_.patch32(complete_ + 1, hits_);
+  } else if (!silent_) {
+    reply_.put8(command_);
+    reply_.put32(hits_);
+  }
+  complete_ = reply_.size();
+  if (core_.trace) traced_.push_back(static_cast<char>(command_));
+}
+
+// Gives up the command: its reply becomes an error.
+State Stream::fail() {
+  reply_.truncate(complete_);
+  if (!silent_) reply_.put8(FAILED);
+  complete_ = reply_.size();
+  remaining_ = 0;
+  if (core_.trace) traced_.push_back(static_cast<char>(FAILED));
+  return State::CLOSE;
+}
+
+void Stream::finish() {
+  if (remaining_ > 0) fail();
+}
+
+void Stream::drop_reply() {
+  reply_.discard(complete_);
+  complete_ = 0;
+}
+
+}  // namespace kt

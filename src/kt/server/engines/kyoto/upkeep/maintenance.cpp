@@ -1,0 +1,152 @@
+// Synchronizing and vacuuming without keeping the engine's locks.
+//
+// A tree's synchronize() writes all changed pages and then throws all cached pages away, locked, which
+// takes a tenth of a second and more for a full cache. So pages are cleaned before, in turns, and what
+// is left is committed by an empty transaction, which keeps the cache. Waiting for the device needs
+// no lock: it is done with a descriptor of our own.
+
+#include "kyoto/upkeep/maintenance.h"
+
+#include <algorithm>
+
+#include "kyoto/upkeep/pages.h"
+
+namespace kt {
+
+namespace {
+
+// Records, or pages of a tree, that are looked at in one turn.
+int64_t steps_at_once(const Kind& kind) { return kind.pages ? 32 : 256; }
+
+// What the engine knows about the blocks of its file.
+struct FileState {
+  int64_t blocks = 0;       // in use
+  int64_t fragments = 0;    // gaps made since the last defragmentation
+  bool has_gaps = false;
+
+  explicit FileState(kc::PolyDB& engine) {
+    std::map<std::string, std::string> status{{"fbpnum_used", "0"}};
+    if (!engine.status(&status)) return;
+    auto number = [&](const char* name) { return kc::atoi(status[name].c_str()); };
+    blocks = status.count("pnum") > 0 ? number("pnum") : number("count");
+    fragments = number("frgcnt");
+    has_gaps = number("fbpnum_used") > 0;
+  }
+};
+
+// Closes the gaps from wherever the engine is in the file, once round. The engine does not say when
+// it is round, but the file shrinks then, or has no gaps and all blocks have been looked at.
+Error close_gaps(Database& database, bool* shrank) {
+  const int64_t steps = steps_at_once(database.kind());
+  Turns turns(database.gate());
+  if (!database.is_open()) return not_open();
+  // Twice as many as there should be, and small blocks: if others write meanwhile, it may not end.
+  const int64_t most =
+      std::max(2 * FileState(database.engine()).blocks, database.engine().size() / 64);
+  bool emptied = false;
+  for (int64_t done = 0; done < most; done += steps) {
+    kc::PolyDB& engine = database.engine();
+    int64_t size = engine.size();
+    if (!defragment_engine(engine.reveal_inner_db(), steps)) return engine.error();
+    *shrank = engine.size() < size;
+    if (*shrank) break;
+    FileState state(engine);
+    if (done >= state.blocks && !state.has_gaps) break;
+    turns.pause();
+    turns.resume();
+    emptied = emptied || empty_last_gap(database, turns);
+  }
+  return succeeded();
+}
+
+// Closes some of the gaps that were made since the last time.
+bool tidy_file(Database& database) {
+  constexpr int64_t STEPS = 32;
+  if (!database.kind().single_file || database.options().read_only) return false;
+  Entry entry(database);
+  int64_t untidy = database.untidy() + 2 * FileState(entry.engine()).fragments;
+  if (untidy <= 0) return false;
+  database.set_untidy(untidy - STEPS);
+  defragment_engine(entry.engine().reveal_inner_db(), STEPS);
+  return untidy > STEPS;
+}
+
+std::shared_ptr<File> file_of(Database& database) {
+  Entry entry(database);
+  return database.file();
+}
+
+// Brings the file up to date with what is in memory; the pages of a tree have been cleaned.
+Error write_to_file(Database& database) {
+  if (database.kind().pages) {
+    Error error = database.begin_transaction(false, 0);
+    if (!failed(error)) error = database.end_transaction(true);
+    if (error.code() != Error::LOGIC) return error;  // else a transaction is running
+  }
+  Entry entry(database);
+  return entry.engine().synchronize(false) ? succeeded() : entry.engine().error();
+}
+
+Error run_processor(Database& database, kc::BasicDB::FileProcessor& processor) {
+  int64_t count;
+  int64_t size;
+  Error error = database.count(&count);
+  if (!failed(error)) error = database.size(&size);
+  if (failed(error)) return error;
+  bool done = processor.process(database.path(), count, size);
+  return done ? succeeded() : Error(Error::LOGIC, "postprocessing failed");
+}
+
+}  // namespace
+
+Error synchronize(Database& database, bool hard, kc::BasicDB::FileProcessor* processor) {
+  if (database.kind().in_memory) {
+    return processor ? run_processor(database, *processor) : database.check_open();
+  }
+  clean_pages(database);
+  std::shared_ptr<File> file = file_of(database);
+  const bool by_ourselves = file && !database.options().read_only;
+  if (by_ourselves && processor == nullptr) {
+    Error error = write_to_file(database);
+    if (failed(error) || !hard || file->synchronize()) return error;
+    return Error(Error::SYSTEM, "fsync failed");
+  }
+  if (by_ourselves && hard) file->synchronize();  // leaves little to do
+  drop_clean_pages(database);
+  Entry entry(database);
+  return entry.engine().synchronize(hard, processor) ? succeeded() : entry.engine().error();
+}
+
+bool has_gaps(Database& database) { return FileState(database.engine()).has_gaps; }
+
+Error defragment(Database& database, int64_t steps) {
+  Entry entry(database);
+  if (defragment_engine(entry.engine().reveal_inner_db(), steps)) return succeeded();
+  return entry.engine().error();
+}
+
+Error vacuum(Database& database, int64_t steps) {
+  if (steps > 1) {
+    database.sweeper().sweep(database, steps, 0);
+  } else {
+    database.sweeper().sweep_all(database);
+  }
+  Error error = database.check_open();
+  if (failed(error) || !database.kind().single_file) return error;
+  if (steps > 0) return defragment(database, steps);
+  clean_pages(database);
+  bool shrank = false;
+  error = close_gaps(database, &shrank);
+  if (!failed(error) && shrank) error = close_gaps(database, &shrank);  // now from the beginning
+  return error;
+}
+
+bool tick(Database& database) {
+  bool more = false;
+  if (database.sweeper().wanted(database.terms().now)) {
+    more = database.sweeper().sweep(database, 256, 0);
+  }
+  return tidy_file(database) || more;
+}
+
+}  // namespace kt

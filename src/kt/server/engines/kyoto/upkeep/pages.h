@@ -1,0 +1,25 @@
+// The pages that a tree keeps in memory, and the gaps in a file, piece by piece.
+
+#ifndef KT_KYOTO_PAGES_H
+#define KT_KYOTO_PAGES_H
+
+#include "kyoto/database/database.h"
+
+namespace kt {
+
+// Write the changed pages of a tree to its file. Nothing to do for other databases.
+void clean_pages(Database& database);
+
+// Drop the pages that have not been changed from memory.
+void drop_clean_pages(Database& database);
+
+// Close gaps in a file, `steps` blocks' worth; nothing to do where there is none. Inside.
+bool defragment_engine(kc::BasicDB* engine, int64_t steps);
+
+// If the largest gap has come close to the end of the file: give back to the file system what it
+// occupies, before the engine cuts it off in one go. Alone inside; it takes turns. True if it is done.
+bool empty_last_gap(Database& database, Turns& turns);
+
+}  // namespace kt
+
+#endif

@@ -1,0 +1,173 @@
+"""Tokyo Cabinet's abstract database, and the binary protocol of Tokyo Tyrant on top of it.
+
+Keys and values are bytes. Every method may be called from any thread and lets go of the GIL while
+the engine works. Where a method says nothing else, False or None is a failure, such as a missing
+record: `Database.misc` with ``b"error"`` tells the last one. *A list in wire form* is a count, and
+so many sizes and byte strings, as replies carry it::
+
+    u32 count | u32 size, bytes | u32 size, bytes | ...          (big-endian)
+"""
+
+from collections.abc import Iterable
+from enum import IntEnum
+from typing import Final
+
+from kt.server.engines.io._io import Servable
+
+LIBRARY_VERSION: Final[str]
+"""Version of the Tokyo Cabinet library, such as ``1.4.48``."""
+
+class Database:
+    """One open database, of any of Tokyo Cabinet's types.
+
+    Attributes:
+        name: the argument it was opened with.
+    """
+
+    name: Final[str]
+
+    def __init__(self, name: str, *, stores: int = 0) -> None:
+        """Open or create: `name` is ``*``, ``+`` or a path, then any ``#parameter=value``.
+
+        With `stores`, the path is a directory of so many files (or of as many as are there) that
+        share the keys. Raises `ImproperlyConfigured`.
+        """
+
+    def close(self) -> bool:
+        """Flush and close; closing twice is harmless. Nothing else may be called then."""
+
+    # One record
+    def put(self, key: bytes, value: bytes) -> bool: ...
+    def putkeep(self, key: bytes, value: bytes) -> bool:
+        """False if there is a record."""
+
+    def putcat(self, key: bytes, value: bytes) -> bool: ...
+    def putshl(self, key: bytes, value: bytes, width: int) -> bool:
+        """Append, and keep the last `width` bytes."""
+
+    def out(self, key: bytes) -> bool: ...
+    def get(self, key: bytes) -> bytes | None: ...
+    def vsiz(self, key: bytes) -> int | None: ...
+    def addint(self, key: bytes, number: int) -> int | None:
+        """Add to a 32-bit integer; None if the record is none."""
+
+    def adddouble(self, key: bytes, number: float) -> float | None: ...
+
+    # The iterator that all clients share
+    def iterinit(self) -> bool: ...
+    def iternext(self) -> bytes | None: ...
+
+    # The whole database. What follows may take long: call it in a worker thread. While it runs,
+    # other threads are held up for a millisecond at a time, except where another `Hold` is told.
+    def count(self) -> int: ...
+    def size(self) -> int: ...
+    def fwmkeys(self, prefix: bytes, limit: int = -1) -> bytes:
+        """Keys that begin with `prefix`, at most `limit` of them, as a list in wire form.
+
+        In a fixed-length database `prefix` is an interval, such as ``b"[3,20)"``. Raises
+        `OverflowError` if the list would be longer than 1 GiB.
+        """
+
+    def misc(self, name: bytes, arguments: Iterable[bytes] = ()) -> bytes | None:
+        """Call the function `name`; its result is a list in wire form."""
+
+    def hold_of(self, name: bytes, arguments: Iterable[bytes] = ()) -> Hold:
+        """Whom `misc` with these arguments holds up for as long as it takes."""
+
+    def sync(self) -> bool: ...
+    def optimize(self, parameters: bytes = b"") -> bool:
+        """Rebuild the file, with new tuning parameters if there are any. Holds up ALL."""
+
+    def vanish(self) -> bool: ...
+    def copy(self, path: bytes) -> bool:
+        """Copy to a file; ``@`` and a command runs that. Holds up WRITERS, none in memory."""
+
+    # What it is
+    @property
+    def type_name(self) -> str: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def in_memory(self) -> bool: ...
+    @property
+    def rebuilt(self) -> bool:
+        """Whether a file of it had not been closed, and was rebuilt when it was opened."""
+
+    @property
+    def fatal_error(self) -> str | None:
+        """What has broken the database, if something has."""
+
+class Hold(IntEnum):
+    """Who has to wait for the end of a long operation."""
+
+    NONE = 0
+    WRITERS = 1
+    """All that change records or move an iterator; others may read."""
+    ALL = 2
+
+class Event(IntEnum):
+    """What may be said in the log of a command."""
+
+    DOING = 0
+    FORBIDDEN = 1
+    INVALID = 2
+    FAILED = 3
+    UNKNOWN = 4
+
+class State(IntEnum):
+    """Why `Stream.feed` stopped."""
+
+    MORE = 0
+    """What is left is the begin of a request: feed again when there is as much as it needs."""
+    AGAIN = 1
+    """The budget of one call is spent: let others run, then feed the rest."""
+    TEXT = 2
+    """The next byte does not begin a binary request."""
+    COMMAND = 3
+    """The next bytes are a whole request that is for the caller to run."""
+    BUSY = 4
+    """The next request has to wait: feed the rest again, in a worker thread, with `wait`."""
+    BROKEN = 5
+    """A bad request was consumed: close, unless there is more input."""
+    CLOSE = 6
+    """A request is too large: send the reply, which may be empty, and close."""
+
+class BinaryCore:
+    """Runs the quick commands of the binary protocol on a database, and counts all commands.
+
+    Attributes:
+        database: the database.
+    """
+
+    database: Final[Database]
+
+    def __init__(self, database: Database, *, mask: int = 0, trace: bool = False) -> None:
+        """Bit i of `mask` forbids command i; with `trace` every command is an event."""
+
+    def stream(self) -> Stream: ...
+    def count(self, number: int, more: int = 1) -> None:
+        """Add to a count that `counts` has at this place."""
+
+    def counts(self) -> list[int]:
+        """How often each command came, by its number, and misses of put, out and get."""
+
+    def take_events(self) -> list[tuple[int, Event]]:
+        """Numbers of commands, and what has become of them since the last call."""
+
+class Stream(Servable):
+    """The state of one connection in the binary protocol. For one thread at a time."""
+
+    def __init__(self, core: BinaryCore) -> None: ...
+    def feed(
+        self, data: bytes | bytearray | memoryview, start: int = 0, wait: bool = False
+    ) -> tuple[int, int, int, bytes]:
+        """Run what `data` from `start` on holds; returns (state, consumed, need, reply).
+
+        `consumed` bytes from `start` on are done with and must not be fed again; the rest must be.
+        With MORE, `need` bytes must be there for the next call to get on. `state` is a `State`,
+        never BUSY with `wait`.
+        """
+
+    @property
+    def in_list(self) -> bool:
+        """Whether a list has begun and not ended: what comes next belongs to it."""

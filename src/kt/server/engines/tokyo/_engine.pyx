@@ -1,0 +1,360 @@
+"""See ``_engine.pyi`` for what this module offers, and the C++ headers beside it for how it works."""
+
+from libc.limits cimport INT_MAX, INT_MIN
+from libc.math cimport isnan
+from libc.stdint cimport uint64_t
+from libcpp cimport bool as cbool
+from libcpp.memory cimport unique_ptr
+from libcpp.pair cimport pair
+from libcpp.string cimport string
+from libcpp.utility cimport move
+from libcpp.vector cimport vector
+
+from enum import IntEnum
+from os import fsdecode, fsencode
+
+from kt.errors import ImproperlyConfigured
+from kt.server.engines.io._io cimport Servable, Servant
+
+cdef extern from "<string_view>" namespace "std" nogil:
+    cdef cppclass string_view:
+        string_view()
+        string_view(const char *, size_t)
+        const char *data()
+        size_t size()
+
+cdef extern from "tcutil.h":
+    const char *tcversion
+
+cdef extern from "io/buffer.h" namespace "kt" nogil:
+    cdef cppclass Buffer:
+        const char *data()
+        size_t size()
+
+cdef extern from "tokyo/database/list.h" namespace "kt::tokyo" nogil:
+    cdef cppclass List:
+        string_view frame()
+
+cdef extern from "tokyo/database/store.h" namespace "kt::tokyo" nogil:
+    cdef cppclass Block:
+        cbool operator bool()
+        string_view bytes()
+
+cdef extern from "tokyo/database/database.h" namespace "kt::tokyo" nogil:
+    cdef enum class CHold "kt::tokyo::Database::Hold":
+        NONE
+    cdef cppclass CDatabase "kt::tokyo::Database":
+        CDatabase(const string &, int) except +
+        cbool close "writing()->close"()
+        cbool put "writing()->put"(string_view, string_view)
+        cbool putkeep "writing()->putkeep"(string_view, string_view)
+        cbool putcat "writing()->putcat"(string_view, string_view)
+        cbool putshl "writing()->putshl"(string_view, string_view, int)
+        cbool out "writing()->out"(string_view)
+        Block get "reading()->get"(string_view)
+        int vsiz "reading()->vsiz"(string_view)
+        int addint "writing()->addint"(string_view, int)
+        double adddouble "writing()->adddouble"(string_view, double)
+        cbool iterinit "writing()->iterinit"()
+        Block iternext "writing()->iternext"()
+        uint64_t count "reading()->count"()
+        uint64_t size "reading()->size"()
+        CHold hold_of(string_view, const vector[string_view] &)
+        cbool long_misc(const string &, const vector[string_view] &, List *) except +
+        void long_fwmkeys(string_view, int, List *) except +
+        cbool sync() except +
+        cbool optimize(const string &) except +
+        cbool vanish() except +
+        cbool copy(const string &) except +
+        const char *type_name()
+        string path()
+        string error_text()
+        cbool fatal()
+        cbool in_memory()
+        cbool rebuilt()
+
+cdef extern from "tokyo/protocol/stream.h" namespace "kt::tokyo" nogil:
+    cdef int COUNTS
+    cdef enum CCommand "kt::tokyo::Command":
+        pass
+    cdef enum class CEvent "kt::tokyo::Event":
+        DOING
+    cdef enum class CState "kt::tokyo::State":
+        MORE
+    cdef cppclass CCore "kt::tokyo::Core":
+        CCore(CDatabase *, uint64_t, cbool)
+        void add(int, uint64_t)
+        uint64_t count(int)
+        vector[pair[CCommand, CEvent]] take_events()
+    cdef cppclass Progress:
+        CState state
+        size_t consumed
+        size_t need
+    cdef cppclass CStream "kt::tokyo::Stream"(Servant):
+        CStream(CCore *)
+        Progress feed(string_view, Buffer *, cbool) except +
+        cbool in_list()
+
+LIBRARY_VERSION = tcversion.decode("ascii")
+
+
+class Hold(IntEnum):
+    NONE = 0
+    WRITERS = 1
+    ALL = 2
+
+
+class Event(IntEnum):
+    DOING = 0
+    FORBIDDEN = 1
+    INVALID = 2
+    FAILED = 3
+    UNKNOWN = 4
+
+
+class State(IntEnum):
+    MORE = 0
+    AGAIN = 1
+    TEXT = 2
+    COMMAND = 3
+    BUSY = 4
+    BROKEN = 5
+    CLOSE = 6
+
+
+cdef inline string_view view(bytes data) noexcept:
+    return string_view(<const char *>data, <size_t>len(data))
+
+
+cdef inline bytes copied(string_view data):
+    return data.data()[:data.size()]
+
+
+cdef class Database:
+    cdef unique_ptr[CDatabase] database
+    cdef readonly str name
+
+    def __init__(self, str name, *, int stores=0):
+        self.name = name
+        try:
+            self.database.reset(new CDatabase(fsencode(name), stores))
+        except RuntimeError as error:
+            raise ImproperlyConfigured(f"cannot open the database {name}: {error}") from None
+
+    def close(self):
+        cdef cbool done
+        with nogil:
+            done = self.database.get().close()
+        return done
+
+    def put(self, bytes key not None, bytes value not None):
+        cdef string_view k = view(key), v = view(value)
+        cdef cbool done
+        with nogil:
+            done = self.database.get().put(k, v)
+        return done
+
+    def putkeep(self, bytes key not None, bytes value not None):
+        cdef string_view k = view(key), v = view(value)
+        cdef cbool done
+        with nogil:
+            done = self.database.get().putkeep(k, v)
+        return done
+
+    def putcat(self, bytes key not None, bytes value not None):
+        cdef string_view k = view(key), v = view(value)
+        cdef cbool done
+        with nogil:
+            done = self.database.get().putcat(k, v)
+        return done
+
+    def putshl(self, bytes key not None, bytes value not None, int width):
+        cdef string_view k = view(key), v = view(value)
+        cdef cbool done
+        with nogil:
+            done = self.database.get().putshl(k, v, width)
+        return done
+
+    def out(self, bytes key not None):
+        cdef string_view k = view(key)
+        cdef cbool done
+        with nogil:
+            done = self.database.get().out(k)
+        return done
+
+    def get(self, bytes key not None):
+        cdef string_view k = view(key)
+        cdef Block value
+        with nogil:
+            value = move(self.database.get().get(k))
+        return copied(value.bytes()) if <cbool>value else None
+
+    def vsiz(self, bytes key not None):
+        cdef string_view k = view(key)
+        cdef int size
+        with nogil:
+            size = self.database.get().vsiz(k)
+        return size if size >= 0 else None
+
+    def addint(self, bytes key not None, int number):
+        cdef string_view k = view(key)
+        cdef int total
+        with nogil:
+            total = self.database.get().addint(k, number)
+        return total if total != INT_MIN else None
+
+    def adddouble(self, bytes key not None, double number):
+        cdef string_view k = view(key)
+        cdef double total
+        with nogil:
+            total = self.database.get().adddouble(k, number)
+        return None if isnan(total) else total
+
+    def iterinit(self):
+        cdef cbool done
+        with nogil:
+            done = self.database.get().iterinit()
+        return done
+
+    def iternext(self):
+        cdef Block key
+        with nogil:
+            key = move(self.database.get().iternext())
+        return copied(key.bytes()) if <cbool>key else None
+
+    def count(self):
+        cdef uint64_t count
+        with nogil:
+            count = self.database.get().count()
+        return count
+
+    def size(self):
+        cdef uint64_t size
+        with nogil:
+            size = self.database.get().size()
+        return size
+
+    def fwmkeys(self, bytes prefix not None, int limit=-1):
+        cdef string_view p = view(prefix)
+        cdef List keys
+        with nogil:
+            self.database.get().long_fwmkeys(p, limit, &keys)
+        return copied(keys.frame())
+
+    def misc(self, bytes name not None, arguments=()):
+        cdef string function = name
+        cdef vector[string_view] views
+        cdef List result
+        cdef cbool done
+        kept = list(arguments)
+        for argument in kept:
+            views.push_back(view(<bytes?>argument))
+        with nogil:
+            done = self.database.get().long_misc(function, views, &result)
+        return copied(result.frame()) if done else None
+
+    def hold_of(self, bytes name not None, arguments=()):
+        cdef vector[string_view] views
+        kept = list(arguments)
+        for argument in kept:
+            views.push_back(view(<bytes?>argument))
+        return Hold(<int>self.database.get().hold_of(view(name), views))
+
+    def sync(self):
+        cdef cbool done
+        with nogil:
+            done = self.database.get().sync()
+        return done
+
+    def optimize(self, bytes parameters not None=b""):
+        cdef string text = parameters
+        cdef cbool done
+        with nogil:
+            done = self.database.get().optimize(text)
+        return done
+
+    def vanish(self):
+        cdef cbool done
+        with nogil:
+            done = self.database.get().vanish()
+        return done
+
+    def copy(self, bytes path not None):
+        cdef string text = path
+        cdef cbool done
+        with nogil:
+            done = self.database.get().copy(text)
+        return done
+
+    @property
+    def type_name(self):
+        return self.database.get().type_name().decode("ascii")
+
+    @property
+    def path(self):
+        return fsdecode(<bytes>self.database.get().path()) or None
+
+    @property
+    def in_memory(self):
+        return self.database.get().in_memory()
+
+    @property
+    def rebuilt(self):
+        return self.database.get().rebuilt()
+
+    @property
+    def fatal_error(self):
+        if not self.database.get().fatal():
+            return None
+        return (<bytes>self.database.get().error_text()).decode("ascii", "replace")
+
+
+cdef class BinaryCore:
+    cdef readonly Database database
+    cdef unique_ptr[CCore] core
+
+    def __init__(self, Database database not None, *, uint64_t mask=0, cbool trace=False):
+        self.database = database
+        self.core.reset(new CCore(database.database.get(), mask, trace))
+
+    def stream(self):
+        return Stream(self)
+
+    def count(self, int number, int more=1):
+        if not 0 <= number < COUNTS:
+            raise IndexError("there is no such count")
+        self.core.get().add(number, more)
+
+    def counts(self):
+        return [self.core.get().count(number) for number in range(COUNTS)]
+
+    def take_events(self):
+        cdef vector[pair[CCommand, CEvent]] events = self.core.get().take_events()
+        return [(<int>event.first, Event(<int>event.second)) for event in events]
+
+
+cdef class Stream(Servable):
+    cdef BinaryCore core
+    cdef unique_ptr[CStream] stream
+
+    def __init__(self, BinaryCore core not None):
+        self.core = core
+        self.stream.reset(new CStream(core.core.get()))
+        self.servant = self.stream.get()
+
+    def feed(self, const unsigned char[::1] data not None, Py_ssize_t start=0, cbool wait=False):
+        if not 0 <= start <= data.shape[0]:
+            raise IndexError("start is outside the data")
+        if start == data.shape[0]:
+            return 0, 0, 1, b""
+        cdef string_view left = string_view(<const char *>&data[start], data.shape[0] - start)
+        cdef Buffer out
+        cdef Progress progress
+        with nogil:
+            progress = self.stream.get().feed(left, &out, wait)
+        reply = out.data()[:out.size()] if out.size() else b""
+        return <int>progress.state, progress.consumed, progress.need, reply
+
+    @property
+    def in_list(self):
+        return self.stream.get().in_list()

@@ -1,0 +1,322 @@
+#include "tokyo/database/database.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <climits>
+#include <cmath>
+#include <cstring>
+#include <thread>
+
+namespace kt::tokyo {
+
+namespace {
+
+// Names of the stores that make up a `-mul` database, in a directory of its name; the original's.
+constexpr const char* STORE_PREFIX = "adbmul-";
+constexpr int MAX_STORES = 127;
+
+std::string store_name(const std::string& directory, int number, const std::string& suffix) {
+  char digits[16];
+  std::snprintf(digits, sizeof digits, "%03d", number);
+  return directory + "/" + STORE_PREFIX + digits + suffix;
+}
+
+std::vector<std::string> existing_stores(const std::string& directory, const std::string& suffix) {
+  const std::string pattern = directory + "/" + STORE_PREFIX + "*" + suffix;
+  const ListPointer found(tcglobpat(pattern.c_str()));
+  std::vector<std::string> names;
+  for (int i = 0; i < tclistnum(found.get()); i++) {
+    names.emplace_back(element(found.get(), i));
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+}  // namespace
+
+Database::Database(const std::string& name, int stores) {
+  if (stores > 0) {
+    open_many(name, std::min(stores, MAX_STORES));
+    return;
+  }
+  stores_.push_back(std::make_unique<Store>(name));
+  if (const char* path = stores_[0]->path()) path_ = path;
+}
+
+void Database::open_many(const std::string& name, int stores) {
+  const size_t mark = std::min(name.find('#'), name.size());
+  const std::string parameters = name.substr(mark);
+  path_ = name.substr(0, mark);
+  const size_t dot = path_.rfind('.');
+  if (dot == std::string::npos) throw OpenError("many databases in one must be files");
+  const std::string suffix = path_.substr(dot);
+  std::vector<std::string> names = existing_stores(path_, suffix);
+  if (names.empty()) {
+    if (mkdir(path_.c_str(), 0755) != 0 && errno != EEXIST) throw OpenError(std::strerror(errno));
+    for (int i = 1; i <= stores; i++) names.push_back(store_name(path_, i, suffix));
+  }
+  for (const std::string& one : names) stores_.push_back(std::make_unique<Store>(one + parameters));
+}
+
+bool Database::close() {
+  bool done = true;
+  for (const auto& store : stores_) done = store->close() && done;
+  return done;
+}
+
+size_t Database::index(Bytes key) const {
+  if (stores_.size() == 1) return 0;
+  uint32_t hash = 20090810;
+  for (size_t i = key.size(); i > 0; i--) {
+    hash = (hash * 29) ^ static_cast<unsigned char>(key[i - 1]);
+  }
+  return hash % stores_.size();
+}
+
+Store& Database::to_write(Bytes key) {
+  for (Scan* scan : scans_) scan->written(key);
+  return store(key);
+}
+
+bool Database::noted(bool done, const Store& store) {
+  if (!done) error_ = store.error();
+  return done;
+}
+
+std::vector<Store*> Database::all() const {
+  std::vector<Store*> stores;
+  for (const auto& store : stores_) stores.push_back(store.get());
+  return stores;
+}
+
+bool Database::put(Bytes key, Bytes value) {
+  Store& store = to_write(key);
+  return noted(store.put(key, value), store);
+}
+
+bool Database::putkeep(Bytes key, Bytes value) {
+  Store& store = to_write(key);
+  return noted(store.putkeep(key, value), store);
+}
+
+bool Database::putcat(Bytes key, Bytes value) {
+  Store& store = to_write(key);
+  return noted(store.putcat(key, value), store);
+}
+
+bool Database::putshl(Bytes key, Bytes value, int width) {
+  Store& store = to_write(key);
+  return noted(store.putshl(key, value, width), store);
+}
+
+bool Database::out(Bytes key) {
+  Store& store = to_write(key);
+  return noted(store.out(key), store);
+}
+
+Block Database::get(Bytes key) {
+  Store& store = this->store(key);
+  Block value = store.get(key);
+  noted(static_cast<bool>(value), store);
+  return value;
+}
+
+int Database::vsiz(Bytes key) {
+  Store& store = this->store(key);
+  const int size = store.vsiz(key);
+  noted(size >= 0, store);
+  return size;
+}
+
+int Database::addint(Bytes key, int number) {
+  Store& store = to_write(key);
+  const int sum = store.addint(key, number);
+  noted(sum != INT_MIN, store);
+  return sum;
+}
+
+double Database::adddouble(Bytes key, double number) {
+  Store& store = to_write(key);
+  const double sum = store.adddouble(key, number);
+  noted(!std::isnan(sum), store);
+  return sum;
+}
+
+bool Database::iterinit() {
+  iterator_ = 0;
+  for (const auto& store : stores_) {
+    if (!noted(store->iterinit(), *store)) return false;
+  }
+  return true;
+}
+
+Block Database::iternext() {
+  for (; iterator_ < stores_.size(); iterator_++) {
+    Block key = stores_[iterator_]->iternext();
+    if (key) return key;
+  }
+  noted(false, *stores_.back());
+  return Block();
+}
+
+uint64_t Database::count() const {
+  uint64_t count = 0;
+  for (const auto& store : stores_) count += store->count();
+  return count;
+}
+
+uint64_t Database::size() const {
+  uint64_t size = 0;
+  for (const auto& store : stores_) size += store->size();
+  return size;
+}
+
+bool Database::put_listed(Bytes key, Bytes value) {
+  Store& store = to_write(key);
+  return noted(store.put_listed(key, value), store);
+}
+
+bool Database::out_listed(Bytes key) {
+  Store& store = to_write(key);
+  return noted(store.out_listed(key), store);
+}
+
+bool Database::get_listed(Bytes key, List* result) {
+  Store& store = this->store(key);
+  std::vector<Block> values;
+  if (!noted(store.get_listed(key, &values), store)) return false;
+  for (const Block& value : values) {
+    result->add(key);
+    result->add(value.bytes());
+  }
+  return !result->too_long();
+}
+
+bool Database::sync() {
+  std::vector<int> files;
+  {
+    Gate::Turn turn(gate);
+    for (const auto& store : stores_) {
+      for (int file : store->files()) files.push_back(file);
+    }
+  }
+  for (int file : files) fsync(file);
+  bool done = true;
+  for (const auto& store : stores_) {
+    Gate::Slice slice(gate);
+    done = noted(store->sync(), *store) && done;
+  }
+  return done;
+}
+
+bool Database::optimize(const std::string& parameters) {
+  bool done = true;
+  for (const auto& store : stores_) {
+    Gate::Slice slice(gate);
+    done = noted(store->optimize(parameters.c_str()), *store) && done;
+  }
+  return done;
+}
+
+bool Database::vanish() {
+  bool done = true;
+  for (const auto& store : stores_) {
+    std::unique_ptr<Store> old;  // deleted outside the gate: that takes long
+    Gate::Slice slice(gate);
+    for (Scan* scan : scans_) scan->vanished();
+    done = noted(store->vanish(&old), *store) && done;
+  }
+  return done;
+}
+
+bool Database::copy(const std::string& path) {
+  if (in_memory() && path.compare(0, 1, "@") != 0) return copy_memory(path);
+  Gate::Reading reading(gate);
+  if (stores_.size() == 1) return noted(stores_[0]->copy(path.c_str()), *stores_[0]);
+  const bool command = path.compare(0, 1, "@") == 0;
+  if (!command && mkdir(path.c_str(), 0755) != 0 && errno != EEXIST) return false;
+  const std::string suffix = path_.substr(path_.rfind('.'));
+  bool done = true;
+  for (size_t i = 0; i < stores_.size(); i++) {
+    const std::string one = command ? path : store_name(path, static_cast<int>(i) + 1, suffix);
+    done = noted(stores_[i]->copy(one.c_str()), *stores_[i]) && done;
+  }
+  return done;
+}
+
+bool Database::copy_memory(const std::string& path) try {
+  Store target(path);
+  bool done = true;
+  const auto judge = [&](Bytes key, Bytes value) {
+    done = target.put(key, value) && done;
+    return Scan::Verdict::PASS;
+  };
+  List nothing;
+  Scan scan(all(), judge, nullptr, true, -1, &nothing);
+  run(&scan);
+  return target.close() && done;
+} catch (const OpenError&) {
+  return false;
+}
+
+const char* Database::type_name() const {
+  switch (stores_[0]->type()) {
+    case Store::Type::MEMORY_HASH: return "on-memory hash";
+    case Store::Type::MEMORY_TREE: return "on-memory tree";
+    case Store::Type::HASH: return "hash";
+    case Store::Type::TREE: return "B+ tree";
+    case Store::Type::FIXED: return "fixed-length";
+    default: return "table";
+  }
+}
+
+std::string Database::error_text() const {
+  const int error = error_;
+  return std::to_string(error) + ": " + tcerrmsg(error);
+}
+
+bool Database::rebuilt() const {
+  return std::any_of(stores_.begin(), stores_.end(),
+                     [](const auto& store) { return store->rebuilt(); });
+}
+
+bool Database::fatal() const {
+  return std::any_of(stores_.begin(), stores_.end(),
+                     [](const auto& store) { return store->fatal(); });
+}
+
+// While it exists, writers tell a scan what they write.
+class Database::Announcement {
+ public:
+  Announcement(Database* database, Scan* scan) : database_(*database), scan_(scan) {
+    Gate::Slice slice(database_.gate);
+    database_.scans_.push_back(scan_);
+  }
+  ~Announcement() {
+    Gate::Slice slice(database_.gate);
+    auto& scans = database_.scans_;
+    scans.erase(std::find(scans.begin(), scans.end(), scan_));
+  }
+  Announcement(const Announcement&) = delete;
+  Announcement& operator=(const Announcement&) = delete;
+
+ private:
+  Database& database_;
+  Scan* const scan_;
+};
+
+void Database::run(Scan* scan) {
+  {
+    Announcement announcement(this, scan);
+    for (bool more = true; more;) {
+      Gate::Slice slice(gate);
+      more = scan->slice();
+    }
+  }
+  scan->settle(gate, [this](Bytes key) -> Store& { return store(key); });
+}
+
+}  // namespace kt::tokyo

@@ -1,0 +1,139 @@
+// The database that a server serves: one store, or several that share the keys (`-mul`), and all
+// that takes long.
+//
+// Methods of the first part want the caller inside the gate; those of the second go through it
+// themselves, in slices where the library allows it, and are for worker threads. What the library
+// can only do in one go is `exclusive`: it keeps the gate shut for as long as it takes, so a server
+// should not let its event loop run into it (see server/tyrant.py).
+
+#ifndef KT_TOKYO_DATABASE_H
+#define KT_TOKYO_DATABASE_H
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tokyo/database/gate.h"
+#include "tokyo/database/list.h"
+#include "tokyo/database/scan.h"
+#include "tokyo/database/store.h"
+
+namespace kt::tokyo {
+
+class Database {
+ public:
+  // `stores` is 0 for a plain database, else the number of stores that a new one is made of; those
+  // that exist already are all used. Throws OpenError.
+  Database(const std::string& name, int stores);
+  bool close();
+
+  Gate gate;
+
+  // The gate for one call: `database.reading()->get(key)`, `database.writing()->put(key, value)`.
+  template <class Turn>
+  class Visit {
+   public:
+    explicit Visit(Database* database) : turn_(database->gate), database_(database) {}
+    Database* operator->() const { return database_; }
+
+   private:
+    Turn turn_;
+    Database* const database_;
+  };
+  Visit<Gate::Turn> reading() { return Visit<Gate::Turn>(this); }
+  Visit<Gate::Writing> writing() { return Visit<Gate::Writing>(this); }
+
+  // Inside the gate.
+  bool put(Bytes key, Bytes value);
+  bool putkeep(Bytes key, Bytes value);
+  bool putcat(Bytes key, Bytes value);
+  bool putshl(Bytes key, Bytes value, int width);
+  bool out(Bytes key);
+  Block get(Bytes key);
+  int vsiz(Bytes key);
+  int addint(Bytes key, int number);
+  double adddouble(Bytes key, double number);
+  bool iterinit();
+  Block iternext();
+  uint64_t count() const;
+  uint64_t size() const;
+  bool put_listed(Bytes key, Bytes value);
+  bool out_listed(Bytes key);
+  bool get_listed(Bytes key, List* result);
+  // Functions for which `quick` holds; the answer to a function is false on failure.
+  bool misc(const std::string& name, const Arguments& arguments, List* result);
+  void fwmkeys(Bytes prefix, int limit, List* result);
+
+  // How long may it take? Inside the gate.
+  bool quick_misc(Bytes name, const Arguments& arguments) const;
+  bool quick_fwmkeys(int limit) const;
+  // Whether it only reads, and moves no iterator.
+  static bool only_reads(Bytes name);
+  // Whom a long function holds up from begin to end.
+  enum class Hold { NONE, WRITERS, ALL };
+  static Hold hold_of(Bytes name, const Arguments& arguments);
+
+  // Outside the gate, in a worker thread.
+  bool long_misc(const std::string& name, const Arguments& arguments, List* result);
+  // Throws std::overflow_error if a list cannot have so many.
+  void long_fwmkeys(Bytes prefix, int limit, List* result);
+  bool sync();
+  bool optimize(const std::string& parameters);
+  bool vanish();
+  bool copy(const std::string& path);
+
+  // What the library calls the type, and the path, or nothing in memory.
+  const char* type_name() const;
+  std::string path() const { return path_; }
+  // Number and name of the last failure, in the words of `misc error`.
+  std::string error_text() const;
+  bool fatal() const;
+  bool in_memory() const { return stores_[0]->in_memory(); }
+  // Whether a file of it had not been closed, and was rebuilt.
+  bool rebuilt() const;
+
+ private:
+  class Announcement;
+
+  void open_many(const std::string& name, int stores);
+  size_t index(Bytes key) const;
+  Store& store(Bytes key) const { return *stores_[index(key)]; }
+  // The store of a key that is about to be written; the scans are told.
+  Store& to_write(Bytes key);
+  // Keeps the number of the error if there is one; returns `done`.
+  bool noted(bool done, const Store& store);
+  std::vector<Store*> all() const;
+
+  std::unique_ptr<Scan> prefix_scan(Bytes prefix, int limit, List* result) const;
+  // What `regex` and `range` ask for; null if the arguments make no sense.
+  std::unique_ptr<Scan> scan(const std::string& name, const Arguments& arguments,
+                             List* result) const;
+  std::unique_ptr<Scan> regex_scan(const Arguments& arguments, List* result) const;
+  std::unique_ptr<Scan> range_scan(const Arguments& arguments, List* result) const;
+  // Outside the gate: a scan from begin to end, in slices.
+  void run(Scan* scan);
+
+  bool at_key(const std::string& name, const Arguments& arguments, List* result);
+  bool everywhere(const std::string& name, const Arguments& arguments, List* result);
+  bool iterate(const std::string& name, const Arguments& arguments, List* result);
+  bool listed(const std::string& name, const Arguments& arguments, size_t begin, size_t end,
+              List* result);
+  bool each(const std::string& name, const Arguments& arguments, List* result);
+  bool managed(const std::string& name, const Arguments& arguments);
+  bool tabular(const std::string& name, const Arguments& arguments, List* result);
+  bool long_listed(const std::string& name, const Arguments& arguments, List* result);
+  bool defrag(int64_t steps);
+  bool defrag_file(Store* store, size_t number, int64_t steps);
+  bool copy_memory(const std::string& path);
+
+  std::vector<std::unique_ptr<Store>> stores_;
+  std::string path_;
+  size_t iterator_ = 0;  // the store in which the clients' iterator is
+  std::vector<Scan*> scans_;
+  std::atomic<int> error_{0};
+};
+
+}  // namespace kt::tokyo
+
+#endif

@@ -1,0 +1,59 @@
+// A list of byte strings, built as it goes over the wire:
+//
+//     u32 count | u32 size, bytes | u32 size, bytes | ...          (big-endian)
+
+#ifndef KT_TOKYO_LIST_H
+#define KT_TOKYO_LIST_H
+
+#include <string_view>
+
+#include "io/buffer.h"
+
+namespace kt::tokyo {
+
+class List {
+ public:
+  // No reply may become longer than this.
+  static constexpr size_t LIMIT = size_t{1} << 30;
+
+  List() { clear(); }
+
+  void add(std::string_view element) {
+    buffer_.put32(static_cast<uint32_t>(element.size()));
+    buffer_.append(element.data(), element.size());
+    buffer_.patch32(0, ++count_);
+  }
+  // As `mget` answers: both sizes, then both.
+  void add_record(std::string_view key, std::string_view value) {
+    buffer_.put32(static_cast<uint32_t>(key.size()));
+    buffer_.put32(static_cast<uint32_t>(value.size()));
+    buffer_.append(key.data(), key.size());
+    buffer_.append(value.data(), value.size());
+    buffer_.patch32(0, ++count_);
+  }
+  void clear() {
+    buffer_.truncate(0);
+    buffer_.put32(count_ = 0);
+  }
+
+  uint32_t count() const { return count_; }
+  bool too_long() const { return buffer_.size() > LIMIT; }
+  std::string_view frame() const { return std::string_view(buffer_.data(), buffer_.size()); }
+
+  // The element at `*at`, which goes on to the next one; begin with HEADER.
+  static constexpr size_t HEADER = 4;
+  std::string_view next(size_t* at) const {
+    const size_t size = load32(buffer_.data() + *at), begin = *at + 4;
+    *at = begin + size;
+    return std::string_view(buffer_.data() + begin, size);
+  }
+  bool is_end(size_t at) const { return at == buffer_.size(); }
+
+ private:
+  Buffer buffer_;
+  uint32_t count_ = 0;
+};
+
+}  // namespace kt::tokyo
+
+#endif

@@ -1,0 +1,73 @@
+// Looking through a whole database while others work with it.
+//
+// A scan goes through its databases a slice at a time (about SLICE_TIME, inside the gate) and shows
+// each record to a judge, who takes it into the result, passes it, or stops. What is taken does not
+// depend on the slices: a record that exists from begin to end is judged, exactly once.
+//
+// In ordered databases that follows from the order. In hash databases a record may move when it is
+// written: from before the place to behind it (seen twice) or the other way (never seen). So while
+// a scan is under way every writer tells it the key first (`written`). Such a key is not judged
+// where it stands any more; at the end (`settle`) those of them that had not been taken before are
+// looked up and judged by themselves.
+
+#ifndef KT_TOKYO_SCAN_H
+#define KT_TOKYO_SCAN_H
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+#include <unordered_set>
+#include <vector>
+
+#include "tokyo/database/cursor.h"
+#include "tokyo/database/gate.h"
+#include "tokyo/database/list.h"
+#include "tokyo/database/store.h"
+
+namespace kt::tokyo {
+
+class Scan {
+ public:
+  enum class Verdict { TAKE, PASS, STOP };
+  // Sees key and value (empty if the scan is one of keys).
+  using Judge = std::function<Verdict(Bytes, Bytes)>;
+
+  static constexpr auto SLICE_TIME = std::chrono::milliseconds(1);
+
+  // `result` gets the keys, or keys and values, that are taken. `begin`: in ordered databases, the
+  // key to begin at, or null. `values`: whether the judge sees values and the result has them.
+  // Negative `limit`: take all.
+  Scan(const std::vector<Store*>& stores, Judge judge, const Bytes* begin, bool values,
+       int64_t limit, List* result);
+
+  // Inside the gate: go on for a while, or to the end; false when the end is reached.
+  bool slice(bool whole = false);
+  // Inside the gate, between slices: this record is about to be written or removed.
+  void written(Bytes key);
+  // Inside the gate, between slices: all records are gone.
+  void vanished();
+  // Outside the gate, after the last slice. `find` gives the store of a key.
+  void settle(Gate& gate, const std::function<Store&(Bytes)>& find);
+
+ private:
+  bool show(Bytes key, Bytes value);
+  bool slice_store(bool whole);
+  void add_value(Bytes value);
+
+  const std::vector<Store*> stores_;
+  const Judge judge_;
+  std::string begin_;
+  const bool has_begin_;
+  const bool values_;
+  int64_t left_;
+  size_t store_ = 0;
+  std::unique_ptr<Cursor> cursor_;
+  bool done_;
+  List* const result_;
+  std::unordered_set<std::string> written_;
+};
+
+}  // namespace kt::tokyo
+
+#endif

@@ -1,0 +1,420 @@
+#include "tokyo/database/store.h"
+
+#include <sys/stat.h>
+#include <tcbdb.h>
+#include <tcfdb.h>
+#include <tchdb.h>
+#include <tctdb.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <climits>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+
+#include "tokyo/database/cursor.h"
+#include "tokyo/database/rescue.h"
+
+namespace kt::tokyo {
+
+namespace {
+
+Store::Type type_of(int mode) {
+  switch (mode) {
+    case ADBOMDB: return Store::Type::MEMORY_HASH;
+    case ADBONDB: return Store::Type::MEMORY_TREE;
+    case ADBOHDB: return Store::Type::HASH;
+    case ADBOBDB: return Store::Type::TREE;
+    case ADBOFDB: return Store::Type::FIXED;
+    default: return Store::Type::TABLE;
+  }
+}
+
+// Whether a function stores a row, given as columns.
+bool is_put(Bytes name) {
+  return name == "put" || name == "putkeep" || name == "putcat";
+}
+
+// What `putshl` appends, and how much of the whole it keeps.
+struct Shift {
+  const Store* store;
+  Bytes key, value;
+  int width;
+};
+
+}  // namespace
+
+ListPointer to_list(const Arguments& arguments) {
+  ListPointer list(tclistnew2(static_cast<int>(arguments.size()) + 1));
+  for (Bytes argument : arguments) tclistpush(list.get(), argument.data(), length(argument));
+  return list;
+}
+
+Bytes element(const TCLIST* list, int index) {
+  int size;
+  const void* data = tclistval(list, index, &size);
+  return Bytes(static_cast<const char*>(data), static_cast<size_t>(size));
+}
+
+Store::Store(const std::string& name) : adb_(tcadbnew()) {
+  const bool torn = was_left_open(name.substr(0, name.find('#')));
+  errno = 0;
+  if (!tcadbopen(adb_, name.c_str())) {
+    const int reason = errno;
+    tcadbdel(adb_);
+    throw OpenError(reason != 0 ? std::strerror(reason) : "not a database of this type, or in use");
+  }
+  type_ = type_of(tcadbomode(adb_));
+  rebuilt_ = torn && rebuild(name);
+}
+
+// Rebuilds a file that was left open; see rescue.h. A reader leaves it alone.
+bool Store::rebuild(const std::string& name) {
+  switch (type_) {
+    case Type::TREE: break;
+    case Type::TABLE: return adb_->tdb->wmode && optimize("");
+    case Type::FIXED: return (adb_->fdb->omode & FDBOWRITER) && optimize("");
+    default: return false;
+  }
+  const std::string file = path(), rescued = file + ".rescued";
+  if (!adb_->bdb->wmode || !rescue_tree(adb_->bdb, rescued)) return false;
+  tcadbclose(adb_);
+  const bool replaced = std::rename(rescued.c_str(), file.c_str()) == 0;
+  if (!tcadbopen(adb_, name.c_str())) {
+    tcadbdel(adb_);
+    throw OpenError("the rebuilt file does not open");
+  }
+  return replaced;
+}
+
+Store::~Store() {
+  close();
+  if (adb_ != nullptr) tcadbdel(adb_);
+}
+
+bool Store::close() {
+  return tcadbomode(adb_) == ADBOVOID || tcadbclose(adb_);
+}
+
+int Store::error() const {
+  switch (type_) {
+    case Type::HASH: return tchdbecode(adb_->hdb);
+    case Type::TREE: return tcbdbecode(adb_->bdb);
+    case Type::FIXED: return tcfdbecode(adb_->fdb);
+    case Type::TABLE: return tctdbecode(adb_->tdb);
+    default: return TCENOREC;
+  }
+}
+
+bool Store::fatal() const {
+  switch (type_) {
+    case Type::HASH: return tchdbflags(adb_->hdb) & HDBFFATAL;
+    case Type::TREE: return tcbdbflags(adb_->bdb) & BDBFFATAL;
+    case Type::FIXED: return tcfdbflags(adb_->fdb) & FDBFFATAL;
+    case Type::TABLE: return tctdbflags(adb_->tdb) & TDBFFATAL;
+    default: return false;
+  }
+}
+
+// Whether the library can index a value of the row with this key.
+bool Store::indexable(int index_type, Bytes key, size_t value_size) {
+  switch (index_type) {
+    case TDBITLEXICAL:
+    case TDBITDECIMAL: return value_size > 0;
+    case TDBITTOKEN:
+    case TDBITQGRAM: return value_size * (key.size() + 8) <= INDEX_LIMIT;
+    default: return true;
+  }
+}
+
+// Whether the library can put the row into an index. It compares a column's name up to its first
+// zero byte; an index of the keys has an empty name.
+bool Store::indexable(const char* index, int type, Bytes key, TCMAP* columns) {
+  if (*index == '\0' && !indexable(type, key, key.size())) return false;
+  int size;
+  tcmapiterinit(columns);
+  while (const void* name = tcmapiternext(columns, &size)) {
+    tcmapiterval(name, &size);
+    if (std::strcmp(index, static_cast<const char*>(name)) == 0 &&
+        !indexable(type, key, static_cast<size_t>(size))) {
+      return false;
+    }
+  }
+  return true;
+}
+
+// Whether the library can put the row into the indices that there are.
+bool Store::acceptable(Bytes key, TCMAP* columns) const {
+  const TCTDB* table = adb_->tdb;
+  return std::all_of(table->idxs, table->idxs + table->inum, [&](const TDBIDX& index) {
+    return indexable(index.name, index.type, key, columns);
+  });
+}
+
+std::string Store::make_key() {
+  return std::to_string(tctdbgenuid(adb_->tdb));
+}
+
+bool Store::acceptable_row(Bytes key, Bytes columns,
+                           bool (*store)(TCTDB*, const void*, int, TCMAP*)) {
+  MapPointer map(tcstrsplit4(columns.data(), length(columns)));
+  std::string kept = key.empty() ? make_key() : std::string(key);
+  key = kept;
+  if (!acceptable(key, map.get())) return false;
+  return store(adb_->tdb, key.data(), length(key), map.get());
+}
+
+// The key, followed by a zero byte if the library needs that.
+Bytes Store::terminated(Bytes key, std::string* kept) const {
+  if (type_ != Type::TABLE) return key;
+  kept->assign(key);
+  return *kept;
+}
+
+bool Store::put(Bytes key, Bytes value) {
+  if (type_ == Type::TABLE) return acceptable_row(key, value, tctdbput);
+  return tcadbput(adb_, key.data(), length(key), value.data(), length(value));
+}
+
+bool Store::putkeep(Bytes key, Bytes value) {
+  if (type_ == Type::TABLE) return acceptable_row(key, value, tctdbputkeep);
+  return tcadbputkeep(adb_, key.data(), length(key), value.data(), length(value));
+}
+
+bool Store::has_room(Bytes key, Bytes value) {
+  const int size = vsiz(key);
+  return size <= 0 || static_cast<size_t>(size) + value.size() <= RECORD_LIMIT;
+}
+
+bool Store::putcat(Bytes key, Bytes value) {
+  if (!has_room(key, value)) return false;
+  if (type_ == Type::TABLE) return acceptable_row(key, value, tctdbputcat);
+  return tcadbputcat(adb_, key.data(), length(key), value.data(), length(value));
+}
+
+void* Store::shift(const void* value, int size, int* new_size, void* operation) {
+  const Shift& shift = *static_cast<const Shift*>(operation);
+  std::string whole(static_cast<const char*>(value), static_cast<size_t>(size));
+  whole += shift.value;
+  const size_t width = static_cast<size_t>(shift.width);
+  if (whole.size() > width) whole.erase(0, whole.size() - width);
+  if (shift.store->type_ == Type::TABLE) {
+    MapPointer columns(tcstrsplit4(whole.data(), length(whole)));
+    if (!shift.store->acceptable(shift.key, columns.get())) return nullptr;
+  }
+  *new_size = length(whole);
+  return tcmemdup(whole.data(), whole.size());
+}
+
+bool Store::putshl(Bytes key, Bytes value, int width) {
+  if (!has_room(key, value)) return false;
+  if (type_ == Type::TABLE && vsiz(key) < 0) return put(key, value);
+  std::string kept;
+  key = terminated(key, &kept);
+  Shift operation{this, key, value, width};
+  return tcadbputproc(adb_, key.data(), length(key), value.data(), length(value), shift,
+                      &operation);
+}
+
+bool Store::out(Bytes key) {
+  std::string kept;
+  key = terminated(key, &kept);
+  return tcadbout(adb_, key.data(), length(key));
+}
+
+Block Store::get(Bytes key) {
+  int size = 0;
+  void* value = tcadbget(adb_, key.data(), length(key), &size);
+  return Block(value, size);
+}
+
+int Store::vsiz(Bytes key) {
+  return tcadbvsiz(adb_, key.data(), length(key));
+}
+
+// Whether a counter can be a row with this key.
+bool Store::countable(Bytes key) const {
+  if (type_ != Type::TABLE) return true;
+  MapPointer columns(tcmapnew2(1));
+  tcmapput2(columns.get(), "_num", "0");
+  return acceptable(key, columns.get());
+}
+
+int Store::addint(Bytes key, int number) {
+  if (!countable(key)) return INT_MIN;
+  std::string kept;
+  key = terminated(key, &kept);
+  return tcadbaddint(adb_, key.data(), length(key), number);
+}
+
+double Store::adddouble(Bytes key, double number) {
+  if (!countable(key)) return std::nan("");
+  std::string kept;
+  key = terminated(key, &kept);
+  return tcadbadddouble(adb_, key.data(), length(key), number);
+}
+
+bool Store::put_listed(Bytes key, Bytes value) {
+  if (type_ != Type::TREE) return put(key, value);
+  return tcbdbputdup(adb_->bdb, key.data(), length(key), value.data(), length(value));
+}
+
+bool Store::out_listed(Bytes key) {
+  const bool done = type_ == Type::TREE ? tcbdbout3(adb_->bdb, key.data(), length(key)) : out(key);
+  return done || error() == TCENOREC;
+}
+
+bool Store::get_listed(Bytes key, std::vector<Block>* values) {
+  if (type_ == Type::TREE) {
+    ListPointer found(tcbdbget4(adb_->bdb, key.data(), length(key)));
+    for (int i = 0; found && i < tclistnum(found.get()); i++) {
+      const Bytes value = element(found.get(), i);
+      values->emplace_back(tcmemdup(value.data(), value.size()), length(value));
+    }
+    return found || error() == TCENOREC;
+  }
+  Block value = get(key);
+  if (!value) return error() == TCENOREC;
+  values->push_back(std::move(value));
+  return true;
+}
+
+Block Store::iternext() {
+  int size = 0;
+  void* key = tcadbiternext(adb_, &size);
+  return Block(key, size);
+}
+
+// Whether the library can make the indices that `setindex` asks for.
+bool Store::acceptable_index(const Arguments& arguments) {
+  for (size_t i = 0; i + 1 < arguments.size(); i += 2) {
+    const std::string column(arguments[i]), kind(arguments[i + 1]);
+    const int type = tctdbstrtoindextype(kind.c_str()) & ~TDBITKEEP;
+    const auto rows = cursor(nullptr, true);
+    for (bool here = rows->open(); here; here = rows->next()) {
+      const MapPointer columns(tcmapload(rows->value.data(), length(rows->value)));
+      if (!indexable(column.c_str(), type, rows->key, columns.get())) {
+        rows->close();
+        return false;
+      }
+    }
+  }
+  return true;
+}
+
+// Whether the library survives this function with these arguments.
+bool Store::guarded_misc(const std::string& name, const Arguments& arguments) {
+  const bool has_key = !arguments.empty();
+  if (name == "iterinit" && has_key && arguments[0].empty()) {
+    return type_ != Type::HASH && type_ != Type::TABLE;
+  }
+  if (name == "putcat" && type_ != Type::TABLE && arguments.size() > 1) {
+    return has_room(arguments[0], arguments[1]);
+  }
+  if (type_ != Type::TABLE) return true;
+  if (name == "setindex") return acceptable_index(arguments);
+  if (!is_put(name)) return true;
+  MapPointer columns(tcmapnew2(31));
+  for (size_t i = 1; i + 1 < arguments.size(); i += 2) {
+    const Bytes column = arguments[i], value = arguments[i + 1];
+    tcmapput(columns.get(), column.data(), length(column), value.data(), length(value));
+  }
+  return acceptable(arguments.empty() ? Bytes() : arguments[0], columns.get());
+}
+
+ListPointer Store::misc(const char* name, const Arguments& arguments) {
+  if (!guarded_misc(name, arguments)) return nullptr;
+  const ListPointer list = to_list(arguments);
+  if (type_ == Type::TABLE && is_put(name) && !arguments.empty() && arguments[0].empty()) {
+    const std::string key = make_key();
+    tclistover(list.get(), 0, key.data(), length(key));
+  }
+  return ListPointer(tcadbmisc(adb_, name, list.get()));
+}
+
+Block Store::stored(Bytes key) {
+  if (type_ != Type::TABLE) return get(key);
+  int size = 0;
+  void* row = tchdbget(adb_->tdb->hdb, key.data(), length(key), &size);
+  return Block(row, size);
+}
+
+Block Store::row(Bytes stored) {
+  MapPointer columns(tcmapload(stored.data(), length(stored)));
+  int size = 0;
+  void* joined = tcstrjoin4(columns.get(), &size);
+  return Block(joined, size);
+}
+
+std::vector<TCHDB*> Store::hash_files() const {
+  switch (type_) {
+    case Type::HASH: return {adb_->hdb};
+    case Type::TREE: return {adb_->bdb->hdb};
+    case Type::TABLE: break;
+    default: return {};
+  }
+  std::vector<TCHDB*> files{adb_->tdb->hdb};
+  for (int i = 0; i < adb_->tdb->inum; i++) {
+    files.push_back(static_cast<TCBDB*>(adb_->tdb->idxs[i].db)->hdb);
+  }
+  return files;
+}
+
+std::vector<int> Store::files() const {
+  if (type_ == Type::FIXED) return {adb_->fdb->fd};
+  std::vector<int> files;
+  for (const TCHDB* file : hash_files()) files.push_back(file->fd);
+  return files;
+}
+
+bool Store::vanish(std::unique_ptr<Store>* old) {
+  if (!in_memory()) return tcadbvanish(adb_);
+  old->reset(new Store);
+  (*old)->type_ = type_;
+  (*old)->adb_ = tcadbnew();
+  std::swap((*old)->adb_->omode, adb_->omode);
+  std::swap((*old)->adb_->mdb, adb_->mdb);
+  std::swap((*old)->adb_->ndb, adb_->ndb);
+  adb_->omode = (*old)->adb_->omode;
+  if (type_ == Type::MEMORY_HASH) {
+    adb_->mdb = tcmdbnew2(memory_hash_buckets((*old)->adb_->mdb));
+  } else {
+    adb_->ndb = tcndbnew();
+  }
+  adb_->capcnt = 0;
+  return true;
+}
+
+// Whether this is the path of one of our files.
+bool Store::is_own(const char* path) const {
+  struct stat target, own;
+  if (stat(path, &target) != 0) return false;
+  const std::vector<int> files = this->files();
+  return std::any_of(files.begin(), files.end(), [&](int file) {
+    return fstat(file, &own) == 0 && own.st_dev == target.st_dev && own.st_ino == target.st_ino;
+  });
+}
+
+bool Store::copy(const char* path) {
+  return !is_own(path) && tcadbcopy(adb_, path);
+}
+
+int Store::compare(Bytes left, Bytes right) const {
+  const TCCMP compare = type_ == Type::TREE ? tcbdbcmpfunc(adb_->bdb) : tccmplexical;
+  void* operation = type_ == Type::TREE ? tcbdbcmpop(adb_->bdb) : nullptr;
+  return compare(left.data(), length(left), right.data(), length(right), operation);
+}
+
+std::unique_ptr<Cursor> Store::cursor(const Bytes* begin, bool values) {
+  switch (type_) {
+    case Type::MEMORY_HASH: return memory_hash_cursor(adb_->mdb, values);
+    case Type::MEMORY_TREE: return memory_tree_cursor(adb_->ndb, begin, values);
+    case Type::HASH: return hash_cursor(adb_->hdb, values);
+    case Type::TREE: return tree_cursor(adb_->bdb, begin, values);
+    case Type::FIXED: return fixed_cursor(adb_->fdb, begin, values);
+    default: return hash_cursor(adb_->tdb->hdb, values);
+  }
+}
+
+}  // namespace kt::tokyo

@@ -1,0 +1,183 @@
+// One Tokyo Cabinet database of any type, and its records.
+//
+// Thin over the library's abstract database (tcadb): the caller is inside the gate (gate.h),
+// keys and values are views, what is fetched is a Block. What is added is what the library leaves
+// out or ends the process over:
+//
+//  - a table refuses an empty value in a column that has a lexical or decimal index (the library
+//    asserts that there is none), and a value in one with a full-text index that together with its
+//    key would take too much memory (the library ends the process); and the making of an index is
+//    refused where there is such a row;
+//  - a table's keys get a zero byte behind them: where they are indexed the library takes them for
+//  C
+//    strings;
+//  - a record cannot grow past RECORD_LIMIT by appending (the library counts in `int`);
+//  - where the library asserts that a key is not empty, an iterator cannot be set to an empty one,
+//    and a table's row is stored under a key that it makes;
+//  - a file is not copied over itself (the library empties it first);
+//  - the last error is the database's, not the thread's.
+
+#ifndef KT_TOKYO_STORE_H
+#define KT_TOKYO_STORE_H
+
+#include <tcadb.h>
+
+#include <cstdlib>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace kt::tokyo {
+
+using Bytes = std::string_view;
+using Arguments = std::vector<Bytes>;
+
+inline int length(Bytes bytes) {
+  return static_cast<int>(bytes.size());
+}
+
+// No record may become longer than this.
+constexpr size_t RECORD_LIMIT = size_t{1} << 30;
+
+// No more memory than this may go into the full-text index of one value.
+constexpr size_t INDEX_LIMIT = size_t{1} << 28;
+
+// A region that the library allocated and we release.
+class Block {
+ public:
+  Block() = default;
+  Block(void* region, int size) : region_(static_cast<char*>(region)), size_(size) {}
+
+  explicit operator bool() const { return region_ != nullptr; }
+  Bytes bytes() const { return Bytes(region_.get(), static_cast<size_t>(size_)); }
+
+ private:
+  struct Free {
+    void operator()(char* region) const { std::free(region); }
+  };
+  std::unique_ptr<char, Free> region_;
+  int size_ = 0;
+};
+
+struct ListDeleter {
+  void operator()(TCLIST* list) const { tclistdel(list); }
+};
+using ListPointer = std::unique_ptr<TCLIST, ListDeleter>;
+
+struct MapDeleter {
+  void operator()(TCMAP* map) const { tcmapdel(map); }
+};
+using MapPointer = std::unique_ptr<TCMAP, MapDeleter>;
+
+// A copy in the library's terms, each element followed by a zero byte.
+ListPointer to_list(const Arguments& arguments);
+Bytes element(const TCLIST* list, int index);
+
+class OpenError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+class Cursor;
+
+class Store {
+ public:
+  enum class Type { MEMORY_HASH, MEMORY_TREE, HASH, TREE, FIXED, TABLE };
+
+  // `name` is `*`, `+` or a file name, then any `#name=value`. Throws OpenError.
+  explicit Store(const std::string& name);
+  ~Store();
+  Store(const Store&) = delete;
+  Store& operator=(const Store&) = delete;
+
+  bool close();
+
+  // Whether it had not been closed, and was rebuilt.
+  bool rebuilt() const { return rebuilt_; }
+  Type type() const { return type_; }
+  bool in_memory() const { return type_ == Type::MEMORY_HASH || type_ == Type::MEMORY_TREE; }
+  bool ordered() const {
+    return type_ == Type::MEMORY_TREE || type_ == Type::TREE || type_ == Type::FIXED;
+  }
+  const char* path() const { return tcadbpath(adb_); }
+  uint64_t count() const { return tcadbrnum(adb_); }
+  uint64_t size() const { return tcadbsize(adb_); }
+  int error() const;
+  bool fatal() const;
+
+  // One record; false is a failure, `error` says which.
+  bool put(Bytes key, Bytes value);
+  bool putkeep(Bytes key, Bytes value);
+  bool putcat(Bytes key, Bytes value);
+  bool putshl(Bytes key, Bytes value, int width);
+  bool out(Bytes key);
+  Block get(Bytes key);
+  int vsiz(Bytes key);
+  int addint(Bytes key, int number);
+  double adddouble(Bytes key, double number);
+
+  // One element of a list function: on a tree, a key may have several records.
+  bool put_listed(Bytes key, Bytes value);
+  bool out_listed(Bytes key);
+  // Appends the values to `values`; false only when something is wrong.
+  bool get_listed(Bytes key, std::vector<Block>* values);
+
+  // The iterator that all clients share.
+  bool iterinit() { return tcadbiterinit(adb_); }
+  Block iternext();
+
+  // The library's own miscellaneous functions, guarded; nullptr is a failure.
+  ListPointer misc(const char* name, const Arguments& arguments);
+  // What is stored under a key: the value, or a table's row in the library's form.
+  Block stored(Bytes key);
+  // Such a row as clients see it: names and values, with zero bytes between.
+  static Block row(Bytes stored);
+
+  // The whole database.
+  bool sync() { return tcadbsync(adb_); }
+  // The files below, to push them to the device outside the gate: a `sync` is then short.
+  std::vector<int> files() const;
+  bool optimize(const char* parameters) { return tcadboptimize(adb_, parameters); }
+  bool copy(const char* path);
+  // Empties the database; in memory the old contents are handed out, to be deleted outside the
+  // gate.
+  bool vanish(std::unique_ptr<Store>* old);
+  // The hash databases below, which can be defragmented in steps: none in memory, several for a
+  // table with indices.
+  std::vector<TCHDB*> hash_files() const;
+
+  // A cursor from `begin` on, or from the first record. Without `values` it shows keys only.
+  std::unique_ptr<Cursor> cursor(const Bytes* begin, bool values);
+  // In a tree, how keys are ordered: negative if `left` comes before `right`.
+  int compare(Bytes left, Bytes right) const;
+
+  // The library's object for the type.
+  void* library() const { return tcadbreveal(adb_); }
+
+ private:
+  Store() = default;
+  bool rebuild(const std::string& name);
+  std::string make_key();
+  Bytes terminated(Bytes key, std::string* kept) const;
+  static bool indexable(int index_type, Bytes key, size_t value_size);
+  static bool indexable(const char* index, int type, Bytes key, TCMAP* columns);
+  bool acceptable(Bytes key, TCMAP* columns) const;
+  bool is_own(const char* path) const;
+  bool countable(Bytes key) const;
+  bool acceptable_row(Bytes key, Bytes columns, bool (*store)(TCTDB*, const void*, int, TCMAP*));
+  bool acceptable_index(const Arguments& arguments);
+  bool guarded_misc(const std::string& name, const Arguments& arguments);
+  bool has_room(Bytes key, Bytes value);
+  static void* shift(const void* value, int size, int* new_size, void* operation);
+
+  TCADB* adb_ = nullptr;
+  Type type_ = Type::MEMORY_HASH;
+  bool rebuilt_ = false;
+};
+
+}  // namespace kt::tokyo
+
+#endif

@@ -1,0 +1,419 @@
+// The functions of `misc`, and the other ways to look at many records.
+
+#include <regex.h>
+
+#include <algorithm>
+#include <climits>
+#include <cstring>
+#include <stdexcept>
+#include <thread>
+#include <unordered_map>
+
+#include "tokyo/database/database.h"
+
+namespace kt::tokyo {
+
+namespace {
+
+// Looking at so many records is quick.
+constexpr int QUICK_COUNT = 1000;
+// Steps of defragmentation in one slice.
+constexpr int64_t DEFRAG_STEPS = 255;
+
+enum class Kind {
+  UNKNOWN,
+  READ,     // one record, found by its key
+  WRITE,    // likewise
+  ITERATE,  // the clients' iterator
+  UID,
+  ERROR,
+  LISTED,  // many records, found by their keys
+  SCAN,    // many records, found by looking through them
+  MANAGE,  // the database as a whole
+  TABLE,   // indices and searches
+  EACH,    // another function, for each key
+};
+
+Kind kind_of(Bytes name) {
+  static const std::unordered_map<Bytes, Kind> kinds = {
+      {"put", Kind::WRITE},         {"putkeep", Kind::WRITE},    {"putcat", Kind::WRITE},
+      {"putdup", Kind::WRITE},      {"putdupback", Kind::WRITE}, {"out", Kind::WRITE},
+      {"get", Kind::READ},          {"getpart", Kind::READ},     {"putlist", Kind::LISTED},
+      {"outlist", Kind::LISTED},    {"getlist", Kind::LISTED},   {"iterinit", Kind::ITERATE},
+      {"iternext", Kind::ITERATE},  {"genuid", Kind::UID},       {"error", Kind::ERROR},
+      {"regex", Kind::SCAN},        {"range", Kind::SCAN},       {"sync", Kind::MANAGE},
+      {"optimize", Kind::MANAGE},   {"vanish", Kind::MANAGE},    {"defrag", Kind::MANAGE},
+      {"cacheclear", Kind::MANAGE}, {"setindex", Kind::TABLE},   {"search", Kind::TABLE},
+      {"metasearch", Kind::TABLE},
+  };
+  if (!name.empty() && (name[0] == '@' || name[0] == '%')) return Kind::EACH;
+  const auto found = kinds.find(name);
+  return found == kinds.end() ? Kind::UNKNOWN : found->second;
+}
+
+// The integer at the begin of an argument, as the library reads it; `missing` if there is none.
+int64_t number(const Arguments& arguments, size_t i, int64_t missing) {
+  return i < arguments.size() ? tcatoi(std::string(arguments[i]).c_str()) : missing;
+}
+
+int64_t limit_of(const Arguments& arguments) {
+  const int64_t limit = number(arguments, 1, 0);
+  return limit < 1 ? -1 : limit;
+}
+
+void add_all(const TCLIST* list, List* result) {
+  for (int i = 0; i < tclistnum(list) && !result->too_long(); i++) result->add(element(list, i));
+}
+
+class Regex {
+ public:
+  // A pattern that begins with `*` does not distinguish upper and lower case.
+  explicit Regex(std::string pattern) {
+    int options = REG_EXTENDED | REG_NOSUB;
+    if (pattern.compare(0, 1, "*") == 0) {
+      options |= REG_ICASE;
+      pattern.erase(0, 1);
+    }
+    valid_ = regcomp(&compiled_, pattern.c_str(), options) == 0;
+  }
+  ~Regex() {
+    if (valid_) regfree(&compiled_);
+  }
+  Regex(const Regex&) = delete;
+  Regex& operator=(const Regex&) = delete;
+
+  bool valid() const { return valid_; }
+  bool matches(Bytes text) {
+    text_.assign(text);
+    return regexec(&compiled_, text_.c_str(), 0, nullptr, 0) == 0;
+  }
+
+ private:
+  regex_t compiled_;
+  bool valid_;
+  std::string text_;
+};
+
+// Numbers of a fixed-length database, such as "[3,20)" or "(min,max]".
+struct Interval {
+  int64_t lower = 0, upper = 0;
+
+  static int64_t bound(const TCFDB* database, Bytes text) {
+    while (!text.empty() && text.front() <= ' ') text.remove_prefix(1);
+    while (!text.empty() && text.back() <= ' ') text.remove_suffix(1);
+    switch (const int64_t id = tcfdbkeytoid(text.data(), length(text))) {
+      case FDBIDMIN: return static_cast<int64_t>(database->min);
+      case FDBIDPREV: return static_cast<int64_t>(database->min) - 1;
+      case FDBIDMAX: return static_cast<int64_t>(database->max);
+      case FDBIDNEXT: return static_cast<int64_t>(database->max) + 1;
+      default: return id;
+    }
+  }
+
+  // False if the text is no interval, or has no valid bounds.
+  bool read(const TCFDB* database, Bytes text) {
+    while (!text.empty() && text.front() <= ' ' && text.front() != '\0') text.remove_prefix(1);
+    const size_t comma = text.find(',');
+    if (text.empty() || (text[0] != '[' && text[0] != '(') || comma == Bytes::npos) return false;
+    size_t end = text.find(']', comma);
+    const bool with_upper = end != Bytes::npos;
+    if (!with_upper) end = text.find(')', comma);
+    if (end == Bytes::npos) return false;
+    lower = bound(database, text.substr(1, comma - 1)) + (text[0] == '(' ? 1 : 0);
+    upper = bound(database, text.substr(comma + 1, end - comma - 1)) - (with_upper ? 0 : 1);
+    const int64_t last = static_cast<int64_t>(database->limid);
+    return lower >= 1 && lower <= last && upper >= 1 && upper <= last;
+  }
+};
+
+}  // namespace
+
+bool Database::quick_fwmkeys(int limit) const {
+  const bool few = limit >= 0 && limit <= QUICK_COUNT;
+  return (few && stores_[0]->ordered()) || count() <= QUICK_COUNT;
+}
+
+bool Database::quick_misc(Bytes name, const Arguments& arguments) const {
+  switch (kind_of(name)) {
+    case Kind::UNKNOWN:
+    case Kind::READ:
+    case Kind::WRITE:
+    case Kind::ITERATE:
+    case Kind::UID:
+    case Kind::ERROR: return true;
+    case Kind::LISTED: return arguments.size() <= QUICK_COUNT;
+    case Kind::SCAN: {
+      const int64_t limit = name == "range" ? limit_of(arguments) : -1;
+      return quick_fwmkeys(static_cast<int>(std::min<int64_t>(limit, INT_MAX)));
+    }
+    case Kind::TABLE: return name != "setindex" && count() <= QUICK_COUNT && scans_.empty();
+    default: return false;
+  }
+}
+
+bool Database::only_reads(Bytes name) {
+  return kind_of(name) == Kind::READ || kind_of(name) == Kind::ERROR || name == "getlist";
+}
+
+Database::Hold Database::hold_of(Bytes name, const Arguments& arguments) {
+  if (name == "optimize") return Hold::ALL;
+  if (kind_of(name) != Kind::TABLE) return Hold::NONE;
+  const bool removes = std::any_of(arguments.begin(), arguments.end(), [](Bytes argument) {
+    const Bytes word = argument.substr(0, argument.find('\0'));
+    return word == "out" || word == "remove";
+  });
+  return name == "setindex" || removes ? Hold::ALL : Hold::WRITERS;
+}
+
+bool Database::misc(const std::string& name, const Arguments& arguments, List* result) {
+  switch (kind_of(name)) {
+    case Kind::READ:
+    case Kind::WRITE: return at_key(name, arguments, result);
+    case Kind::ITERATE: return iterate(name, arguments, result);
+    case Kind::LISTED: return listed(name, arguments, 0, arguments.size(), result);
+    case Kind::UID:
+    case Kind::TABLE: return everywhere(name, arguments, result);
+    case Kind::ERROR:
+      if (in_memory()) return false;
+      result->add(error_text());
+      if (fatal()) result->add("fatal");
+      return true;
+    case Kind::SCAN: {
+      const auto scan = this->scan(name, arguments, result);
+      if (!scan) return false;
+      scan->slice(true);
+      return !result->too_long();
+    }
+    default: return false;
+  }
+}
+
+bool Database::long_misc(const std::string& name, const Arguments& arguments, List* result) {
+  if (kind_of(name) == Kind::TABLE) return tabular(name, arguments, result);
+  if (only_reads(name)) {
+    Gate::Turn turn(gate);
+    if (quick_misc(name, arguments)) return misc(name, arguments, result);
+  } else {
+    Gate::Writing writing(gate);
+    if (quick_misc(name, arguments)) return misc(name, arguments, result);
+  }
+  switch (kind_of(name)) {
+    case Kind::LISTED: return long_listed(name, arguments, result);
+    case Kind::SCAN: {
+      const auto scan = this->scan(name, arguments, result);
+      if (!scan) return false;
+      run(scan.get());
+      return !result->too_long();
+    }
+    case Kind::MANAGE: return managed(name, arguments);
+    default: return each(name, arguments, result);
+  }
+}
+
+bool Database::at_key(const std::string& name, const Arguments& arguments, List* result) {
+  if (arguments.empty()) return false;
+  const Bytes key = arguments[0];
+  Store& store = kind_of(name) == Kind::WRITE ? to_write(key) : this->store(key);
+  const ListPointer found = store.misc(name.c_str(), arguments);
+  if (!noted(found != nullptr, store)) return false;
+  add_all(found.get(), result);
+  return true;
+}
+
+bool Database::everywhere(const std::string& name, const Arguments& arguments, List* result) {
+  for (const auto& store : stores_) {
+    const ListPointer found = store->misc(name.c_str(), arguments);
+    if (!noted(found != nullptr, *store)) return false;
+    add_all(found.get(), result);
+    if (kind_of(name) == Kind::UID) break;
+  }
+  return !result->too_long();
+}
+
+bool Database::iterate(const std::string& name, const Arguments& arguments, List* result) {
+  if (name == "iterinit") {
+    iterator_ = arguments.empty() ? 0 : index(arguments[0]);
+    for (size_t i = iterator_ + 1; i < stores_.size(); i++) stores_[i]->iterinit();
+    Store& store = *stores_[iterator_];
+    return noted(store.misc("iterinit", arguments) != nullptr, store);
+  }
+  for (; iterator_ < stores_.size(); iterator_++) {
+    if (const ListPointer found = stores_[iterator_]->misc("iternext", {})) {
+      add_all(found.get(), result);
+      return true;
+    }
+  }
+  return noted(false, *stores_.back());
+}
+
+bool Database::listed(const std::string& name, const Arguments& arguments, size_t begin, size_t end,
+                      List* result) {
+  const size_t step = name == "putlist" ? 2 : 1;
+  for (size_t i = begin; i + step <= end; i += step) {
+    const bool done = name == "putlist"   ? put_listed(arguments[i], arguments[i + 1])
+                      : name == "outlist" ? out_listed(arguments[i])
+                                          : get_listed(arguments[i], result);
+    if (!done) return false;
+  }
+  return true;
+}
+
+bool Database::long_listed(const std::string& name, const Arguments& arguments, List* result) {
+  constexpr size_t AT_ONCE = 128;  // even: `putlist` takes pairs
+  for (size_t i = 0; i < arguments.size(); i += AT_ONCE) {
+    Gate::Slice slice(gate);
+    if (!listed(name, arguments, i, std::min(i + AT_ONCE, arguments.size()), result)) return false;
+  }
+  return true;
+}
+
+// Where there are many stores, `@name` calls a function of one record once for each argument,
+// `%name` once for each pair; the results are strung together, failures left out.
+bool Database::each(const std::string& name, const Arguments& arguments, List* result) {
+  const std::string function = name.substr(1);
+  const Kind kind = kind_of(function);
+  if (stores_.size() == 1 || (kind != Kind::READ && kind != Kind::WRITE)) return false;
+  const size_t step = name[0] == '%' ? 2 : 1;
+  for (size_t i = 0; i + step <= arguments.size(); i += step) {
+    const auto first = arguments.begin() + static_cast<std::ptrdiff_t>(i);
+    Gate::Slice slice(gate);
+    at_key(function, Arguments(first, first + static_cast<std::ptrdiff_t>(step)), result);
+  }
+  return !result->too_long();
+}
+
+bool Database::managed(const std::string& name, const Arguments& arguments) {
+  if (name == "sync") return sync();
+  if (name == "vanish") return vanish();
+  if (name == "optimize") return optimize(arguments.empty() ? "" : std::string(arguments[0]));
+  if (name == "defrag") return defrag(number(arguments, 0, -1));
+  Gate::Slice slice(gate);
+  List nothing;
+  return everywhere(name, arguments, &nothing);
+}
+
+bool Database::tabular(const std::string& name, const Arguments& arguments, List* result) {
+  if (hold_of(name, arguments) == Hold::WRITERS) {
+    Gate::Reading reading(gate);
+    return everywhere(name, arguments, result);
+  }
+  // It may write records that it does not name: not while a scan is under way.
+  for (;;) {
+    {
+      Gate::Slice slice(gate);
+      if (scans_.empty()) return everywhere(name, arguments, result);
+    }
+    std::this_thread::sleep_for(Scan::SLICE_TIME);
+  }
+}
+
+bool Database::defrag(int64_t steps) {
+  bool any = false;
+  for (const auto& store : stores_) {
+    size_t files;
+    {
+      Gate::Turn turn(gate);
+      files = store->hash_files().size();
+    }
+    for (size_t i = 0; i < files; i++) {
+      if (!defrag_file(store.get(), i, steps)) return false;
+      any = true;
+    }
+  }
+  return any;
+}
+
+// The whole file if `steps` is not positive. A file is looked up again in each slice: indices,
+// which have files, may be removed meanwhile.
+bool Database::defrag_file(Store* store, size_t number, int64_t steps) {
+  const bool whole = steps < 1;
+  uint64_t place = 0;
+  for (bool first = true;; first = false) {
+    Gate::Slice slice(gate);
+    const std::vector<TCHDB*> files = store->hash_files();
+    if (number >= files.size()) return true;
+    TCHDB* file = files[number];
+    if (first && whole) file->dfcur = file->frec;
+    if (!first && (file->dfcur <= place || (!whole && steps < 1))) return true;
+    place = file->dfcur;
+    const int64_t now = whole ? DEFRAG_STEPS : std::min(steps, DEFRAG_STEPS);
+    if (!tchdbdefrag(file, now)) return noted(false, *store);
+    steps -= now;
+  }
+}
+
+std::unique_ptr<Scan> Database::prefix_scan(Bytes prefix, int limit, List* result) const {
+  if (stores_[0]->type() == Store::Type::FIXED) {
+    Interval interval;
+    if (!interval.read(static_cast<TCFDB*>(stores_[0]->library()), prefix)) limit = 0;
+    const auto judge = [last = interval.upper](Bytes key, Bytes) {
+      const bool inside = tcfdbkeytoid(key.data(), length(key)) <= last;
+      return inside ? Scan::Verdict::TAKE : Scan::Verdict::STOP;
+    };
+    const std::string first = std::to_string(interval.lower);
+    const Bytes begin(first);
+    return std::make_unique<Scan>(all(), judge, &begin, false, limit, result);
+  }
+  const bool ordered = stores_[0]->ordered();
+  const auto judge = [ordered, prefix = std::string(prefix), last = std::string(), first = true](
+                         Bytes key, Bytes) mutable {
+    if (key.compare(0, prefix.size(), prefix) != 0) {
+      return ordered ? Scan::Verdict::STOP : Scan::Verdict::PASS;
+    }
+    if (!ordered) return Scan::Verdict::TAKE;
+    if (!first && key == last) return Scan::Verdict::PASS;
+    first = false;
+    last.assign(key);
+    return Scan::Verdict::TAKE;
+  };
+  return std::make_unique<Scan>(all(), judge, &prefix, false, limit, result);
+}
+
+void Database::fwmkeys(Bytes prefix, int limit, List* result) {
+  const auto scan = prefix_scan(prefix, limit, result);
+  scan->slice(true);
+}
+
+void Database::long_fwmkeys(Bytes prefix, int limit, List* result) {
+  std::unique_ptr<Scan> scan;
+  {
+    Gate::Turn turn(gate);
+    scan = prefix_scan(prefix, limit, result);
+  }
+  run(scan.get());
+  if (result->too_long()) throw std::overflow_error("more keys than a list may have");
+}
+
+std::unique_ptr<Scan> Database::scan(const std::string& name, const Arguments& arguments,
+                                     List* result) const {
+  return name == "regex" ? regex_scan(arguments, result) : range_scan(arguments, result);
+}
+
+std::unique_ptr<Scan> Database::regex_scan(const Arguments& arguments, List* result) const {
+  if (arguments.empty()) return nullptr;
+  const auto regex = std::make_shared<Regex>(std::string(arguments[0]));
+  if (!regex->valid()) return nullptr;
+  const auto judge = [regex](Bytes key, Bytes) {
+    return regex->matches(key) ? Scan::Verdict::TAKE : Scan::Verdict::PASS;
+  };
+  return std::make_unique<Scan>(all(), judge, nullptr, true, limit_of(arguments), result);
+}
+
+std::unique_ptr<Scan> Database::range_scan(const Arguments& arguments, List* result) const {
+  Store* const store = stores_[0].get();
+  if (!store->ordered()) return nullptr;
+  const bool bounded = arguments.size() > 2;
+  const std::string end(bounded ? arguments[2] : Bytes());
+  const int64_t end_id = tcfdbkeytoid(end.data(), length(end));
+  const auto judge = [=](Bytes key, Bytes) {
+    const bool inside =
+        !bounded || (store->type() == Store::Type::FIXED
+                         ? end_id <= 0 || tcfdbkeytoid(key.data(), length(key)) < end_id
+                         : store->compare(key, end) < 0);
+    return inside ? Scan::Verdict::TAKE : Scan::Verdict::STOP;
+  };
+  const Bytes* begin = arguments.empty() ? nullptr : &arguments[0];
+  return std::make_unique<Scan>(all(), judge, begin, true, limit_of(arguments), result);
+}
+
+}  // namespace kt::tokyo

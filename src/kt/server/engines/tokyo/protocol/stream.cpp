@@ -1,0 +1,449 @@
+#include "tokyo/protocol/stream.h"
+
+#include <algorithm>
+#include <climits>
+#include <cmath>
+
+namespace kt::tokyo {
+
+namespace {
+
+constexpr char MAGIC = static_cast<char>(0xC8);
+constexpr size_t PREFIX = 2;  // magic and command
+
+// The original's limits: an argument, a list, and the name of a function.
+constexpr uint32_t ARGUMENT_LIMIT = 256u << 20;
+constexpr uint32_t LIST_LIMIT = 1u << 20;
+constexpr uint32_t NAME_LIMIT = 1024;
+// Ours: a whole request that is not worked off as it comes.
+constexpr size_t FRAME_LIMIT = size_t{3} * ARGUMENT_LIMIT;
+
+// One call serves so many commands or list elements, or so many bytes of replies.
+constexpr int BUDGET = 1024;
+constexpr size_t REPLY_BUDGET = 1 << 18;
+
+constexpr size_t EVENTS_KEPT = 4096;
+
+constexpr uint64_t bit(int number) {
+  return uint64_t{1} << number;
+}
+
+Bytes slice(const char* begin, uint32_t size) {
+  return Bytes(begin, size);
+}
+
+double load_double(const char* at) {
+  const auto integer = static_cast<int64_t>(load64(at));
+  const auto fraction = static_cast<int64_t>(load64(at + 8));
+  if (integer == INT64_MIN && fraction == INT64_MIN) return std::nan("");
+  if (integer == INT64_MAX) return INFINITY;
+  if (integer == INT64_MIN) return -INFINITY;
+  return static_cast<double>(integer) + static_cast<double>(fraction) / 1e12;
+}
+
+void put_double(Buffer* reply, double number) {
+  int64_t whole = INT64_MIN, parts = INT64_MIN;
+  double integer;
+  const double fraction = std::modf(number, &integer);
+  if (std::isinf(integer)) {
+    whole = integer > 0 ? INT64_MAX : INT64_MIN;
+    parts = 0;
+  } else if (!std::isnan(integer)) {
+    const bool fits = std::fabs(integer) < 9.2e18;
+    whole = fits ? static_cast<int64_t>(integer) : INT64_MIN;
+    parts = static_cast<int64_t>(fraction * 1e12);
+  }
+  reply->put64(static_cast<uint64_t>(whole));
+  reply->put64(static_cast<uint64_t>(parts));
+}
+
+}  // namespace
+
+// A request: `header` bytes of numbers after the prefix. Bit i of `sizes`: the i-th 32-bit number
+// is the size of something that follows. Bit i of `naturals`: it must not be negative.
+struct Stream::Shape {
+  uint8_t code;
+  uint8_t header;
+  uint8_t sizes;
+  uint8_t naturals;
+  Handler handler;  // null: the caller runs it
+  Command mask;     // which of ALL_READ, ALL_WRITE, ALL_MANAGE forbids it too
+  bool writes;      // a record, or moves an iterator
+};
+
+const Stream::Shape Stream::SHAPES[COMMANDS] = {
+    {0x10, 8, 0b11, 0, &Stream::put, ALL_WRITE, true},
+    {0x11, 8, 0b11, 0, &Stream::putkeep, ALL_WRITE, true},
+    {0x12, 8, 0b11, 0, &Stream::putcat, ALL_WRITE, true},
+    {0x13, 12, 0b11, 0b100, &Stream::putshl, ALL_WRITE, true},
+    {0x18, 8, 0b11, 0, &Stream::putnr, ALL_WRITE, true},
+    {0x20, 4, 0b1, 0, &Stream::out, ALL_WRITE, true},
+    {0x30, 4, 0b1, 0, &Stream::get, ALL_READ, false},
+    {0x31, 4, 0, 0b1, nullptr, ALL_READ, false},
+    {0x38, 4, 0b1, 0, &Stream::vsiz, ALL_READ, false},
+    {0x50, 0, 0, 0, &Stream::iterinit, ALL_READ, true},
+    {0x51, 0, 0, 0, &Stream::iternext, ALL_READ, true},
+    {0x58, 8, 0b1, 0, &Stream::fwmkeys, ALL_READ, true},
+    {0x60, 8, 0b1, 0, &Stream::addint, ALL_WRITE, true},
+    {0x61, 20, 0b1, 0, &Stream::adddouble, ALL_WRITE, true},
+    {0x68, 16, 0b1101, 0, nullptr, ALL_BINARY, false},
+    {0x70, 0, 0, 0, nullptr, ALL_MANAGE, false},
+    {0x71, 4, 0b1, 0, nullptr, ALL_MANAGE, false},
+    {0x72, 0, 0, 0, nullptr, ALL_WRITE, false},
+    {0x73, 4, 0b1, 0, nullptr, ALL_MANAGE, false},
+    {0x74, 16, 0b1, 0, nullptr, ALL_MANAGE, false},
+    {0x78, 20, 0b1, 0b10, nullptr, ALL_MANAGE, false},
+    {0x80, 0, 0, 0, &Stream::rnum, ALL_READ, false},
+    {0x81, 0, 0, 0, &Stream::size, ALL_READ, false},
+    {0x88, 0, 0, 0, nullptr, ALL_READ, false},
+    {0x90, 12, 0b1, 0b100, nullptr, ALL_WRITE, false},
+    {0xA0, 12, 0, 0, nullptr, REPL, false},
+};
+
+// The command with a code; COMMANDS if there is none.
+Command Stream::find(uint8_t code) {
+  static const std::array<Command, 256> commands = [] {
+    std::array<Command, 256> table;
+    table.fill(COMMANDS);
+    for (int i = 0; i < COMMANDS; i++) table[SHAPES[i].code] = static_cast<Command>(i);
+    return table;
+  }();
+  return commands[code];
+}
+
+void Core::note(Command command, Event event) {
+  std::lock_guard<std::mutex> guard(lock_);
+  if (events_.size() < EVENTS_KEPT) events_.emplace_back(command, event);
+}
+
+Core::Events Core::take_events() {
+  std::lock_guard<std::mutex> guard(lock_);
+  return std::exchange(events_, {});
+}
+
+Progress Stream::feed(Bytes input, Buffer* reply, bool wait) {
+  input_ = input;
+  reply_ = reply;
+  State state;
+  if (wait) {
+    Gate::Writing writing(database_.gate);
+    state = serve();
+  } else {
+    Gate::Attempt inside(database_.gate);
+    state = inside ? serve() : State::BUSY;
+  }
+  return Progress{state, input.size() - input_.size(), need_};
+}
+
+Servant::Step Stream::step(Bytes input) {
+  const Progress progress = feed(input, &output_, false);
+  const Verdict verdict = progress.state == State::MORE    ? Verdict::MORE
+                          : progress.state == State::AGAIN ? Verdict::AGAIN
+                                                           : Verdict::LEAVE;
+  return {verdict, static_cast<int>(progress.state), progress.consumed, progress.need,
+          Bytes(output_.data(), output_.size())};
+}
+
+// Inside the gate: serves requests until something stops it.
+State Stream::serve() {
+  budget_ = BUDGET;
+  State state = State::AGAIN;
+  while (state == State::AGAIN && !input_.empty() && budget_-- > 0 &&
+         reply_->size() < REPLY_BUDGET) {
+    state = listing_ == Listing::NONE ? step() : list_element();
+  }
+  return state == State::AGAIN && input_.empty() ? wait(1) : state;
+}
+
+// Consumes a bad request.
+State Stream::broken(Command command, size_t consumed) {
+  if (command < COMMANDS) core_.add(command, 1);
+  core_.note(command, command < COMMANDS ? Event::INVALID : Event::UNKNOWN);
+  input_.remove_prefix(consumed);
+  return State::BROKEN;
+}
+
+// Serves the request at the begin of the input; AGAIN when that is done.
+State Stream::step() {
+  if (input_[0] != MAGIC) return State::TEXT;
+  if (input_.size() < PREFIX) return wait(PREFIX);
+  const Command command = find(static_cast<uint8_t>(input_[1]));
+  if (command == COMMANDS) return broken(command, PREFIX);
+  const Shape& shape = SHAPES[command];
+  const size_t header = PREFIX + shape.header;
+  if (input_.size() < header) return wait(header);
+  for (int i = 0; i < 4; i++) {
+    if (!((shape.sizes | shape.naturals) & (1 << i))) continue;
+    const uint32_t number = load32(input_.data() + PREFIX + 4 * i);
+    const bool is_size = shape.sizes & (1 << i);
+    const bool is_name = i == 0 && (command == EXT || command == MISC);
+    const uint32_t limit = is_name ? NAME_LIMIT - 1 : is_size ? ARGUMENT_LIMIT : INT_MAX;
+    if (number > limit) return broken(command, header);
+  }
+  if (command == MGET) return begin_list(command, Bytes(), load32(input_.data() + PREFIX));
+  if (command == MISC) return misc();
+  return frame(command);
+}
+
+State Stream::frame(Command command) {
+  const Shape& shape = SHAPES[command];
+  size_t whole = PREFIX + shape.header;
+  for (int i = 0; i < 4; i++) {
+    if (shape.sizes & (1 << i)) whole += load32(input_.data() + PREFIX + 4 * i);
+  }
+  if (input_.size() < whole) return wait(whole);
+  if (shape.handler == nullptr) return State::COMMAND;
+  if (must_wait(shape.writes)) return State::BUSY;
+  if (command == FWMKEYS &&
+      !database_.quick_fwmkeys(static_cast<int>(load32(input_.data() + PREFIX + 4)))) {
+    return State::COMMAND;
+  }
+  core_.add(command, 1);
+  if (core_.trace) core_.note(command, Event::DOING);
+  const char* numbers = input_.data() + PREFIX;
+  const Bytes key = slice(numbers + shape.header, shape.sizes & 1 ? load32(numbers) : 0);
+  const Bytes value = slice(key.data() + key.size(), shape.sizes & 2 ? load32(numbers + 4) : 0);
+  (this->*shape.handler)(Request{numbers, key, value});
+  input_.remove_prefix(whole);
+  return State::AGAIN;
+}
+
+// The element at offset `at`, or what to do because it is not there.
+bool Stream::element(size_t at, Bytes* element, State* otherwise) {
+  if (input_.size() < at + 4) {
+    *otherwise = wait(at + 4);
+    return false;
+  }
+  const uint32_t size = load32(input_.data() + at);
+  if (size > ARGUMENT_LIMIT) {
+    *otherwise = broken(listing_ == Listing::MGET ? MGET : MISC, at + 4);
+    listing_ = Listing::NONE;
+    walked_ = 0;
+    return false;
+  }
+  if (input_.size() < at + 4 + size) {
+    *otherwise = wait(at + 4 + size);
+    return false;
+  }
+  *element = slice(input_.data() + at + 4, size);
+  return true;
+}
+
+State Stream::misc() {
+  const size_t elements = PREFIX + SHAPES[MISC].header;
+  const uint32_t name_size = load32(input_.data() + PREFIX);
+  const uint32_t count = load32(input_.data() + PREFIX + 8);
+  if (count > LIST_LIMIT) return broken(MISC, elements);
+  if (input_.size() < elements + name_size) return wait(elements + name_size);
+  const Bytes name = slice(input_.data() + elements, name_size);
+  if (name == "putlist" || name == "outlist" || name == "getlist") {
+    return begin_list(MISC, name, count);
+  }
+  if (walked_ == 0) {
+    walked_ = elements + name_size;
+    walked_left_ = count;
+  }
+  for (; walked_left_ > 0; walked_left_--) {
+    Bytes argument;
+    State otherwise;
+    if (!element(walked_, &argument, &otherwise)) return otherwise;
+    walked_ += 4 + argument.size();
+    if (walked_ > FRAME_LIMIT) return State::CLOSE;
+  }
+  Arguments arguments;
+  for (size_t at = elements + name_size; at < walked_; at += 4 + arguments.back().size()) {
+    arguments.push_back(slice(input_.data() + at + 4, load32(input_.data() + at)));
+  }
+  if (must_wait(!Database::only_reads(name))) return State::BUSY;
+  const size_t whole = walked_;
+  walked_ = 0;
+  if (!database_.quick_misc(name, arguments)) return State::COMMAND;
+  run_misc(std::string(name), arguments);
+  input_.remove_prefix(whole);
+  return State::AGAIN;
+}
+
+void Stream::run_misc(const std::string& name, const Arguments& arguments) {
+  core_.add(MISC, 1);
+  if (core_.trace) core_.note(MISC, Event::DOING);
+  List result;
+  list(!allowed(MISC) || database_.misc(name, arguments, &result), result);
+}
+
+State Stream::begin_list(Command command, Bytes name, uint32_t count) {
+  const size_t consumed = PREFIX + SHAPES[command].header + name.size();
+  if (count > LIST_LIMIT) return broken(command, consumed);
+  core_.add(command, 1);
+  if (core_.trace) core_.note(command, Event::DOING);
+  listing_ = command == MGET     ? Listing::MGET
+             : name == "putlist" ? Listing::PUTLIST
+             : name == "outlist" ? Listing::OUTLIST
+                                 : Listing::GETLIST;
+  left_ = count;
+  failed_ = false;
+  skip_ = !allowed(command);
+  found_.clear();
+  input_.remove_prefix(consumed);
+  return left_ == 0 ? end_list() : State::AGAIN;
+}
+
+// Works off the next element, or pair of elements, of the list.
+State Stream::list_element() {
+  const bool writes = listing_ == Listing::PUTLIST || listing_ == Listing::OUTLIST;
+  if (must_wait(writes && !skip_)) return State::BUSY;
+  Bytes key, value;
+  State otherwise;
+  if (!element(0, &key, &otherwise)) return otherwise;
+  size_t consumed = 4 + key.size();
+  const bool pair = listing_ == Listing::PUTLIST && left_ > 1;
+  if (pair) {
+    if (!element(consumed, &value, &otherwise)) return otherwise;
+    consumed += 4 + value.size();
+  }
+  bool done = true;
+  if (!skip_) {
+    switch (listing_) {
+      case Listing::PUTLIST: done = !pair || database_.put_listed(key, value); break;
+      case Listing::OUTLIST: done = database_.out_listed(key); break;
+      case Listing::GETLIST: done = database_.get_listed(key, &found_); break;
+      default:
+        if (const Block block = database_.get(key)) found_.add_record(key, block.bytes());
+    }
+  }
+  if (!done) failed_ = skip_ = true;
+  if (found_.too_long()) return State::CLOSE;
+  input_.remove_prefix(consumed);
+  left_ -= pair ? 2 : 1;
+  return left_ == 0 ? end_list() : State::AGAIN;
+}
+
+State Stream::end_list() {
+  listing_ = Listing::NONE;
+  list(!failed_, found_);
+  found_.clear();
+  return State::AGAIN;
+}
+
+// Whether the mask lets the command through.
+bool Stream::allowed(Command command) {
+  const uint64_t forbidding = bit(command) | bit(ALL_BINARY) | bit(SHAPES[command].mask);
+  if (!(core_.mask & forbidding)) return true;
+  core_.note(command, Event::FORBIDDEN);
+  return false;
+}
+
+// Runs an operation that stores something, if that is allowed.
+template <class Operation>
+bool Stream::store(Command command, Operation operation) {
+  if (!allowed(command)) return false;
+  const bool done = operation();
+  if (!done) {
+    core_.add(PUT_MISSES, 1);
+    if (command != PUTKEEP) core_.note(command, Event::FAILED);
+  }
+  return done;
+}
+
+void Stream::code(bool done) {
+  reply_->put8(done ? 0 : 1);
+}
+
+void Stream::number(bool done, int number) {
+  code(done);
+  if (done) reply_->put32(static_cast<uint32_t>(number));
+}
+
+void Stream::block(const Block& block) {
+  code(static_cast<bool>(block));
+  if (!block) return;
+  const Bytes bytes = block.bytes();
+  reply_->put32(static_cast<uint32_t>(bytes.size()));
+  reply_->append(bytes.data(), bytes.size());
+}
+
+void Stream::list(bool done, const List& list) {
+  code(done);
+  if (!done) return reply_->put32(0);
+  reply_->append(list.frame().data(), list.frame().size());
+}
+
+void Stream::put(const Request& request) {
+  code(store(PUT, [&] { return database_.put(request.key, request.value); }));
+}
+
+void Stream::putkeep(const Request& request) {
+  code(store(PUTKEEP, [&] { return database_.putkeep(request.key, request.value); }));
+}
+
+void Stream::putcat(const Request& request) {
+  code(store(PUTCAT, [&] { return database_.putcat(request.key, request.value); }));
+}
+
+void Stream::putshl(const Request& request) {
+  const int width = static_cast<int>(load32(request.numbers + 8));
+  code(store(PUTSHL, [&] { return database_.putshl(request.key, request.value, width); }));
+}
+
+void Stream::putnr(const Request& request) {
+  store(PUTNR, [&] { return database_.put(request.key, request.value); });
+}
+
+void Stream::out(const Request& request) {
+  const bool may = allowed(OUT), done = may && database_.out(request.key);
+  if (may && !done) core_.add(OUT_MISSES, 1);
+  code(done);
+}
+
+void Stream::get(const Request& request) {
+  const Block value = allowed(GET) ? database_.get(request.key) : Block();
+  if (!value) core_.add(GET_MISSES, 1);
+  block(value);
+}
+
+void Stream::vsiz(const Request& request) {
+  const int size = allowed(VSIZ) ? database_.vsiz(request.key) : -1;
+  number(size >= 0, size);
+}
+
+void Stream::iterinit(const Request&) {
+  const bool may = allowed(ITERINIT), done = may && database_.iterinit();
+  if (may && !done) core_.note(ITERINIT, Event::FAILED);
+  code(done);
+}
+
+void Stream::iternext(const Request&) {
+  block(allowed(ITERNEXT) ? database_.iternext() : Block());
+}
+
+void Stream::fwmkeys(const Request& request) {
+  List keys;
+  if (allowed(FWMKEYS)) {
+    database_.fwmkeys(request.key, static_cast<int>(load32(request.numbers + 4)), &keys);
+  }
+  list(!keys.too_long(), keys);
+}
+
+void Stream::addint(const Request& request) {
+  const int by = static_cast<int>(load32(request.numbers + 4));
+  const int sum = allowed(ADDINT) ? database_.addint(request.key, by) : INT_MIN;
+  number(sum != INT_MIN, sum);
+}
+
+void Stream::adddouble(const Request& request) {
+  const double by = load_double(request.numbers + 4);
+  const double sum = allowed(ADDDOUBLE) ? database_.adddouble(request.key, by) : std::nan("");
+  code(!std::isnan(sum));
+  if (!std::isnan(sum)) put_double(reply_, sum);
+}
+
+void Stream::rnum(const Request&) {
+  code(true);
+  reply_->put64(allowed(RNUM) ? database_.count() : 0);
+}
+
+void Stream::size(const Request&) {
+  code(true);
+  reply_->put64(allowed(SIZE) ? database_.size() : 0);
+}
+
+}  // namespace kt::tokyo

@@ -1,0 +1,204 @@
+// Tokyo Tyrant's binary protocol: bytes in, engine calls, bytes out.
+//
+//     C8 | command | numbers, big-endian, of a fixed length | keys, values, lists       (a request)
+//     code | the rest, if there is one                                                   (a reply)
+//
+// What is quick is run here; other commands are framed here and left to the caller. A request that
+// is one frame (sizes first, then the bytes) waits in the caller's input until it is whole. A list
+// (`mget`, and `putlist`, `outlist`, `getlist` of `misc`) may have a million elements of any size,
+// so it is worked off as it comes; only what it finds is kept, up to List::LIMIT.
+//
+// As with the original server a bad request (an unknown command, a size that cannot be) gets no
+// answer, and ends the connection only if nothing follows it in what has come.
+
+#ifndef KT_TOKYO_STREAM_H
+#define KT_TOKYO_STREAM_H
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "io/buffer.h"
+#include "io/io_thread.h"
+#include "tokyo/database/database.h"
+
+namespace kt::tokyo {
+
+// The numbers are those of the bits in a command mask.
+enum Command : uint8_t {
+  PUT,
+  PUTKEEP,
+  PUTCAT,
+  PUTSHL,
+  PUTNR,
+  OUT,
+  GET,
+  MGET,
+  VSIZ,
+  ITERINIT,
+  ITERNEXT,
+  FWMKEYS,
+  ADDINT,
+  ADDDOUBLE,
+  EXT,
+  SYNC,
+  OPTIMIZE,
+  VANISH,
+  COPY,
+  RESTORE,
+  SETMST,
+  RNUM,
+  SIZE,
+  STAT,
+  MISC,
+  REPL,
+  COMMANDS,         // how many there are
+  ALL_BINARY = 27,  // 26 is the original's replication
+  ALL_MEMCACHED,
+  ALL_HTTP,
+  ALL_READ,
+  ALL_WRITE,
+  ALL_MANAGE,
+};
+
+// What is counted besides the commands.
+enum Count : uint8_t { PUT_MISSES = COMMANDS, OUT_MISSES, GET_MISSES, COUNTS };
+
+// What may be said in the log of a command.
+enum class Event : uint8_t { DOING, FORBIDDEN, INVALID, FAILED, UNKNOWN };
+
+// What the streams of a server share. Any thread may use it, and never waits for the engine.
+class Core {
+ public:
+  using Events = std::vector<std::pair<Command, Event>>;
+
+  Core(Database* database, uint64_t mask, bool trace)
+      : database(database), mask(mask), trace(trace) {}
+
+  void add(int count, uint64_t more) { counts_[count].fetch_add(more, std::memory_order_relaxed); }
+  uint64_t count(int count) const { return counts_[count].load(std::memory_order_relaxed); }
+
+  void note(Command command, Event event);
+  // What has been noted since the last call, up to a limit.
+  Events take_events();
+
+  Database* const database;
+  const uint64_t mask;
+  const bool trace;  // note every command
+
+ private:
+  std::array<std::atomic<uint64_t>, COUNTS> counts_{};
+  std::mutex lock_;
+  Events events_;
+};
+
+enum class State : uint8_t {
+  MORE,     // what is left is the begin of a request
+  AGAIN,    // the budget of one call is spent
+  TEXT,     // the next byte does not begin a binary request
+  COMMAND,  // a whole request that the caller has to run is next
+  BUSY,     // the next request has to wait for something long: feed again in a thread that may
+  BROKEN,   // a bad request has been consumed: close unless something follows
+  CLOSE,    // a request that is too large
+};
+
+struct Progress {
+  State state;
+  size_t consumed;
+  size_t need;  // with MORE: how much must be there before the next call
+};
+
+class Stream final : public Servant {
+ public:
+  explicit Stream(Core* core) : core_(*core), database_(*core->database) {}
+
+  // `feed`, for an I/O thread.
+  Step step(Bytes input) override;
+  void drop_reply() override { output_.clear(); }
+  bool pending() const override { return in_list(); }
+
+  // With `wait` it waits for the end of what holds up writers.
+  Progress feed(Bytes input, Buffer* reply, bool wait);
+  // Whether a list has begun and not ended: what comes next belongs to it.
+  bool in_list() const { return listing_ != Listing::NONE; }
+
+ private:
+  struct Shape;
+  // A whole request: its fixed part, and the first two things that follow.
+  struct Request {
+    const char* numbers;
+    Bytes key, value;
+  };
+  using Handler = void (Stream::*)(const Request& request);
+  static const Shape SHAPES[COMMANDS];
+  static Command find(uint8_t code);
+
+  State serve();
+  bool must_wait(bool writes) const { return writes && database_.gate.reading(); }
+  State step();
+  State frame(Command command);
+  State misc();
+  State begin_list(Command command, Bytes name, uint32_t count);
+  State list_element();
+  State end_list();
+  bool element(size_t at, Bytes* element, State* otherwise);
+  bool allowed(Command command);
+  template <class Operation>
+  bool store(Command command, Operation operation);
+  State wait(size_t need) {
+    need_ = need;
+    return State::MORE;
+  }
+  State broken(Command command, size_t consumed);
+  void run_misc(const std::string& name, const Arguments& arguments);
+
+  void code(bool done);
+  void number(bool done, int number);
+  void block(const Block& block);
+  void list(bool done, const List& list);
+
+  void put(const Request& request);
+  void putkeep(const Request& request);
+  void putcat(const Request& request);
+  void putshl(const Request& request);
+  void putnr(const Request& request);
+  void out(const Request& request);
+  void get(const Request& request);
+  void vsiz(const Request& request);
+  void iterinit(const Request& request);
+  void iternext(const Request& request);
+  void fwmkeys(const Request& request);
+  void addint(const Request& request);
+  void adddouble(const Request& request);
+  void rnum(const Request& request);
+  void size(const Request& request);
+
+  Core& core_;
+  Database& database_;
+  Buffer output_;  // replies of `step`
+
+  // During a call: what is not consumed, and where replies go.
+  Bytes input_;
+  Buffer* reply_ = nullptr;
+  size_t need_ = 0;
+  int budget_ = 0;
+
+  // A list under way, from call to call.
+  enum class Listing : uint8_t { NONE, MGET, PUTLIST, OUTLIST, GETLIST };
+  Listing listing_ = Listing::NONE;
+  uint32_t left_ = 0;  // elements to come
+  bool skip_ = false;  // do nothing with them: forbidden, or one has failed
+  bool failed_ = false;
+  List found_;
+
+  // A `misc` that is not whole yet: how far its elements have been looked at.
+  size_t walked_ = 0;
+  uint32_t walked_left_ = 0;
+};
+
+}  // namespace kt::tokyo
+
+#endif

@@ -1,0 +1,161 @@
+"""Where a server listens: at a TCP port, or, with port 0, at a Unix socket whose path is the host.
+
+A Unix socket is a file, and outlives a server that is killed. Nobody answers there any more then,
+so the next server takes its place. Where somebody does answer, or where the file is anything else,
+a server refuses to start. For that to work a Unix socket listens from the moment it is there, also
+while the databases are opened: clients that come so early wait.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from kt.errors import ImproperlyConfigured
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from kt.server.process.options import ServiceOptions
+    from kt.server.process.server import Server
+
+BACKLOG = 1024
+
+ANYWHERE = "0.0.0.0"  # noqa: S104 - the original servers' default
+
+
+class TcpListener:
+    """A TCP socket that has the server's address, and does not listen yet.
+
+    Args:
+        options: say where.
+
+    Raises:
+        ImproperlyConfigured: the address is not known, not ours, or in use.
+    """
+
+    def __init__(self, options: ServiceOptions) -> None:
+        host = options.host or ANYWHERE
+        try:
+            family, kind, protocol, _, address = socket.getaddrinfo(
+                host, options.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            )[0]
+            self._socket = socket.socket(family, kind, protocol)
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self._socket.bind(address)
+        except OSError as error:
+            raise _refused(f"{host}:{options.port}", error.strerror or str(error)) from None
+        self._place = "{}:{}".format(*self._socket.getsockname()[:2])
+
+    def __str__(self) -> str:
+        return self._place
+
+    async def serve(self, server: Server) -> asyncio.Server:
+        """Accept connections, until the result is closed."""
+        return await server.loop.create_server(server.connect, sock=self._socket, backlog=BACKLOG)
+
+    def leave(self) -> None:
+        """Make room for the next server: nothing to be done, the kernel does it."""
+
+    def close(self) -> None:
+        """The end."""
+        self._socket.close()
+
+
+class UnixListener:
+    """A Unix socket at the path that is the server's host; see the module's docstring.
+
+    Args:
+        options: say where.
+
+    Raises:
+        ImproperlyConfigured: there is something at that path, or it cannot be made.
+    """
+
+    def __init__(self, options: ServiceOptions) -> None:
+        if not options.host:
+            raise ImproperlyConfigured("-port 0 needs -host PATH: where to make the Unix socket")
+        self._path = options.host
+        self._remove_stale()
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            self._socket.bind(self._path)
+            self._socket.listen(BACKLOG)
+        except OSError as error:
+            raise _refused(self._path, error.strerror or str(error)) from None
+        self._file: str | None = os.path.abspath(self._path)  # scripts may change the directory
+        self._identity = _identity(self._file)
+
+    def __str__(self) -> str:
+        return self._path
+
+    async def serve(self, server: Server) -> asyncio.Server:
+        """Accept connections, until the result is closed."""
+        return await server.loop.create_unix_server(
+            server.connect, sock=self._socket, backlog=BACKLOG
+        )
+
+    def leave(self) -> None:
+        """Remove the file, unless somebody has put another one there.
+
+        Must come while the socket is open: later, another file may have its inode.
+        """
+        path, self._file = self._file, None
+        if path is not None:
+            with suppress(OSError):
+                if _identity(path) == self._identity:
+                    os.remove(path)
+
+    def close(self) -> None:
+        """The end."""
+        self.leave()
+        self._socket.close()
+
+    def _remove_stale(self) -> None:
+        """Remove the socket of a server that is gone; fail if there is something else."""
+        try:
+            if not stat.S_ISSOCK(os.lstat(self._path).st_mode):
+                raise _refused(self._path, "there is a file that is not a socket")
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+                probe.setblocking(False)
+                probe.connect(self._path)
+        except FileNotFoundError:
+            return
+        except ConnectionRefusedError:
+            with suppress(FileNotFoundError):
+                os.remove(self._path)
+            return
+        except BlockingIOError:
+            pass  # so many wait there that nobody else can
+        except OSError as error:
+            raise _refused(self._path, error.strerror or str(error)) from None
+        raise _refused(self._path, "another server listens there")
+
+
+def listener(options: ServiceOptions) -> TcpListener | UnixListener:
+    """What has the server's address.
+
+    Raises:
+        ImproperlyConfigured: the server cannot have it.
+    """
+    return TcpListener(options) if options.port else UnixListener(options)
+
+
+def peer_name(transport: asyncio.BaseTransport) -> str:
+    """The other side of a connection, as the log shows it."""
+    if transport.get_extra_info("socket").family == socket.AF_UNIX:
+        return "unix"
+    address = transport.get_extra_info("peername")
+    return f"{address[0]}:{address[1]}" if address else "-"
+
+
+def _identity(path: str) -> tuple[int, int]:
+    status = os.lstat(path)
+    return status.st_dev, status.st_ino
+
+
+def _refused(place: str, reason: str) -> ImproperlyConfigured:
+    return ImproperlyConfigured(f"cannot listen on {place}: {reason}")

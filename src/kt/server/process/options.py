@@ -1,0 +1,199 @@
+"""Command lines of the servers: a table of flags, and one reader for every table.
+
+The original servers take single-dash words (``-port 1978``), options before the first argument that
+does not begin with a dash, and ``--`` before an argument that does (the database ``-``). After the
+first such argument everything is an argument. A flag of the originals that is not there yet is
+refused by name, never ignored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from kt.errors import ImproperlyConfigured
+from kt.server.process.log import Level
+
+MAX_THREADS = 64
+MAX_SPIN = 1_000_000
+
+
+class Flag(NamedTuple):
+    """One flag: what it sets, and how.
+
+    Attributes:
+        name: with its dash.
+        field: the attribute of the options that it sets.
+        convert: makes the value out of the words that follow; None for a switch.
+        value: what a switch sets.
+        combine: makes one value of the one so far (or None) and a new one; None: the last counts.
+        word: names of the words that follow, one for each, in the help.
+        help: one line.
+    """
+
+    name: str
+    field: str
+    help: str
+    word: str = ""
+    convert: Callable[..., Any] | None = None
+    value: Any = True
+    combine: Callable[[Any, Any], Any] | None = None
+
+
+@dataclass(kw_only=True, slots=True)
+class ServiceOptions:
+    """What every server can be told.
+
+    Attributes:
+        program: name for messages.
+        host: address or name to listen on; None for every IPv4 address. With port 0, the path of
+            a Unix socket.
+        port: 1 to 65535; 0 for a Unix socket.
+        timeout: seconds that a request may stand still half-way; 0 or less for no limit.
+        threads: worker threads for operations that may take long.
+        spin: microseconds for which an I/O thread without work waits awake.
+        log_path: file; None for standard output.
+        log_level: least important level logged.
+        daemon: go on in the background.
+        pid_path: file to hold the process ID.
+        script: file with Lua functions, or the name of one of ours; None for no scripts.
+        script_seconds: time that a call of one of them may take; 0 for no limit.
+        script_memory: bytes that the Lua state of one worker may hold; 0 for no limit.
+    """
+
+    program: str
+    host: str | None = None
+    port: int = 1978
+    timeout: float = 30.0
+    threads: int = 16
+    spin: int = 100
+    log_path: str | None = None
+    log_level: Level = Level.DEBUG
+    daemon: bool = False
+    pid_path: str | None = None
+    script: str | None = None
+    script_seconds: float = 0.0
+    script_memory: int = 0
+
+
+def integer(word: str) -> int:
+    """A decimal number, with an optional binary suffix: ``64k``, ``1m``, ``2g``, ``1t``."""
+    shift = {"k": 10, "m": 20, "g": 30, "t": 40}.get(word[-1:].lower(), 0)
+    return int(word[:-1] if shift else word) << shift
+
+
+def port(word: str) -> int:
+    """A TCP port, or 0 for a Unix socket, as which ttserver takes everything below 1.
+
+    The original ktserver knows no Unix sockets, and refuses ports above 32767; neither limit is
+    kept.
+    """
+    number = int(word)
+    if number > 65535:
+        raise ValueError("a port is a number from 1 to 65535, or 0 for a Unix socket")
+    return max(number, 0)
+
+
+def threads(word: str) -> int:
+    """A number of threads; above `MAX_THREADS` counts as that, as in the original servers."""
+    number = int(word)
+    if number < 1:
+        raise ValueError("at least one thread is needed")
+    return min(number, MAX_THREADS)
+
+
+def spin(word: str) -> int:
+    """A time in microseconds, 0 for none."""
+    number = int(word)
+    if not 0 <= number <= MAX_SPIN:
+        raise ValueError(f"it is a number from 0 to {MAX_SPIN}")
+    return number
+
+
+def read_command_line(
+    program: str,
+    flags: Sequence[Flag],
+    missing: Mapping[str, str],
+    words: Sequence[str],
+) -> tuple[dict[str, Any], list[str]]:
+    """Read a command line by a table of flags.
+
+    Args:
+        program: name for messages.
+        flags: the table.
+        missing: flags of the original server that ours does not have, with what they would do.
+        words: the command line after the program's name.
+
+    Returns:
+        the fields set, and the arguments.
+
+    Raises:
+        ImproperlyConfigured: an unknown flag, or a wrong or missing word after one.
+    """
+    table = {flag.name: flag for flag in flags}
+    fields: dict[str, Any] = {}
+    rest = list(words)
+    while rest and rest[0].startswith("-"):
+        name = rest.pop(0)
+        if name == "--":
+            break
+        if name in missing:
+            raise ImproperlyConfigured(
+                f"{name} ({missing[name]}) is not supported by {program} yet"
+            )
+        flag = table.get(name)
+        if flag is None:
+            raise ImproperlyConfigured(f"{name}: no such option; {program} --help lists them")
+        value = _value(flag, rest)
+        if flag.combine is not None:
+            value = flag.combine(fields.get(flag.field), value)
+        fields[flag.field] = value
+    return fields, rest
+
+
+def _value(flag: Flag, rest: list[str]) -> Any:
+    if flag.convert is None:
+        return flag.value
+    count = len(flag.word.split())
+    words = rest[:count]
+    del rest[:count]
+    if len(words) < count:
+        raise ImproperlyConfigured(f"{flag.name} needs a value: {flag.name} {flag.word}")
+    try:
+        return flag.convert(*words)
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{flag.name} {' '.join(words)}: {error}") from None
+
+
+def usage(program: str, purpose: str, flags: Sequence[Flag], arguments: str) -> str:
+    """The text of ``--help``."""
+    lines = [f"usage: {program} [OPTION ...] {arguments}", "", purpose, ""]
+    shown = [f"{flag.name} {flag.word}".rstrip() for flag in flags]
+    width = max(map(len, shown))
+    lines += [f"  {left:<{width}}  {flag.help}" for left, flag in zip(shown, flags, strict=True)]
+    return "\n".join(lines) + "\n"
+
+
+SERVICE_FLAGS: tuple[Flag, ...] = (
+    Flag("-host", "host", "listen on this address only, or at this path", "NAME", str),
+    Flag("-port", "port", "listen on this port (1978); 0: -host is a Unix socket", "NUMBER", port),
+    Flag(
+        "-tout",
+        "timeout",
+        "give up half-sent requests and unread replies after this",
+        "SECONDS",
+        float,
+    ),
+    Flag("-spin", "spin", "wait awake for so long (100), which saves time", "MICROSECONDS", spin),
+    Flag("-log", "log_path", "log to a file instead of standard output", "FILE", str),
+    Flag("-pid", "pid_path", "keep the process ID in a file", "FILE", str),
+    Flag("-dmn", "daemon", "go on in the background"),
+)
+"""The flags that both original servers spell alike."""
+
+SCRIPT_FLAGS: tuple[Flag, ...] = (
+    Flag("-script-time", "script_seconds", "end a script's call after this", "SECONDS", float),
+    Flag("-script-memory", "script_memory", "end one that holds more than this", "BYTES", integer),
+)
+"""Flags of our own for servers with scripts."""

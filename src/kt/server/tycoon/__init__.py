@@ -1,0 +1,1 @@
+"""kt-tycoon: databases of Kyoto Cabinet behind the protocols of Kyoto Tycoon."""

@@ -1,0 +1,91 @@
+"""Large requests and replies in pieces.
+
+A worker thread that works on a million columns in one go would hold Python's interpreter lock, and
+with it the event loop, for a second. In pieces it gives way several hundred times a second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Final, TypeVar
+
+from kt.wire.columns import REPLY_PLAIN_MAX, TSV_TYPE, column_encoding
+from kt.wire.tycoon_rpc import (
+    PLAIN,
+    Encoding,
+    HttpRequest,
+    decode_rpc,
+    encode_columns,
+    encode_columns_as,
+    pack_http_reply,
+)
+
+T = TypeVar("T")
+
+PIECE_BYTES: Final = 1 << 17
+PIECE_COLUMNS: Final = 4000
+
+
+def pieces(items: Iterable[T], size: int = PIECE_COLUMNS) -> Iterator[list[T]]:
+    """Lists of at most `size` of the items."""
+    iterator = iter(items)
+    while piece := list(islice(iterator, size)):
+        yield piece
+
+
+def take_records(columns: dict[bytes, bytes]) -> None:
+    """Take the columns that are records out of `columns`.
+
+    Destroyed in one go, and on the event loop, they would hold it up.
+    """
+    others = {}
+    while columns:
+        name, value = columns.popitem()
+        if name[:1] != b"_":
+            others[name] = value
+    columns.update(others)
+
+
+def decode_large_rpc(request: HttpRequest) -> tuple[bytes, dict[bytes, bytes]] | None:
+    """What `decode_rpc` does."""
+    if column_encoding(request.headers.get(b"content-type", b"")) is None:
+        return decode_rpc(request)
+    call = decode_rpc(request._replace(body=b""))
+    if call is not None:
+        # The query's columns are in already; those of the body count more.
+        request = request._replace(target=request.target.partition(b"?")[0])
+        for begin, end in _lines(request.body):
+            piece = decode_rpc(request._replace(body=request.body[begin:end]))
+            assert piece is not None
+            call[1].update(piece[1])
+    return call
+
+
+def _lines(body: bytes) -> Iterator[tuple[int, int]]:
+    """Where pieces of `body` begin and end, each at the end of a line."""
+    begin = 0
+    while begin < len(body):
+        end = body.find(b"\n", begin + PIECE_BYTES) + 1 or len(body)
+        yield begin, end
+        begin = end
+
+
+def pack_large_rpc_reply(
+    status: int, columns: dict[bytes, bytes], *, keep_alive: bool, stamp: bytes, bodiless: bool
+) -> list[bytes]:
+    """What `pack_rpc_reply` does, but the columns stay in their order; empties `columns`."""
+    encoded = [encode_columns(piece, REPLY_PLAIN_MAX) for piece in pieces(columns.items())]
+    encoding: Encoding = next((encoding for encoding, _ in encoded if encoding), PLAIN)
+    bodies = [
+        body if its_encoding == encoding else encode_columns_as(piece, encoding)
+        for (its_encoding, body), piece in zip(encoded, pieces(columns.items()), strict=True)
+    ]
+    while columns:  # as one object it would be destroyed in one go
+        columns.popitem()
+    content_type = TSV_TYPE + (b"; colenc=" + encoding.encode() if encoding else b"")
+    headers = [(b"Content-Type", content_type)]
+    if not bodiless:
+        headers.append((b"Content-Length", b"%d" % sum(map(len, bodies))))
+    head = pack_http_reply(status, headers, None, keep_alive=keep_alive, stamp=stamp)
+    return [head] if bodiless else [head, *bodies]

@@ -1,0 +1,96 @@
+"""The command line of kt-tycoon: that of the original ktserver."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from kt.errors import ImproperlyConfigured
+from kt.server.process.log import Level
+from kt.server.process.options import (
+    SCRIPT_FLAGS,
+    SERVICE_FLAGS,
+    Flag,
+    ServiceOptions,
+    read_command_line,
+    threads,
+)
+
+MAX_DATABASES: Final = 200
+PURPOSE: Final = "Serve Kyoto Cabinet databases by the protocols of Kyoto Tycoon."
+ARGUMENTS: Final = "[DATABASE ...]"
+
+
+@dataclass(kw_only=True, slots=True)
+class TycoonOptions(ServiceOptions):
+    """What kt-tycoon can be told beyond `ServiceOptions`.
+
+    Attributes:
+        databases: Kyoto Cabinet's database expressions, such as ``*`` or ``casket.kch#bnum=1m``.
+        read_only: open the databases for reading.
+        auto_transaction: each write is a transaction of its own.
+        auto_synchronize: each write reaches the device before its reply.
+        no_lock: do not lock the files.
+        try_lock: fail at once when a file is locked, instead of waiting.
+        no_repair: do not repair files that were not closed.
+        synchronize_interval: seconds between two automatic synchronizations; 0 for none.
+        synchronize_hard: automatic synchronization reaches the device.
+        command_directory: where the commands are that `synchronize` may run.
+    """
+
+    databases: list[str] = field(default_factory=lambda: [":"])
+    read_only: bool = False
+    auto_transaction: bool = False
+    auto_synchronize: bool = False
+    no_lock: bool = False
+    try_lock: bool = False
+    no_repair: bool = False
+    synchronize_interval: float = 0.0
+    synchronize_hard: bool = False
+    command_directory: str = "."
+
+
+FLAGS: Final = (
+    *SERVICE_FLAGS,
+    Flag("-th", "threads", "worker threads for long operations (16)", "NUMBER", threads),
+    Flag("-li", "log_level", "log connections and requests, not debugging", value=Level.INFO),
+    Flag("-ls", "log_level", "log what the server does by itself, and errors", value=Level.SYSTEM),
+    Flag("-le", "log_level", "log errors only", value=Level.ERROR),
+    Flag("-lz", "log_level", "log nothing", value=Level.NOTHING),
+    Flag("-ord", "read_only", "open the databases for reading"),
+    Flag("-oat", "auto_transaction", "make each write a transaction"),
+    Flag("-oas", "auto_synchronize", "bring each write to the device"),
+    Flag("-onl", "no_lock", "do not lock the files"),
+    Flag("-otl", "try_lock", "do not wait for locked files"),
+    Flag("-onr", "no_repair", "do not repair broken files"),
+    Flag("-asi", "synchronize_interval", "synchronize every so often", "SECONDS", float),
+    Flag("-ash", "synchronize_hard", "such synchronization reaches the device"),
+    Flag("-cmd", "command_directory", "the commands that synchronize may run", "DIRECTORY", str),
+    Flag("-scr", "script", "the Lua functions that clients may call", "FILE", str),
+    *SCRIPT_FLAGS,
+)
+
+MISSING: Final = {
+    **dict.fromkeys(("-ulog", "-ulim", "-uasi"), "the update log"),
+    "-sid": "the server ID of replication",
+    **dict.fromkeys(("-mhost", "-mport", "-rts", "-riv"), "replication"),
+    **dict.fromkeys(("-bgs", "-bgsi", "-bgsc"), "background snapshots"),
+    **dict.fromkeys(("-plsv", "-plex"), "plug-in servers"),
+    "-pldb": "plug-in databases",
+}
+"""Flags of the original that are refused, and what they would be for."""
+
+
+def tycoon_options(program: str, words: Sequence[str]) -> TycoonOptions:
+    """Read kt-tycoon's command line.
+
+    Raises:
+        ImproperlyConfigured: it is wrong; the message says what.
+    """
+    fields, databases = read_command_line(program, FLAGS, MISSING, words)
+    if databases:
+        fields["databases"] = databases
+    if len(databases) > MAX_DATABASES:
+        raise ImproperlyConfigured(f"at most {MAX_DATABASES} databases, not {len(databases)}")
+    return TycoonOptions(program=program, **fields)

@@ -1,0 +1,377 @@
+"""The procedures of Kyoto Tycoon's RPC, one function each, by the names that they have there.
+
+Every function takes what it works on and the columns of the request, and returns the columns of the
+reply. It raises `Refused`, or lets the engine's `EngineError` through; `rpc` makes statuses
+and ``ERROR`` columns of both, counts, waits and signals. The tables at the end say which of three
+things a procedure works on: the server, a database or a cursor.
+
+Where the behaviour comes from: Kyoto Tycoon's protocol specification, and recorded traffic of the
+original server where that says nothing (docs/conformance.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from enum import IntEnum
+from math import inf
+from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeAlias, TypeVar
+
+from kt.server.engines.kyoto._engine import NEVER, XT_MAX, Cursor, Database
+from kt.server.tycoon.large import pieces
+from kt.server.tycoon.values import integer, real
+
+if TYPE_CHECKING:
+    from kt.server.tycoon.server import TycoonServer
+
+Columns: TypeAlias = dict[bytes, bytes]
+T = TypeVar("T")
+
+INT64_MIN: Final = -(1 << 63)
+INT64_MAX: Final = (1 << 63) - 1
+
+MANY_RECORDS: Final = 1000
+"""Bulk procedures with more columns than this run in a worker thread."""
+
+
+class Refused(Exception):
+    """The procedure does not run.
+
+    Attributes:
+        status: the HTTP status to answer.
+        message: the ``ERROR`` column.
+    """
+
+    def __init__(self, status: int, message: bytes) -> None:
+        super().__init__(status, message)
+        self.status = status
+        self.message = message
+
+
+INVALID: Final = b"invalid parameters"
+
+
+def _needed(columns: Columns, name: bytes) -> bytes:
+    value = columns.get(name)
+    if value is None:
+        raise Refused(400, INVALID)
+    return value
+
+
+def _xt(columns: Columns) -> int:
+    text = columns.get(b"xt")
+    return NEVER if text is None else integer(text)
+
+
+def _limit(columns: Columns) -> int:
+    text = columns.get(b"max")
+    return -1 if text is None else integer(text)
+
+
+def _value_and_xt(value: bytes, xt: int) -> Columns:
+    columns = {b"value": value}
+    if xt < XT_MAX:
+        columns[b"xt"] = b"%d" % xt
+    return columns
+
+
+# On a database: one record
+
+
+def set_(db: Database, columns: Columns) -> Columns:
+    db.set(_needed(columns, b"key"), _needed(columns, b"value"), _xt(columns))
+    return {}
+
+
+def add(db: Database, columns: Columns) -> Columns:
+    db.add(_needed(columns, b"key"), _needed(columns, b"value"), _xt(columns))
+    return {}
+
+
+def replace(db: Database, columns: Columns) -> Columns:
+    db.replace(_needed(columns, b"key"), _needed(columns, b"value"), _xt(columns))
+    return {}
+
+
+def append(db: Database, columns: Columns) -> Columns:
+    db.append(_needed(columns, b"key"), _needed(columns, b"value"), _xt(columns))
+    return {}
+
+
+def increment(db: Database, columns: Columns) -> Columns:
+    key, number = _needed(columns, b"key"), integer(_needed(columns, b"num"))
+    origin = columns.get(b"orig", b"0")
+    extremes = {b"try": INT64_MIN, b"set": INT64_MAX}
+    start = extremes[origin] if origin in extremes else integer(origin)
+    return {b"num": b"%d" % db.increment(key, number, start, _xt(columns))}
+
+
+def increment_double(db: Database, columns: Columns) -> Columns:
+    key, number = _needed(columns, b"key"), real(_needed(columns, b"num"))
+    origin = columns.get(b"orig", b"0")
+    extremes = {b"try": -inf, b"set": inf}
+    start = extremes[origin] if origin in extremes else real(origin)
+    return {b"num": b"%f" % db.increment_double(key, number, start, _xt(columns))}
+
+
+def cas(db: Database, columns: Columns) -> Columns:
+    db.cas(_needed(columns, b"key"), columns.get(b"oval"), columns.get(b"nval"), _xt(columns))
+    return {}
+
+
+def remove(db: Database, columns: Columns) -> Columns:
+    db.remove(_needed(columns, b"key"))
+    return {}
+
+
+def get(db: Database, columns: Columns) -> Columns:
+    return _value_and_xt(*db.get(_needed(columns, b"key")))
+
+
+def check(db: Database, columns: Columns) -> Columns:
+    size, xt = db.check(_needed(columns, b"key"))
+    reply = {b"vsiz": b"%d" % size}
+    if xt < XT_MAX:
+        reply[b"xt"] = b"%d" % xt
+    return reply
+
+
+def seize(db: Database, columns: Columns) -> Columns:
+    return _value_and_xt(*db.seize(_needed(columns, b"key")))
+
+
+# On a database: many records. Their keys are the names of the columns that begin with ``_``.
+
+
+def set_bulk(db: Database, columns: Columns) -> Columns:
+    xt = _xt(columns)
+    records = {name[1:]: value for name, value in columns.items() if name[:1] == b"_"}
+    if b"atomic" in columns:
+        stored = db.set_bulk(records, xt, True)
+    else:
+        stored = sum(db.set_bulk(dict(piece), xt) for piece in pieces(records.items()))
+    return {b"num": b"%d" % stored}
+
+
+def remove_bulk(db: Database, columns: Columns) -> Columns:
+    keys = (name[1:] for name in columns if name[:1] == b"_")
+    if b"atomic" in columns:
+        removed = db.remove_bulk(keys, True)
+    else:
+        removed = sum(map(db.remove_bulk, pieces(keys)))
+    return {b"num": b"%d" % removed}
+
+
+def get_bulk(db: Database, columns: Columns) -> Columns:
+    keys = (name[1:] for name in columns if name[:1] == b"_")
+    atomic = b"atomic" in columns
+    reply: Columns = {}
+    for piece in [list(keys)] if atomic else pieces(keys):
+        for key, value in db.get_bulk(piece, atomic).items():
+            reply[b"_" + key] = value
+    reply[b"num"] = b"%d" % len(reply)
+    return reply
+
+
+def _matches(keys: list[bytes]) -> Columns:
+    reply = {b"_" + key: b"%d" % rank for rank, key in enumerate(keys)}
+    reply[b"num"] = b"%d" % len(keys)
+    while keys:  # destroyed in one go they would hold up the event loop
+        del keys[-MANY_RECORDS:]
+    return reply
+
+
+def match_prefix(db: Database, columns: Columns) -> Columns:
+    return _matches(db.match_prefix(_needed(columns, b"prefix"), _limit(columns)))
+
+
+def match_regex(db: Database, columns: Columns) -> Columns:
+    return _matches(db.match_regex(_needed(columns, b"regex"), _limit(columns)))
+
+
+def match_similar(db: Database, columns: Columns) -> Columns:
+    origin = _needed(columns, b"origin")
+    distance = integer(columns.get(b"range", b"1"))
+    if distance < 0:
+        distance = 1
+    return _matches(db.match_similar(origin, distance, b"utf" in columns, _limit(columns)))
+
+
+# On a database: all of it
+
+
+def status(db: Database, columns: Columns) -> Columns:
+    return db.status()
+
+
+def clear(db: Database, columns: Columns) -> Columns:
+    db.clear()
+    return {}
+
+
+def vacuum(db: Database, columns: Columns) -> Columns:
+    db.vacuum(integer(columns.get(b"step", b"0")))
+    return {}
+
+
+# On a cursor
+
+
+def cur_jump(cursor: Cursor, columns: Columns) -> Columns:
+    cursor.jump(columns.get(b"key"))
+    return {}
+
+
+def cur_jump_back(cursor: Cursor, columns: Columns) -> Columns:
+    cursor.jump_back(columns.get(b"key"))
+    return {}
+
+
+def cur_step(cursor: Cursor, columns: Columns) -> Columns:
+    cursor.step()
+    return {}
+
+
+def cur_step_back(cursor: Cursor, columns: Columns) -> Columns:
+    cursor.step_back()
+    return {}
+
+
+def cur_set_value(cursor: Cursor, columns: Columns) -> Columns:
+    cursor.set_value(_needed(columns, b"value"), _xt(columns), b"step" in columns)
+    return {}
+
+
+def cur_remove(cursor: Cursor, columns: Columns) -> Columns:
+    cursor.remove()
+    return {}
+
+
+def cur_get_key(cursor: Cursor, columns: Columns) -> Columns:
+    return {b"key": cursor.get_key(b"step" in columns)}
+
+
+def cur_get_value(cursor: Cursor, columns: Columns) -> Columns:
+    return {b"value": cursor.get_value(b"step" in columns)}
+
+
+def cur_get(cursor: Cursor, columns: Columns) -> Columns:
+    key, value, xt = cursor.get(b"step" in columns)
+    return {b"key": key, **_value_and_xt(value, xt)}
+
+
+def cur_seize(cursor: Cursor, columns: Columns) -> Columns:
+    key, value, xt = cursor.seize()
+    return {b"key": key, **_value_and_xt(value, xt)}
+
+
+# On the server
+
+
+def void(server: TycoonServer, columns: Columns) -> Columns:
+    return {}
+
+
+def echo(server: TycoonServer, columns: Columns) -> Columns:
+    return columns
+
+
+def report(server: TycoonServer, columns: Columns) -> Columns:
+    return server.report()
+
+
+def tune_replication(server: TycoonServer, columns: Columns) -> Columns:
+    raise Refused(501, b"the RTS file is not set")
+
+
+def ulog_list(server: TycoonServer, columns: Columns) -> Columns:
+    raise Refused(400, b"no update log allows no replication")
+
+
+def ulog_remove(server: TycoonServer, columns: Columns) -> Columns:
+    raise Refused(400, b"no update log allows no replication")
+
+
+# The tables
+
+
+class Pace(IntEnum):
+    """How long a call may take."""
+
+    QUICK = 0
+    """No longer than a record takes: it runs on the event loop."""
+    SLOW = 1
+    """Possibly long, but others can use the database meanwhile: it runs in a worker thread."""
+    EXCLUSIVE = 2
+    """Possibly long, and others cannot: while it runs, all of them use worker threads."""
+
+
+class Procedure(NamedTuple, Generic[T]):
+    """A procedure, and what its caller has to know.
+
+    Attributes:
+        run: the function.
+        counts: what a call, or each record of a bulk call, counts as in the server's report.
+        pace: tells by the columns; None for `Pace.QUICK`.
+        bulk: whether it counts records, not calls.
+    """
+
+    run: Callable[[T, Columns], Columns]
+    counts: tuple[str, ...] = ()
+    pace: Callable[[Columns], Pace] | None = None
+    bulk: bool = False
+
+
+def _by_size(columns: Columns) -> Pace:
+    if len(columns) <= MANY_RECORDS:
+        return Pace.QUICK
+    return Pace.EXCLUSIVE if b"atomic" in columns else Pace.SLOW
+
+
+def _slow(columns: Columns) -> Pace:
+    return Pace.SLOW
+
+
+DATABASE_PROCEDURES: Final[Mapping[bytes, Procedure[Database]]] = {
+    b"get": Procedure(get, ("get",)),
+    b"set": Procedure(set_, ("set",)),
+    b"add": Procedure(add, ("set",)),
+    b"replace": Procedure(replace, ("set",)),
+    b"append": Procedure(append, ("set",)),
+    b"increment": Procedure(increment, ("set",)),
+    b"increment_double": Procedure(increment_double, ("set",)),
+    b"cas": Procedure(cas, ("set",)),
+    b"remove": Procedure(remove, ("remove",)),
+    b"check": Procedure(check, ("get",)),
+    b"seize": Procedure(seize, ("remove", "get")),
+    b"set_bulk": Procedure(set_bulk, ("set",), _by_size, bulk=True),
+    b"remove_bulk": Procedure(remove_bulk, ("remove",), _by_size, bulk=True),
+    b"get_bulk": Procedure(get_bulk, ("get",), _by_size, bulk=True),
+    b"match_prefix": Procedure(match_prefix, ("misc",), _slow),
+    b"match_regex": Procedure(match_regex, ("misc",), _slow),
+    b"match_similar": Procedure(match_similar, ("misc",), _slow),
+    b"status": Procedure(status, ("misc",)),
+    b"clear": Procedure(clear, ("misc",), _slow),
+    b"vacuum": Procedure(vacuum, ("misc",), _slow),
+}
+
+CURSOR_PROCEDURES: Final[Mapping[bytes, Procedure[Cursor]]] = {
+    b"cur_jump": Procedure(cur_jump, ("misc",)),
+    b"cur_jump_back": Procedure(cur_jump_back, ("misc",)),
+    b"cur_step": Procedure(cur_step, ("misc",)),
+    b"cur_step_back": Procedure(cur_step_back, ("misc",)),
+    b"cur_set_value": Procedure(cur_set_value, ("set",)),
+    b"cur_remove": Procedure(cur_remove, ("remove",)),
+    b"cur_get_key": Procedure(cur_get_key, ("get",)),
+    b"cur_get_value": Procedure(cur_get_value, ("get",)),
+    b"cur_get": Procedure(cur_get, ("get",)),
+    b"cur_seize": Procedure(cur_seize, ("get",)),
+}
+
+SERVER_PROCEDURES: Final[Mapping[bytes, Procedure[TycoonServer]]] = {
+    b"void": Procedure(void),
+    b"echo": Procedure(echo),
+    b"report": Procedure(report),
+    b"tune_replication": Procedure(tune_replication),
+    b"ulog_list": Procedure(ulog_list),
+    b"ulog_remove": Procedure(ulog_remove),
+}

@@ -1,0 +1,99 @@
+"""What the procedure `report` answers: columns of the names and forms that the original's have."""
+
+from __future__ import annotations
+
+import os
+import resource
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+from kt.server.engines import EngineError
+from kt.server.engines.kyoto._engine import LIBRARY_FEATURES, LIBRARY_VERSION, Database
+from kt.version import VERSION
+
+if TYPE_CHECKING:
+    from kt.server.tycoon.procedures import Columns
+    from kt.server.tycoon.server import TycoonServer
+
+_PROCESS_MEMORY: Final = {
+    "VmPeak": "sys_mem_peak",
+    "VmSize": "sys_mem_size",
+    "VmRSS": "sys_mem_rss",
+}
+_SYSTEM_MEMORY: Final = {
+    "MemTotal": "sys_mem_total",
+    "MemFree": "sys_mem_free",
+    "Cached": "sys_mem_cached",
+}
+
+
+def report(server: TycoonServer) -> Columns:
+    """The state of `server` and of the system it runs on."""
+    columns: dict[str, object] = {}
+    columns.update(_databases(server))
+    columns.update(_service(server))
+    columns.update(_system())
+    columns.update(_counts(server))
+    return {name.encode(): str(value).encode() for name, value in columns.items()}
+
+
+def _databases(server: TycoonServer) -> Iterator[tuple[str, object]]:
+    total_count = total_size = 0
+    for index, database in enumerate(server.databases):
+        count, size = _count_and_size(database)
+        yield f"db_{index}", f"count={count} size={size} path={database.path}"
+        total_count += count
+        total_size += size
+    yield "db_total_count", total_count
+    yield "db_total_size", total_size
+
+
+def _count_and_size(database: Database) -> tuple[int, int]:
+    try:
+        return database.count(), database.size()
+    except EngineError:  # plain text files do not know
+        return -1, -1
+
+
+def _service(server: TycoonServer) -> Iterator[tuple[str, object]]:
+    now = time.time()
+    yield "serv_conn_count", len(server.connections)
+    yield "serv_task_count", sum(connection.busy for connection in server.connections)
+    yield "serv_thread_count", server.options.threads
+    yield "serv_current_time", f"{now:.6f}"
+    yield "serv_running_term", f"{now - server.start_time:.6f}"
+    yield "serv_proc_id", os.getpid()
+    yield "conf_kt_version", f"{VERSION} ({server.options.program})"
+    yield "conf_kt_features", f"({type(server.loop).__module__.partition('.')[0]})"
+    yield "conf_kc_version", LIBRARY_VERSION
+    yield "conf_kc_features", LIBRARY_FEATURES
+    yield "conf_os_name", os.uname().sysname
+
+
+def _system() -> Iterator[tuple[str, object]]:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    yield "sys_ru_utime", f"{usage.ru_utime:.6f}"
+    yield "sys_ru_stime", f"{usage.ru_stime:.6f}"
+    yield from _kilobytes("/proc/self/status", _PROCESS_MEMORY)
+    yield from _kilobytes("/proc/meminfo", _SYSTEM_MEMORY)
+
+
+def _kilobytes(path: str, wanted: dict[str, str]) -> Iterator[tuple[str, object]]:
+    """Bytes from lines like ``VmRSS:  5692 kB``; nothing on a system without such files."""
+    try:
+        with open(path, encoding="ascii") as lines:
+            for line in lines:
+                name, _, value = line.partition(":")
+                if name in wanted:
+                    yield wanted[name], int(value.split()[0]) * 1024
+    except OSError:
+        return
+
+
+def _counts(server: TycoonServer) -> Iterator[tuple[str, object]]:
+    totals = dict(server.counts)
+    for kind, count in server.core.counts().items():
+        totals[kind] += count
+    for kind, count in totals.items():
+        yield f"cnt_{kind}", count

@@ -1,0 +1,232 @@
+"""A connection to kt-tycoon: binary commands and HTTP requests, mixed in any order.
+
+The first byte of each request tells: 0, or 0x80 and above, is binary, anything else HTTP. All bytes
+go to the engine's `Stream` first, which runs the bulk commands and the most frequent HTTP requests
+without coming back to Python. What it leaves is read here: other HTTP requests, which `rpc`
+or `rest` serve, and scripts. A reader in the middle of a request gets what comes next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from kt.errors import ProtocolError
+from kt.server.engines.kyoto._engine import Cursor, State, Stream
+from kt.server.process.connection import Connection
+from kt.server.tycoon.rest import serve_record
+from kt.server.tycoon.rpc import RPC_PATH, Call
+from kt.server.tycoon.scripts import play_script
+from kt.wire.http import BODY_MAX
+from kt.wire.magic import (
+    ERROR,
+    GET_BULK,
+    NO_REPLY,
+    PLAY_SCRIPT,
+    REMOVE_BULK,
+    REPLICATION,
+    SET_BULK,
+)
+from kt.wire.reading import Incomplete, Reader
+from kt.wire.tycoon import ERROR_REPLY, PlayScript, Replication, read_play_script, read_replication
+from kt.wire.tycoon_rpc import (
+    HttpRefusal,
+    HttpRequest,
+    IncompleteBody,
+    pack_http_refusal,
+    read_http_request,
+)
+
+if TYPE_CHECKING:
+    from kt.server.tycoon.server import TycoonServer
+
+REQUEST_MAX: Final = 2 * BODY_MAX + (1 << 20)
+"""Bytes that a request of the kinds that are buffered whole (not bulk commands) may have."""
+
+MORE: Final = int(State.MORE)
+AGAIN: Final = int(State.AGAIN)
+CLOSE: Final = int(State.CLOSE)
+LEFT: Final = (int(State.HTTP), int(State.COMMAND))
+
+LEFT_BY_STREAM: Final = frozenset((*range(1, 0x80), PLAY_SCRIPT, REPLICATION))
+"""First bytes of what the stream leaves to us, always or, HTTP, in part."""
+
+COMMANDS: Final = {
+    SET_BULK: "set_bulk",
+    REMOVE_BULK: "remove_bulk",
+    GET_BULK: "get_bulk",
+    ERROR: "bulk command",
+}
+"""What the log calls the commands that the engine runs by itself."""
+
+
+class TycoonConnection(Connection):
+    """See the module's docstring.
+
+    Attributes:
+        cursors: this connection's cursors, by the numbers that the client gave them.
+    """
+
+    server: TycoonServer
+
+    def __init__(self, server: TycoonServer) -> None:
+        super().__init__(server)
+        self.cursors: dict[int, Cursor] = {}
+        self._stream = server.core.stream()
+        self._half_read: tuple[Reader[Any], Callable[[Any], None]] | None = None
+        self._unanswered = b""  # what a half-read request gets if its rest does not come
+        self._speaks_http = False  # in the last request that was read here
+
+    def step(self, data: bytes | bytearray, pos: int) -> int:
+        if self._half_read is not None:
+            return self._read_request(*self._half_read, data, pos)
+        server = self.server
+        with server.turn:
+            fed = None if server.engine_may_block else self._stream.feed(data, pos)
+        if fed is None:
+            return self._feed_in_thread(data, pos)
+        state, consumed, reply = fed
+        self.plain = self.plain + 1 if state == MORE else 0
+        self._after_feed(state, reply)
+        pos += consumed
+        return self._read_left(data, pos) if state in LEFT else pos
+
+    def _read_left(self, data: bytes | bytearray, pos: int) -> int:
+        """Read a request that the stream leaves to us."""
+        first = data[pos]
+        self._speaks_http = 0 < first < 0x80
+        if first == PLAY_SCRIPT:
+            return self._read_request(read_play_script, self._play_script, data, pos)
+        if first == REPLICATION:
+            return self._read_request(read_replication, self._replicate, data, pos)
+        return self._read_request(read_http_request, self._serve_http, data, pos)
+
+    def _read_request(
+        self, reader: Reader[Any], serve: Callable[[Any], None], data: bytes | bytearray, pos: int
+    ) -> int:
+        """Read a request that is served whole; `reader` goes on where it has stopped before."""
+        try:
+            result = reader(data, pos)
+        except HttpRefusal as refusal:
+            self.write(pack_http_refusal(refusal.status, refusal.reason, self.server.stamp))
+            self.close()
+            return pos
+        except ProtocolError:
+            self.close()
+            return pos
+        if not isinstance(result, Incomplete):
+            self._half_read = None
+            request, end = result
+            serve(request)
+            return end
+        if result.need > REQUEST_MAX:
+            self.close()
+        self._half_read = result.resume, serve
+        self.need = result.need
+        if isinstance(result, IncompleteBody):
+            self._unanswered = pack_http_refusal(*result.refusal, self.server.stamp)
+        return pos
+
+    # HTTP
+
+    def _serve_http(self, request: HttpRequest) -> None:
+        self._unanswered = b""
+        if request.target.startswith(RPC_PATH):
+            Call(self, request).begin()
+        else:
+            serve_record(self, request)
+
+    def answer(self, request: HttpRequest, status: int, *reply: bytes) -> None:
+        """Send the reply to an HTTP request, which may be in pieces."""
+        for piece in reply:
+            self.write(piece)
+        if self.server.log.info_wanted:
+            line = b"%b %b %b" % request[:3]
+            self._log_request(line.decode("latin-1"), status)
+        if not request.keep_alive:
+            self.close()
+
+    def _log_request(self, request: str, outcome: int, when: float | None = None) -> None:
+        self.server.log.info(f"({self.peer}): {request}: {outcome:d}", when)
+
+    def log_trace(self, traced: bytes, when: float | None = None) -> None:
+        for code in traced:
+            self._log_request(COMMANDS[code], code != ERROR, when)
+
+    # Binary
+
+    def _feed_in_thread(self, data: bytes | bytearray, pos: int) -> int:
+        if not self._stream.pending and data[pos] in LEFT_BY_STREAM:
+            return self._read_left(data, pos)
+        rest = bytes(memoryview(data)[pos:])
+        self.in_thread(lambda: self._stream.feed(rest), lambda fed: self._fed(rest, *fed))
+        return len(data)
+
+    def _fed(self, rest: bytes, state: int, consumed: int, reply: bytes) -> None:
+        """The end of a feed in a worker thread, which had taken over the `rest` of the input."""
+        self.unread(rest[consumed:])
+        self._after_feed(state, reply)
+
+    def _after_feed(self, state: int, reply: bytes) -> None:
+        if reply:
+            self.write(reply)
+        if self.server.log.info_wanted:
+            self.log_trace(self._stream.take_trace())
+        if state == AGAIN:
+            self.yield_turn()
+        elif state == CLOSE:
+            self.close()
+
+    def _play_script(self, request: PlayScript) -> None:
+        quiet = request.flags & NO_REPLY
+        if self.server.scripts is not None:
+            self.server.counts["script"] += 1
+            answer = self._drop if quiet else self.write
+            self.in_script(partial(play_script, request), answer)
+        elif not quiet:
+            self.write(ERROR_REPLY)
+
+    def _drop(self, reply: bytes) -> None:
+        """The client does not want it."""
+
+    def _replicate(self, request: Replication) -> None:
+        """There is no update log: an error, and the end."""
+        self.write(ERROR_REPLY)
+        self.close()
+
+    # I/O threads
+
+    def servable(self) -> Stream | None:
+        return self._stream
+
+    def returned(self, state: int) -> None:
+        if state == CLOSE:
+            self.close()
+
+    # Ends
+
+    def unfinished(self) -> bool:
+        return self._stream.pending or super().unfinished()
+
+    def cut_off(self) -> None:
+        self.write(self._stream.finish() if self._stream.pending else self._unanswered)
+
+    def failed(self) -> None:
+        if self._speaks_http:
+            self.write(pack_http_refusal(500, "logic error", self.server.stamp))
+        else:
+            self.write(ERROR_REPLY)
+
+    def lost(self) -> None:
+        if self.cursors:
+            with self.server.turn:
+                if self.server.engine_may_block:
+                    self.server.workers.submit(self._close_cursors)
+                else:
+                    self._close_cursors()
+
+    def _close_cursors(self) -> None:
+        for cursor in self.cursors.values():
+            cursor.close()
+        self.cursors.clear()

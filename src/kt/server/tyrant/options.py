@@ -1,0 +1,185 @@
+"""The command line of kt-tyrant: that of the original ttserver.
+
+A command mask forbids commands. ``-mask`` and ``-unmask`` take names, separated by commas or
+spaces, and are worked off in their order: ``-mask all -unmask get,put`` leaves two commands. A name
+is that of a command, or of a group: ``all``; ``allorg``, ``allmc`` and ``allhttp``, the commands of
+one protocol; ``allread``, ``allwrite`` and ``allmanage``. A number of the form ``0x1F`` is the bits
+themselves, those of `Command`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final, NamedTuple
+
+from kt.errors import ImproperlyConfigured
+from kt.server.process.log import Level
+from kt.server.process.options import (
+    SCRIPT_FLAGS,
+    SERVICE_FLAGS,
+    Flag,
+    ServiceOptions,
+    read_command_line,
+    threads,
+)
+
+PURPOSE: Final = "Serve a Tokyo Cabinet database by the protocols of Tokyo Tyrant."
+ARGUMENTS: Final = "[DATABASE]"
+PID_FILE: Final = "ttserver.pid"
+"""Where a process in the background keeps its process ID, unless it is told."""
+
+
+class Command(IntEnum):
+    """The commands and the groups of commands: their bits in a mask, the engine's numbers."""
+
+    PUT = 0
+    PUTKEEP = 1
+    PUTCAT = 2
+    PUTSHL = 3
+    PUTNR = 4
+    OUT = 5
+    GET = 6
+    MGET = 7
+    VSIZ = 8
+    ITERINIT = 9
+    ITERNEXT = 10
+    FWMKEYS = 11
+    ADDINT = 12
+    ADDDOUBLE = 13
+    EXT = 14
+    SYNC = 15
+    OPTIMIZE = 16
+    VANISH = 17
+    COPY = 18
+    RESTORE = 19
+    SETMST = 20
+    RNUM = 21
+    SIZE = 22
+    STAT = 23
+    MISC = 24
+    REPL = 25
+    SLAVE = 26
+    ALLORG = 27
+    ALLMC = 28
+    ALLHTTP = 29
+    ALLREAD = 30
+    ALLWRITE = 31
+    ALLMANAGE = 32
+
+
+EVERYTHING: Final = 2**64 - 1
+
+
+class Periodic(NamedTuple):
+    """A function of the script that the server calls by itself, every so many seconds."""
+
+    name: str
+    seconds: float
+
+    @classmethod
+    def read(cls, name: str, seconds: str) -> Periodic:
+        if not float(seconds) > 0:
+            raise ValueError("the time between two calls must be more than 0 seconds")
+        return cls(name, float(seconds))
+
+
+@dataclass(kw_only=True, slots=True)
+class TyrantOptions(ServiceOptions):
+    """What kt-tyrant can be told beyond `ServiceOptions`.
+
+    Attributes:
+        database: Tokyo Cabinet's database expression, such as ``*`` or ``casket.tch#bnum=1m``.
+        stores: number of files that a new database is made of; 0 for one that is a file itself.
+        mask: the bits of the forbidden commands.
+        kill: end the server that the pid file names, before this one starts.
+        periodic: functions of the script to be called every so often.
+    """
+
+    database: str = "*"
+    stores: int = 0
+    mask: int = 0
+    kill: bool = False
+    periodic: tuple[Periodic, ...] = ()
+    timeout: float = 0.0
+    threads: int = 8
+    log_level: Level = Level.INFO
+
+
+def command_mask(expression: str) -> int:
+    """The bits of the commands in an expression.
+
+    Raises:
+        ValueError: there is no command or group of such a name. (The original ignores it.)
+    """
+    mask = 0
+    for name in filter(None, re.split("[ ,]", expression.lower())):
+        if name == "all":
+            mask |= EVERYTHING
+        elif name.startswith("0x"):
+            mask |= int(name, 16) & EVERYTHING
+        elif name.upper() in Command.__members__:
+            mask |= 1 << Command[name.upper()]
+        else:
+            raise ValueError(f"{name} is not a command")
+    return mask
+
+
+def _mask(so_far: int | None, more: int) -> int:
+    return (so_far or 0) | more
+
+
+def _unmask(so_far: int | None, less: int) -> int:
+    return (so_far or 0) & ~less
+
+
+def _more(so_far: tuple[Periodic, ...] | None, one: Periodic) -> tuple[Periodic, ...]:
+    return (*(so_far or ()), one)
+
+
+FLAGS: Final = (
+    *SERVICE_FLAGS,
+    Flag("-thnum", "threads", "worker threads for long operations (8)", "NUMBER", threads),
+    Flag("-kl", "kill", "end the server that the pid file names, first"),
+    Flag("-ld", "log_level", "log every command too", value=Level.DEBUG),
+    Flag("-le", "log_level", "log start, stop and errors only", value=Level.SYSTEM),
+    Flag("-mul", "stores", "spread a new database over so many files", "NUMBER", int),
+    Flag("-mask", "mask", "forbid these commands", "NAMES", command_mask, combine=_mask),
+    Flag("-unmask", "mask", "allow these commands", "NAMES", command_mask, combine=_unmask),
+    Flag("-ext", "script", "the Lua functions that clients may call", "FILE", str),
+    Flag(
+        "-extpc",
+        "periodic",
+        "call one of them every so many seconds",
+        "NAME SECONDS",
+        Periodic.read,
+        combine=_more,
+    ),
+    *SCRIPT_FLAGS,
+)
+
+MISSING: Final = {
+    **dict.fromkeys(("-ulog", "-ulim", "-uas"), "the update log"),
+    **dict.fromkeys(("-sid", "-mhost", "-mport", "-rts", "-rcc"), "replication"),
+    "-skel": "database plug-ins",
+}
+"""Flags of the original that are refused, and what they would be for."""
+
+
+def tyrant_options(program: str, words: Sequence[str]) -> TyrantOptions:
+    """Read kt-tyrant's command line.
+
+    Raises:
+        ImproperlyConfigured: it is wrong; the message says what.
+    """
+    fields, databases = read_command_line(program, FLAGS, MISSING, words)
+    if len(databases) > 1:
+        raise ImproperlyConfigured(f"one database, not {len(databases)}: {' '.join(databases)}")
+    if databases:
+        fields["database"] = databases[0]
+    options = TyrantOptions(program=program, **fields)
+    if options.pid_path is None and (options.daemon or options.kill):
+        options.pid_path = PID_FILE
+    return options

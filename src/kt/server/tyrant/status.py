@@ -1,0 +1,152 @@
+"""What kt-tyrant tells of itself: to `stat`, to memcached's `stats`, and to OPTIONS of HTTP."""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+import struct
+import sys
+import time
+from typing import TYPE_CHECKING, Final
+
+from kt.server.tyrant.options import Command
+
+if TYPE_CHECKING:
+    from kt.server.tyrant.server import TyrantServer
+
+TYRANT_VERSION: Final = "1.1.41"
+LIBRARY_VERSION: Final = "324"
+PROTOCOL_VERSION: Final = "0.91"
+"""The version of Tokyo Tyrant that kt-tyrant behaves like: clients look at it."""
+
+PUT_MISSES: Final = 26
+OUT_MISSES: Final = 27
+GET_MISSES: Final = 28
+"""What the engine counts besides the commands."""
+
+_COUNTED: Final = tuple(Command)[: Command.SLAVE]
+_STORING: Final = (Command.PUT, Command.PUTKEEP, Command.PUTCAT, Command.PUTSHL, Command.PUTNR)
+
+Facts = list[tuple[str, object]]
+
+
+def describe(server: TyrantServer, descriptor: int) -> Facts:
+    """Names and values, in the original's order.
+
+    Args:
+        server: the server.
+        descriptor: the number of the socket that asks.
+    """
+    database = server.database
+    now = time.time()
+    facts: Facts = [
+        ("version", TYRANT_VERSION),
+        ("libver", LIBRARY_VERSION),
+        ("protver", PROTOCOL_VERSION),
+        ("os", platform.system()),
+        ("time", f"{now:.6f}"),
+        ("pid", os.getpid()),
+        ("sid", 0),
+        ("type", database.type_name),
+        ("path", database.path),
+        ("rnum", database.count()),
+        ("size", database.size()),
+    ]
+    if (error := database.fatal_error) is not None:
+        facts.append(("fatal", error))
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    total, resident = _memory(usage)
+    facts += [
+        ("bigend", int(sys.byteorder == "big")),
+        ("fd", descriptor),
+        ("loadavg", f"{os.getloadavg()[0]:.6f}"),
+        ("memsize", total),
+        ("memrss", resident),
+        ("ru_user", f"{usage.ru_utime:.6f}"),
+        ("ru_sys", f"{usage.ru_stime:.6f}"),
+        ("ru_real", f"{now - server.start_time:.6f}"),
+    ]
+    return facts
+
+
+def _memory(usage: resource.struct_rusage) -> tuple[int, int]:
+    """Bytes of memory, and how many of them are resident; of both the peak if no more is known."""
+    try:
+        with open("/proc/self/statm", encoding="ascii") as file:
+            total, resident = map(int, file.read().split()[:2])
+    except OSError:
+        peak = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+        return peak, peak
+    return total * resource.getpagesize(), resident * resource.getpagesize()
+
+
+def count_columns(server: TyrantServer) -> Facts:
+    """How often each command came, and how often one failed."""
+    counts = server.core.counts()
+    columns: Facts = [(f"cnt_{command.name.lower()}", counts[command]) for command in _COUNTED]
+    columns += [
+        ("cnt_put_miss", counts[PUT_MISSES]),
+        ("cnt_out_miss", counts[OUT_MISSES]),
+        ("cnt_get_miss", counts[GET_MISSES]),
+    ]
+    return columns
+
+
+def stat(server: TyrantServer, descriptor: int, allowed: bool) -> bytes:
+    """The lines that `stat` answers; only the counts if it is not allowed."""
+    facts = describe(server, descriptor) if allowed else []
+    lines = (f"{name}\t{value}\n" for name, value in facts + count_columns(server))
+    return "".join(lines).encode("utf-8", "surrogateescape")
+
+
+def option_headers(server: TyrantServer, descriptor: int) -> list[tuple[bytes, bytes]]:
+    """The headers that answer OPTIONS: what is allowed, and the same facts."""
+    methods = ["OPTIONS"]
+    for method, command, group in (
+        ("GET", Command.GET, Command.ALLREAD),
+        ("HEAD", Command.VSIZ, Command.ALLREAD),
+        ("PUT", Command.PUT, Command.ALLWRITE),
+        ("POST", Command.EXT, Command.ALLWRITE),
+        ("DELETE", Command.OUT, Command.ALLWRITE),
+    ):
+        if not server.forbids(command, group):
+            methods.append(method)
+    headers = [("Allow", ", ".join(methods))]
+    headers += [(f"X-TT-{n.upper()}", str(value)) for n, value in describe(server, descriptor)]
+    return [(name.encode(), text.encode("utf-8", "surrogateescape")) for name, text in headers]
+
+
+def stats(server: TyrantServer) -> bytes:
+    """The lines that memcached's `stats` answers, without the end."""
+    counts = server.core.counts()
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    now = int(time.time())
+    facts: Facts = [
+        ("pid", os.getpid()),
+        ("uptime", now - int(server.start_time)),
+        ("time", now),
+        ("version", TYRANT_VERSION),
+        ("pointer_size", struct.calcsize("P") * 8),
+        ("rusage_user", f"{usage.ru_utime:.6f}"),
+        ("rusage_system", f"{usage.ru_stime:.6f}"),
+    ]
+    for name, total, misses in (
+        ("set", sum(counts[command] for command in _STORING), counts[PUT_MISSES]),
+        ("delete", counts[Command.OUT], counts[OUT_MISSES]),
+        ("get", counts[Command.GET], counts[GET_MISSES]),
+    ):
+        facts += [
+            (f"cmd_{name}", total),
+            (f"cmd_{name}_hits", total - misses),
+            (f"cmd_{name}_misses", misses),
+        ]
+    records = server.database.count()
+    facts += [
+        ("cmd_flush", counts[Command.VANISH]),
+        ("curr_items", records),
+        ("total_items", records),
+        ("bytes", server.database.size()),
+        ("threads", server.options.threads),
+    ]
+    return "".join(f"STAT {name} {value}\r\n" for name, value in facts).encode()

@@ -1,0 +1,201 @@
+"""Searches through all keys in the Kyoto Cabinet engine, also while others write."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from kt.server.engines import EngineError
+from kt.server.engines.kyoto._engine import Database
+
+from .kyoto import FILES, ORDERED, PAST, TYPES, opened
+
+FRUIT = [b"apple", b"apricot", b"banana", b"grape", b"grapefruit", b"\xc3\xa9tude", b"\xff\xfe"]
+
+
+def distance(a: bytes, b: bytes) -> int:
+    """Levenshtein's."""
+    row = list(range(len(b) + 1))
+    for i, left in enumerate(a):
+        diagonal, row[0] = row[0], i + 1
+        for j, right in enumerate(b):
+            cost = min(row[j] + 1, row[j + 1] + 1, diagonal + (left != right))
+            diagonal, row[j + 1] = row[j + 1], cost
+    return row[-1]
+
+
+@pytest.fixture(params=TYPES)
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    with opened(request.param, tmp_path) as database:
+        for key in FRUIT:
+            database.set(key, b"value of " + key)
+        database.set(b"apple gone", b"", PAST)
+        yield database
+
+
+class TestMatches:
+    def test_prefix(self, database: Database) -> None:
+        assert sorted(database.match_prefix(b"ap")) == [b"apple", b"apricot"]
+        assert database.match_prefix(b"grapefruit") == [b"grapefruit"]
+        assert database.match_prefix(b"zebra") == []
+        assert sorted(database.match_prefix(b"")) == FRUIT
+
+    def test_regex(self, database: Database) -> None:
+        assert sorted(database.match_regex(b"^a.*(e|t)$")) == [b"apple", b"apricot"]
+        assert sorted(database.match_regex(b"rap")) == [b"grape", b"grapefruit"]
+        assert database.match_regex(b"^$") == []
+
+    def test_bad_regex(self, database: Database) -> None:
+        message = "DB: 8: logical inconsistency: compilation failed"
+        with pytest.raises(EngineError, match=message):
+            database.match_regex(b"[")
+
+    @pytest.mark.parametrize("origin", ["grape", "grale", "apples", "", "etude", "étude"])
+    def test_similar(self, database: Database, origin: str) -> None:
+        for most in (0, 1, 2, 5):
+            near = [(distance(origin.encode(), key), key) for key in FRUIT]
+            expected = [key for far, key in sorted(near) if far <= most]
+            assert database.match_similar(origin.encode(), most) == expected
+            assert database.match_similar(origin.encode(), most, False, 2) == expected[:2]
+
+    def test_similar_characters(self, database: Database) -> None:
+        assert database.match_similar(b"etude", 1) == []
+        assert database.match_similar(b"etude", 1, utf8=True) == ["étude".encode()]
+
+    def test_limit(self, database: Database) -> None:
+        for limit, number in ((0, 0), (1, 1), (2, 2), (5, 2), (-1, 2)):
+            assert len(database.match_prefix(b"ap", limit)) == number
+            assert len(database.match_regex(b"^ap", limit)) == number
+        assert database.match_similar(b"apple", 5, False, 0) == []
+
+    def test_order_of_trees(self, tmp_path: Path) -> None:
+        for spec in ORDERED:
+            with opened(spec, tmp_path) as database:
+                database.set_bulk(dict.fromkeys(reversed(FRUIT), b""))
+                assert database.match_prefix(b"") == FRUIT
+                assert database.match_prefix(b"grape", 1) == [b"grape"]
+
+    @pytest.mark.parametrize("spec", ["%", "casket.kct"])
+    def test_other_orders(self, tmp_path: Path, spec: str) -> None:
+        numbers = [b"%d" % number for number in range(30)]
+        with opened(f"{spec}#rcomp=decdesc", tmp_path) as database:
+            database.set_bulk(dict.fromkeys(numbers, b""))
+            assert database.match_prefix(b"") == numbers[::-1]
+            assert database.match_prefix(b"2") == [b"%d" % n for n in (*range(29, 19, -1), 2)]
+
+
+@contextmanager
+def meanwhile(action: Callable[[int], None]) -> Iterator[None]:
+    """Run `action` with 0, 1, 2 ... in another thread, at least a few times."""
+    stop, started = threading.Event(), threading.Event()
+
+    def run() -> None:
+        number = 0
+        while not stop.is_set():
+            action(number)
+            number += 1
+            if number == 10:
+                started.set()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        started.wait()
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+class TestMeanwhile:
+    """Records that exist all the time are found exactly once, whatever others do."""
+
+    COUNT = 20_000
+
+    @pytest.fixture(params=[spec for spec in TYPES if not spec.endswith(("kcd", "kcf"))])
+    def large(self, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+        with opened(request.param, tmp_path) as database:
+            database.set_bulk({self.key(number): b"v" for number in range(self.COUNT)})
+            yield database
+
+    @staticmethod
+    def key(number: int) -> bytes:
+        return b"stays%06d" % (number * 7919 % TestMeanwhile.COUNT)
+
+    def check(self, database: Database) -> None:
+        for _ in range(3):
+            found = [key for key in database.match_prefix(b"") if key.startswith(b"stays")]
+            assert len(found) == self.COUNT
+            assert len(set(found)) == self.COUNT
+
+    def test_reading(self, large: Database) -> None:
+        with meanwhile(lambda number: large.get(self.key(number)) and None):
+            self.check(large)
+
+    def test_growing(self, large: Database) -> None:
+        with meanwhile(lambda number: large.set(self.key(number), b"v" * (number % 300))):
+            self.check(large)
+
+    def test_coming_and_going(self, large: Database) -> None:
+        def come_and_go(number: int) -> None:
+            large.set(b"comes%d" % (number % 1000), b"w" * (number % 100))
+            if number > 500:
+                large.remove(b"comes%d" % ((number - 500) % 1000))
+
+        with meanwhile(come_and_go):
+            self.check(large)
+
+    def test_expiring(self, large: Database) -> None:
+        def expire(number: int) -> None:
+            large.set(b"expires%d" % number, b"", PAST)
+            large.tick()
+
+        with meanwhile(expire):
+            self.check(large)
+
+    def test_vacuum(self, large: Database) -> None:
+        with meanwhile(lambda _number: large.vacuum(100)):
+            self.check(large)
+
+    def test_aborted_transactions(self, large: Database) -> None:
+        def abort(number: int) -> None:
+            if number < 40:
+                large.begin_transaction()
+                large.set(self.key(number), b"changed")
+                large.end_transaction(commit=False)
+
+        with meanwhile(abort):
+            self.check(large)
+
+    def test_two_searches(self, large: Database) -> None:
+        with meanwhile(lambda _number: self.check(large)):
+            self.check(large)
+
+    def test_clearing_ends_it(self, large: Database) -> None:
+        with meanwhile(lambda _number: large.clear()):
+            assert len(large.match_prefix(b"stays")) <= self.COUNT
+        large.clear()
+        assert large.match_prefix(b"") == []
+
+
+@pytest.mark.parametrize("spec", FILES)
+def test_snapshots(tmp_path: Path, spec: str) -> None:
+    records = {b"key%d" % number: b"v" * number for number in range(300)}
+    dump = tmp_path / "dump"
+    with opened(spec, tmp_path) as database:
+        database.set_bulk(records)
+        database.set(b"expires", b"later", -4102444800)
+        database.dump_snapshot(str(dump))
+    with Database("*") as other:
+        other.load_snapshot(str(dump))
+        assert other.get_bulk(records) == records
+        assert other.get(b"expires") == (b"later", 4102444800)
+        assert other.count() == len(records) + 1
+        for broken in (b"", b"KCSX\n\0", dump.read_bytes()[:-1], dump.read_bytes()[:100]):
+            dump.write_bytes(broken)
+            with pytest.raises(EngineError):
+                other.load_snapshot(str(dump))

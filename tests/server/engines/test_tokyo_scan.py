@@ -1,0 +1,166 @@
+"""Searches through whole databases, while others work with them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from kt.server.engines.tokyo._engine import Database
+
+from .tokyo import HASHES, TYPES, every_key, fill, items, key, opened, value
+
+COUNT = 20_000
+
+Search = Callable[[Database], list[bytes]]
+
+
+def by_prefix(database: Database) -> list[bytes]:
+    return items(database.fwmkeys(every_key(database)))
+
+
+def by_regex(database: Database) -> list[bytes]:
+    return items(database.misc(b"regex", [b"."]))[::2]
+
+
+@pytest.fixture(params=TYPES)
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    with opened(request.param, tmp_path) as database:
+        fill(database, COUNT)
+        yield database
+
+
+@pytest.fixture
+def threads() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(4) as threads:
+        yield threads
+
+
+def while_running(future: Future[list[bytes]], work: Callable[[int], object]) -> list[bytes]:
+    """Do `work` with increasing numbers until the future is done; its result."""
+    number = 0
+    while not future.done():
+        work(number)
+        number += 1
+    return future.result()
+
+
+@pytest.mark.parametrize("search", [by_prefix, by_regex])
+def test_every_key_once_while_others_write(
+    database: Database, threads: ThreadPoolExecutor, search: Search
+) -> None:
+    """Records that are there all the time are found once, whatever happens to them and others."""
+    changed = [key(number * 7 % COUNT) for number in range(COUNT)]
+
+    def change(number: int) -> None:
+        one = changed[number % COUNT]
+        grown = b"x" * (number % 300)
+        database.put(one, value(database, b"longer " + grown))  # may move to another place
+        database.put(key(COUNT + number % 500), value(database, b"new"))
+        database.out(key(COUNT + number * 3 % 500))
+
+    for _ in range(3):
+        found = while_running(threads.submit(search, database), change)
+        always = [one for one in found if int(one) <= COUNT]
+        assert len(always) == COUNT
+        assert len(found) == len(set(found))
+
+
+def test_removed_keys_do_not_disturb(database: Database, threads: ThreadPoolExecutor) -> None:
+    def remove(number: int) -> None:
+        if number % 3:
+            database.out(key(number))
+
+    found = while_running(threads.submit(by_prefix, database), remove)
+    assert {key(number) for number in range(0, COUNT, 3)} <= set(found)
+    assert len(found) == len(set(found))
+
+
+def test_vanishing_ends_a_search(database: Database, threads: ThreadPoolExecutor) -> None:
+    search = threads.submit(by_prefix, database)
+    assert database.vanish()
+    assert database.put(b"1", value(database, b"after"))
+    assert len(search.result()) <= COUNT
+    assert by_prefix(database) == [b"1"]
+
+
+@pytest.mark.parametrize("name", ["*#capnum=5000", "casket.tch#dfunit=4"])
+def test_what_moves_by_itself(tmp_path: Path, threads: ThreadPoolExecutor, name: str) -> None:
+    with opened(name, tmp_path) as database:
+        fill(database, 5_000)
+
+        def change(number: int) -> None:
+            database.put(key(number % 5_000), b"y" * (number % 200))
+
+        for _ in range(5):
+            found = while_running(threads.submit(by_prefix, database), change)
+            assert len(found) == len(set(found))
+            assert len(found) >= 4_500
+
+
+def test_searches_leave_the_shared_iterator_alone(
+    database: Database, threads: ThreadPoolExecutor
+) -> None:
+    if database.type_name == "fixed-length":
+        pytest.skip("as in the original, a search moves the iterator of a fixed-length database")
+    searches = [threads.submit(search, database) for search in (by_prefix, by_regex) * 3]
+    assert database.iterinit()
+    seen = []
+    while (one := database.iternext()) is not None:
+        seen.append(one)
+    assert len(seen) == COUNT
+    assert len(set(seen)) == COUNT
+    assert all(len(search.result()) == COUNT for search in searches)
+
+
+def test_two_searches_at_once(database: Database, threads: ThreadPoolExecutor) -> None:
+    searches = [threads.submit(by_prefix, database) for _ in range(4)]
+    assert {frozenset(search.result()) for search in searches} == {
+        frozenset(key(number) for number in range(COUNT))
+    }
+
+
+def test_limits(database: Database) -> None:
+    assert len(items(database.fwmkeys(every_key(database), 5_000))) == 5_000
+    assert len(items(database.misc(b"regex", [b"9$", b"1500"]))) == 3_000
+
+
+def longest_wait(database: Database, search: Callable[[], object]) -> float:
+    """Run a search in a thread, and reads meanwhile; how long the slowest read took."""
+    thread = threading.Thread(target=search)
+    longest = 0.0
+    thread.start()
+    while thread.is_alive():
+        begin = time.perf_counter()
+        database.get(b"1")
+        longest = max(longest, time.perf_counter() - begin)
+    return longest
+
+
+@pytest.mark.parametrize(
+    "search",
+    [
+        lambda database: database.fwmkeys(every_key(database)),
+        lambda database: database.misc(b"regex", [b"x"]),
+        lambda database: database.misc(b"defrag"),
+        lambda database: database.sync(),
+        lambda database: database.vanish(),
+    ],
+    ids=["fwmkeys", "regex", "defrag", "sync", "vanish"],
+)
+def test_others_do_not_wait_long(database: Database, search: Callable[[Database], object]) -> None:
+    assert longest_wait(database, lambda: search(database)) < 0.5  # machines that test are busy
+
+
+@pytest.mark.parametrize("name", HASHES)
+def test_a_search_sees_many_stores(tmp_path: Path, name: str) -> None:
+    if name == "*":
+        pytest.skip("in memory there is one store")
+    with opened(name, tmp_path, stores=3) as database:
+        keys = fill(database, 3_000)
+        assert sorted(by_prefix(database)) == sorted(keys)
+        assert sorted(by_regex(database)) == sorted(keys)

@@ -1,0 +1,164 @@
+"""Kyoto Tycoon's procedures on kt-tycoon, as far as recorded traffic does not show them."""
+
+from __future__ import annotations
+
+from ..conftest import StartServer
+from ..http_client import Caller
+from ..processes import ServerProcess
+
+NO_RECORD = "DB: 7: no record: no record"
+
+
+# Waiting and signals
+
+
+def wait_until_waiting(call: Caller, count: int) -> None:
+    """Wait until so many connections wait for something."""
+    while call("report")[1]["serv_task_count"] != str(count):
+        pass
+
+
+def test_a_signal_wakes_who_waits_longest(server: ServerProcess, call: Caller) -> None:
+    with Caller(server) as first, Caller(server) as second:
+        for number, waiting in enumerate((first, second)):
+            waiting.send("echo", WAIT="c", WAITTIME=60, number=number)
+            wait_until_waiting(call, number + 1)
+        assert call("void", SIGNAL="c") == (200, {"SIGNALED": "2"})
+        assert first.receive()[1]["number"] == "0"
+        wait_until_waiting(call, 1)
+        assert call("void", SIGNAL="c") == (200, {"SIGNALED": "1"})
+        assert second.receive()[1]["number"] == "1"
+
+
+def test_a_broadcast_wakes_all(server: ServerProcess, call: Caller) -> None:
+    waiting = [Caller(server) for _ in range(20)]  # more than there are threads
+    for caller in waiting:
+        caller.send("void", WAIT="c", WAITTIME=60)
+    wait_until_waiting(call, 20)
+    assert call("set", key="k", value="v", SIGNAL="c", SIGNALBROAD="") == (200, {"SIGNALED": "20"})
+    assert [caller.receive() for caller in waiting] == [(200, {})] * 20
+    for caller in waiting:
+        caller.socket.close()
+
+
+def test_woken_calls_may_signal_the_next(server: ServerProcess, call: Caller) -> None:
+    chain = [Caller(server) for _ in range(50)]
+    for number, caller in enumerate(chain):
+        caller.send("void", WAIT=number, WAITTIME=60, SIGNAL=number + 1)
+    wait_until_waiting(call, 50)
+    call("void", SIGNAL=0)
+    replies = [caller.receive() for caller in chain]
+    assert replies == [(200, {"SIGNALED": "1"})] * 49 + [(200, {"SIGNALED": "0"})]
+    for caller in chain:
+        caller.socket.close()
+
+
+def test_who_has_gone_takes_no_signal(server: ServerProcess, call: Caller) -> None:
+    with Caller(server) as gone, Caller(server) as waiting:
+        gone.send("void", WAIT="c", WAITTIME=60)
+        wait_until_waiting(call, 1)
+        waiting.send("void", WAIT="c", WAITTIME=60)
+        wait_until_waiting(call, 2)
+        gone.socket.close()
+        wait_until_waiting(call, 1)
+        assert call("void", SIGNAL="c") == (200, {"SIGNALED": "1"})
+        assert waiting.receive() == (200, {})
+
+
+def test_requests_behind_a_waiting_one_wait_too(server: ServerProcess, call: Caller) -> None:
+    with Caller(server) as waiting:
+        waiting.send("void", WAIT="c", WAITTIME=60)
+        waiting.send("echo", after="it")
+        wait_until_waiting(call, 1)
+        call("void", SIGNAL="c")
+        assert waiting.receive() == (200, {})
+        assert waiting.receive() == (200, {"after": "it"})
+
+
+# Cursors
+
+
+def test_cursors_belong_to_their_connection(server: ServerProcess, call: Caller) -> None:
+    for key in "abc":
+        call("set", DB=1, key=key, value=key.upper())
+    with Caller(server) as other:
+        assert call("cur_jump", DB=1, CUR=7) == (200, {})
+        assert other("cur_jump", DB=1, CUR=7, key="c") == (200, {})
+        assert call("cur_get", CUR=7, step="") == (200, {"key": "a", "value": "A"})
+        assert other("cur_seize", CUR=7) == (200, {"key": "c", "value": "C"})
+        assert call("cur_get_key", CUR=7) == (200, {"key": "b"})
+        assert other("cur_get_value", CUR=7) == (450, {"ERROR": NO_RECORD})
+        assert other("cur_get", CUR=8)[0] == 450
+        assert other("cur_get", CUR="x") == (400, {"ERROR": "no such cursor"})
+
+
+def test_deleting_a_cursor(call: Caller) -> None:
+    assert call("cur_delete", CUR=1) == (501, {"ERROR": "not implemented: cur_delete"})
+    assert call("cur_delete", CUR=1) == (200, {})
+
+
+# Counts
+
+
+def test_report_counts_operations_of_both_protocols(start: StartServer) -> None:
+    with Caller(start("*", "%")) as call:
+        call("set", key="a", value="1")
+        call("add", key="a", value="1")
+        call("set_bulk", DB=1, _a="1", _b="2")
+        call("get_bulk", DB=1, _a="", _c="", other="")
+        call("remove_bulk", DB=1, _a="", _c="")
+        call("seize", key="nothing")
+        call("get")
+        call.http(b"GET", b"/a")
+        call.http(b"DELETE", b"/b")
+        call.socket.sendall(bytes.fromhex("ba00000000000000010000000000016100"[:32]))
+        assert call.take(5)[0] == 0xBA
+        call.take(18 + 2)
+        counts = {name: int(n) for name, n in call("report")[1].items() if name[:4] == "cnt_"}
+    assert counts == {
+        "cnt_set": 4,
+        "cnt_set_misses": 1,
+        "cnt_get": 5,
+        "cnt_get_misses": 2,
+        "cnt_remove": 4,
+        "cnt_remove_misses": 3,
+        "cnt_script": 0,
+        "cnt_misc": 0,
+    }
+
+
+def test_report_tells_of_the_databases(call: Caller) -> None:
+    call("set", DB=1, key="k", value="v")
+    columns = call("report")[1]
+    assert columns["db_0"].startswith("count=0 size=")
+    assert columns["db_1"].startswith("count=1 size=")
+    assert columns["db_1"].endswith(" path=%")
+    assert columns["db_total_count"] == "1"
+
+
+# Large bodies and replies go through worker threads
+
+
+def test_large_bulk_calls(call: Caller) -> None:
+    records = {f"_key{number}": f"value {number}" for number in range(20_000)}
+    assert call("set_bulk", **records) == (200, {"num": "20000"})
+    assert call("get_bulk", **dict.fromkeys(records, "")) == (200, {**records, "num": "20000"})
+    status, columns = call("match_prefix", prefix="key1", max=5_000)
+    assert (status, len(columns), columns["num"]) == (200, 5_001, "5000")
+    assert call("remove_bulk", atomic="", **dict.fromkeys(records, "")) == (200, {"num": "20000"})
+
+
+def test_large_values(call: Caller) -> None:
+    value = "v" * 5_000_000
+    assert call("set", key="k", value=value) == (200, {})
+    assert call("get", key="k") == (200, {"value": value})
+    assert call.http(b"PUT", b"/l", (), value.encode()).status == 201
+    assert call.http(b"GET", b"/l").body == value.encode()
+    assert call.http(b"HEAD", b"/l").headers[b"content-length"] == b"5000000"
+
+
+def test_a_call_by_head_has_no_body(call: Caller) -> None:
+    reply = call.http(b"HEAD", b"/rpc/echo?a=b")
+    assert reply.status == 200
+    assert b"content-length" not in reply.headers
+    assert call("void") == (200, {})
