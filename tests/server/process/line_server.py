@@ -22,9 +22,10 @@ from pathlib import Path
 from kt.server.process.connection import Connection
 from kt.server.process.options import SERVICE_FLAGS, ServiceOptions, read_command_line
 from kt.server.process.server import Server
+from kt.server.session import Session
 
 
-class LineConnection(Connection):
+class LineSession(Session):
     def step(self, data: bytes | bytearray, pos: int) -> int:
         end = data.find(b"\n", pos) + 1
         if not end:
@@ -57,8 +58,8 @@ class LineConnection(Connection):
 
 
 class LineServer(Server):
-    def connect(self) -> LineConnection:
-        return LineConnection(self)
+    def connect(self) -> Connection:
+        return Connection(self, LineSession())
 
 
 if __name__ == "__main__":

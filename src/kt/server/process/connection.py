@@ -1,25 +1,24 @@
-"""One client's connection, for every protocol of ours: bytes in, replies out, in order.
+"""One client's connection: drives its session on the event loop.
 
 ::
 
-                 data_received                step (by protocol)              write
-    socket ------------------> input buffer ------------------> replies ------------------> socket
-                                    |                |   ^
-                                    |                v   | then
-                                    |            a worker thread, or a wait
+                 data_received              Session.step                  write
+    socket ------------------> input buffer -------------> replies ------------------> socket
+                                    |          |   ^
+                                    |     work |   | then
+                                    |          v   |
+                                    |      a worker thread, a script's, or a wait
                                     |
-              held: nothing is served while a command runs in a thread, while it waits for
-              something, or while the peer does not read its replies
+              held: nothing is served while work is under way, or while the peer does not read its
+              replies
 
-A subclass has one duty, `step`: serve what begins at an offset and say where the next thing begins.
-It runs on the event loop, so it must be quick; what may take long goes through `in_thread`. Either
-way replies go out in the order of the requests, because nothing is served while one is under way.
+Replies go out in the order of the requests, because nothing is served while one is under way.
 
 **Bounds.** While nothing is served, at most `READ_AHEAD` bytes (and what the loop had already read)
 pile up; then the socket is not read any more, and TCP slows the client down. A client that does not
 read its replies holds its own connection in the same way, at `WRITE_AHEAD` bytes of replies.
 
-**Fairness.** After `STEPS_PER_TURN` steps, or as soon as a step says so (`yield_turn`), the other
+**Fairness.** After `STEPS_PER_TURN` steps, or as soon as the session says so (`yields`), the other
 connections get their turn; also after a large piece of input, because uvloop reads up to 32 of them
 from a busy socket before it looks at another.
 
@@ -28,9 +27,9 @@ connection after the server's time-out (`sweep`, about once a second). A connect
 for its next request is never closed, as with the original servers: clients keep pools.
 
 **End.** When the peer ends its side, or stops in the middle of a request for too long, whole
-requests have been answered, and `cut_off` may answer the rest. When we close, replies are sent, our
-side is ended, and what still comes is thrown away for up to `LINGER` seconds: closing a socket with
-unread bytes would destroy the replies on their way.
+requests have been answered, and `Session.cut_off` may answer the rest. When we close, replies are
+sent, our side is ended, and what still comes is thrown away for up to `LINGER` seconds: closing a
+socket with unread bytes would destroy the replies on their way.
 """
 
 from __future__ import annotations
@@ -38,26 +37,18 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from kt.server.engines.io._io import FAILED
 from kt.server.process.delegation import PLAIN_REQUESTS
 from kt.server.process.listening import peer_name
+from kt.server.session import Await, InScript, InThread, Session, Work
 
 if TYPE_CHECKING:
-    from kt.server.engines.io._io import Servable
-    from kt.server.process.server import Server
+    from concurrent.futures import Executor
 
-T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
-
-
-class Done(Protocol[T_co]):
-    """What a worker thread gives back."""
-
-    def result(self) -> T_co:
-        """What the function returned; raises what it raised."""
-
+    from kt.server.process.delegation import Delegation
+    from kt.server.session import Journal
 
 READ_AHEAD = 1 << 18
 LARGE_READ = 1 << 16
@@ -67,31 +58,72 @@ JOIN_UP_TO = 1 << 16
 LINGER = 2.0
 
 
-class Connection(asyncio.Protocol):
-    """What every connection does; see the module's docstring.
+class Done(Protocol):
+    """What a worker thread gives back."""
+
+    def result(self) -> Any:
+        """What the function returned; raises what it raised."""
+
+
+class ScriptWorkers(Protocol):
+    """The threads for scripts, as far as a connection uses them."""
+
+    def submit(self, function: Callable[[Any], Any], done: Callable[[Any], None]) -> None: ...
+
+
+class Host(Protocol):
+    """What a connection needs of its server process.
 
     Attributes:
-        server: the server it belongs to.
-        peer: the client's address and port, or ``unix``, as the log shows it.
-        need: `step` is not called before so many bytes are there. A step that finds its request
-            incomplete may set it; it falls back to 1 with each step that gets on.
-        wrote: bytes of replies not yet handed to the transport.
-        busy: a command is under way outside `step`.
-        plays: it is a script.
-        plain: steps in a row that needed nothing but the engine's stream; counted by `step`.
+        log: its log.
+        loop: its event loop.
+        connections: those that are open.
+        delegation: threads that serve connections without Python; None if there are none.
+        stopping: the end has begun: connections close once they have answered.
     """
 
-    def __init__(self, server: Server) -> None:
+    loop: asyncio.AbstractEventLoop
+    connections: set[Connection]
+    delegation: Delegation | None
+    stopping: bool
+
+    @property
+    def log(self) -> Journal: ...
+
+    @property
+    def workers(self) -> Executor:
+        """The threads for work that may take long."""
+
+    @property
+    def script_workers(self) -> ScriptWorkers:
+        """The threads for scripts."""
+
+    def forget(self, connection: Connection) -> None:
+        """Told by a connection that is gone."""
+
+
+class Connection(asyncio.Protocol):
+    """See the module's docstring.
+
+    Args:
+        server: the process it belongs to.
+        session: what serves it.
+
+    Attributes:
+        session: likewise.
+        peer: the client's address and port, or ``unix``, as the log shows it.
+        busy: work of the session is under way.
+        plays: it is a script.
+    """
+
+    def __init__(self, server: Host, session: Session) -> None:
         self.server = server
+        self.session = session
         self.peer = ""
-        self.need = 1
         self._transport: asyncio.Transport
         self._input: bytes | bytearray = b""
-        self._output: list[bytes] = []
-        self.wrote = 0
         self.busy = False
         self.plays = False
-        self.plain = 0
         self._away = False  # an I/O thread serves it
         self._yielded = False  # waiting for the next turn
         self._choked = False  # the peer does not read
@@ -99,108 +131,86 @@ class Connection(asyncio.Protocol):
         self._reading = True
         self._ended = False  # the peer has ended its side
         self._gone = False  # the transport has ended
-        self._abandon: Callable[[], None] | None = None
+        self._abandon: Callable[[], None] | None = None  # ends a wait
         self._progress = 0.0  # loop time at which it last got on
         self._unsent = 0  # bytes that the transport kept at the last `sweep`
 
-    # What a protocol defines
+    # The session's work
 
-    def step(self, data: bytes | bytearray, pos: int) -> int:
-        """Serve what begins at `data[pos]`.
-
-        Args:
-            data: everything received and not yet served; valid during this call only.
-            pos: offset of the first unserved byte; there are at least `need` of them.
-
-        Returns:
-            the offset of the first byte that is now served or taken over; `pos` itself says that
-            more bytes are needed (unless the step called `in_thread`, `wait` or `close`).
-        """
-        raise NotImplementedError
-
-    def unfinished(self) -> bool:
-        """Whether a request has begun and is not complete."""
-        return bool(self._input)
-
-    def cut_off(self) -> None:
-        """The rest of an unfinished request will not come: a last chance to `write`."""
-
-    def failed(self) -> None:
-        """Serving raised an exception, which is logged by now: a last chance to `write`."""
-
-    def servable(self) -> Servable | None:
-        """What an I/O thread can serve it with; None while that cannot be."""
-        return None
-
-    def returned(self, state: int) -> None:
-        """An I/O thread has ended with this state of the `servable`, or `NOTHING`: do what it says.
-
-        What it has not served is input by now.
-        """
-
-    def log_trace(self, traced: bytes, when: float) -> None:
-        """Log what the `servable` has noted of requests that an I/O thread has run.
-
-        Args:
-            traced: what it has noted.
-            when: Unix time.
-        """
-
-    def lost(self) -> None:
-        """The connection is gone, and no thread works for it: let go of what belongs to it."""
-
-    # What a protocol uses
-
-    def write(self, data: bytes) -> None:
-        """Send `data` after everything written before."""
-        self._output.append(data)
-        self.wrote += len(data)
-
-    def yield_turn(self) -> None:
-        """Serve the others before the next step."""
-        self._yielded = True
-
-    def in_thread(self, function: Callable[[], T], then: Callable[[T], None]) -> None:
-        """Run `function` in a worker thread, then `then(its result)` on the loop.
-
-        Nothing is served until then. If `function` raises, `failed` runs and the connection ends.
-        `then` does not run when the connection was lost meanwhile. Call it last in a step.
-        """
+    def _begin(self, work: Work) -> None:
+        """See to it that work is done; nothing is served until then."""
         self.busy = True
-        future = self.server.workers.submit(function)
-        deliver = self.server.loop.call_soon_threadsafe
-        future.add_done_callback(lambda done: deliver(self._thread_done, done, then))
+        if isinstance(work, InThread):
+            future = self.server.workers.submit(work.run)
+            deliver = self.server.loop.call_soon_threadsafe
+            future.add_done_callback(lambda done: deliver(self._worked, done, work.then))
+        elif isinstance(work, InScript):
+            self.plays = True
+            self.server.script_workers.submit(work.run, lambda job: self._worked(job, work.then))
+        else:
+            self._wait(work)
 
-    def in_script(self, function: Callable[[Any], T], then: Callable[[T], None]) -> None:
-        """As `in_thread`, in a thread that has a script: that is what `function` gets."""
-        assert self.server.scripts is not None
-        self.busy = self.plays = True
-        self.server.scripts.submit(function, lambda job: self._thread_done(job, then))
+    def _worked(self, done: Done, then: Callable[[Any], None]) -> None:
+        self.busy = self.plays = False
+        if self._gone:
+            self._lost()
+        if not self._closing:
+            self._go_on(lambda: then(done.result()))
 
-    def wait(self, abandon: Callable[[], None]) -> None:
-        """Serve nothing until `resume`.
+    def _wait(self, work: Await) -> None:
+        loop = self.server.loop
 
-        Args:
-            abandon: called instead when the client goes away first.
-        """
-        self.busy = True
+        def ended(outcome: bool) -> None:
+            if self._abandon is abandon:
+                self._abandon = None
+                self.busy = False
+                self._go_on(lambda: work.then(outcome))
+
+        def over(outcome: bool) -> None:
+            timer.cancel()
+            # In a turn of its own: who is woken may wake the next one, and so on.
+            loop.call_soon(ended, outcome)
+
+        def abandon() -> None:
+            timer.cancel()
+            leave()
+
+        def late() -> None:
+            leave()
+            ended(False)
+
+        leave = work.enter(over)
+        timer = loop.call_later(work.seconds, late)
         self._abandon = abandon
 
-    def resume(self, then: Callable[[], None]) -> None:
-        """The end of a `wait`: call `then`, which may `write` or hold the connection again."""
-        self.busy = False
-        self._abandon = None
+    def _go_on(self, then: Callable[[], None]) -> None:
+        """Hand the session what came of its work."""
+        session = self.session
+        session.behind = bool(self._input)
         try:
             then()
-        except Exception:  # noqa: BLE001 - whatever a handler raises must not harm the others
+        except Exception:  # noqa: BLE001 - whatever a session raises must not harm the others
             self._broken(traceback.format_exc())
+            return
+        if session.unserved:
+            self._input = bytearray(session.unserved) + self._input
+            session.unserved = b""
+        self._look()
         if not self.busy:
             self._serve()
 
-    def unread(self, data: bytes) -> None:
-        """Put back the part of the input that a threaded command had taken over and not used."""
-        if data:
-            self._input = bytearray(data) + self._input
+    def _look(self) -> None:
+        """Do what the session asks for besides sending its output."""
+        session = self.session
+        if session.closing:
+            self.close()
+            return
+        if session.yields:
+            session.yields = False
+            self._yielded = True
+        if session.work is not None:
+            work, session.work = session.work, None
+            self._begin(work)
 
     def close(self) -> None:
         """Serve nothing more; send what is written; end the connection."""
@@ -222,7 +232,8 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport = cast("asyncio.Transport", transport)
         transport.set_write_buffer_limits(high=WRITE_AHEAD)
-        self.peer = peer_name(transport)
+        self.peer = self.session.peer = peer_name(transport)
+        self.session.descriptor = transport.get_extra_info("socket").fileno()
         self._progress = self.server.loop.time()
         self.server.connections.add(self)
         if self.server.log.info_wanted:
@@ -231,10 +242,10 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         self._closing = self._gone = True
         self._input = b""
-        self._output.clear()
+        self.session.output.clear()
         self._abandoned()
         if not self.busy:
-            self.lost()
+            self._lost()
         self.server.forget(self)
         if self.server.log.info_wanted:
             self.server.log.info(f"disconnected: {self.peer}")
@@ -267,7 +278,7 @@ class Connection(asyncio.Protocol):
             self._broken(traceback.format_exc())
         if self._closing:
             return
-        if self._output:
+        if self.session.output:
             self._flush()
         if self.busy or self._choked:
             self._yielded = False  # the end of that brings the next turn
@@ -277,28 +288,33 @@ class Connection(asyncio.Protocol):
             self._stop()
         elif not self._reading:
             self._read(True)
-        elif self.plain >= PLAIN_REQUESTS and not self._input:
+        elif self.session.plain >= PLAIN_REQUESTS and not self._input:
             self._pass_on()
 
     def _steps(self) -> None:
-        data, pos = self._input, 0
+        session, data, pos = self.session, self._input, 0
         left = STEPS_PER_TURN
-        while len(data) - pos >= self.need:
-            before, self.need = pos, 1
-            pos = self.step(data, pos)
-            if pos == before or pos == len(data) or self.busy or self._closing:
+        while len(data) - pos >= session.need:
+            before, session.need = pos, 1
+            pos = session.step(data, pos)
+            if session.work is not None or session.closing or session.yields:
+                self._used(data, pos)
+                self._look()
+                return
+            if pos == before or pos == len(data):
                 break
             left -= 1
-            if not left or self.wrote >= WRITE_AHEAD:
+            if not left or session.wrote >= WRITE_AHEAD:
                 self._flush()
                 self._yielded = True
-            if self._yielded or self._choked:
+                break
+            if self._choked:
                 break
         self._used(data, pos)
 
     def _used(self, data: bytes | bytearray, pos: int) -> None:
-        """Drop what has been served. (A step may have emptied or replaced the input by closing.)"""
-        if data is not self._input or not pos:
+        """Drop what has been served."""
+        if not pos:
             return
         if pos == len(data):
             self._input = b""
@@ -312,35 +328,39 @@ class Connection(asyncio.Protocol):
         if not self._closing and not self._choked:
             self._serve()
 
-    def _thread_done(self, done: Done[T], then: Callable[[T], None]) -> None:
-        self.busy = self.plays = False
-        if self._gone:
-            self.lost()
-        if not self._closing:
-            self.resume(lambda: then(done.result()))
+    def _lost(self) -> None:
+        rest = self.session.lost()
+        if rest is not None:
+            self.server.workers.submit(rest)
 
     def _broken(self, report: str) -> None:
         self.server.log.error(f"({self.peer}): {report}")
         if not self._closing:
-            self.failed()
+            self.session.failed()
             self.close()
 
     def _stop(self) -> None:
         """Close between two requests, or in the middle of one that will not be completed."""
-        if self.unfinished():
-            self.cut_off()
+        if self._unfinished():
+            self.session.cut_off()
         self.close()
 
+    def _unfinished(self) -> bool:
+        """Whether a request has begun and is not complete."""
+        return bool(self._input) or self.session.begun()
+
     def _flush(self) -> None:
-        if self._output:
-            if len(self._output) == 1:
-                self._transport.write(self._output[0])
-            elif self.wrote <= JOIN_UP_TO:
-                self._transport.write(b"".join(self._output))
+        session = self.session
+        output = session.output
+        if output:
+            if len(output) == 1:
+                self._transport.write(output[0])
+            elif session.wrote <= JOIN_UP_TO:
+                self._transport.write(b"".join(output))
             else:
-                self._transport.writelines(self._output)
-            self._output.clear()
-            self.wrote = 0
+                self._transport.writelines(output)
+            output.clear()
+            session.wrote = 0
 
     def _read(self, wanted: bool) -> None:
         if wanted is not self._reading and not self._transport.is_closing():
@@ -379,14 +399,17 @@ class Connection(asyncio.Protocol):
 
     def _pass_on(self) -> None:
         """Let an I/O thread serve the connection until it needs Python again."""
-        delegation, servable = self.server.delegation, self.servable()
-        self.plain = 0
+        delegation, servable = self.server.delegation, self.session.servable()
+        self.session.plain = 0
         if delegation is None or servable is None or self._transport.get_write_buffer_size():
             return
         self._away = True
         self._read(False)
-        number = self._transport.get_extra_info("socket").fileno()
-        delegation.pass_on(self, number, servable)
+        delegation.pass_on(self, self.session.descriptor, servable)
+
+    def log_trace(self, traced: bytes, when: float) -> None:
+        """Log what an I/O thread has run."""
+        self.session.log_trace(traced, when)
 
     def come_back(self, state: int, received: bytes, unsent: bytes) -> None:
         """Go on here.
@@ -396,17 +419,20 @@ class Connection(asyncio.Protocol):
             received: not served yet.
             unsent: replies.
         """
+        session = self.session
         self._away = False
         self._progress = self.server.loop.time()
-        self.need = 1
+        session.need = 1
         self._input = received
+        session.behind = bool(received)
         if unsent:
-            self.write(unsent)
+            session.write(unsent)
         self._flush()
         if state == FAILED:
             self._broken("serving it failed")
         else:
-            self.returned(state)
+            session.returned(state)
+            self._look()
         if self._closing:
             return
         self._read(True)
@@ -441,7 +467,7 @@ class Connection(asyncio.Protocol):
         elif timeout > 0 and stands_still > timeout and not self.busy:
             if unsent:
                 self.abort()
-            elif self.unfinished():
+            elif self._unfinished():
                 self._stop()
 
     def has_sent_all(self) -> bool:

@@ -11,68 +11,33 @@ comes back with the first request of another kind, at its end, when its client s
 middle of something, and when the server stops. So clients that use rare requests now and then pay
 for the way there and back once in a while, and all others get threads of native code, as many as
 half of the processors.
-
-While something holds a database's locks for long, nobody may enter the engine who must not wait:
-see `Holders`.
 """
 
 from __future__ import annotations
 
 import os
-import threading
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from kt.server.engines.io._io import SUPPORTED, IoThread
+from kt.server.holders import Holders
 
 if TYPE_CHECKING:
     import asyncio
 
     from kt.server.engines.io._io import Servable
-    from kt.server.process.connection import Connection
 
 PLAIN_REQUESTS: Final = 32
 """Steps in a row without Python's help after which a connection is passed on."""
 
 
-class Holders:
-    """What holds a database's locks for long, at the moment: true if there is anything.
+class Delegated(Protocol):
+    """A connection that can be passed on."""
 
-    While there is, I/O threads are outside of the engine.
-    """
+    def come_back(self, state: int, received: bytes, unsent: bytes) -> None:
+        """Go on without the I/O thread; see `IoThread.take`."""
 
-    def __init__(self) -> None:
-        self._tokens: set[object] = set()
-        self._lock = threading.Lock()
-        self._threads: tuple[IoThread, ...] = ()
-
-    def __bool__(self) -> bool:
-        return bool(self._tokens)
-
-    def watch(self, threads: tuple[IoThread, ...]) -> None:
-        """Keep these outside from now on."""
-        with self._lock:
-            self._threads = threads
-            if self._tokens:
-                self._hold()
-
-    def add(self, token: object) -> None:
-        """Begin; when that returns, no I/O thread is inside. For any thread."""
-        with self._lock:
-            if not self._tokens:
-                self._hold()
-            self._tokens.add(token)
-
-    def discard(self, token: object) -> None:
-        """End what began with this token. For any thread."""
-        with self._lock:
-            self._tokens.discard(token)
-            if not self._tokens:
-                for thread in self._threads:
-                    thread.release()
-
-    def _hold(self) -> None:
-        for thread in self._threads:
-            thread.hold()
+    def log_trace(self, traced: bytes, when: float) -> None:
+        """Log what the stream has noted; see `Session.log_trace`."""
 
 
 class Delegation:
@@ -92,7 +57,7 @@ class Delegation:
             loop.add_reader(thread.fileno(), self._take_back, thread)
         holders.watch(self._threads)
 
-    def pass_on(self, connection: Connection, socket: int, servable: Servable) -> None:
+    def pass_on(self, connection: Delegated, socket: int, servable: Servable) -> None:
         """Let the thread with the least connections serve this one."""
         min(self._threads, key=len).add(socket, servable, connection)
 

@@ -18,9 +18,12 @@ from kt.errors import ImproperlyConfigured
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Callable
 
     from kt.server.process.options import ServiceOptions
-    from kt.server.process.server import Server
+
+    Connect = Callable[[], asyncio.Protocol]
+    """Makes the handler of a new connection."""
 
 BACKLOG = 1024
 
@@ -53,9 +56,9 @@ class TcpListener:
     def __str__(self) -> str:
         return self._place
 
-    async def serve(self, server: Server) -> asyncio.Server:
+    async def serve(self, loop: asyncio.AbstractEventLoop, connect: Connect) -> asyncio.Server:
         """Accept connections, until the result is closed."""
-        return await server.loop.create_server(server.connect, sock=self._socket, backlog=BACKLOG)
+        return await loop.create_server(connect, sock=self._socket, backlog=BACKLOG)
 
     def leave(self) -> None:
         """Make room for the next server: nothing to be done, the kernel does it."""
@@ -92,11 +95,9 @@ class UnixListener:
     def __str__(self) -> str:
         return self._path
 
-    async def serve(self, server: Server) -> asyncio.Server:
+    async def serve(self, loop: asyncio.AbstractEventLoop, connect: Connect) -> asyncio.Server:
         """Accept connections, until the result is closed."""
-        return await server.loop.create_unix_server(
-            server.connect, sock=self._socket, backlog=BACKLOG
-        )
+        return await loop.create_unix_server(connect, sock=self._socket, backlog=BACKLOG)
 
     def leave(self) -> None:
         """Remove the file, unless somebody has put another one there.

@@ -24,15 +24,15 @@ import asyncio
 import os
 import signal
 import sys
-import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from kt.errors import ImproperlyConfigured, KTError
+from kt.server.holders import Holders
 from kt.server.process.connection import Connection
 from kt.server.process.daemon import PidFile, allow_many_files, go_to_background
-from kt.server.process.delegation import Holders, start_delegation
+from kt.server.process.delegation import start_delegation
 from kt.server.process.listening import listener
 from kt.server.process.log import Log
 from kt.version import VERSION
@@ -44,8 +44,6 @@ if TYPE_CHECKING:
     from kt.server.process.listening import TcpListener, UnixListener
     from kt.server.process.options import ServiceOptions
     from kt.server.scripting.workers import Workers
-
-T = TypeVar("T")
 
 TICK = 0.1
 """Seconds between two calls of `Server.tick`."""
@@ -81,9 +79,8 @@ class Server:
         connection_count: how many have been accepted so far.
         stopping: set when the end has begun: connections close once they have answered.
         start_time: Unix time of the start.
-        held: what holds a database's locks for long, at the moment; see `exclusively`.
+        held: what holds a database's locks for long, at the moment.
         delegation: threads that serve connections without Python; None if there are none.
-        turn: held while the event loop calls the engine, where that matters to others.
         scripts: the threads for Lua scripts; None if there is no script.
     """
 
@@ -98,7 +95,6 @@ class Server:
         self.start_time = time.time()
         self.held = Holders()
         self.delegation: Delegation | None = None
-        self.turn = threading.Lock()
         self.scripts: Workers[Any] | None = None
         self._stop = asyncio.Event()
         self._signals: dict[int, Callable[[], None]] = {}
@@ -124,7 +120,7 @@ class Server:
         """
 
     def connect(self) -> Connection:
-        """The handler of a new connection."""
+        """A new connection, with a session to serve it."""
         raise NotImplementedError
 
     def delegates(self) -> bool:
@@ -138,7 +134,7 @@ class Server:
         """Read again what may have changed: the log has just been reopened."""
 
     def drain(self) -> None:
-        """The end has begun: end every `Connection.wait`."""
+        """The end has begun: end every wait of a session."""
 
     def close(self) -> bool:
         """Flush and close the databases; False if that failed for one (and is logged)."""
@@ -156,13 +152,10 @@ class Server:
         return self._workers
 
     @property
-    def engine_may_block(self) -> bool:
-        """Whether engine calls may take long at the moment, and belong in worker threads."""
-        return bool(self.held)
-
-    def exclusively(self, work: Callable[[], T]) -> Callable[[], T]:
-        """`work`, to be run in a worker thread soon; until it is done `engine_may_block` is set."""
-        return holding(self.held, work)
+    def script_workers(self) -> Workers[Any]:
+        """The threads for scripts; a session asks for them only where there are scripts."""
+        assert self.scripts is not None
+        return self.scripts
 
     def forget(self, connection: Connection) -> None:
         """Told by a connection that is gone."""
@@ -230,7 +223,7 @@ class Server:
         self, place: TcpListener | UnixListener, ready: Callable[[], None] | None
     ) -> None:
         self._handle_signals()
-        acceptor = await place.serve(self)
+        acceptor = await place.serve(self.loop, self.connect)
         self.log.system(f"listening: {place}")
         if ready is not None:
             ready()
@@ -304,20 +297,6 @@ class Server:
         else:
             self.log.system("log file reopened")
         self.reload()
-
-
-def holding(holders: Holders | set[object], work: Callable[[], T]) -> Callable[[], T]:
-    """`work`, to be run soon; until it is done there is one holder more."""
-    token = object()
-    holders.add(token)
-
-    def run() -> T:
-        try:
-            return work()
-        finally:
-            holders.discard(token)
-
-    return run
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:

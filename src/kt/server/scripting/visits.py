@@ -23,10 +23,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from kt.server.process.delegation import Holders
+from kt.server.holders import Holders
 
 
 class Crossing:

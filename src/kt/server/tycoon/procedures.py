@@ -14,14 +14,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from enum import IntEnum
 from math import inf
-from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeAlias, TypeVar
+from typing import Final, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from kt.server.engines.kyoto._engine import NEVER, XT_MAX, Cursor, Database
 from kt.server.tycoon.large import pieces
 from kt.server.tycoon.values import integer, real
-
-if TYPE_CHECKING:
-    from kt.server.tycoon.server import TycoonServer
 
 Columns: TypeAlias = dict[bytes, bytes]
 T = TypeVar("T")
@@ -267,27 +264,34 @@ def cur_seize(cursor: Cursor, columns: Columns) -> Columns:
 # On the server
 
 
-def void(server: TycoonServer, columns: Columns) -> Columns:
+class Reporting(Protocol):
+    """What these procedures need of a server."""
+
+    @property
+    def report(self) -> Callable[[], Columns]: ...
+
+
+def void(server: Reporting, columns: Columns) -> Columns:
     return {}
 
 
-def echo(server: TycoonServer, columns: Columns) -> Columns:
+def echo(server: Reporting, columns: Columns) -> Columns:
     return columns
 
 
-def report(server: TycoonServer, columns: Columns) -> Columns:
+def report(server: Reporting, columns: Columns) -> Columns:
     return server.report()
 
 
-def tune_replication(server: TycoonServer, columns: Columns) -> Columns:
+def tune_replication(server: Reporting, columns: Columns) -> Columns:
     raise Refused(501, b"the RTS file is not set")
 
 
-def ulog_list(server: TycoonServer, columns: Columns) -> Columns:
+def ulog_list(server: Reporting, columns: Columns) -> Columns:
     raise Refused(400, b"no update log allows no replication")
 
 
-def ulog_remove(server: TycoonServer, columns: Columns) -> Columns:
+def ulog_remove(server: Reporting, columns: Columns) -> Columns:
     raise Refused(400, b"no update log allows no replication")
 
 
@@ -367,7 +371,7 @@ CURSOR_PROCEDURES: Final[Mapping[bytes, Procedure[Cursor]]] = {
     b"cur_seize": Procedure(cur_seize, ("get",)),
 }
 
-SERVER_PROCEDURES: Final[Mapping[bytes, Procedure[TycoonServer]]] = {
+SERVER_PROCEDURES: Final[Mapping[bytes, Procedure[Reporting]]] = {
     b"void": Procedure(void),
     b"echo": Procedure(echo),
     b"report": Procedure(report),

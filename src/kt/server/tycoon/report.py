@@ -6,15 +6,13 @@ import os
 import resource
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+from typing import Final, NamedTuple
 
 from kt.server.engines import EngineError
 from kt.server.engines.kyoto._engine import LIBRARY_FEATURES, LIBRARY_VERSION, Database
+from kt.server.tycoon.procedures import Columns
+from kt.server.tycoon.service import TycoonService
 from kt.version import VERSION
-
-if TYPE_CHECKING:
-    from kt.server.tycoon.procedures import Columns
-    from kt.server.tycoon.server import TycoonServer
 
 _PROCESS_MEMORY: Final = {
     "VmPeak": "sys_mem_peak",
@@ -28,19 +26,39 @@ _SYSTEM_MEMORY: Final = {
 }
 
 
-def report(server: TycoonServer) -> Columns:
-    """The state of `server` and of the system it runs on."""
+class Process(NamedTuple):
+    """What a report tells of the process.
+
+    Attributes:
+        program: its name.
+        connections: how many are open.
+        tasks: how many of them have work under way.
+        threads: how many worker threads there may be.
+        start_time: Unix time.
+        features: what it was built with, each in parentheses.
+    """
+
+    program: str
+    connections: int
+    tasks: int
+    threads: int
+    start_time: float
+    features: str
+
+
+def report(service: TycoonService, process: Process) -> Columns:
+    """The state of the databases, of the process and of the system it runs on."""
     columns: dict[str, object] = {}
-    columns.update(_databases(server))
-    columns.update(_service(server))
+    columns.update(_databases(service))
+    columns.update(_process(process))
     columns.update(_system())
-    columns.update(_counts(server))
+    columns.update(_counts(service))
     return {name.encode(): str(value).encode() for name, value in columns.items()}
 
 
-def _databases(server: TycoonServer) -> Iterator[tuple[str, object]]:
+def _databases(service: TycoonService) -> Iterator[tuple[str, object]]:
     total_count = total_size = 0
-    for index, database in enumerate(server.databases):
+    for index, database in enumerate(service.databases):
         count, size = _count_and_size(database)
         yield f"db_{index}", f"count={count} size={size} path={database.path}"
         total_count += count
@@ -56,16 +74,16 @@ def _count_and_size(database: Database) -> tuple[int, int]:
         return -1, -1
 
 
-def _service(server: TycoonServer) -> Iterator[tuple[str, object]]:
+def _process(process: Process) -> Iterator[tuple[str, object]]:
     now = time.time()
-    yield "serv_conn_count", len(server.connections)
-    yield "serv_task_count", sum(connection.busy for connection in server.connections)
-    yield "serv_thread_count", server.options.threads
+    yield "serv_conn_count", process.connections
+    yield "serv_task_count", process.tasks
+    yield "serv_thread_count", process.threads
     yield "serv_current_time", f"{now:.6f}"
-    yield "serv_running_term", f"{now - server.start_time:.6f}"
+    yield "serv_running_term", f"{now - process.start_time:.6f}"
     yield "serv_proc_id", os.getpid()
-    yield "conf_kt_version", f"{VERSION} ({server.options.program})"
-    yield "conf_kt_features", f"({type(server.loop).__module__.partition('.')[0]})"
+    yield "conf_kt_version", f"{VERSION} ({process.program})"
+    yield "conf_kt_features", process.features
     yield "conf_kc_version", LIBRARY_VERSION
     yield "conf_kc_features", LIBRARY_FEATURES
     yield "conf_os_name", os.uname().sysname
@@ -91,9 +109,9 @@ def _kilobytes(path: str, wanted: dict[str, str]) -> Iterator[tuple[str, object]
         return
 
 
-def _counts(server: TycoonServer) -> Iterator[tuple[str, object]]:
-    totals = dict(server.counts)
-    for kind, count in server.core.counts().items():
+def _counts(service: TycoonService) -> Iterator[tuple[str, object]]:
+    totals = dict(service.counts)
+    for kind, count in service.core.counts().items():
         totals[kind] += count
     for kind, count in totals.items():
         yield f"cnt_{kind}", count

@@ -17,15 +17,13 @@ A failure of the engine has its words in X-Kt-Error, with status 500 where none 
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from kt.server.engines import EngineError
 from kt.server.engines.kyoto._engine import NEVER, XT_MAX, Code, Database
+from kt.server.tycoon.answering import Answering
 from kt.server.tycoon.values import date, http_date
 from kt.wire.tycoon_rpc import HttpRequest, decode_url, pack_http_reply
-
-if TYPE_CHECKING:
-    from kt.server.tycoon.session import TycoonConnection
 
 LARGE_VALUE: Final = 1 << 20
 """A value of more bytes is stored by a worker thread."""
@@ -87,22 +85,22 @@ def split_path(target: bytes) -> tuple[bytes, bytes]:
     return decode_url(database), decode_url(key.removeprefix(b"/"))
 
 
-def serve_record(connection: TycoonConnection, request: HttpRequest) -> None:
+def serve_record(session: Answering, request: HttpRequest) -> None:
     """Serve a request that is not a call."""
-    server = connection.server
+    service = session.service
     expression, key = split_path(request.target)
-    database = server.database(expression)
-    finish = partial(_finish, connection, request)
+    database = service.database(expression)
+    finish = partial(_finish, session, request)
     if database is None:
         finish(Answer(400, [], b"no such database\n"))
     elif request.method not in METHODS:
         finish(Answer(501, []))
     else:
-        with server.turn:
-            slow = server.engine_may_block or len(request.body) > LARGE_VALUE
+        with service.turn:
+            slow = service.engine_may_block or len(request.body) > LARGE_VALUE
             answer = None if slow else _run(database, key, request)
         if answer is None:
-            connection.in_thread(partial(_run, database, key, request), finish)
+            session.in_thread(partial(_run, database, key, request), finish)
         else:
             finish(answer)
 
@@ -119,24 +117,24 @@ def _run(database: Database, key: bytes, request: HttpRequest) -> Answer:
         return Answer(logical if error.code in (Code.NOREC, Code.DUPREC) else 500, headers)
 
 
-def _finish(connection: TycoonConnection, request: HttpRequest, answer: Answer) -> None:
+def _finish(session: Answering, request: HttpRequest, answer: Answer) -> None:
     """Count and reply."""
-    server = connection.server
+    service = session.service
     status, headers, body = answer
     if status not in (400, 501):
         kind = METHODS[request.method][1]
-        server.counts[kind] += 1
+        service.counts[kind] += 1
         if status >= 400:
-            server.counts[f"{kind}_misses"] += 1
+            service.counts[f"{kind}_misses"] += 1
     if status == 500:
-        server.log.error(f"{request.method.decode()}: {headers[0][1].decode('utf-8', 'replace')}")
+        service.log.error(f"{request.method.decode()}: {headers[0][1].decode('utf-8', 'replace')}")
     if status == 201:
-        headers = [(b"Location", server.location + request.target)]
+        headers = [(b"Location", service.location + request.target)]
     reply = pack_http_reply(
         status,
         headers,
         None if request.method == b"HEAD" else body,
         keep_alive=request.keep_alive,
-        stamp=server.stamp,
+        stamp=service.stamp,
     )
-    connection.answer(request, status, reply)
+    session.answer(request, status, reply)

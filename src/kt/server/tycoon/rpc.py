@@ -1,7 +1,7 @@
 """Kyoto Tycoon's remote procedure calls, from the request to the reply.
 
-A call goes through these stages, each on the event loop, or in a worker thread where it may take
-long; meanwhile its connection serves nothing else::
+A call goes through these stages, each at once, or as work for a thread where it may take long;
+meanwhile its session serves nothing else::
 
     columns ----> wait ----------> run ------------> signal -----> pack
     of a large    WAIT, WAITTIME:  the procedure     SIGNAL,       a large reply
@@ -26,10 +26,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from kt.server.engines import EngineError
 from kt.server.engines.kyoto._engine import Code, Cursor, Database
+from kt.server.session import Await
+from kt.server.tycoon.answering import Answering
 from kt.server.tycoon.large import decode_large_rpc, pack_large_rpc_reply, take_records
 from kt.server.tycoon.procedures import (
     CURSOR_PROCEDURES,
@@ -42,10 +44,6 @@ from kt.server.tycoon.procedures import (
 from kt.server.tycoon.scripts import DISABLED, PLAY_SCRIPT
 from kt.server.tycoon.values import integer, real
 from kt.wire.tycoon_rpc import HttpRequest, decode_rpc, pack_rpc_reply
-
-if TYPE_CHECKING:
-    from kt.server.tycoon.server import TycoonServer
-    from kt.server.tycoon.session import TycoonConnection
 
 RPC_PATH: Final = b"/rpc/"
 
@@ -111,15 +109,15 @@ class Call:
     """One call.
 
     Args:
-        connection: where it came from.
+        session: where it came from.
         request: what came.
     """
 
-    __slots__ = ("_columns", "_connection", "_name", "_request", "_server")
+    __slots__ = ("_columns", "_name", "_request", "_service", "_session")
 
-    def __init__(self, connection: TycoonConnection, request: HttpRequest) -> None:
-        self._connection = connection
-        self._server: TycoonServer = connection.server
+    def __init__(self, session: Answering, request: HttpRequest) -> None:
+        self._session = session
+        self._service = session.service
         self._request = request
         self._name = b""
         self._columns: Columns = {}
@@ -128,7 +126,7 @@ class Call:
         """Take the first stage."""
         request = self._request
         if len(request.body) > LARGE_BODY:
-            self._connection.in_thread(lambda: decode_large_rpc(request), self._decoded)
+            self._session.in_thread(lambda: decode_large_rpc(request), self._decoded)
         else:
             self._decoded(decode_rpc(request))
 
@@ -140,26 +138,25 @@ class Call:
             self._run()
             return
         seconds = real(self._columns.get(b"WAITTIME", b""))
-        abandon = self._server.signals.wait(
-            condition, seconds if seconds > 0 else WAIT_SECONDS, self._waited
-        )
-        self._connection.wait(abandon)
+        enter = partial(self._service.signals.wait, condition)
+        seconds = seconds if seconds > 0 else WAIT_SECONDS
+        self._session.work = Await(enter, seconds, self._waited)
 
     def _waited(self, signalled: bool) -> None:
-        self._connection.resume(self._run if signalled else self._timed_out)
-
-    def _timed_out(self) -> None:
-        self._reply(503, {b"ERROR": b"the condition timed out"})
+        if signalled:
+            self._run()
+        else:
+            self._reply(503, {b"ERROR": b"the condition timed out"})
 
     def _run(self) -> None:
         if self._name == b"play_script":
             self._play_script()
             return
-        with self._server.turn:  # to make or close a cursor is to enter the engine
-            waits = b"CUR" in self._columns and self._server.engine_may_block
+        with self._service.turn:  # to make or close a cursor is to enter the engine
+            waits = b"CUR" in self._columns and self._service.engine_may_block
             found = None if waits else self._find()
         if found is None:
-            self._connection.in_thread(self._find, self._run_found)
+            self._session.in_thread(self._find, self._run_found)
         else:
             self._run_found(found)
 
@@ -170,22 +167,22 @@ class Call:
         procedure, target = found
         columns = self._columns
         pace = Pace.QUICK if procedure.pace is None else procedure.pace(columns)
-        with self._server.turn:
-            quick = pace == Pace.QUICK and not self._server.engine_may_block
+        with self._service.turn:
+            quick = pace == Pace.QUICK and not self._service.engine_may_block
             outcome = run(procedure, target, columns) if quick else None
         if outcome is not None:
             self._finish(outcome, procedure)
             return
         work: Callable[[], Outcome] = partial(run_slowly, procedure, target, columns)
         if pace == Pace.EXCLUSIVE:
-            work = self._server.exclusively(work)
-        self._connection.in_thread(work, lambda outcome: self._finish(outcome, procedure))
+            work = self._service.exclusively(work)
+        self._session.in_thread(work, lambda outcome: self._finish(outcome, procedure))
 
     def _play_script(self) -> None:
-        if self._server.scripts is None:
+        if not self._service.has_scripts:
             self._finish(Outcome(501, {b"ERROR": DISABLED}, False), None)
             return
-        self._connection.in_script(
+        self._session.in_script(
             lambda script: run(PLAY_SCRIPT, script, self._columns),
             lambda outcome: self._finish(outcome, PLAY_SCRIPT),
         )
@@ -202,9 +199,9 @@ class Call:
     def _resolve(self) -> tuple[Procedure[Any], Any]:
         """The procedure, and what it works on. Raises `Refused`."""
         name = self._name
-        database = self._server.database(self._columns.get(b"DB", b""))
+        database = self._service.database(self._columns.get(b"DB", b""))
         cursor = self._cursor(database)
-        if (on_database := self._server.procedures.get(name)) is not None:
+        if (on_database := self._service.procedures.get(name)) is not None:
             if database is None:
                 raise Refused(400, b"no such database")
             return on_database, database
@@ -213,7 +210,7 @@ class Call:
                 raise Refused(400, b"no such cursor")
             return on_cursor, cursor
         if (on_server := SERVER_PROCEDURES.get(name)) is not None:
-            return on_server, self._server
+            return on_server, self._service
         raise Refused(501, b"not implemented: " + name.partition(b"\0")[0])
 
     def _cursor_number(self) -> int | None:
@@ -225,7 +222,7 @@ class Call:
         number = self._cursor_number()
         if number is None:
             return None
-        cursors = self._connection.cursors
+        cursors = self._session.cursors
         cursor = cursors.get(number)
         if cursor is None and database is not None:
             if len(cursors) >= MAX_CURSORS:
@@ -235,7 +232,7 @@ class Call:
 
     def _delete_cursor(self) -> bool:
         number = self._cursor_number()
-        cursor = None if number is None else self._connection.cursors.pop(number, None)
+        cursor = None if number is None else self._session.cursors.pop(number, None)
         if cursor is not None:
             cursor.close()
         return cursor is not None
@@ -246,11 +243,11 @@ class Call:
             self._count(outcome, procedure)
         if outcome.status == 500:
             message = outcome.columns[b"ERROR"].decode("utf-8", "replace")
-            self._server.log.error(f"{self._name.decode('utf-8', 'replace')}: {message}")
+            self._service.log.error(f"{self._name.decode('utf-8', 'replace')}: {message}")
         condition = self._columns.get(b"SIGNAL")
         if condition is not None:
             everyone = b"SIGNALBROAD" in self._columns
-            waited = self._server.signals.send(condition, everyone=everyone)
+            waited = self._service.signals.send(condition, everyone=everyone)
             outcome.columns[b"SIGNALED"] = b"%d" % waited
         self._reply(outcome.status, outcome.columns)
 
@@ -258,7 +255,7 @@ class Call:
         total, misses = outcome.total, int(outcome.status != 200)
         if procedure.bulk:
             misses = total - int(outcome.columns.get(b"num", b"0"))
-        counts = self._server.counts
+        counts = self._service.counts
         for kind in procedure.counts:
             counts[kind] += total
             if misses and f"{kind}_misses" in counts:
@@ -267,16 +264,16 @@ class Call:
     def _reply(self, status: int, columns: Columns) -> None:
         request = self._request
         bodiless = request.method == b"HEAD"
-        stamp, keep_alive = self._server.stamp, request.keep_alive
+        stamp, keep_alive = self._service.stamp, request.keep_alive
         if len(columns) <= MANY_COLUMNS:
             reply = pack_rpc_reply(
                 status, columns.items(), keep_alive=keep_alive, stamp=stamp, bodiless=bodiless
             )
-            self._connection.answer(request, status, reply)
+            self._session.answer(request, status, reply)
             return
-        self._connection.in_thread(
+        self._session.in_thread(
             lambda: pack_large_rpc_reply(
                 status, columns, keep_alive=keep_alive, stamp=stamp, bodiless=bodiless
             ),
-            lambda replies: self._connection.answer(request, status, *replies),
+            lambda replies: self._session.answer(request, status, *replies),
         )

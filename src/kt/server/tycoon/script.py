@@ -28,9 +28,9 @@ from weakref import WeakSet
 from kt.server.engines import EngineError
 from kt.server.engines.kyoto import _text
 from kt.server.engines.kyoto._engine import KEEP, REMOVE, Code
-from kt.server.process.log import Log
 from kt.server.scripting.state import Host, Interpreter, Limits, LuaFunction, LuaTable, readable
 from kt.server.scripting.visits import Visits
+from kt.server.session import Journal
 from kt.server.tycoon.script_handles import (
     VISITED,
     CursorHandle,
@@ -70,7 +70,7 @@ class Service(NamedTuple):
     limits: Limits
     stop: Event
     visits: Visits
-    log: Log
+    log: Journal
 
 
 class Visitor(NamedTuple):

@@ -13,38 +13,48 @@ from kt.server.scripting.workers import Workers
 from kt.server.tycoon.procedures import INVALID, Columns, Procedure, Refused
 from kt.server.tycoon.script import NOT_THERE, SUCCESS, Service, TycoonScript
 from kt.server.tycoon.script_handles import SharedDatabase
+from kt.server.tycoon.service import TycoonService
 from kt.wire.tycoon import ERROR_REPLY, PlayScript, pack_play_script_reply
 
 if TYPE_CHECKING:
-    from kt.server.tycoon.server import TycoonServer
+    from asyncio import AbstractEventLoop
 
 STATUSES: Final = {NOT_THERE: 501, 2: 400, 3: 450, 4: 503}
 """HTTP statuses for what a script returns, ``RVENOIMPL`` and so on; others are 500."""
 
 
-def start_scripts(server: TycoonServer, path: str) -> Workers[TycoonScript]:
+def start_scripts(
+    service: TycoonService, path: str, limits: Limits, threads: int, loop: AbstractEventLoop
+) -> Workers[TycoonScript]:
     """Load a script, once for every thread that is to run it.
+
+    Args:
+        service: what it may use.
+        path: its file, or the name of one of ours.
+        limits: of each call.
+        threads: how many.
+        loop: where they give back what they have done.
 
     Raises:
         ImproperlyConfigured: there is no such script, or lupa is not installed.
     """
     path = find_script(path)
-    server.log.system(f"loading a script file: path={path}")
+    service.log.system(f"loading a script file: path={path}")
     stop = Event()
-    service = Service(
+    made = Service(
         path=path,
-        databases=[SharedDatabase(database) for database in server.databases],
+        databases=[SharedDatabase(database) for database in service.databases],
         names={
             os.fsencode(os.path.basename(database.path)): index
-            for index, database in enumerate(server.databases)
+            for index, database in enumerate(service.databases)
         },
-        limits=Limits(server.options.script_seconds, server.options.script_memory),
+        limits=limits,
         stop=stop,
-        visits=Visits(server.held, server.turn),
-        log=server.log,
+        visits=Visits(service.held, service.turn),
+        log=service.log,
     )
-    make = partial(TycoonScript, service)
-    return Workers(server.options.threads, make, server.loop, stop)
+    service.has_scripts = True
+    return Workers(threads, partial(TycoonScript, made), loop, stop)
 
 
 def _play(script: TycoonScript, columns: Columns) -> Columns:

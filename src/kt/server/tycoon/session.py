@@ -1,4 +1,4 @@
-"""A connection to kt-tycoon: binary commands and HTTP requests, mixed in any order.
+"""What serves a client of kt-tycoon: binary commands and HTTP requests, mixed in any order.
 
 The first byte of each request tells: 0, or 0x80 and above, is binary, anything else HTTP. All bytes
 go to the engine's `Stream` first, which runs the bulk commands and the most frequent HTTP requests
@@ -10,14 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from kt.errors import ProtocolError
-from kt.server.engines.kyoto._engine import Cursor, State, Stream
-from kt.server.process.connection import Connection
+from kt.server.engines.kyoto._engine import State, Stream
+from kt.server.tycoon.answering import Answering
 from kt.server.tycoon.rest import serve_record
 from kt.server.tycoon.rpc import RPC_PATH, Call
 from kt.server.tycoon.scripts import play_script
+from kt.server.tycoon.service import TycoonService
 from kt.wire.http import BODY_MAX
 from kt.wire.magic import (
     ERROR,
@@ -37,9 +38,6 @@ from kt.wire.tycoon_rpc import (
     pack_http_refusal,
     read_http_request,
 )
-
-if TYPE_CHECKING:
-    from kt.server.tycoon.server import TycoonServer
 
 REQUEST_MAX: Final = 2 * BODY_MAX + (1 << 20)
 """Bytes that a request of the kinds that are buffered whole (not bulk commands) may have."""
@@ -61,19 +59,12 @@ COMMANDS: Final = {
 """What the log calls the commands that the engine runs by itself."""
 
 
-class TycoonConnection(Connection):
-    """See the module's docstring.
+class TycoonSession(Answering):
+    """See the module's docstring."""
 
-    Attributes:
-        cursors: this connection's cursors, by the numbers that the client gave them.
-    """
-
-    server: TycoonServer
-
-    def __init__(self, server: TycoonServer) -> None:
-        super().__init__(server)
-        self.cursors: dict[int, Cursor] = {}
-        self._stream = server.core.stream()
+    def __init__(self, service: TycoonService) -> None:
+        super().__init__(service)
+        self._stream = service.core.stream()
         self._half_read: tuple[Reader[Any], Callable[[Any], None]] | None = None
         self._unanswered = b""  # what a half-read request gets if its rest does not come
         self._speaks_http = False  # in the last request that was read here
@@ -81,9 +72,9 @@ class TycoonConnection(Connection):
     def step(self, data: bytes | bytearray, pos: int) -> int:
         if self._half_read is not None:
             return self._read_request(*self._half_read, data, pos)
-        server = self.server
-        with server.turn:
-            fed = None if server.engine_may_block else self._stream.feed(data, pos)
+        service = self.service
+        with service.turn:
+            fed = None if service.engine_may_block else self._stream.feed(data, pos)
         if fed is None:
             return self._feed_in_thread(data, pos)
         state, consumed, reply = fed
@@ -109,7 +100,7 @@ class TycoonConnection(Connection):
         try:
             result = reader(data, pos)
         except HttpRefusal as refusal:
-            self.write(pack_http_refusal(refusal.status, refusal.reason, self.server.stamp))
+            self.write(pack_http_refusal(refusal.status, refusal.reason, self.service.stamp))
             self.close()
             return pos
         except ProtocolError:
@@ -125,7 +116,7 @@ class TycoonConnection(Connection):
         self._half_read = result.resume, serve
         self.need = result.need
         if isinstance(result, IncompleteBody):
-            self._unanswered = pack_http_refusal(*result.refusal, self.server.stamp)
+            self._unanswered = pack_http_refusal(*result.refusal, self.service.stamp)
         return pos
 
     # HTTP
@@ -137,22 +128,9 @@ class TycoonConnection(Connection):
         else:
             serve_record(self, request)
 
-    def answer(self, request: HttpRequest, status: int, *reply: bytes) -> None:
-        """Send the reply to an HTTP request, which may be in pieces."""
-        for piece in reply:
-            self.write(piece)
-        if self.server.log.info_wanted:
-            line = b"%b %b %b" % request[:3]
-            self._log_request(line.decode("latin-1"), status)
-        if not request.keep_alive:
-            self.close()
-
-    def _log_request(self, request: str, outcome: int, when: float | None = None) -> None:
-        self.server.log.info(f"({self.peer}): {request}: {outcome:d}", when)
-
     def log_trace(self, traced: bytes, when: float | None = None) -> None:
         for code in traced:
-            self._log_request(COMMANDS[code], code != ERROR, when)
+            self.log_request(COMMANDS[code], code != ERROR, when)
 
     # Binary
 
@@ -171,7 +149,7 @@ class TycoonConnection(Connection):
     def _after_feed(self, state: int, reply: bytes) -> None:
         if reply:
             self.write(reply)
-        if self.server.log.info_wanted:
+        if self.service.log.info_wanted:
             self.log_trace(self._stream.take_trace())
         if state == AGAIN:
             self.yield_turn()
@@ -180,8 +158,8 @@ class TycoonConnection(Connection):
 
     def _play_script(self, request: PlayScript) -> None:
         quiet = request.flags & NO_REPLY
-        if self.server.scripts is not None:
-            self.server.counts["script"] += 1
+        if self.service.has_scripts:
+            self.service.counts["script"] += 1
             answer = self._drop if quiet else self.write
             self.in_script(partial(play_script, request), answer)
         elif not quiet:
@@ -206,25 +184,25 @@ class TycoonConnection(Connection):
 
     # Ends
 
-    def unfinished(self) -> bool:
-        return self._stream.pending or super().unfinished()
+    def begun(self) -> bool:
+        return self._stream.pending
 
     def cut_off(self) -> None:
         self.write(self._stream.finish() if self._stream.pending else self._unanswered)
 
     def failed(self) -> None:
         if self._speaks_http:
-            self.write(pack_http_refusal(500, "logic error", self.server.stamp))
+            self.write(pack_http_refusal(500, "logic error", self.service.stamp))
         else:
             self.write(ERROR_REPLY)
 
-    def lost(self) -> None:
+    def lost(self) -> Callable[[], object] | None:
         if self.cursors:
-            with self.server.turn:
-                if self.server.engine_may_block:
-                    self.server.workers.submit(self._close_cursors)
-                else:
-                    self._close_cursors()
+            with self.service.turn:
+                if self.service.engine_may_block:
+                    return self._close_cursors
+                self._close_cursors()
+        return None
 
     def _close_cursors(self) -> None:
         for cursor in self.cursors.values():

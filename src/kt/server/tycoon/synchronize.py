@@ -14,7 +14,7 @@ import time
 
 from kt.server.engines import EngineError
 from kt.server.engines.kyoto._engine import Database
-from kt.server.process.log import Log
+from kt.server.session import Journal
 from kt.server.tycoon.procedures import Columns, Pace, Refused
 
 
@@ -26,7 +26,7 @@ class Synchronize:
         log: the server's log.
     """
 
-    def __init__(self, directory: str, log: Log) -> None:
+    def __init__(self, directory: str, log: Journal) -> None:
         self._directory = os.path.abspath(directory)
         self._log = log
 

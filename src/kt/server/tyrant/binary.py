@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from kt.errors import ProtocolError
 from kt.server.engines.tokyo._engine import Event, Hold
+from kt.server.tyrant.answering import Answering
 from kt.server.tyrant.options import Command
+from kt.server.tyrant.script import TyrantScript
+from kt.server.tyrant.service import TyrantService
 from kt.server.tyrant.status import stat
 from kt.wire import tyrant_commands as codes
 from kt.wire.reading import Incomplete, Reader
@@ -45,11 +48,6 @@ from kt.wire.tyrant_server import (
     read_vanish,
 )
 
-if TYPE_CHECKING:
-    from kt.server.tyrant.script import TyrantScript
-    from kt.server.tyrant.server import TyrantServer
-    from kt.server.tyrant.session import TyrantConnection
-
 EMPTY_LIST: Final = codes.OK_REPLY + bytes(4)
 FAILED_LIST: Final = codes.FAILURE_REPLY + bytes(4)
 
@@ -63,65 +61,65 @@ class Row(NamedTuple):
     command: Command
     group: Command
     read: Reader[Any]
-    run: Callable[[TyrantServer, Any], bytes]
+    run: Callable[[TyrantService, Any], bytes]
     refusal: bytes = codes.FAILURE_REPLY
-    hold: Callable[[TyrantServer, Any], Hold] = lambda server, request: Hold.NONE
+    hold: Callable[[TyrantService, Any], Hold] = lambda service, request: Hold.NONE
 
 
-def fwmkeys(server: TyrantServer, request: FwmKeys) -> bytes:
+def fwmkeys(service: TyrantService, request: FwmKeys) -> bytes:
     try:
-        return codes.OK_REPLY + server.database.fwmkeys(request.prefix, request.maximum)
+        return codes.OK_REPLY + service.database.fwmkeys(request.prefix, request.maximum)
     except OverflowError:
         return FAILED_LIST
 
 
-def sync(server: TyrantServer, request: None) -> bytes:
-    return pack_sync_reply(_logged(server, Command.SYNC, server.database.sync()))
+def sync(service: TyrantService, request: None) -> bytes:
+    return pack_sync_reply(_logged(service, Command.SYNC, service.database.sync()))
 
 
-def optimize(server: TyrantServer, request: bytes) -> bytes:
-    return pack_optimize_reply(server.database.optimize(request))
+def optimize(service: TyrantService, request: bytes) -> bytes:
+    return pack_optimize_reply(service.database.optimize(request))
 
 
-def vanish(server: TyrantServer, request: None) -> bytes:
-    return pack_vanish_reply(_logged(server, Command.VANISH, server.database.vanish()))
+def vanish(service: TyrantService, request: None) -> bytes:
+    return pack_vanish_reply(_logged(service, Command.VANISH, service.database.vanish()))
 
 
-def copy(server: TyrantServer, request: bytes) -> bytes:
-    return pack_copy_reply(_logged(server, Command.COPY, server.database.copy(request)))
+def copy(service: TyrantService, request: bytes) -> bytes:
+    return pack_copy_reply(_logged(service, Command.COPY, service.database.copy(request)))
 
 
-def restore(server: TyrantServer, request: Restore) -> bytes:
+def restore(service: TyrantService, request: Restore) -> bytes:
     """There is no update log to apply."""
-    return pack_restore_reply(_logged(server, Command.RESTORE, False))
+    return pack_restore_reply(_logged(service, Command.RESTORE, False))
 
 
-def setmst(server: TyrantServer, request: SetMaster) -> bytes:
+def setmst(service: TyrantService, request: SetMaster) -> bytes:
     """There is no replication: no master can be set but none."""
-    return pack_setmst_reply(_logged(server, Command.SETMST, not request.host))
+    return pack_setmst_reply(_logged(service, Command.SETMST, not request.host))
 
 
-def misc(server: TyrantServer, request: Misc) -> bytes:
-    found = server.database.misc(request.name, request.items)
+def misc(service: TyrantService, request: Misc) -> bytes:
+    found = service.database.misc(request.name, request.items)
     return FAILED_LIST if found is None else codes.OK_REPLY + found
 
 
-def _logged(server: TyrantServer, command: Command, done: bool) -> bool:
+def _logged(service: TyrantService, command: Command, done: bool) -> bool:
     if not done:
-        server.note(command, Event.FAILED)
+        service.note(command, Event.FAILED)
     return done
 
 
-def _hold_all(server: TyrantServer, request: bytes) -> Hold:
+def _hold_all(service: TyrantService, request: bytes) -> Hold:
     return Hold.ALL
 
 
-def _hold_of_copy(server: TyrantServer, request: bytes) -> Hold:
-    return Hold.NONE if server.database.in_memory else Hold.WRITERS
+def _hold_of_copy(service: TyrantService, request: bytes) -> Hold:
+    return Hold.NONE if service.database.in_memory else Hold.WRITERS
 
 
-def _hold_of_misc(server: TyrantServer, request: Misc) -> Hold:
-    return server.database.hold_of(request.name, request.items)
+def _hold_of_misc(service: TyrantService, request: Misc) -> Hold:
+    return service.database.hold_of(request.name, request.items)
 
 
 COMMANDS: Final = {
@@ -141,22 +139,22 @@ COMMANDS: Final = {
 """By the byte that names them, the commands that run in a worker thread."""
 
 
-def serve_binary(connection: TyrantConnection, data: bytes | bytearray, pos: int) -> int:
+def serve_binary(session: Answering, data: bytes | bytearray, pos: int) -> int:
     """Serve the whole request at `data[pos]`; where it ends."""
     code = data[pos + 1]
     if code == codes.STAT:
         _, end = _whole(read_stat, data, pos)
-        _serve_stat(connection)
+        _serve_stat(session)
     elif code == codes.EXT:
         request, end = _whole(read_ext, data, pos)
-        _serve_ext(connection, request)
+        _serve_ext(session, request)
     elif code == codes.REPL:
         request, end = _whole(read_repl, data, pos)
-        _serve_repl(connection, request)
+        _serve_repl(session, request)
     else:
         row = COMMANDS[code]
         request, end = _whole(row.read, data, pos)
-        _serve(connection, row, request)
+        _serve(session, row, request)
     return end
 
 
@@ -167,55 +165,53 @@ def _whole(read: Reader[Any], data: bytes | bytearray, pos: int) -> tuple[Any, i
     return result
 
 
-def _serve(connection: TyrantConnection, row: Row, request: Any) -> None:
-    server = connection.server
-    if _is_refused(connection, row.command, row.group, row.refusal):
+def _serve(session: Answering, row: Row, request: Any) -> None:
+    service = session.service
+    if _is_refused(session, row.command, row.group, row.refusal):
         return
-    work = server.holding(row.hold(server, request), partial(row.run, server, request))
-    connection.run(work, slow=True)
+    work = service.holding(row.hold(service, request), partial(row.run, service, request))
+    session.run(work, slow=True)
 
 
-def _is_refused(
-    connection: TyrantConnection, command: Command, group: Command, refusal: bytes
-) -> bool:
+def _is_refused(session: Answering, command: Command, group: Command, refusal: bytes) -> bool:
     """Count a command, and answer it if the mask forbids it."""
-    server = connection.server
-    server.core.count(command)
-    if server.log.info_wanted:
-        server.note(command, Event.DOING)
-    if not server.forbids(command, group, Command.ALLORG):
+    service = session.service
+    service.core.count(command)
+    if service.log.info_wanted:
+        service.note(command, Event.DOING)
+    if not service.forbids(command, group, Command.ALLORG):
         return False
-    server.note(command, Event.FORBIDDEN)
-    connection.write(refusal)
+    service.note(command, Event.FORBIDDEN)
+    session.write(refusal)
     return True
 
 
-def _serve_ext(connection: TyrantConnection, request: Ext) -> None:
+def _serve_ext(session: Answering, request: Ext) -> None:
     """Call a Lua function, if there is a script."""
-    if _is_refused(connection, Command.EXT, Command.ALLORG, codes.FAILURE_REPLY):
+    if _is_refused(session, Command.EXT, Command.ALLORG, codes.FAILURE_REPLY):
         return
-    if connection.server.scripts is None:
-        connection.write(pack_ext_reply(None))
+    if not session.service.has_scripts:
+        session.write(pack_ext_reply(None))
     else:
-        connection.run_script(partial(_called, request))
+        session.run_script(partial(_called, request))
 
 
 def _called(request: Ext, script: TyrantScript) -> bytes:
     return pack_ext_reply(script.call(request.name, request.key, request.value, request.flags))
 
 
-def _serve_stat(connection: TyrantConnection) -> None:
+def _serve_stat(session: Answering) -> None:
     """Answer with statistics; with the counts only where the mask forbids the rest."""
-    server = connection.server
-    server.core.count(Command.STAT)
-    allowed = not server.forbids(Command.STAT, Command.ALLREAD, Command.ALLORG)
+    service = session.service
+    service.core.count(Command.STAT)
+    allowed = not service.forbids(Command.STAT, Command.ALLREAD, Command.ALLORG)
     if not allowed:
-        server.note(Command.STAT, Event.FORBIDDEN)
-    descriptor = connection.descriptor
-    connection.run(lambda: pack_stat_reply(stat(server, descriptor, allowed)))
+        service.note(Command.STAT, Event.FORBIDDEN)
+    descriptor = session.descriptor
+    session.run(lambda: pack_stat_reply(stat(service, descriptor, allowed)))
 
 
-def _serve_repl(connection: TyrantConnection, request: Repl) -> None:
+def _serve_repl(session: Answering, request: Repl) -> None:
     """There is no update log to replicate: hang up."""
-    connection.server.core.count(Command.REPL)
-    connection.close()
+    session.service.core.count(Command.REPL)
+    session.close()

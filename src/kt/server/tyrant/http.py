@@ -21,20 +21,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from kt.server.engines.tokyo._engine import Event, Hold
+from kt.server.tyrant.answering import Answering
 from kt.server.tyrant.options import Command
+from kt.server.tyrant.script import TyrantScript
+from kt.server.tyrant.service import TyrantService
 from kt.server.tyrant.status import GET_MISSES, OUT_MISSES, PUT_MISSES, option_headers
 from kt.wire.http import HttpRequest, pack_http_reply, parse_number
 from kt.wire.tyrant import decode_misc
 from kt.wire.tyrant_commands import OK_REPLY
-
-if TYPE_CHECKING:
-    from kt.server.tyrant.script import TyrantScript
-    from kt.server.tyrant.server import TyrantServer
-    from kt.server.tyrant.session import TyrantConnection
 
 Headers = list[tuple[bytes, bytes]]
 TEXT: Final[Headers] = [(b"Content-Type", b"text/plain")]
@@ -70,45 +68,45 @@ def _say(status: int) -> Answer:
 # Methods for records, in any thread
 
 
-def get(server: TyrantServer, key: bytes, request: HttpRequest) -> Answer:
-    value = server.database.get(key)
+def get(service: TyrantService, key: bytes, request: HttpRequest) -> Answer:
+    value = service.database.get(key)
     if value is None:
-        server.core.count(GET_MISSES)
+        service.core.count(GET_MISSES)
         return _say(404)
     return Answer(200, VALUE, value)
 
 
-def head(server: TyrantServer, key: bytes, request: HttpRequest) -> Answer:
-    size = server.database.vsiz(key)
+def head(service: TyrantService, key: bytes, request: HttpRequest) -> Answer:
+    size = service.database.vsiz(key)
     if size is None:
         return Answer(404, [], None)
     return Answer(200, [*VALUE, (b"Content-Length", b"%d" % size)], None)
 
 
-def put(server: TyrantServer, key: bytes, request: HttpRequest) -> Answer:
-    database = server.database
+def put(service: TyrantService, key: bytes, request: HttpRequest) -> Answer:
+    database = service.database
     mode = parse_number(request.headers.get(b"x-tt-pdmode", b""))
     store = {1: database.putkeep, 2: database.putcat}.get(mode, database.put)
     if store(key, request.body):
         return _say(201)
-    server.core.count(PUT_MISSES)
+    service.core.count(PUT_MISSES)
     if mode == 1:
         return _say(409)
-    server.note(Command.PUT, Event.FAILED)
+    service.note(Command.PUT, Event.FAILED)
     return _say(500)
 
 
-def delete(server: TyrantServer, key: bytes, request: HttpRequest) -> Answer:
-    if server.database.out(key):
+def delete(service: TyrantService, key: bytes, request: HttpRequest) -> Answer:
+    if service.database.out(key):
         return _say(200)
-    server.core.count(OUT_MISSES)
+    service.core.count(OUT_MISSES)
     return _say(404)
 
 
 class Method(NamedTuple):
     """A method for records: what it does, and how the mask forbids it."""
 
-    run: Callable[[TyrantServer, bytes, HttpRequest], Answer]
+    run: Callable[[TyrantService, bytes, HttpRequest], Answer]
     command: Command
     group: Command
 
@@ -121,24 +119,24 @@ METHODS: Final = {
 }
 
 
-def serve_http(connection: TyrantConnection, request: HttpRequest) -> None:
+def serve_http(session: Answering, request: HttpRequest) -> None:
     """Serve a request; one of an unknown method ends the connection."""
-    server = connection.server
+    service = session.service
     if not request.keep_alive:
-        connection.part()
+        session.part()
     if request.method in METHODS:
         method = METHODS[request.method]
-        server.core.count(method.command)
-        work = partial(method.run, server, record_key(request.target), request)
-        _run(connection, method.command, (method.group, Command.ALLHTTP), work)
+        service.core.count(method.command)
+        work = partial(method.run, service, record_key(request.target), request)
+        _run(session, method.command, (method.group, Command.ALLHTTP), work)
     elif request.method == b"POST":
-        _post(connection, request)
+        _post(session, request)
     elif request.method == b"OPTIONS":
-        server.core.count(Command.STAT)
-        work_options = partial(_options, server, connection.descriptor)
-        _run(connection, Command.STAT, (Command.ALLREAD, Command.ALLORG), work_options)
+        service.core.count(Command.STAT)
+        work_options = partial(_options, service, session.descriptor)
+        _run(session, Command.STAT, (Command.ALLREAD, Command.ALLORG), work_options)
     else:
-        connection.part()
+        session.part()
 
 
 def record_key(target: bytes) -> bytes:
@@ -154,7 +152,7 @@ def _url_decoded(text: bytes) -> bytes:
 
 
 def _run(
-    connection: TyrantConnection,
+    session: Answering,
     command: Command,
     groups: tuple[Command, ...],
     work: Callable[[], Answer],
@@ -163,13 +161,13 @@ def _run(
     hold: Hold = Hold.NONE,
 ) -> None:
     """Answer with what `work` returns, if the mask allows the command."""
-    server = connection.server
-    if server.forbids(command, *groups):
-        server.note(command, Event.FORBIDDEN)
+    service = session.service
+    if service.forbids(command, *groups):
+        service.note(command, Event.FORBIDDEN)
         forbidden = Answer(403, [], None) if command is Command.VSIZ else _say(403)
-        connection.write(_packed(forbidden))
+        session.write(_packed(forbidden))
     else:
-        connection.run(server.holding(hold, lambda: _packed(work())), slow=slow)
+        session.run(service.holding(hold, lambda: _packed(work())), slow=slow)
 
 
 def _packed(answer: Answer) -> bytes:
@@ -177,35 +175,35 @@ def _packed(answer: Answer) -> bytes:
     return pack_http_reply(answer.status, answer.headers, answer.body)
 
 
-def _options(server: TyrantServer, descriptor: int) -> Answer:
-    return Answer(200, option_headers(server, descriptor), b"")
+def _options(service: TyrantService, descriptor: int) -> Answer:
+    return Answer(200, option_headers(service, descriptor), b"")
 
 
 # Functions
 
 
-def _post(connection: TyrantConnection, request: HttpRequest) -> None:
-    server = connection.server
-    server.core.count(Command.EXT)
+def _post(session: Answering, request: HttpRequest) -> None:
+    service = session.service
+    service.core.count(Command.EXT)
     function = request.headers.get(b"x-tt-mname", b"")
     if request.headers.get(b"x-tt-xname"):
-        _post_ext(connection, request)
+        _post_ext(session, request)
     elif not function:
-        connection.write(_packed(_say(400)))
+        session.write(_packed(_say(400)))
     else:
         arguments = _arguments(request.body)
-        hold = server.database.hold_of(function, arguments)
-        work = partial(misc, server, function, arguments)
-        _run(connection, Command.MISC, (Command.ALLHTTP,), work, slow=True, hold=hold)
+        hold = service.database.hold_of(function, arguments)
+        work = partial(misc, service, function, arguments)
+        _run(session, Command.MISC, (Command.ALLHTTP,), work, slow=True, hold=hold)
 
 
-def _post_ext(connection: TyrantConnection, request: HttpRequest) -> None:
+def _post_ext(session: Answering, request: HttpRequest) -> None:
     """Call a Lua function, if there is a script and the mask allows it."""
-    server = connection.server
-    if server.scripts is None or server.forbids(Command.EXT, Command.ALLHTTP):
-        _run(connection, Command.EXT, (Command.ALLHTTP,), partial(_say, 500))
+    service = session.service
+    if not service.has_scripts or service.forbids(Command.EXT, Command.ALLHTTP):
+        _run(session, Command.EXT, (Command.ALLHTTP,), partial(_say, 500))
     else:
-        connection.run_script(lambda script: _packed(ext(script, request)))
+        session.run_script(lambda script: _packed(ext(script, request)))
 
 
 def ext(script: TyrantScript, request: HttpRequest) -> Answer:
@@ -215,8 +213,8 @@ def ext(script: TyrantScript, request: HttpRequest) -> Answer:
     return _say(500) if result is None else Answer(200, VALUE, result)
 
 
-def misc(server: TyrantServer, function: bytes, arguments: list[bytes]) -> Answer:
-    found = server.database.misc(function, arguments)
+def misc(service: TyrantService, function: bytes, arguments: list[bytes]) -> Answer:
+    found = service.database.misc(function, arguments)
     if found is None:
         return _say(500)
     items = enumerate(decode_misc(OK_REPLY + found, False), 1)

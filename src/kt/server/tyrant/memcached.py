@@ -23,18 +23,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from kt.server.engines.tokyo._engine import Event
+from kt.server.tyrant.answering import Answering
 from kt.server.tyrant.options import Command
+from kt.server.tyrant.service import TyrantService
 from kt.server.tyrant.status import GET_MISSES, OUT_MISSES, PUT_MISSES, TYRANT_VERSION, stats
 from kt.wire.http import parse_number
 from kt.wire.magic import SIZE_MAX
 from kt.wire.tyrant_text import read_data
-
-if TYPE_CHECKING:
-    from kt.server.tyrant.server import TyrantServer
-    from kt.server.tyrant.session import TyrantConnection
 
 STORED: Final = b"STORED\r\n"
 NOT_STORED: Final = b"NOT_STORED\r\n"
@@ -49,36 +47,36 @@ INT64_MAX: Final = 2**63 - 1
 # Commands with data. None: there is a record that should not be, or none that should.
 
 
-def store(server: TyrantServer, key: bytes, data: bytes) -> bool | None:
-    return server.database.put(key, data)
+def store(service: TyrantService, key: bytes, data: bytes) -> bool | None:
+    return service.database.put(key, data)
 
 
-def add(server: TyrantServer, key: bytes, data: bytes) -> bool | None:
-    return server.database.putkeep(key, data) or None
+def add(service: TyrantService, key: bytes, data: bytes) -> bool | None:
+    return service.database.putkeep(key, data) or None
 
 
-def replace(server: TyrantServer, key: bytes, data: bytes) -> bool | None:
-    with server.locks.record(key):
-        exists = server.database.vsiz(key) is not None
-        return server.database.put(key, data) if exists else None
+def replace(service: TyrantService, key: bytes, data: bytes) -> bool | None:
+    with service.locks.record(key):
+        exists = service.database.vsiz(key) is not None
+        return service.database.put(key, data) if exists else None
 
 
-def append(server: TyrantServer, key: bytes, data: bytes) -> bool | None:
-    with server.locks.record(key):
-        exists = server.database.vsiz(key) is not None
-        return server.database.putcat(key, data) if exists else None
+def append(service: TyrantService, key: bytes, data: bytes) -> bool | None:
+    with service.locks.record(key):
+        exists = service.database.vsiz(key) is not None
+        return service.database.putcat(key, data) if exists else None
 
 
-def prepend(server: TyrantServer, key: bytes, data: bytes) -> bool | None:
-    with server.locks.record(key):
-        old = server.database.get(key)
-        return None if old is None else server.database.put(key, data + old)
+def prepend(service: TyrantService, key: bytes, data: bytes) -> bool | None:
+    with service.locks.record(key):
+        old = service.database.get(key)
+        return None if old is None else service.database.put(key, data + old)
 
 
 class Storing(NamedTuple):
     """A command with data: what it does, and what it counts as and is forbidden as."""
 
-    store: Callable[[TyrantServer, bytes, bytes], bool | None]
+    store: Callable[[TyrantService, bytes, bytes], bool | None]
     command: Command
 
 
@@ -91,137 +89,137 @@ STORING: Final = {
 }
 
 
-def _begin_storing(connection: TyrantConnection, storing: Storing, words: list[bytes]) -> None:
-    connection.server.core.count(storing.command)
+def _begin_storing(session: Answering, storing: Storing, words: list[bytes]) -> None:
+    session.service.core.count(storing.command)
     size = max(parse_number(words[4]), 0)
     if size > SIZE_MAX:
-        connection.close()
+        session.close()
         return
     quiet = words[5:6] == [b"noreply"]
-    finish = partial(_finish_storing, connection, storing, words[1], quiet)
-    connection.read(partial(read_data, size), finish)
+    finish = partial(_finish_storing, session, storing, words[1], quiet)
+    session.read(partial(read_data, size), finish)
 
 
 def _finish_storing(
-    connection: TyrantConnection, storing: Storing, key: bytes, quiet: bool, data: bytes | None
+    session: Answering, storing: Storing, key: bytes, quiet: bool, data: bytes | None
 ) -> None:
-    server = connection.server
+    service = session.service
     if data is None:
-        server.note(storing.command, Event.INVALID)
-        connection.part()
+        service.note(storing.command, Event.INVALID)
+        session.part()
     else:
-        _answer(connection, storing.command, quiet, partial(_store, server, storing, key, data))
+        _answer(session, storing.command, quiet, partial(_store, service, storing, key, data))
 
 
-def _store(server: TyrantServer, storing: Storing, key: bytes, data: bytes) -> bytes:
-    stored = storing.store(server, key, data)
+def _store(service: TyrantService, storing: Storing, key: bytes, data: bytes) -> bytes:
+    stored = storing.store(service, key, data)
     if stored:
         return STORED
-    server.core.count(PUT_MISSES)
+    service.core.count(PUT_MISSES)
     if stored is None:
         return NOT_STORED
-    server.note(storing.command, Event.FAILED)
+    service.note(storing.command, Event.FAILED)
     return FAILED
 
 
 # The other commands
 
 
-def get(connection: TyrantConnection, words: list[bytes]) -> None:
-    server = connection.server
-    server.core.count(Command.GET, len(words) - 1)
-    if _is_forbidden(server, Command.GET, Command.ALLREAD):
-        server.core.count(GET_MISSES, len(words) - 1)
-        connection.write(END)
+def get(session: Answering, words: list[bytes]) -> None:
+    service = session.service
+    service.core.count(Command.GET, len(words) - 1)
+    if _is_forbidden(service, Command.GET, Command.ALLREAD):
+        service.core.count(GET_MISSES, len(words) - 1)
+        session.write(END)
     else:
-        connection.run(partial(_get, server, words[1:]))
+        session.run(partial(_get, service, words[1:]))
 
 
-def _get(server: TyrantServer, keys: list[bytes]) -> bytes:
+def _get(service: TyrantService, keys: list[bytes]) -> bytes:
     found = []
     for key in keys:
-        value = server.database.get(key)
+        value = service.database.get(key)
         if value is None:
-            server.core.count(GET_MISSES)
+            service.core.count(GET_MISSES)
         else:
             found.append(b"VALUE %b 0 %d\r\n%b\r\n" % (key, len(value), value))
     return b"".join([*found, END])
 
 
-def delete(connection: TyrantConnection, words: list[bytes]) -> None:
-    server = connection.server
-    server.core.count(Command.OUT)
+def delete(session: Answering, words: list[bytes]) -> None:
+    service = session.service
+    service.core.count(Command.OUT)
     quiet = b"noreply" in words[2:4]
-    _answer(connection, Command.OUT, quiet, partial(_delete, server, words[1]))
+    _answer(session, Command.OUT, quiet, partial(_delete, service, words[1]))
 
 
-def _delete(server: TyrantServer, key: bytes) -> bytes:
-    if server.database.out(key):
+def _delete(service: TyrantService, key: bytes) -> bytes:
+    if service.database.out(key):
         return b"DELETED\r\n"
-    server.core.count(OUT_MISSES)
+    service.core.count(OUT_MISSES)
     return NOT_FOUND
 
 
-def incr(connection: TyrantConnection, words: list[bytes]) -> None:
-    _add(connection, words, parse_number(words[2]))
+def incr(session: Answering, words: list[bytes]) -> None:
+    _add(session, words, parse_number(words[2]))
 
 
-def decr(connection: TyrantConnection, words: list[bytes]) -> None:
-    _add(connection, words, -parse_number(words[2]))
+def decr(session: Answering, words: list[bytes]) -> None:
+    _add(session, words, -parse_number(words[2]))
 
 
-def _add(connection: TyrantConnection, words: list[bytes], number: int) -> None:
-    server = connection.server
-    server.core.count(Command.ADDINT)
+def _add(session: Answering, words: list[bytes], number: int) -> None:
+    service = session.service
+    service.core.count(Command.ADDINT)
     quiet = words[3:4] == [b"noreply"]
-    _answer(connection, Command.ADDINT, quiet, partial(_added, server, words[1], number))
+    _answer(session, Command.ADDINT, quiet, partial(_added, service, words[1], number))
 
 
-def _added(server: TyrantServer, key: bytes, number: int) -> bytes:
-    with server.locks.record(key):
-        old = server.database.get(key)
+def _added(service: TyrantService, key: bytes, number: int) -> bytes:
+    with service.locks.record(key):
+        old = service.database.get(key)
         if old is None:
             return NOT_FOUND
         total = b"%d" % min(max(parse_number(old) + number, 0), INT64_MAX)
-        if server.database.put(key, total):
+        if service.database.put(key, total):
             return total + b"\r\n"
-    server.note(Command.ADDINT, Event.FAILED)
+    service.note(Command.ADDINT, Event.FAILED)
     return FAILED
 
 
-def send_stats(connection: TyrantConnection, words: list[bytes]) -> None:
-    server = connection.server
-    server.core.count(Command.STAT)
-    if _is_forbidden(server, Command.STAT, Command.ALLREAD):
-        connection.write(FORBIDDEN)
+def send_stats(session: Answering, words: list[bytes]) -> None:
+    service = session.service
+    service.core.count(Command.STAT)
+    if _is_forbidden(service, Command.STAT, Command.ALLREAD):
+        session.write(FORBIDDEN)
     else:
-        connection.run(lambda: stats(server) + END)
+        session.run(lambda: stats(service) + END)
 
 
-def flush_all(connection: TyrantConnection, words: list[bytes]) -> None:
-    server = connection.server
-    server.core.count(Command.VANISH)
-    server.note(Command.VANISH, Event.DOING)
+def flush_all(session: Answering, words: list[bytes]) -> None:
+    service = session.service
+    service.core.count(Command.VANISH)
+    service.note(Command.VANISH, Event.DOING)
     quiet = b"noreply" in words[1:3]
-    _answer(connection, Command.VANISH, quiet, partial(_flush_all, server), slow=True)
+    _answer(session, Command.VANISH, quiet, partial(_flush_all, service), slow=True)
 
 
-def _flush_all(server: TyrantServer) -> bytes:
-    if server.database.vanish():
+def _flush_all(service: TyrantService) -> bytes:
+    if service.database.vanish():
         return b"OK\r\n"
-    server.note(Command.VANISH, Event.FAILED)
+    service.note(Command.VANISH, Event.FAILED)
     return FAILED
 
 
-def version(connection: TyrantConnection, words: list[bytes]) -> None:
-    server = connection.server
-    server.core.count(Command.STAT)
-    forbidden = _is_forbidden(server, Command.STAT, Command.ALLREAD)
-    connection.write(FORBIDDEN if forbidden else f"VERSION {TYRANT_VERSION}\r\n".encode())
+def version(session: Answering, words: list[bytes]) -> None:
+    service = session.service
+    service.core.count(Command.STAT)
+    forbidden = _is_forbidden(service, Command.STAT, Command.ALLREAD)
+    session.write(FORBIDDEN if forbidden else f"VERSION {TYRANT_VERSION}\r\n".encode())
 
 
-def close(connection: TyrantConnection, words: list[bytes]) -> None:
-    connection.part()
+def close(session: Answering, words: list[bytes]) -> None:
+    session.part()
 
 
 OTHERS: Final = {
@@ -240,34 +238,34 @@ OTHERS: Final = {
 MEMCACHED: Final = STORING.keys() | OTHERS.keys()
 
 
-def serve_memcached(connection: TyrantConnection, words: list[bytes]) -> None:
+def serve_memcached(session: Answering, words: list[bytes]) -> None:
     """Serve the line with these words; a line that is no command ends the connection."""
     name = words[0] if words else b""
     if name in STORING:
         if len(words) >= 5:
-            _begin_storing(connection, STORING[name], words)
+            _begin_storing(session, STORING[name], words)
             return
     elif name in OTHERS:
         serve, least = OTHERS[name]
         if len(words) >= least:
-            serve(connection, words)
+            serve(session, words)
             return
     else:
-        connection.part()
+        session.part()
         return
-    connection.write(TOO_FEW)
-    connection.part()
+    session.write(TOO_FEW)
+    session.part()
 
 
-def _is_forbidden(server: TyrantServer, command: Command, group: Command) -> bool:
-    forbidden = server.forbids(command, group, Command.ALLMC)
+def _is_forbidden(service: TyrantService, command: Command, group: Command) -> bool:
+    forbidden = service.forbids(command, group, Command.ALLMC)
     if forbidden:
-        server.note(command, Event.FORBIDDEN)
+        service.note(command, Event.FORBIDDEN)
     return forbidden
 
 
 def _answer(
-    connection: TyrantConnection,
+    session: Answering,
     command: Command,
     quiet: bool,
     work: Callable[[], bytes],
@@ -275,9 +273,9 @@ def _answer(
     slow: bool = False,
 ) -> None:
     """Do and answer what changes the database, if the mask allows it."""
-    if _is_forbidden(connection.server, command, Command.ALLWRITE):
-        connection.write(b"" if quiet else FORBIDDEN)
+    if _is_forbidden(session.service, command, Command.ALLWRITE):
+        session.write(b"" if quiet else FORBIDDEN)
     elif quiet:
-        connection.run(lambda: work()[:0], slow=slow)
+        session.run(lambda: work()[:0], slow=slow)
     else:
-        connection.run(work, slow=slow)
+        session.run(work, slow=slow)

@@ -23,21 +23,18 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from threading import Condition, Event, Lock
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 from zlib import crc32
 
 from kt.server.engines.tokyo import _text
 from kt.server.engines.tokyo._engine import Database, Hold
-from kt.server.process.log import Log
 from kt.server.scripting.files import glob_paths, make_directory, remove_path, stat_path
 from kt.server.scripting.state import Host, Interpreter, Limits, LuaFunction, LuaTable, readable
+from kt.server.session import Journal
+from kt.server.tyrant.service import RecordLocks
 from kt.version import VERSION
 from kt.wire.codec import decode_items
 from kt.wire.tyrant_commands import LOCK_GLOBAL, LOCK_RECORD, U32
-
-if TYPE_CHECKING:
-    from kt.server.tyrant.server import RecordLocks
-
 
 Misc: TypeAlias = Callable[[], bytes | None]
 """A call of the engine's `misc`."""
@@ -131,7 +128,7 @@ class Service(NamedTuple):
     server_id: int
     limits: Limits
     stop: Event
-    log: Log
+    log: Journal
     holding: Callable[[Hold, Misc], Misc]
     stash: Stash
     named_locks: NamedLocks

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Final
 
 from kt.server.scripting.state import Limits, find_script
 from kt.server.scripting.workers import Workers
+from kt.server.tyrant.options import Periodic
 from kt.server.tyrant.script import NamedLocks, Service, Stash, TyrantScript
+from kt.server.tyrant.service import TyrantService
 
 if TYPE_CHECKING:
-    from kt.server.tyrant.options import Periodic
-    from kt.server.tyrant.server import TyrantServer
+    from asyncio import AbstractEventLoop
+    from collections.abc import Sequence
 
 SERVER_ID: Final = 0
 """Tells replicating servers apart: this one is alone."""
@@ -24,33 +26,48 @@ PERIODIC_GRACE: Final = 10.0
 class Scripts(Workers[TyrantScript]):
     """The workers, and the periodic calls, each in a thread and with a Lua state of its own.
 
+    Args:
+        service: what they may use.
+        path: the script's file; after an ``@``, the script itself.
+        limits: of each call.
+        periodic: the calls that are made again and again.
+        loop: where workers give back what they have done.
+
     Raises:
         ImproperlyConfigured: there is no such script, or lupa is not installed.
     """
 
-    def __init__(self, server: TyrantServer, path: str) -> None:
+    def __init__(
+        self,
+        service: TyrantService,
+        path: str,
+        limits: Limits,
+        periodic: Sequence[Periodic],
+        loop: AbstractEventLoop,
+    ) -> None:
         if not path.startswith("@"):
             path = find_script(path)
-        server.log.system(f"scripting extension: {path}")
-        threads, stop = server.options.threads, threading.Event()
-        service = Service(
+        service.log.system(f"scripting extension: {path}")
+        threads, stop = service.threads, threading.Event()
+        made = Service(
             path=path,
-            database=server.database,
+            database=service.database,
             threads=threads,
             server_id=SERVER_ID,
-            limits=Limits(server.options.script_seconds, server.options.script_memory),
+            limits=limits,
             stop=stop,
-            log=server.log,
-            holding=server.holding,
+            log=service.log,
+            holding=service.holding,
             stash=Stash(),
             named_locks=NamedLocks(),
-            record_locks=server.locks,
+            record_locks=service.locks,
             chunks=[],
         )
-        super().__init__(threads, partial(TyrantScript, service), server.loop, stop)
+        super().__init__(threads, partial(TyrantScript, made), loop, stop)
+        service.has_scripts = True
         self._periodic = [
-            PeriodicCall(call, TyrantScript(service, threads + number), stop)
-            for number, call in enumerate(server.options.periodic)
+            PeriodicCall(call, TyrantScript(made, threads + number), stop)
+            for number, call in enumerate(periodic)
         ]
         for thread in self._periodic:
             thread.start()

@@ -1,4 +1,4 @@
-"""A connection to kt-tyrant: binary commands, memcached's, and HTTP requests, in any order.
+"""What serves a client of kt-tyrant: binary commands, memcached's, and HTTP requests, in any order.
 
 Byte C8 begins a binary command; anything else is a line of text. Binary bytes go to the engine's
 `Stream`, which runs the quick commands without coming back to Python, and leaves whole requests of
@@ -13,24 +13,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import Any, Final
 
 from kt.errors import ProtocolError
 from kt.server.engines.tokyo._engine import State, Stream
-from kt.server.process.connection import Connection
+from kt.server.tyrant.answering import Answering
 from kt.server.tyrant.binary import serve_binary
 from kt.server.tyrant.http import serve_http
 from kt.server.tyrant.memcached import MEMCACHED, serve_memcached
+from kt.server.tyrant.service import TyrantService
 from kt.wire.reading import Incomplete, Reader
 from kt.wire.tyrant_commands import MAGIC
 from kt.wire.tyrant_text import is_http, read_http_rest, read_words
-
-if TYPE_CHECKING:
-    from kt.server.tyrant.script import TyrantScript
-    from kt.server.tyrant.server import TyrantServer
-
-Work: TypeAlias = Callable[[], bytes]
-"""Part of a command that calls the engine, and makes the reply."""
 
 MORE: Final = int(State.MORE)
 AGAIN: Final = int(State.AGAIN)
@@ -40,77 +34,37 @@ BROKEN: Final = int(State.BROKEN)
 CLOSE: Final = int(State.CLOSE)
 
 
-class TyrantConnection(Connection):
+class TyrantSession(Answering):
     """See the module's docstring."""
 
-    server: TyrantServer
-
-    def __init__(self, server: TyrantServer) -> None:
-        super().__init__(server)
-        self._stream = server.core.stream()
-        self._half_read: tuple[Reader[Any], Callable[[Any], None]] | None = None
-        self._keeps = True  # whether the last request lets the connection live
-
-    @property
-    def descriptor(self) -> int:
-        """The number of the socket."""
-        number: int = self._transport.get_extra_info("socket").fileno()
-        return number
+    def __init__(self, service: TyrantService) -> None:
+        super().__init__(service)
+        self._stream = service.core.stream()
 
     def step(self, data: bytes | bytearray, pos: int) -> int:
-        self._keeps = True
-        if self._half_read is not None:
-            end = self._read_text(*self._half_read, data, pos)
+        self.keeps = True
+        if self.half_read is not None:
+            end = self._read_text(*self.half_read, data, pos)
         elif self._stream.in_list or data[pos] == MAGIC:
             end = self._feed(data, pos)
         else:
             end = self._read_text(read_words, self._serve_line, data, pos)
-        self._close_unless(self._keeps or self.busy or end < len(data))
+        self.close_unless(self.keeps or self.work is not None or end < len(data))
         return end
-
-    # What the protocols use
-
-    def read(self, reader: Reader[Any], serve: Callable[[Any], None]) -> None:
-        """Go on with the request: `serve` what `reader` reads from what follows."""
-        self._half_read = reader, serve
-
-    def run(self, work: Work, *, slow: bool = False) -> None:
-        """Answer with what `work` returns; in a worker thread if it may take long."""
-        if slow or self.server.engine_may_block:
-            self.in_thread(work, partial(self._answer, self._keeps))
-        else:
-            self.write(work())
-
-    def run_script(self, work: Callable[[TyrantScript], bytes]) -> None:
-        """Answer with what `work` returns, from a thread that has a script."""
-        self.in_script(work, partial(self._answer, self._keeps))
-
-    def _answer(self, keeps: bool, reply: bytes) -> None:
-        """The end of a `run` in a worker thread."""
-        self.write(reply)
-        self._close_unless(keeps or bool(self._input))
-
-    def part(self) -> None:
-        """End the connection, unless something has come behind this request."""
-        self._keeps = False
-
-    def _close_unless(self, goes_on: bool) -> None:
-        if not goes_on:
-            self.close()
 
     # Text
 
     def _read_text(
         self, reader: Reader[Any], serve: Callable[[Any], None], data: bytes | bytearray, pos: int
     ) -> int:
-        self._half_read = None
+        self.half_read = None
         try:
             result = reader(data, pos)
         except ProtocolError:
             self.close()
             return pos
         if isinstance(result, Incomplete):
-            self._half_read = result.resume, serve
+            self.half_read = result.resume, serve
             self.need = result.need
             return pos
         value, end = result
@@ -126,7 +80,7 @@ class TyrantConnection(Connection):
     # Binary
 
     def _feed(self, data: bytes | bytearray, pos: int) -> int:
-        if self.server.held:
+        if self.service.held:
             return self._feed_in_thread(data, pos)
         state, consumed, need, reply = self._stream.feed(data, pos)
         return self._after_feed(state, need, reply, data, pos + consumed)
@@ -142,7 +96,8 @@ class TyrantConnection(Connection):
         """The end of a `_feed` in a worker thread, which had taken over the `rest` of the input."""
         end = self._after_feed(state, need, reply, rest, consumed)
         self.unread(rest[end:])
-        self._close_unless(self._keeps or self.busy or bool(self._input))
+        self.behind = self.behind or end < len(rest)
+        self.close_unless(self.keeps or self.work is not None or self.behind)
 
     def _after_feed(
         self, state: int, need: int, reply: bytes, data: bytes | bytearray, pos: int
@@ -168,10 +123,10 @@ class TyrantConnection(Connection):
     # I/O threads
 
     def servable(self) -> Stream | None:
-        return self._stream if self._half_read is None else None
+        return self._stream if self.half_read is None else None
 
     def returned(self, state: int) -> None:
-        self._close_unless(state != CLOSE and (state != BROKEN or bool(self._input)))
+        self.close_unless(state != CLOSE and (state != BROKEN or self.behind))
 
-    def unfinished(self) -> bool:
-        return self._stream.in_list or self._half_read is not None or super().unfinished()
+    def begun(self) -> bool:
+        return self._stream.in_list or self.half_read is not None

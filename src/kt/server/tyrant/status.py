@@ -8,12 +8,10 @@ import resource
 import struct
 import sys
 import time
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from kt.server.tyrant.options import Command
-
-if TYPE_CHECKING:
-    from kt.server.tyrant.server import TyrantServer
+from kt.server.tyrant.service import TyrantService
 
 TYRANT_VERSION: Final = "1.1.41"
 LIBRARY_VERSION: Final = "324"
@@ -31,14 +29,14 @@ _STORING: Final = (Command.PUT, Command.PUTKEEP, Command.PUTCAT, Command.PUTSHL,
 Facts = list[tuple[str, object]]
 
 
-def describe(server: TyrantServer, descriptor: int) -> Facts:
+def describe(service: TyrantService, descriptor: int) -> Facts:
     """Names and values, in the original's order.
 
     Args:
-        server: the server.
+        service: what it serves with.
         descriptor: the number of the socket that asks.
     """
-    database = server.database
+    database = service.database
     now = time.time()
     facts: Facts = [
         ("version", TYRANT_VERSION),
@@ -65,7 +63,7 @@ def describe(server: TyrantServer, descriptor: int) -> Facts:
         ("memrss", resident),
         ("ru_user", f"{usage.ru_utime:.6f}"),
         ("ru_sys", f"{usage.ru_stime:.6f}"),
-        ("ru_real", f"{now - server.start_time:.6f}"),
+        ("ru_real", f"{now - service.start_time:.6f}"),
     ]
     return facts
 
@@ -81,9 +79,9 @@ def _memory(usage: resource.struct_rusage) -> tuple[int, int]:
     return total * resource.getpagesize(), resident * resource.getpagesize()
 
 
-def count_columns(server: TyrantServer) -> Facts:
+def count_columns(service: TyrantService) -> Facts:
     """How often each command came, and how often one failed."""
-    counts = server.core.counts()
+    counts = service.core.counts()
     columns: Facts = [(f"cnt_{command.name.lower()}", counts[command]) for command in _COUNTED]
     columns += [
         ("cnt_put_miss", counts[PUT_MISSES]),
@@ -93,14 +91,14 @@ def count_columns(server: TyrantServer) -> Facts:
     return columns
 
 
-def stat(server: TyrantServer, descriptor: int, allowed: bool) -> bytes:
+def stat(service: TyrantService, descriptor: int, allowed: bool) -> bytes:
     """The lines that `stat` answers; only the counts if it is not allowed."""
-    facts = describe(server, descriptor) if allowed else []
-    lines = (f"{name}\t{value}\n" for name, value in facts + count_columns(server))
+    facts = describe(service, descriptor) if allowed else []
+    lines = (f"{name}\t{value}\n" for name, value in facts + count_columns(service))
     return "".join(lines).encode("utf-8", "surrogateescape")
 
 
-def option_headers(server: TyrantServer, descriptor: int) -> list[tuple[bytes, bytes]]:
+def option_headers(service: TyrantService, descriptor: int) -> list[tuple[bytes, bytes]]:
     """The headers that answer OPTIONS: what is allowed, and the same facts."""
     methods = ["OPTIONS"]
     for method, command, group in (
@@ -110,21 +108,21 @@ def option_headers(server: TyrantServer, descriptor: int) -> list[tuple[bytes, b
         ("POST", Command.EXT, Command.ALLWRITE),
         ("DELETE", Command.OUT, Command.ALLWRITE),
     ):
-        if not server.forbids(command, group):
+        if not service.forbids(command, group):
             methods.append(method)
     headers = [("Allow", ", ".join(methods))]
-    headers += [(f"X-TT-{n.upper()}", str(value)) for n, value in describe(server, descriptor)]
+    headers += [(f"X-TT-{n.upper()}", str(value)) for n, value in describe(service, descriptor)]
     return [(name.encode(), text.encode("utf-8", "surrogateescape")) for name, text in headers]
 
 
-def stats(server: TyrantServer) -> bytes:
+def stats(service: TyrantService) -> bytes:
     """The lines that memcached's `stats` answers, without the end."""
-    counts = server.core.counts()
+    counts = service.core.counts()
     usage = resource.getrusage(resource.RUSAGE_SELF)
     now = int(time.time())
     facts: Facts = [
         ("pid", os.getpid()),
-        ("uptime", now - int(server.start_time)),
+        ("uptime", now - int(service.start_time)),
         ("time", now),
         ("version", TYRANT_VERSION),
         ("pointer_size", struct.calcsize("P") * 8),
@@ -141,12 +139,12 @@ def stats(server: TyrantServer) -> bytes:
             (f"cmd_{name}_hits", total - misses),
             (f"cmd_{name}_misses", misses),
         ]
-    records = server.database.count()
+    records = service.database.count()
     facts += [
         ("cmd_flush", counts[Command.VANISH]),
         ("curr_items", records),
         ("total_items", records),
-        ("bytes", server.database.size()),
-        ("threads", server.options.threads),
+        ("bytes", service.database.size()),
+        ("threads", service.threads),
     ]
     return "".join(f"STAT {name} {value}\r\n" for name, value in facts).encode()

@@ -1,0 +1,113 @@
+"""What the sessions of kt-tycoon share: databases, conditions, counts, and who must wait for whom.
+
+A session calls the engine itself, except for what may take long. That is right as long as the
+engine answers quickly, which it does not while something holds its locks for long or where every
+write waits for the device. Then `engine_may_block` is set, and everything becomes work for worker
+threads: slower, but those who wait for the engine do not stop the others.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Final, TypeVar
+
+from kt.server.engines import EngineError
+from kt.server.engines.kyoto._engine import BinaryCore, Database
+from kt.server.holders import Holders, holding
+from kt.server.session import Journal
+from kt.server.tycoon.procedures import DATABASE_PROCEDURES, Columns, Procedure
+from kt.server.tycoon.signals import Signals
+from kt.server.tycoon.values import http_date, integer
+
+T = TypeVar("T")
+
+COUNTS: Final = ("set", "remove", "get")
+
+
+class TycoonService:
+    """See the module's docstring.
+
+    Args:
+        databases: in the order of the command line.
+        log: for requests, where it wants them, and failures.
+        program: name and version, as the header Server has them.
+        location: how the URLs of records begin.
+        writes_wait: every write waits for the device.
+        held: what holds a database's locks for long, at the moment.
+        report: makes the columns of the procedure of that name.
+
+    Attributes:
+        core: runs the binary protocol on the databases.
+        signals: the named conditions.
+        procedures: those that work on a database.
+        counts: operations that came by HTTP, by kind; `core` counts the others.
+        stamp: the headers Server and Date, ready to send.
+        turn: held while a session calls the engine, where that matters to others.
+        has_scripts: whether there are Lua functions to be called.
+    """
+
+    def __init__(
+        self,
+        databases: Sequence[Database],
+        log: Journal,
+        *,
+        program: str,
+        location: bytes = b"http://localhost",
+        writes_wait: bool = False,
+        held: Holders | None = None,
+        report: Callable[[], Columns] = dict,
+    ) -> None:
+        self.databases = databases
+        self.log = log
+        self.location = location
+        self.held = Holders() if held is None else held
+        self.turn = threading.Lock()
+        self.core = BinaryCore(databases, trace=log.info_wanted)
+        self.signals = Signals()
+        self.procedures: dict[bytes, Procedure[Database]] = dict(DATABASE_PROCEDURES)
+        self.counts = dict.fromkeys(("script", "misc"), 0)
+        for kind in COUNTS:
+            self.counts[kind] = self.counts[f"{kind}_misses"] = 0
+        self.has_scripts = False
+        self.report = report
+        self._names = {os.fsencode(os.path.basename(db.path)): db for db in databases}
+        self._program = program.encode()
+        self._writes_wait = writes_wait
+        self._stamp_time = 0
+        self.stamp = b""
+        self.set_stamp()
+
+    @property
+    def engine_may_block(self) -> bool:
+        """Whether engine calls may take long at the moment, and belong in worker threads."""
+        return bool(self.held) or self._writes_wait
+
+    def exclusively(self, work: Callable[[], T]) -> Callable[[], T]:
+        """`work`, to be run in a worker thread soon; until it is done `engine_may_block` is set."""
+        return holding(self.held, work)
+
+    def database(self, expression: bytes) -> Database | None:
+        """The database that a request means by its number or name; the first one by nothing."""
+        if not expression:
+            return self.databases[0]
+        if expression[:1].isdigit():
+            index = integer(expression) & 0xFFFFFFFF  # the original keeps 32 bits of it
+            return self.databases[index] if index < len(self.databases) else None
+        return self._names.get(expression)
+
+    def set_stamp(self) -> None:
+        """Let `stamp` tell the time: to be called at least once a second."""
+        now = int(time.time())
+        if now != self._stamp_time:
+            self._stamp_time = now
+            self.stamp = b"Server: %b\r\nDate: %b\r\n" % (self._program, http_date(now))
+            if not self.log.info_wanted:  # else each HTTP request comes to us, to be logged
+                self.core.set_stamp(self.stamp)
+
+
+def log_engine_error(log: Journal, error: EngineError) -> None:
+    """Log a failure that is nobody's mistake, such as a full disk."""
+    log.error(f"database error: {error.code}: {error.name}: {error.message}")

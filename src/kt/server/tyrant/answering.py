@@ -1,0 +1,58 @@
+"""A session of kt-tyrant as the handlers of its protocols see it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeAlias
+
+from kt.server.session import Session
+from kt.server.tyrant.script import TyrantScript
+from kt.server.tyrant.service import TyrantService
+from kt.wire.reading import Reader
+
+Reply: TypeAlias = Callable[[], bytes]
+"""Part of a command that calls the engine, and makes the reply."""
+
+
+class Answering(Session):
+    """What handlers use.
+
+    Attributes:
+        service: what all sessions share.
+    """
+
+    def __init__(self, service: TyrantService) -> None:
+        super().__init__()
+        self.service = service
+        self.half_read: tuple[Reader[Any], Callable[[Any], None]] | None = None
+        self.keeps = True  # whether the last request lets the connection live
+
+    def read(self, reader: Reader[Any], serve: Callable[[Any], None]) -> None:
+        """Go on with the request: `serve` what `reader` reads from what follows."""
+        self.half_read = reader, serve
+
+    def run(self, reply: Reply, *, slow: bool = False) -> None:
+        """Answer with what `reply` returns; in a worker thread if it may take long."""
+        if slow or self.service.engine_may_block:
+            self.in_thread(reply, partial(self._answer, self.keeps))
+        else:
+            self.write(reply())
+
+    def run_script(self, reply: Callable[[TyrantScript], bytes]) -> None:
+        """Answer with what `reply` returns, where there is a script."""
+        self.in_script(reply, partial(self._answer, self.keeps))
+
+    def _answer(self, keeps: bool, reply: bytes) -> None:
+        """The end of a `run` in a worker thread."""
+        self.write(reply)
+        self.close_unless(keeps or self.behind)
+
+    def part(self) -> None:
+        """End the connection, unless something has come behind this request."""
+        self.keeps = False
+
+    def close_unless(self, goes_on: bool) -> None:
+        """Close, unless the connection goes on."""
+        if not goes_on:
+            self.close()
