@@ -245,8 +245,8 @@ names = st.sampled_from(
 values = st.sampled_from(
     [*KEYS, "1", "-1", "7", "12x", "try", "set", "-4102444800", "9" * 18, "9" * 30, "v" * 300, "\t"]
 )
-# Nothing that expires a moment later: the servers are asked one after the other.
-expiries = st.sampled_from(["-4102444800", "-1", "9" * 18, "9" * 30, "", "odd"])
+# Nothing that expires a moment later, as 0 does: the servers are asked one after the other.
+expiries = st.sampled_from(["-4102444800", "-1", "-1odd", " -1", "9" * 18, "9" * 30])
 column = st.one_of(st.tuples(names, values), st.tuples(st.just("xt"), expiries))
 columns = st.lists(column, max_size=5).map(dict)
 record = st.tuples(st.sampled_from(KEYS), values).map(lambda kv: {"key": kv[0], "value": kv[1]})
