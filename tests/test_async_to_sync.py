@@ -114,7 +114,9 @@ def test_all_twins_are_fresh() -> None:
     assert run("--check").stdout == ""
 
 
-@pytest.mark.parametrize("name", ["base", "cursor", "tycoon", "tycoon_admin"])
+@pytest.mark.parametrize(
+    "name", ["base", "tycoon/cursor", "tycoon/client", "tycoon/records", "tyrant/admin"]
+)
 def test_twins_await_nothing(name: str) -> None:
     text = (ROOT / "src" / "kt" / "client" / f"{name}.py").read_text()
     assert "await " not in text

@@ -29,14 +29,16 @@ if TYPE_CHECKING:
     from typing import Any
 
     from kt.client.deferred import PipelineResult
-    from kt.client.pipeline import TycoonPipeline, TyrantPipeline
-    from kt.client.pipeline_async import AsyncTycoonPipeline, AsyncTyrantPipeline
     from kt.client.tycoon.client import KyotoTycoon
     from kt.client.tycoon.client_async import AsyncKyotoTycoon
     from kt.client.tycoon.cursor import Cursor, Scan
     from kt.client.tycoon.cursor_async import AsyncCursor, AsyncScan
+    from kt.client.tycoon.pipeline import TycoonPipeline
+    from kt.client.tycoon.pipeline_async import AsyncTycoonPipeline
     from kt.client.tyrant.client import TokyoTyrant
     from kt.client.tyrant.client_async import AsyncTokyoTyrant
+    from kt.client.tyrant.pipeline import TyrantPipeline
+    from kt.client.tyrant.pipeline_async import AsyncTyrantPipeline
     from kt.client.tyrant.table import Combination, Query, Table
     from kt.client.tyrant.table_async import AsyncCombination, AsyncQuery, AsyncTable
     from kt.client.tyrant.table_model import Model, column
@@ -120,10 +122,12 @@ _HOME = {
         "kt.client.tycoon.cursor": "Cursor Scan",
         "kt.client.tycoon.cursor_async": "AsyncCursor AsyncScan",
         "kt.client.deferred": "PipelineResult",
-        "kt.client.pipeline": "TycoonPipeline TyrantPipeline",
-        "kt.client.pipeline_async": "AsyncTycoonPipeline AsyncTyrantPipeline",
+        "kt.client.tycoon.pipeline": "TycoonPipeline",
+        "kt.client.tycoon.pipeline_async": "AsyncTycoonPipeline",
         "kt.client.tyrant.client": "TokyoTyrant",
         "kt.client.tyrant.client_async": "AsyncTokyoTyrant",
+        "kt.client.tyrant.pipeline": "TyrantPipeline",
+        "kt.client.tyrant.pipeline_async": "AsyncTyrantPipeline",
         "kt.client.tyrant.table": "Combination Query Table",
         "kt.client.tyrant.table_async": "AsyncCombination AsyncQuery AsyncTable",
         "kt.client.tyrant.table_model": "Model column",

@@ -14,20 +14,38 @@ whose functions take a key and a value and give bytes, for which there are the s
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Generic
+from typing import Any, Generic, Protocol
 
+from kt.client.values import Values
 from kt.options import ScriptLock
 from kt.types import K, Key, V
 
-if TYPE_CHECKING:
-    from kt.client.tycoon.client import KyotoTycoon
-    from kt.client.tyrant.client import TokyoTyrant
+
+class _Tycoon(Protocol[K]):
+    """What the functions of a Kyoto Tycoon server are called with."""
+
+    def script(self, name: str, __data: Mapping[Any, Any] | None = None, /) -> dict[K, Any]: ...
+
+
+class _Tyrant(Protocol):
+    """What the functions of a Tokyo Tyrant server are called with."""
+
+    _values: Values
+
+    def script(
+        self,
+        name: str,
+        key: Key | None = None,
+        value: str | bytes | None = None,
+        *,
+        lock: ScriptLock = ScriptLock.NONE,
+    ) -> bytes: ...
 
 
 class TycoonScripts(Generic[K]):
     """The Lua functions of a Kyoto Tycoon server, by name."""
 
-    def __init__(self, client: KyotoTycoon[K, Any]) -> None:
+    def __init__(self, client: _Tycoon[K]) -> None:
         self._client = client
 
     def __getattr__(self, name: str) -> TycoonScript[K]:
@@ -37,7 +55,7 @@ class TycoonScripts(Generic[K]):
 class TycoonScript(Generic[K]):
     """A Lua function of a Kyoto Tycoon server."""
 
-    def __init__(self, client: KyotoTycoon[K, Any], name: str) -> None:
+    def __init__(self, client: _Tycoon[K], name: str) -> None:
         self._client = client
         self.name = name
 
@@ -52,7 +70,7 @@ class TycoonScript(Generic[K]):
 class TyrantScripts(Generic[V]):
     """The Lua functions of a Tokyo Tyrant server, by name."""
 
-    def __init__(self, client: TokyoTyrant[Any, V]) -> None:
+    def __init__(self, client: _Tyrant) -> None:
         self._client = client
 
     def __getattr__(self, name: str) -> TyrantScript[V]:
@@ -62,7 +80,7 @@ class TyrantScripts(Generic[V]):
 class TyrantScript(Generic[V]):
     """A Lua function of a Tokyo Tyrant server, with shapes for what it returns."""
 
-    def __init__(self, client: TokyoTyrant[Any, V], name: str) -> None:
+    def __init__(self, client: _Tyrant, name: str) -> None:
         self._client = client
         self.name = name
 

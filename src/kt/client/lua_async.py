@@ -13,20 +13,40 @@ whose functions take a key and a value and give bytes, for which there are the s
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Generic
+from typing import Any, Generic, Protocol
 
+from kt.client.values import Values
 from kt.options import ScriptLock
 from kt.types import K, Key, V
 
-if TYPE_CHECKING:
-    from kt.client.tycoon.client_async import AsyncKyotoTycoon
-    from kt.client.tyrant.client_async import AsyncTokyoTyrant
+
+class _AsyncTycoon(Protocol[K]):
+    """What the functions of a Kyoto Tycoon server are called with."""
+
+    async def script(
+        self, name: str, __data: Mapping[Any, Any] | None = None, /
+    ) -> dict[K, Any]: ...
+
+
+class _AsyncTyrant(Protocol):
+    """What the functions of a Tokyo Tyrant server are called with."""
+
+    _values: Values
+
+    async def script(
+        self,
+        name: str,
+        key: Key | None = None,
+        value: str | bytes | None = None,
+        *,
+        lock: ScriptLock = ScriptLock.NONE,
+    ) -> bytes: ...
 
 
 class AsyncTycoonScripts(Generic[K]):
     """The Lua functions of a Kyoto Tycoon server, by name."""
 
-    def __init__(self, client: AsyncKyotoTycoon[K, Any]) -> None:
+    def __init__(self, client: _AsyncTycoon[K]) -> None:
         self._client = client
 
     def __getattr__(self, name: str) -> AsyncTycoonScript[K]:
@@ -36,7 +56,7 @@ class AsyncTycoonScripts(Generic[K]):
 class AsyncTycoonScript(Generic[K]):
     """A Lua function of a Kyoto Tycoon server."""
 
-    def __init__(self, client: AsyncKyotoTycoon[K, Any], name: str) -> None:
+    def __init__(self, client: _AsyncTycoon[K], name: str) -> None:
         self._client = client
         self.name = name
 
@@ -53,7 +73,7 @@ class AsyncTycoonScript(Generic[K]):
 class AsyncTyrantScripts(Generic[V]):
     """The Lua functions of a Tokyo Tyrant server, by name."""
 
-    def __init__(self, client: AsyncTokyoTyrant[Any, V]) -> None:
+    def __init__(self, client: _AsyncTyrant) -> None:
         self._client = client
 
     def __getattr__(self, name: str) -> AsyncTyrantScript[V]:
@@ -63,7 +83,7 @@ class AsyncTyrantScripts(Generic[V]):
 class AsyncTyrantScript(Generic[V]):
     """A Lua function of a Tokyo Tyrant server, with shapes for what it returns."""
 
-    def __init__(self, client: AsyncTokyoTyrant[Any, V], name: str) -> None:
+    def __init__(self, client: _AsyncTyrant, name: str) -> None:
         self._client = client
         self.name = name
 

@@ -26,9 +26,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from kt.client.deferred import Deferrals, Exchange, PipelineResult, Unsent
-from kt.client.pipeline_calls import TycoonCalls, TyrantCalls
 from kt.net.blocking import Pool, relieve
-from kt.types import K, V
 
 if TYPE_CHECKING:
     from kt.client.base import Client
@@ -102,19 +100,3 @@ class Pipeline:
             self.execute()
         else:
             self._deferrals.discard(Unsent("the pipeline was left by an exception: not sent"))
-
-
-class TycoonPipeline(Pipeline, TycoonCalls[K, V]):
-    """A pipeline of a Kyoto Tycoon client; made by its method `pipeline`."""
-
-    def __init__(self, client: Client[K, V], raise_errors: bool) -> None:
-        super().__init__(client, raise_errors)
-        self._adopt(vars(client))
-
-
-class TyrantPipeline(Pipeline, TyrantCalls[K, V]):
-    """A pipeline of a Tokyo Tyrant client; made by its method `pipeline`."""
-
-    def __init__(self, client: Client[K, V], raise_errors: bool) -> None:
-        super().__init__(client, raise_errors)
-        self._adopt(vars(client))

@@ -12,7 +12,7 @@ import pytest
 from kt.client.tyrant.client import TokyoTyrant
 from kt.errors import ArgumentError
 from kt.serializers import KT_JSON
-from tests.client.tyrant_workload import work
+from tests.client.tyrant.workload import work
 from tests.conftest import StartTyrant
 
 WORKERS = 32
@@ -31,7 +31,7 @@ def test_threads_share_a_client(tyrant: TokyoTyrant) -> None:
 def test_greenlets_share_a_client(tyrant: TokyoTyrant) -> None:
     arguments = [str(tyrant.port), str(WORKERS), str(ROUNDS)]
     printed = subprocess.run(
-        [sys.executable, "-m", "tests.client.tyrant_workload", *arguments],
+        [sys.executable, "-m", "tests.client.tyrant.workload", *arguments],
         cwd=Path(__file__).parents[3],
         check=True,
         capture_output=True,

@@ -1,4 +1,4 @@
-"""As `workload`, with Tokyo Tyrant: ``python -m tests.client.tyrant_workload PORT WORKERS N``."""
+"""As `workload`, with Tokyo Tyrant: ``python -m tests.client.tyrant.workload PORT WORKERS N``."""
 
 from __future__ import annotations
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, cast
 
 from kt.client.base import Client, checked_timeout
 from kt.client.tycoon.columns import (
@@ -28,10 +27,6 @@ from kt.options import Moment, Signal, Wait
 from kt.types import K, Key, UpdateLogFile, V
 from kt.wire.codec import encode_key
 from kt.wire.tycoon_rpc import Field, RpcReply, pack_rpc, read_rpc_reply
-
-if TYPE_CHECKING:
-    from kt.client.lua import TycoonScripts
-    from kt.client.pipeline import TycoonPipeline
 
 WAIT_FOREVER = 10**9
 """Seconds of waiting that no server survives."""
@@ -52,31 +47,6 @@ class TycoonAdmin(Client[K, V]):
         if not isinstance(db, int) or db < 0:
             raise ArgumentError(f"a database is chosen by its index, not {db!r}")
         self._db = db
-
-    @property
-    def lua(self) -> TycoonScripts[K]:
-        """The server's Lua functions as methods: ``db.lua.take(item="apples", count=3)``."""
-        from kt.client.lua import TycoonScripts
-
-        return TycoonScripts(cast(Any, self))  # every admin is that client
-
-    def pipeline(self, *, raise_errors: bool = True) -> TycoonPipeline[K, V]:
-        """Return a pipeline: calls that are sent together; see `kt.client.pipeline`.
-
-        Args:
-            raise_errors: raise the first failure of a call, after all have been carried out;
-                otherwise failures are among the results.
-
-        Example::
-
-            with db.pipeline() as pipe:
-                name = pipe.get("name")
-                visits = pipe.incr("visits")
-            print(name.result(), visits.result())
-        """
-        from kt.client.pipeline import TycoonPipeline
-
-        return TycoonPipeline(self, raise_errors)
 
     def status(self, db: int | None = None) -> dict[str, int | float | str]:
         """Return what the server tells about a database.

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, cast
 
 from kt.client.base_async import AsyncClient, checked_timeout
 from kt.client.tycoon.columns import (
@@ -27,10 +26,6 @@ from kt.options import Moment, Signal, Wait
 from kt.types import K, Key, UpdateLogFile, V
 from kt.wire.codec import encode_key
 from kt.wire.tycoon_rpc import Field, RpcReply, pack_rpc, read_rpc_reply
-
-if TYPE_CHECKING:
-    from kt.client.lua_async import AsyncTycoonScripts
-    from kt.client.pipeline_async import AsyncTycoonPipeline
 
 WAIT_FOREVER = 10**9
 """Seconds of waiting that no server survives."""
@@ -51,31 +46,6 @@ class AsyncTycoonAdmin(AsyncClient[K, V]):
         if not isinstance(db, int) or db < 0:
             raise ArgumentError(f"a database is chosen by its index, not {db!r}")
         self._db = db
-
-    @property
-    def lua(self) -> AsyncTycoonScripts[K]:
-        """The server's Lua functions as methods: ``await db.lua.take(item="apples", count=3)``."""
-        from kt.client.lua_async import AsyncTycoonScripts
-
-        return AsyncTycoonScripts(cast(Any, self))  # every admin is that client
-
-    def pipeline(self, *, raise_errors: bool = True) -> AsyncTycoonPipeline[K, V]:
-        """Return a pipeline: calls that are sent together; see `kt.client.pipeline`.
-
-        Args:
-            raise_errors: raise the first failure of a call, after all have been carried out;
-                otherwise failures are among the results.
-
-        Example::
-
-            async with db.pipeline() as pipe:
-                name = pipe.get("name")
-                visits = pipe.incr("visits")
-            print(name.result(), visits.result())
-        """
-        from kt.client.pipeline_async import AsyncTycoonPipeline
-
-        return AsyncTycoonPipeline(self, raise_errors)
 
     async def status(self, db: int | None = None) -> dict[str, int | float | str]:
         """Return what the server tells about a database.

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Final
 
 from kt.client.base import Client
 from kt.client.tyrant.values import microseconds, text_of
@@ -15,10 +15,6 @@ from kt.wire import tyrant
 from kt.wire.codec import decode_key
 from kt.wire.table import DELETE_INDEX, KEEP_INDEX, OPTIMIZE_INDEX, IndexKind
 from kt.wire.tyrant_commands import CHECK_CONSISTENCY, NO_UPDATE_LOG
-
-if TYPE_CHECKING:
-    from kt.client.lua import TyrantScripts
-    from kt.client.pipeline import TyrantPipeline
 
 TREE: Final = "B+ tree"
 MEMORY_TREE: Final = "on-memory tree"
@@ -30,31 +26,6 @@ class TyrantAdmin(Client[K, V]):
     """The server's side of `TokyoTyrant`."""
 
     _type: str | None = None
-
-    @property
-    def lua(self) -> TyrantScripts[V]:
-        """The server's Lua functions as methods: ``db.lua.add.as_int("visits", 5)``."""
-        from kt.client.lua import TyrantScripts
-
-        return TyrantScripts(cast(Any, self))  # every admin is that client
-
-    def pipeline(self, *, raise_errors: bool = True) -> TyrantPipeline[K, V]:
-        """Return a pipeline: calls that are sent together; see `kt.client.pipeline`.
-
-        Args:
-            raise_errors: raise the first failure of a call, after all have been carried out;
-                otherwise failures are among the results.
-
-        Example::
-
-            with db.pipeline() as pipe:
-                name = pipe.get("name")
-                visits = pipe.incr("visits")
-            print(name.result(), visits.result())
-        """
-        from kt.client.pipeline import TyrantPipeline
-
-        return TyrantPipeline(self, raise_errors)
 
     # ---------------------------------------------------------------------------------- the server
 

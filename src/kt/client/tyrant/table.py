@@ -28,13 +28,13 @@ from kt.wire.table import PRIMARY_KEY, SetOperation
 from kt.wire.tyrant_commands import NO_UPDATE_LOG
 
 if TYPE_CHECKING:
-    from kt.client.tyrant.client import TokyoTyrant
+    from kt.client.tyrant.records import TyrantRecords
 
 T = TypeVar("T")
 Load = Callable[[Any, dict[str, str]], T]
 
 
-def query_rows(client: TokyoTyrant[Any, Any]) -> Query[Row]:
+def query_rows(client: TyrantRecords[Any, Any]) -> Query[Row]:
     """Begin a query whose rows are dicts of text."""
     return Query(client, Search(), _unchanged, Row)
 
@@ -52,7 +52,7 @@ class _Matches(ABC, Generic[T]):
     """The matches of one or more searches, and how a row is given to the caller."""
 
     def __init__(
-        self, client: TokyoTyrant[Any, Any], bind: Callable[[Search], Search], load: Load[T]
+        self, client: TyrantRecords[Any, Any], bind: Callable[[Search], Search], load: Load[T]
     ) -> None:
         self._client = client
         self._bind = bind
@@ -138,7 +138,7 @@ class Query(_Matches[T]):
 
     def __init__(
         self,
-        client: TokyoTyrant[Any, Any],
+        client: TyrantRecords[Any, Any],
         search: Search,
         bind: Callable[[Search], Search],
         load: Load[T],
@@ -221,7 +221,7 @@ class Combination(_Matches[T]):
 
     def __init__(
         self,
-        client: TokyoTyrant[Any, Any],
+        client: TyrantRecords[Any, Any],
         operation: SetOperation,
         searches: list[Search],
         bind: Callable[[Search], Search],
@@ -249,7 +249,7 @@ class Table(Generic[M]):
     Rows are written whole: columns that the model does not have are lost when one is saved.
     """
 
-    def __init__(self, client: TokyoTyrant[Any, Any], model: type[M]) -> None:
+    def __init__(self, client: TyrantRecords[Any, Any], model: type[M]) -> None:
         """Raises `ImproperlyConfigured` if the model has a column that no row can hold."""
         self._client = client._view(None, ...)
         self._client._decode_keys = True  # a model's key is text

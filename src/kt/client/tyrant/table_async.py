@@ -27,13 +27,13 @@ from kt.wire.table import PRIMARY_KEY, SetOperation
 from kt.wire.tyrant_commands import NO_UPDATE_LOG
 
 if TYPE_CHECKING:
-    from kt.client.tyrant.client_async import AsyncTokyoTyrant
+    from kt.client.tyrant.records_async import AsyncTyrantRecords
 
 T = TypeVar("T")
 Load = Callable[[Any, dict[str, str]], T]
 
 
-def query_rows(client: AsyncTokyoTyrant[Any, Any]) -> AsyncQuery[Row]:
+def query_rows(client: AsyncTyrantRecords[Any, Any]) -> AsyncQuery[Row]:
     """Begin a query whose rows are dicts of text."""
     return AsyncQuery(client, Search(), _unchanged, Row)
 
@@ -51,7 +51,7 @@ class _AsyncMatches(ABC, Generic[T]):
     """The matches of one or more searches, and how a row is given to the caller."""
 
     def __init__(
-        self, client: AsyncTokyoTyrant[Any, Any], bind: Callable[[Search], Search], load: Load[T]
+        self, client: AsyncTyrantRecords[Any, Any], bind: Callable[[Search], Search], load: Load[T]
     ) -> None:
         self._client = client
         self._bind = bind
@@ -138,7 +138,7 @@ class AsyncQuery(_AsyncMatches[T]):
 
     def __init__(
         self,
-        client: AsyncTokyoTyrant[Any, Any],
+        client: AsyncTyrantRecords[Any, Any],
         search: Search,
         bind: Callable[[Search], Search],
         load: Load[T],
@@ -223,7 +223,7 @@ class AsyncCombination(_AsyncMatches[T]):
 
     def __init__(
         self,
-        client: AsyncTokyoTyrant[Any, Any],
+        client: AsyncTyrantRecords[Any, Any],
         operation: SetOperation,
         searches: list[Search],
         bind: Callable[[Search], Search],
@@ -251,7 +251,7 @@ class AsyncTable(Generic[M]):
     Rows are written whole: columns that the model does not have are lost when one is saved.
     """
 
-    def __init__(self, client: AsyncTokyoTyrant[Any, Any], model: type[M]) -> None:
+    def __init__(self, client: AsyncTyrantRecords[Any, Any], model: type[M]) -> None:
         """Raises `ImproperlyConfigured` if the model has a column that no row can hold."""
         self._client = client._view(None, ...)
         self._client._decode_keys = True  # a model's key is text

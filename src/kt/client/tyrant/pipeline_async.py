@@ -1,0 +1,16 @@
+"""The pipeline of a Tokyo Tyrant client: requests that are begun now and carried out together."""
+
+from __future__ import annotations
+
+from kt.client.pipeline_async import AsyncPipeline
+from kt.client.tyrant.pipeline_calls import TyrantCalls
+from kt.client.tyrant.records_async import AsyncTyrantRecords
+from kt.types import K, V
+
+
+class AsyncTyrantPipeline(AsyncPipeline, TyrantCalls[K, V]):
+    """A pipeline of a Tokyo Tyrant client; made by its method `pipeline`."""
+
+    def __init__(self, client: AsyncTyrantRecords[K, V], raise_errors: bool) -> None:
+        super().__init__(client, raise_errors)
+        self._adopt(vars(client))
