@@ -74,11 +74,16 @@ def module_name(path: Path) -> str:
     return ".".join(parts).removesuffix(".__init__")
 
 
+def is_bare(path: Path) -> bool:
+    """Tell whether it is a package's own module that holds nothing but a docstring."""
+    return path.name == "__init__.py" and len(ast.parse(path.read_text(encoding="utf-8")).body) < 2
+
+
 def module_files() -> dict[str, list[Path]]:
     """Every module with the files that it is written in."""
     files: dict[str, list[Path]] = {}
     for path in sorted(PACKAGE.rglob("*")):
-        if path.suffix in SOURCES:
+        if path.suffix in SOURCES and not is_bare(path):
             files.setdefault(module_name(path), []).append(path)
     return files
 
