@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kt.errors import ImproperlyConfigured
-from kt.server.scripting.state import Interpreter, Limits, bit, find_script, pack, unpack
+from kt.server.scripting.state import Alone, Interpreter, Limits, bit, find_script, pack, unpack
 
 _kyoto_text = pytest.importorskip("kt.server.engines.kyoto._text")
 
@@ -25,7 +25,7 @@ def run() -> Run:
 
 
 def runner(limits: Limits, stop: Event | None = None) -> Run:
-    interpreter = Interpreter(vars(_kyoto_text), limits, stop or Event())
+    interpreter = Interpreter(vars(_kyoto_text), limits, stop or Event(), Alone())
     return lambda source: interpreter.run(source.encode(), "s.lua")
 
 

@@ -95,11 +95,6 @@ function leaves_transaction()
   error("in a transaction")
 end
 
-function keeps_transaction()
-  db:begin_transaction()
-  db:set("a", "changed")
-end
-
 function transact(input)
   local function body()
     local value = tonumber((db:get(input.key))) or 0
@@ -531,16 +526,6 @@ def test_reload(bundled: ServerProcess, client: KyotoTycoon, script: Path) -> No
     with pytest.raises(ServerError):
         client.script("fails")
     assert "on purpose" not in bundled.printed()
-
-
-def test_reload_undoes_an_open_transaction(start_bundled: Callable[..., ServerProcess]) -> None:
-    bundled = start_bundled("-th", "1")
-    with connect(bundled) as client:
-        client.script("keeps_transaction")
-        assert client.get("a") == "changed"
-        reload(bundled, 1)
-        client.script("transact", {"key": "sum"})
-        assert (client.get("a"), client.get("sum")) == (None, "1")
 
 
 OWN_DATABASE = """

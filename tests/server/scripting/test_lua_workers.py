@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
+from time import monotonic
 from typing import TypeVar
 
 import pytest
 
+from kt.server.scripting.state import Aside
 from kt.server.scripting.workers import Job, Workers
 
 T = TypeVar("T")
@@ -18,8 +20,9 @@ SECONDS = 30.0
 class Piece:
     """What a worker of these tests keeps."""
 
-    def __init__(self, index: int, register: list[Piece]) -> None:
+    def __init__(self, index: int, aside: Aside, register: list[Piece]) -> None:
         self.index = index
+        self.aside = aside
         self.thread = threading.get_ident()
         self.closed = False
         register.append(self)
@@ -37,7 +40,7 @@ class Pool:
         self.pieces: list[Piece] = []
         self.stop = threading.Event()
         self.workers = Workers(
-            number, lambda index: Piece(index, self.pieces), self.loop, self.stop
+            number, lambda index, aside: Piece(index, aside, self.pieces), self.loop, self.stop
         )
 
     def submit(self, function: Callable[[Piece], T]) -> asyncio.Future[T]:
@@ -131,6 +134,34 @@ def test_results_before_a_long_job_are_given_back(start: Callable[[int], Pool]) 
     assert pool.wait(long) == [True]
 
 
+def test_one_more_while_all_stand_aside(start: Callable[[int], Pool]) -> None:
+    pool = start(2)
+    end = threading.Event()
+
+    def waits(piece: Piece) -> int:
+        assert piece.aside.stand_aside() is None
+        end.wait(SECONDS)
+        piece.aside.come_back()
+        return piece.index
+
+    for _ in range(3):
+        end.clear()
+        first = [pool.submit(waits) for _ in range(10)]
+        assert pool.wait(pool.submit(lambda piece: piece.index))[0] <= 10
+        assert not any(future.done() for future in first)
+        end.set()
+        assert sorted(pool.wait(*first)) == list(range(10))
+    spare = [piece for piece in pool.pieces if piece.index >= 2]
+    pool.wait(pool.submit(lambda _: until(lambda: all(piece.closed for piece in spare))))
+    assert pool.wait(pool.submit(lambda piece: piece.index < 2)) == [True]
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = monotonic() + SECONDS
+    while not condition():
+        assert monotonic() < deadline, "it does not happen"
+
+
 def test_reload(start: Callable[[int], Pool]) -> None:
     pool = start(2)
     end, begun = threading.Event(), threading.Event()
@@ -151,7 +182,7 @@ def test_reload(start: Callable[[int], Pool]) -> None:
 
 
 def test_what_cannot_be_made() -> None:
-    def make(index: int) -> Piece:
+    def make(index: int, aside: Aside) -> Piece:
         raise RuntimeError(f"no piece {index}")
 
     loop = asyncio.new_event_loop()

@@ -34,7 +34,7 @@ from functools import cache
 from importlib import resources
 from math import copysign, inf, isfinite
 from pathlib import Path
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
 from kt.errors import ImproperlyConfigured
 
@@ -66,6 +66,23 @@ class Limits(NamedTuple):
     memory: int = 0
 
 
+class Aside(Protocol):
+    """Who has to know that a call waits for what only another call does."""
+
+    def stand_aside(self) -> str | None:
+        """It begins to wait; returns why it must not, if so."""
+
+    def come_back(self) -> None:
+        """It goes on."""
+
+
+class Alone:
+    """An `Aside` for an interpreter in a thread of its own: nobody has to know."""
+
+    def stand_aside(self) -> None: ...
+    def come_back(self) -> None: ...
+
+
 def find_script(name: str) -> str:
     """The path of a script: a file, or the name of one that comes with this package.
 
@@ -86,6 +103,7 @@ class Interpreter:
         text: the engine's text utilities: codec, regex_match, regex_replace, distance.
         limits: what a script may use.
         stop: set when scripts are to end because the server does.
+        aside: to be told when a call waits for another one.
 
     Attributes:
         failure: the exception that a Lua error becomes in Python.
@@ -94,7 +112,7 @@ class Interpreter:
         ImproperlyConfigured: lupa is not installed.
     """
 
-    def __init__(self, text: Host, limits: Limits, stop: threading.Event) -> None:
+    def __init__(self, text: Host, limits: Limits, stop: threading.Event, aside: Aside) -> None:
         lupa = _lupa()
         self.failure: type[Exception] = lupa.LuaError
         self._runtime = lupa.LuaRuntime(
@@ -107,6 +125,7 @@ class Interpreter:
         self.table: Callable[[object], LuaTable] = self._runtime.table_from
         self._limits = limits
         self._stop = stop
+        self._aside = aside
         self._deadline = inf
         shared = self._functions({**self._host(), **text})
         self._common: LuaTable = self._runtime.execute(
@@ -145,12 +164,22 @@ class Interpreter:
         return None
 
     def wait(self, attempt: Callable[[float], bool]) -> str | None:
-        """Repeat `attempt`, which waits up to so many seconds, until it succeeds or the script must
-        end.
+        """Repeat `attempt`, which waits up to so many seconds for what another call may have to
+        do, until it succeeds or the script must end.
 
         Returns:
             why it must end; None after a success.
         """
+        if attempt(0.0):
+            return None
+        if reason := self._aside.stand_aside():
+            return reason
+        try:
+            return self._repeat(attempt)
+        finally:
+            self._aside.come_back()
+
+    def _repeat(self, attempt: Callable[[float], bool]) -> str | None:
         while not attempt(self._nap()):
             if reason := self.verdict():
                 return reason
@@ -169,7 +198,7 @@ class Interpreter:
             self._stop.wait(max(0.0, min(nap, left)))
             return left <= nap
 
-        return self.wait(attempt)
+        return self._repeat(attempt)
 
     def _nap(self) -> float:
         return max(0.0, min(NAP, self._deadline - time.monotonic()))

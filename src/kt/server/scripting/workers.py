@@ -14,6 +14,11 @@ once pass Python's interpreter lock to and fro. So one worker is awake, does one
 other, and gives them back together. While jobs wait, the loop has a look every millisecond: it
 takes what is finished, and wakes another worker if all that are awake have been at the same job
 since the last look. So a long script holds up the others for about two milliseconds.
+
+A call may wait for what only another call does: end a transaction, release a lock. Its worker
+*stands aside* meanwhile. When all workers do, one more is made, so that there is always one to run
+the call that they wait for; it ends when it is not needed any more. `MAX_ASIDE` calls may wait so,
+the next one fails.
 """
 
 from __future__ import annotations
@@ -23,13 +28,19 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from itertools import count
 from typing import Any, Generic, Protocol, TypeVar, cast
+
+from kt.server.scripting.state import Aside
 
 LOOK = 0.001
 """Seconds between two looks while there are jobs."""
 
 END_GRACE = 10.0
 """Seconds that workers have to end; what is not Lua cannot be ended in the middle."""
+
+MAX_ASIDE = 200
+"""So many workers may wait for other calls at once; each is a thread and an interpreter."""
 
 S = TypeVar("S", bound="Script")
 T = TypeVar("T")
@@ -71,7 +82,8 @@ class Workers(Generic[S]):
 
     Args:
         number: how many threads.
-        make: makes what worker `index` keeps; called in its thread, for one after the other.
+        make: makes what worker `index` keeps; called in its thread, at first for one after the
+            other. It also gets what to tell when a call waits for another one.
         loop: where jobs are given back.
         stop: tells scripts that they must end.
 
@@ -82,7 +94,7 @@ class Workers(Generic[S]):
     def __init__(
         self,
         number: int,
-        make: Callable[[int], S],
+        make: Callable[[int, Aside], S],
         loop: asyncio.AbstractEventLoop,
         stop: threading.Event,
     ) -> None:
@@ -98,8 +110,10 @@ class Workers(Generic[S]):
         self._called = False  # `_call` is about to run
         self._looks = False  # `_look` is
         self._finished: deque[Job[S, Any]] = deque()
+        self._number = number
+        self._aside = 0  # workers that stand aside
         self._workers = [_Worker(self, index) for index in range(number)]
-        for worker in self._workers:
+        for worker in list(self._workers):
             worker.begin()
 
     def submit(self, function: Callable[[S], T], done: Callable[[Job[S, T]], None]) -> None:
@@ -140,11 +154,12 @@ class Workers(Generic[S]):
         with self._lock:
             self.ended = True
             self._jobs.clear()
+            workers = list(self._workers)
         self._wake_all()
         deadline = time.monotonic() + END_GRACE
-        for worker in self._workers:
+        for worker in workers:
             worker.join(max(0.0, deadline - time.monotonic()))
-        return not any(worker.is_alive() for worker in self._workers)
+        return not any(worker.is_alive() for worker in workers)
 
     def _look(self) -> None:
         """See to what is finished, and to jobs that nobody takes."""
@@ -187,10 +202,56 @@ class Workers(Generic[S]):
                 if self.ended or generation != self.generation:
                     return None
                 if self._jobs:
+                    self._awake.add(worker)
                     return self._jobs.popleft()
                 self._awake.discard(worker)
+                if self._too_many(worker):
+                    self._workers.remove(worker)
+                    worker.leaves = True
+                    return None
                 self._asleep.append(worker)
             worker.sleep()
+
+    def _too_many(self, worker: _Worker[S]) -> bool:
+        """Whether a worker was needed only while others stood aside."""
+        return worker.index >= self._number and len(self._workers) - self._aside > self._number
+
+    def stand_aside(self, worker: _Worker[S]) -> str | None:
+        """A worker's call waits for another call; returns why it must not, if so."""
+        with self._lock:
+            if self._aside >= MAX_ASIDE:
+                return "too many calls wait for others"
+            self._aside += 1
+            self._awake.discard(worker)
+            if self._aside == len(self._workers) and not self.ended:
+                self._one_more()
+            next_one = self._wake_one() if self._jobs and not self._awake else None
+        if next_one is not None:
+            next_one.wake()
+        return None
+
+    def _one_more(self) -> None:
+        taken = {worker.index for worker in self._workers}
+        worker = _Worker(self, next(index for index in count(self._number) if index not in taken))
+        worker.start()
+        self._workers.append(worker)
+
+    def come_back(self, worker: _Worker[S]) -> None:
+        """A worker's call goes on."""
+        with self._lock:
+            self._aside -= 1
+            self._awake.add(worker)
+            idle = next((other for other in self._asleep if self._too_many(other)), None)
+            if idle is not None:
+                self._asleep.remove(idle)
+                self._awake.add(idle)
+        if idle is not None:
+            idle.wake()
+
+    def failed(self, worker: _Worker[S]) -> None:
+        """A worker has nothing to work with."""
+        with self._lock:
+            self._workers.remove(worker)
 
     def finish(self, job: Job[S, Any]) -> None:
         """Give a job back on the loop, soon."""
@@ -200,12 +261,18 @@ class Workers(Generic[S]):
 
 
 class _Worker(threading.Thread, Generic[S]):
-    """One thread and its script."""
+    """One thread and its script.
+
+    Attributes:
+        index: its number; those that are made while others stand aside have the highest ones.
+        leaves: it is not needed any more.
+    """
 
     def __init__(self, pool: Workers[S], index: int) -> None:
         super().__init__(name=f"kt-script-{index}", daemon=True)
         self._pool = pool
-        self._index = index
+        self.index = index
+        self.leaves = False
         self._ready = threading.Event()
         self._failure: Exception | None = None
         self._job: Job[S, Any] | None = None  # under way
@@ -231,17 +298,24 @@ class _Worker(threading.Thread, Generic[S]):
         seen, self._seen = self._seen, self._job
         return seen is self._job
 
+    def stand_aside(self) -> str | None:
+        return self._pool.stand_aside(self)
+
+    def come_back(self) -> None:
+        self._pool.come_back(self)
+
     def run(self) -> None:
         pool = self._pool
+        generation = pool.generation
         try:
-            script = pool.make(self._index)
+            script = pool.make(self.index, self)
         except Exception as failure:  # noqa: BLE001 - raised by `begin`
             self._failure = failure
+            pool.failed(self)
             return
         finally:
             self._ready.set()
-        generation = pool.generation
-        while not pool.ended:
+        while not (pool.ended or self.leaves):
             job = pool.next(self, generation)
             if job is not None:
                 self._job = job
@@ -251,5 +325,5 @@ class _Worker(threading.Thread, Generic[S]):
             elif generation != pool.generation:
                 generation = pool.generation
                 script.close()
-                script = pool.make(self._index)
+                script = pool.make(self.index, self)
         script.close()

@@ -12,7 +12,8 @@ nobody comes between what it reads and what it writes; `lua_visits` keeps the ev
 waiting for it. A visitor that used its own database would wait for itself; it gets an error.
 
 **Transactions** are the database's, as in the original: what others write meanwhile belongs to
-them, and is undone with them. A script that fails leaves no transaction open.
+them, and is undone with them. One call may begin and another one end them. A call that fails leaves
+no transaction open that it has begun itself.
 """
 
 from __future__ import annotations
@@ -27,8 +28,16 @@ from weakref import WeakSet
 
 from kt.server.engines import EngineError
 from kt.server.engines.kyoto import _text
-from kt.server.engines.kyoto._engine import KEEP, REMOVE, Code
-from kt.server.scripting.state import Host, Interpreter, Limits, LuaFunction, LuaTable, readable
+from kt.server.engines.kyoto._engine import KEEP, REMOVE
+from kt.server.scripting.state import (
+    Aside,
+    Host,
+    Interpreter,
+    Limits,
+    LuaFunction,
+    LuaTable,
+    readable,
+)
 from kt.server.scripting.visits import Visits
 from kt.server.session import Journal
 from kt.server.tycoon.script_handles import (
@@ -38,6 +47,7 @@ from kt.server.tycoon.script_handles import (
     Guarded,
     Handle,
     SharedDatabase,
+    competition,
     database_host,
 )
 from kt.version import VERSION
@@ -86,9 +96,10 @@ class TycoonScript:
     Args:
         service: what it has in common with the others.
         index: number of the worker.
+        aside: to be told when a call waits for another one.
     """
 
-    def __init__(self, service: Service, index: int) -> None:
+    def __init__(self, service: Service, index: int, aside: Aside) -> None:
         self._service = service
         self._log = service.log
         handles = [Handle(database) for database in service.databases]
@@ -98,9 +109,10 @@ class TycoonScript:
         ]
         self._visited: list[object] = []  # databases, by visitors that run, one in the other
         self._crosses = False
+        self._running = object()  # stands for the call that runs
         self._opened: WeakSet[Handle] = WeakSet()
         self._cursors = Cursors(self._visited)
-        self._lua = Interpreter(vars(_text), service.limits, service.stop)
+        self._lua = Interpreter(vars(_text), service.limits, service.stop, aside)
         self._call, full, empty, self._process = self._lua.prelude(
             "tycoon.lua", self._host(index, handles)
         )
@@ -118,12 +130,11 @@ class TycoonScript:
             self._fail("(init)", failure)
 
     def close(self) -> None:
-        """End what the script has left open.
+        """Close what the script has opened. (Transactions are the databases', not its.)
 
         Its interpreter stays until Python finds that it is garbage, in any thread at any time: the
         next one could come to open a file that is still in use.
         """
-        self._undo_transactions("(end)")
         self._cursors.close()
         for handle in list(self._opened):
             handle.close()
@@ -141,6 +152,7 @@ class TycoonScript:
         """
         self._cursors.close_released()
         self._lua.begin()
+        self._running = object()
         given = self._lua.table(records)
         result, rest, *flat = self._call(name.partition(b"\0")[0], given)
         if result is None:
@@ -157,10 +169,9 @@ class TycoonScript:
         self._undo_transactions(name)
 
     def _undo_transactions(self, name: str) -> None:
-        for shared in self._service.databases:
-            if shared.holder is self:
-                shared.holder = None
-                shared.engine.end_transaction(False)
+        own = [handle.shared for handle in self._opened if handle.shared is not None]
+        for shared in (*self._service.databases, *own):
+            if shared.undo(self._running):
                 self._log.error(f"[SCRIPT]: {name}: the transaction it had begun is undone")
 
     # The host functions
@@ -285,40 +296,30 @@ class TycoonScript:
             self._service.visits.crossing.end()
 
     def _begin_transaction(self, handle: Handle, hard: bool) -> bool | bytes:
-        """Also waits until nobody else's runs; returns a reason if the script must end before."""
-        shared, reason = handle.shared, None
+        """Waits until the one that runs is ended; returns a reason if the script must end before.
+
+        Unless nobody else can end it: if this call has begun it, or a database of the script's own.
+        """
         try:
-            if shared is None or shared.holder is self:
-                handle.engine.begin_transaction(hard, 0.0)
-            else:
-                reason = self._lua.wait(lambda nap: begins(handle.engine, hard, nap))
+            begin, shared = handle.engine.begin_transaction, handle.shared
+            assert shared is not None  # or there were no such method
+            attempt = shared.begin(begin, self._running, hard)
+            if not handle.owned:
+                reason = self._lua.wait(attempt)
+                return True if reason is None else reason.encode()
+            if not attempt(0.0):
+                raise competition()
         except EngineError as error:
             handle.fail(error)
             return False
-        if reason is not None:
-            return reason.encode()
-        if shared is not None:
-            shared.holder = self
         return True
 
     def _end_transaction(self, handle: Handle, commit: bool) -> bool:
         try:
-            end = handle.engine.end_transaction
-            if handle.shared is not None:
-                handle.shared.holder = None  # not later, when the next one may have begun
-            end(commit)
+            end, shared = handle.engine.end_transaction, handle.shared
+            assert shared is not None  # likewise
+            shared.end(end, commit)
         except EngineError as error:
             handle.fail(error)
             return False
         return True
-
-
-def begins(engine: Any, hard: bool, seconds: float) -> bool:
-    """Begin a transaction within so many seconds; False if another one still runs then."""
-    try:
-        engine.begin_transaction(hard, seconds)
-    except EngineError as error:
-        if error.code != Code.LOGIC:
-            raise
-        return False
-    return True

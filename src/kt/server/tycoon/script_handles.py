@@ -12,7 +12,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, MutableSet, Sequence
 from math import isfinite
-from typing import Any, Final, NoReturn
+from threading import Lock
+from typing import Any, Final, NoReturn, TypeAlias
 
 from kt.server.engines import EngineError
 from kt.server.engines.kyoto._engine import Code, Cursor, Database
@@ -20,6 +21,9 @@ from kt.server.scripting.state import Host, LuaFunction, LuaTable
 
 OWRITER, OCREATE, OTRUNCATE = 2, 4, 8
 OAUTOTRAN, OAUTOSYNC, ONOLOCK, OTRYLOCK, ONOREPAIR = 16, 32, 64, 128, 256
+
+Attempt: TypeAlias = Callable[[float], bool]
+"""Waits for something up to so many seconds; returns whether it has come."""
 
 INT64_MIN: Final = -(1 << 63)
 INT64_MAX: Final = (1 << 63) - 1
@@ -41,6 +45,11 @@ class Unusable:
 
 def invalid(message: str) -> EngineError:
     return EngineError(Code.INVALID, "invalid operation", message)
+
+
+def competition() -> EngineError:
+    """What the engine says to a transaction that would have to wait and must not."""
+    return EngineError(Code.LOGIC, "logical inconsistency", "competition avoided")
 
 
 NOT_OPEN: Final = Unusable(lambda: invalid("not opened"))
@@ -68,14 +77,79 @@ class Guarded:
 class SharedDatabase:
     """A database, as all interpreters see it.
 
+    One transaction of scripts runs at a time. Which call has begun it matters only to that call:
+    any other one may end it.
+
     Attributes:
         engine: the engine's.
-        holder: whose script has begun the transaction that runs; None if none has.
     """
 
     def __init__(self, engine: Database) -> None:
         self.engine = engine
-        self.holder: object = None
+        self._turn = Lock()  # held from before the begin until after the end
+        self._ending = Lock()  # of what follows
+        self._runs = False
+        self._call: object = None  # that has begun it
+
+    def begin(self, begin: Callable[[bool, float], None], call: object, hard: bool) -> Attempt:
+        """A function that waits up to so many seconds to begin a transaction, and says if it has.
+
+        Args:
+            begin: the engine's.
+            call: who wants it.
+            hard: whether its end is to reach the device.
+        """
+
+        def attempt(seconds: float) -> bool:
+            if self._call is call:
+                raise competition()
+            if not self._turn.acquire(timeout=seconds):
+                return False
+            begun = False
+            try:
+                begun = _begins(begin, hard, seconds)
+            finally:
+                if not begun:
+                    self._turn.release()
+            if begun:
+                with self._ending:
+                    self._call, self._runs = call, True
+            return begun
+
+        return attempt
+
+    def end(self, end: Callable[[bool], None], commit: bool) -> None:
+        """End the transaction that runs, whoever has begun it. Raises `EngineError`."""
+        with self._ending:
+            if not self._runs:
+                raise invalid("not in transaction")
+            self._end(end, commit)
+
+    def undo(self, call: object) -> bool:
+        """Undo the transaction that this call has begun, if it still runs; whether it did."""
+        with self._ending:
+            if not self._runs or self._call is not call:
+                return False
+            self._end(self.engine.end_transaction, False)
+            return True
+
+    def _end(self, end: Callable[[bool], None], commit: bool) -> None:
+        self._runs, self._call = False, None
+        try:
+            end(commit)
+        finally:
+            self._turn.release()
+
+
+def _begins(begin: Callable[[bool, float], None], hard: bool, seconds: float) -> bool:
+    """Begin a transaction within so many seconds; False if the engine's own one still runs then."""
+    try:
+        begin(hard, seconds)
+    except EngineError as error:
+        if error.code != Code.LOGIC:
+            raise
+        return False
+    return True
 
 
 class Handle:
@@ -85,15 +159,16 @@ class Handle:
         shared: one of the server's databases; without it, the script opens one of its own.
 
     Attributes:
+        owned: whether it is the script's own.
         shared: the database; None if it is not open.
         engine: the engine's, or what refuses instead.
         error: the last one: code and message.
     """
 
-    __slots__ = ("__weakref__", "_owned", "engine", "error", "shared")
+    __slots__ = ("__weakref__", "engine", "error", "owned", "shared")
 
     def __init__(self, shared: SharedDatabase | None = None) -> None:
-        self._owned = shared is None
+        self.owned = shared is None
         self.shared = shared
         self.engine: Any = NOT_OPEN if shared is None else shared.engine
         self.error: tuple[int, bytes] = (Code.SUCCESS, b"no error")
@@ -119,7 +194,7 @@ class Handle:
     def close(self) -> bool:
         """Close it, unless it is the server's."""
         try:
-            if not self._owned:
+            if not self.owned:
                 raise invalid("the server needs it")
             self.engine.close()
         except EngineError as error:

@@ -23,18 +23,30 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from threading import Condition, Event, Lock
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 from zlib import crc32
 
 from kt.server.engines.tokyo import _text
 from kt.server.engines.tokyo._engine import Database, Hold
 from kt.server.scripting.files import glob_paths, make_directory, remove_path, stat_path
-from kt.server.scripting.state import Host, Interpreter, Limits, LuaFunction, LuaTable, readable
+from kt.server.scripting.state import (
+    Aside,
+    Host,
+    Interpreter,
+    Limits,
+    LuaFunction,
+    LuaTable,
+    readable,
+)
 from kt.server.session import Journal
 from kt.server.tyrant.service import RecordLocks
 from kt.version import VERSION
 from kt.wire.codec import decode_items
 from kt.wire.tyrant_commands import LOCK_GLOBAL, LOCK_RECORD, U32
+
+KEPT_CHUNKS: Final = 1000
+KEPT_BYTES: Final = 1 << 24
+"""So much of what was given to ``_eval`` last is kept for interpreters that are made later."""
 
 Misc: TypeAlias = Callable[[], bytes | None]
 """A call of the engine's `misc`."""
@@ -106,6 +118,41 @@ class NamedLocks:
             return True
 
 
+class Chunks:
+    """What scripts give to ``_eval``: a queue for every interpreter.
+
+    One that is made later gets what the others got before, as far as it is kept.
+    """
+
+    def __init__(self) -> None:
+        self._queues: list[deque[bytes]] = []
+        self._kept: deque[bytes] = deque()
+        self._size = 0
+        self._lock = Lock()
+
+    def join(self) -> deque[bytes]:
+        """The queue of an interpreter."""
+        with self._lock:
+            queue = deque(self._kept)
+            self._queues.append(queue)
+        return queue
+
+    def leave(self, queue: deque[bytes]) -> None:
+        with self._lock:
+            self._queues = [other for other in self._queues if other is not queue]
+
+    def share(self, chunk: bytes, own: deque[bytes]) -> None:
+        """Put a chunk into all queues but one's own."""
+        with self._lock:
+            for queue in self._queues:
+                if queue is not own:
+                    queue.append(chunk)
+            self._kept.append(chunk)
+            self._size += len(chunk)
+            while self._size > KEPT_BYTES or len(self._kept) > KEPT_CHUNKS:
+                self._size -= len(self._kept.popleft())
+
+
 class Service(NamedTuple):
     """What all interpreters of a server have in common.
 
@@ -119,7 +166,7 @@ class Service(NamedTuple):
         log: the server's.
         holding: makes known that a function is about to hold up others.
         stash, named_locks, record_locks: see the classes.
-        chunks: of each interpreter, what others have given to ``_eval``.
+        chunks: see the class.
     """
 
     path: str
@@ -133,7 +180,7 @@ class Service(NamedTuple):
     stash: Stash
     named_locks: NamedLocks
     record_locks: RecordLocks
-    chunks: list[deque[bytes]]
+    chunks: Chunks
 
 
 class TyrantScript:
@@ -143,18 +190,19 @@ class TyrantScript:
         service: what it has in common with the others.
         index: number of the worker; periodic calls come after the workers. The first one calls
             ``_begin`` and ``_end``.
+        aside: to be told when a call waits for another one.
     """
 
-    def __init__(self, service: Service, index: int) -> None:
+    def __init__(self, service: Service, index: int, aside: Aside) -> None:
         self._service = service
         self._index = index
         self._database = service.database
-        self._chunks: deque[bytes] = deque()
+        self._chunks: deque[bytes] | None = None  # while it is loaded
         self._locked: list[bytes] = []
-        self._lua = Interpreter(vars(_text), service.limits, service.stop)
+        self._lua = Interpreter(vars(_text), service.limits, service.stop, aside)
         self._call, self._hook, self._run_chunk = self._lua.prelude("tyrant.lua", self._host())
         self._load(service.path)
-        service.chunks.append(self._chunks)
+        self._chunks = service.chunks.join()
         if index == 0:
             self._lua.begin()
             self._run_hook(b"_begin")
@@ -173,6 +221,8 @@ class TyrantScript:
         if self._index == 0:
             self._lua.begin_last()
             self._run_hook(b"_end")
+        if self._chunks is not None:
+            self._service.chunks.leave(self._chunks)
 
     def call(self, name: bytes, key: bytes, value: bytes, flags: int = 0) -> bytes | None:
         """Call a function of the script.
@@ -190,6 +240,7 @@ class TyrantScript:
         if name[:1] == b"_":
             return None
         self._lua.begin()
+        self._locked.clear()  # what earlier calls hold is not this one's
         taken: list[Lock] = []
         try:
             for lock in self._asked(flags, key):
@@ -213,7 +264,7 @@ class TyrantScript:
     def _called(self, name: bytes, key: bytes, value: bytes) -> bytes | None:
         while self._chunks:
             self._run_chunk(self._chunks.popleft())
-        self._locked.clear()
+        self._locked.clear()  # nor what those chunks hold
         result = self._call(name, key, value)
         if isinstance(result, tuple):
             _, failure = result
@@ -304,9 +355,9 @@ class TyrantScript:
                 yield key, found
 
     def _share(self, chunk: bytes) -> None:
-        for chunks in self._service.chunks:
-            if chunks is not self._chunks:
-                chunks.append(chunk)
+        """Not while the file is loaded: the others load it themselves."""
+        if self._chunks is not None:
+            self._service.chunks.share(chunk, self._chunks)
 
     def _lock(self, name: bytes) -> bytes | None:
         locks = self._service.named_locks

@@ -6,10 +6,10 @@ import threading
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from kt.server.scripting.state import Limits, find_script
+from kt.server.scripting.state import Alone, Aside, Limits, find_script
 from kt.server.scripting.workers import Workers
 from kt.server.tyrant.options import Periodic
-from kt.server.tyrant.script import NamedLocks, Service, Stash, TyrantScript
+from kt.server.tyrant.script import Chunks, NamedLocks, Service, Stash, TyrantScript
 from kt.server.tyrant.service import TyrantService
 
 if TYPE_CHECKING:
@@ -61,12 +61,12 @@ class Scripts(Workers[TyrantScript]):
             stash=Stash(),
             named_locks=NamedLocks(),
             record_locks=service.locks,
-            chunks=[],
+            chunks=Chunks(),
         )
-        super().__init__(threads, partial(TyrantScript, made), loop, stop)
+        super().__init__(threads, partial(_make, made, len(periodic)), loop, stop)
         service.has_scripts = True
         self._periodic = [
-            PeriodicCall(call, TyrantScript(made, threads + number), stop)
+            PeriodicCall(call, TyrantScript(made, threads + number, Alone()), stop)
             for number, call in enumerate(periodic)
         ]
         for thread in self._periodic:
@@ -78,6 +78,16 @@ class Scripts(Workers[TyrantScript]):
             thread.join(PERIODIC_GRACE)
         ended = super().close()
         return ended and not any(thread.is_alive() for thread in self._periodic)
+
+
+def _make(service: Service, periodic: int, index: int, aside: Aside) -> TyrantScript:
+    """The script of a worker. The numbers after those of `threads` are the periodic calls'."""
+    number = index if index < service.threads else index + periodic
+    try:
+        return TyrantScript(service, number, aside)
+    except OSError as error:  # the file may be gone when one more is wanted
+        service.log.error(f"cannot load the script: {error}")  # noqa: TRY400 - it says all
+        raise
 
 
 class PeriodicCall(threading.Thread):
