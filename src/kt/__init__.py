@@ -13,6 +13,8 @@ from kt.errors import (
     IncompleteReplyError,
     KTError,
     KyotoTycoonError,
+    LogDamageError,
+    LogGapError,
     ProtocolError,
     SerializationError,
     ServerConnectionError,
@@ -45,9 +47,10 @@ if TYPE_CHECKING:
     from kt.client.tyrant.table_query import KEY, C, Column, Filter, Order
     from kt.client.tyrant.table_rows import TT_TABLE, Row
     from kt.embedded import EmbeddedServer, EmbeddedTokyoTyrantServer
-    from kt.options import Moment, Origin, ScriptLock, Signal, Wait
+    from kt.log.reading import LogChanges, read_changes, read_snapshot
+    from kt.options import Moment, Origin, ScriptLock, Signal, Since, Wait
     from kt.serializers import KT_BINARY, KT_JSON, KT_MSGPACK, KT_NONE, KT_PICKLE, Serializer
-    from kt.types import Check, ExpireTime, Key, Record, UpdateLogFile
+    from kt.types import Change, Check, ExpireTime, Key, Record, UpdateLogFile, What
     from kt.wire.table import IndexKind, Operator
 
 __all__ = [
@@ -78,6 +81,12 @@ __all__ = [
     "Record",
     "Check",
     "UpdateLogFile",
+    "Change",
+    "What",
+    "Since",
+    "LogChanges",
+    "read_changes",
+    "read_snapshot",
     "Origin",
     "Moment",
     "Wait",
@@ -108,6 +117,8 @@ __all__ = [
     "ServerStartError",
     "ServerConnectionError",
     "ServerTimeoutError",
+    "LogGapError",
+    "LogDamageError",
     "ProtocolError",
     "IncompleteReplyError",
     "ServerError",
@@ -134,9 +145,10 @@ _HOME = {
         "kt.client.tyrant.table_query": "C KEY Column Filter Order",
         "kt.client.tyrant.table_rows": "Row TT_TABLE",
         "kt.embedded": "EmbeddedServer EmbeddedTokyoTyrantServer",
-        "kt.options": "Moment Origin ScriptLock Signal Wait",
+        "kt.log.reading": "LogChanges read_changes read_snapshot",
+        "kt.options": "Moment Origin ScriptLock Signal Since Wait",
         "kt.serializers": "KT_BINARY KT_JSON KT_MSGPACK KT_NONE KT_PICKLE Serializer",
-        "kt.types": "Check ExpireTime Key Record UpdateLogFile",
+        "kt.types": "Change Check ExpireTime Key Record UpdateLogFile What",
         "kt.wire.table": "IndexKind Operator",
     }.items()
     for name in names.split()

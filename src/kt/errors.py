@@ -10,6 +10,8 @@
     ├── ServerStartError       a server that we should run did not start
     ├── ServerConnectionError  the server cannot be reached or hung up             (ConnectionError)
     ├── ServerTimeoutError     the server did not answer in time                   (TimeoutError)
+    ├── LogGapError            an update log no longer has what comes next
+    ├── LogDamageError         a file of an update log is damaged
     ├── ProtocolError          the peer sent something that is not the protocol
     │   └── IncompleteReplyError  it stopped in the middle of a reply   (also ServerTimeoutError)
     └── ServerError            the server answered that the operation failed
@@ -104,6 +106,36 @@ class ProtocolError(KTError):
 
 class IncompleteReplyError(ProtocolError, ServerTimeoutError):
     """The peer began a reply and did not finish it within the timeout."""
+
+
+class LogGapError(KTError):
+    """An update log no longer has everything that comes after a position: files were removed.
+
+    Attributes:
+        oldest: the position from which on the log has everything.
+    """
+
+    def __init__(self, message: str, *, oldest: str) -> None:
+        super().__init__(message)
+        self.oldest = oldest
+
+
+class LogDamageError(KTError):
+    """A file of an update log, or a snapshot, is damaged. What comes before has been read.
+
+    Attributes:
+        path: the file.
+        offset: where the damaged stretch begins.
+        size: how many bytes it has.
+        reason: what is wrong there.
+    """
+
+    def __init__(self, path: str, offset: int, size: int, reason: str) -> None:
+        super().__init__(f"{path} is damaged at offset {offset} ({size} bytes): {reason}")
+        self.path = path
+        self.offset = offset
+        self.size = size
+        self.reason = reason
 
 
 class ServerError(KTError):

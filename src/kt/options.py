@@ -22,6 +22,15 @@ class Moment(Enum):
     """The present time, by the server's clock."""
 
 
+class Since(Enum):
+    """Where to begin to read changes, other than at a position or a time."""
+
+    NOW = "now"
+    """With what is done from now on."""
+    OLDEST = "oldest"
+    """With the oldest change that the log has."""
+
+
 class ScriptLock(Enum):
     """What a call of a Lua function in Tokyo Tyrant keeps others from doing meanwhile."""
 

@@ -1,0 +1,50 @@
+"""Changes as callers see them: keys and values decoded, and what they may ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from kt.client.values import Values
+from kt.errors import ArgumentError
+from kt.types import Change, Key
+from kt.wire.codec import decode_key, encode_key
+from kt.wire.log.selection import Selection
+
+_EPOCH: Final = datetime.fromtimestamp(0, UTC)
+
+
+def selection(
+    sid: int | Iterable[int] | None,
+    db: int | Iterable[int] | None,
+    prefix: Key | None,
+    everything: bool = False,
+) -> Selection:
+    """Return what the arguments of `changes` select."""
+    start = None if prefix is None else encode_key(prefix)
+    return Selection(_set(sid), _set(db), start, everything)
+
+
+def _set(numbers: int | Iterable[int] | None) -> Container[int] | None:
+    if numbers is None:
+        return None
+    return frozenset((numbers,) if isinstance(numbers, int) else numbers)
+
+
+def decoded(change: Change[bytes, bytes], values: Values, decode_keys: bool) -> Change[Any, Any]:
+    """Return `change` with its key and value decoded; raises SerializationError."""
+    key: Any = change.key
+    if key is not None and decode_keys:
+        key = decode_key(key, True)
+    if change.value is None:
+        return change._replace(key=key)
+    return change._replace(key=key, value=values.load(change.value, key))
+
+
+def nanoseconds(moment: datetime) -> int:
+    """Return `moment` in nanoseconds since the epoch; raises ArgumentError without a time zone."""
+    if moment.tzinfo is None:
+        raise ArgumentError(f"{moment!r} has no time zone: which moment is it?")
+    since = moment - _EPOCH
+    return ((since.days * 86400 + since.seconds) * 10**6 + since.microseconds) * 1000
