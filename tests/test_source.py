@@ -44,7 +44,7 @@ ROOMS = {
     "client.tyrant": "client net wire",
     "lua": f"{CLIENTS} wire",
     "log": "client wire",
-    "embedded": "client.tycoon client.tyrant",
+    "embedded": CLIENTS,
     "": f"{CLIENTS} embedded log wire",
     "server.engines": "",
     "server.holders": "",

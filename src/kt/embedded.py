@@ -23,6 +23,7 @@ from __future__ import annotations
 import atexit
 import errno
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -30,12 +31,19 @@ import subprocess
 import sys
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
-from kt.errors import ImproperlyConfigured, KTError, ServerConnectionError, ServerStartError
+from kt.client.arguments import checked_host, checked_port, checked_seconds
+from kt.errors import (
+    ArgumentError,
+    ImproperlyConfigured,
+    KTError,
+    ServerConnectionError,
+    ServerStartError,
+)
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -192,6 +200,15 @@ def _free_port(host: str) -> int:
     raise ServerStartError(f"no free port at {host} between {PORTS[0]} and {PORTS[-1]}")
 
 
+def _words(name: str, values: Iterable[str | os.PathLike[str]]) -> list[str]:
+    """The values of an argument as words of a command line."""
+    given = list(values) if isinstance(values, Iterable) else [values]
+    words = [os.fspath(value) for value in given if isinstance(value, str | os.PathLike)]
+    if len(words) < len(given) or any("\0" in word for word in words):
+        raise ArgumentError(f"{name} cannot be {values!r}")
+    return words
+
+
 class _Client(Protocol):
     def close(self) -> None: ...
 
@@ -213,23 +230,26 @@ class _EmbeddedServer(ABC, Generic[ClientT]):
         host: str,
         port: int | None,
         database: str | os.PathLike[str] | Sequence[str],
-        server_args: Sequence[str] | None,
+        server_args: str | Sequence[str] | None,
         start_timeout: float,
         stop_timeout: float,
         scripts: str | os.PathLike[str] | None,
     ) -> None:
-        self.server = os.fspath(server)
-        self.host = host
-        self.port = port
-        self.databases = (
-            [os.fspath(database)] if isinstance(database, str | os.PathLike) else list(database)
+        self.server = _words("server", [server])[0]
+        self._port = None if port is None else checked_port(port)
+        self.host = checked_host(host, self._port)
+        self.databases = _words(
+            "database", [database] if isinstance(database, str | os.PathLike) else database
         )
-        self.server_args = list(server_args or ())
-        self.scripts = None if scripts is None else os.fspath(scripts)
+        self.server_args = _words(
+            "server_args",
+            shlex.split(server_args) if isinstance(server_args, str) else server_args or (),
+        )
+        self.scripts = None if scripts is None else _words("scripts", [scripts])[0]
         self.output = ""
         self._port_is_given = port is not None
-        self._start_timeout = start_timeout
-        self._stop_timeout = stop_timeout
+        self._start_timeout = checked_seconds(start_timeout, "start_timeout")
+        self._stop_timeout = checked_seconds(stop_timeout, "stop_timeout")
         self._process: _Process | None = None
         self._client: ClientT | None = None
         self._lock = threading.RLock()
@@ -247,6 +267,22 @@ class _EmbeddedServer(ABC, Generic[ClientT]):
     @abstractmethod
     def _answering(self, client: ClientT) -> int:
         """Process id of the server that answers this client."""
+
+    @property
+    def port(self) -> int:
+        """The port to listen at, or in use; a free one if none was given.
+
+        It stays the same when the server is started again. Only if somebody else takes a port that
+        we chose before the server could, `run` chooses another one.
+        """
+        with self._lock:
+            if self._port is None:
+                self._port = _free_port(self.host)
+            return self._port
+
+    @port.setter
+    def port(self, port: int) -> None:
+        self._port = checked_port(port)
 
     @property
     def running(self) -> bool:
@@ -338,7 +374,7 @@ class _EmbeddedServer(ABC, Generic[ClientT]):
         return f"<{type(self).__name__} {self.server} at {self.host}:{self.port}, {state}>"
 
     def _address(self) -> tuple[str, int]:
-        if self._process is None or self.port is None:
+        if self._process is None:
             raise ServerConnectionError(f"{self!r} is not running: call run() first", sent=False)
         return self.host, self.port
 
@@ -367,8 +403,6 @@ class _EmbeddedServer(ABC, Generic[ClientT]):
 
     def _start(self, deadline: float) -> None:
         name, command = self._program()
-        if self.port is None:
-            self.port = _free_port(self.host)
         self._process = _Process([*command, *self._arguments()])
         try:
             trouble = self._trouble(self._process, deadline)
@@ -401,9 +435,9 @@ class _EmbeddedServer(ABC, Generic[ClientT]):
 
     def _lost_port(self) -> bool:
         """After a failed start: forget the port if it was our choice and somebody has taken it."""
-        if self._port_is_given or self.port is None or _is_free(self.host, self.port):
+        if self._port_is_given or _is_free(self.host, self.port):
             return False
-        self.port = None
+        self._port = None
         return True
 
     def _end(self) -> None:
@@ -431,16 +465,17 @@ class EmbeddedServer(_EmbeddedServer["KyotoTycoon"]):
         host: address to listen at.
         port: port to listen at, at most 32767; None chooses a free one.
         database: database file or type, or several of them; default is a hash table in memory.
-        server_args: further command-line arguments, before the databases.
+        server_args: further command-line arguments, before the databases: a list, or text that is
+            split as a shell does.
         start_timeout: seconds that `run` waits for an answer; opening a big file may take long.
         stop_timeout: seconds that `stop` waits before it kills the server.
         scripts: file with Lua functions that clients may call, such as `kt.lua.SCRIPTS`.
 
     Attributes:
-        port: the port in use; it stays the same when the server is started again.
         output: the end of what a server that has ended had printed.
 
     Raises:
+        ArgumentError: an argument is of the wrong type, or out of range.
         ImproperlyConfigured: `server_args` contain an option that cannot be used here.
     """
 
@@ -455,7 +490,7 @@ class EmbeddedServer(_EmbeddedServer["KyotoTycoon"]):
         host: str = "127.0.0.1",
         port: int | None = None,
         database: str | os.PathLike[str] | Sequence[str] = "*",
-        server_args: Sequence[str] | None = None,
+        server_args: str | Sequence[str] | None = None,
         *,
         start_timeout: float = 60.0,
         stop_timeout: float = 60.0,
@@ -489,16 +524,17 @@ class EmbeddedTokyoTyrantServer(_EmbeddedServer["TokyoTyrant"]):
         host: address to listen at.
         port: port to listen at; None chooses a free one.
         database: database file or type; default is a hash table in memory.
-        server_args: further command-line arguments, before the database.
+        server_args: further command-line arguments, before the database: a list, or text that is
+            split as a shell does.
         start_timeout: seconds that `run` waits for an answer; opening a big file may take long.
         stop_timeout: seconds that `stop` waits before it kills the server.
         scripts: file with Lua functions that clients may call, such as `kt.lua.SCRIPTS`.
 
     Attributes:
-        port: the port in use; it stays the same when the server is started again.
         output: the end of what a server that has ended had printed.
 
     Raises:
+        ArgumentError: an argument is of the wrong type, or out of range.
         ImproperlyConfigured: `server_args` contain an option that cannot be used here.
     """
 
@@ -513,7 +549,7 @@ class EmbeddedTokyoTyrantServer(_EmbeddedServer["TokyoTyrant"]):
         host: str = "127.0.0.1",
         port: int | None = None,
         database: str | os.PathLike[str] = "*",
-        server_args: Sequence[str] | None = None,
+        server_args: str | Sequence[str] | None = None,
         *,
         start_timeout: float = 60.0,
         stop_timeout: float = 60.0,

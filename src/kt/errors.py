@@ -21,9 +21,24 @@ A missing key is never an error.
 
 from __future__ import annotations
 
+TYPE_CHECKING = False  # as in kt/__init__.py: importing typing would take longer than all else
+if TYPE_CHECKING:
+    from typing import Any
+
 
 class KTError(Exception):
-    """Root of every exception raised by this package."""
+    """Root of every exception raised by this package. All can be pickled and copied."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (type(self), self.args, self.__dict__)
+
+
+def _restored(kind: type[KTError], args: tuple[Any, ...], attributes: dict[str, Any]) -> KTError:
+    """Return an exception as it was, without its constructor, whose arguments nobody kept."""
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(attributes)
+    return error
 
 
 KyotoTycoonError = KTError

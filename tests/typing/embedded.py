@@ -19,7 +19,8 @@ def tycoon() -> None:
         assert_type(server.connect(serializer=KT_JSON), KyotoTycoon[Any, Any])
         assert_type(server.run(), bool)
         assert_type(server.stop(), bool)
-        assert_type(server.port, int | None)
+        assert_type(server.port, int)
+        assert_type(KyotoTycoon(port=server.port), KyotoTycoon[str, str])
         assert_type(server.pid, int | None)
 
 

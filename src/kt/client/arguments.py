@@ -1,12 +1,93 @@
-"""Arguments that the methods of both clients take, checked."""
+"""Arguments that both clients and their methods take, checked.
+
+Whatever is wrong is said at once, by its name, and not by the first call that stumbles over it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from operator import index
+from os import PathLike, fspath
+from typing import Any, Final, SupportsFloat
 
 from kt.errors import ArgumentError
 from kt.types import Key
+
+DB_MAX: Final = 0xFFFF
+PORT_MAX: Final = 0xFFFF
+
+TIMEOUT_MAX: Final = (2**31 - 1) // 1000
+"""Seconds, some 24 days: what operating systems count in milliseconds."""
+
+ELSEWHERE: Final = ("encode_values", "decode_values")
+"""Options that other clients for these servers take where ours take the names of records."""
+
+
+def checked_port(port: int) -> int:
+    """Return `port`; raises ArgumentError unless it is a TCP port, or 0."""
+    if isinstance(port, bool) or not hasattr(port, "__index__"):
+        raise ArgumentError(f"port is an int, not {port!r}")
+    number = index(port)
+    if not 0 <= number <= PORT_MAX:
+        raise ArgumentError(f"port is in 0..{PORT_MAX}, not {number}")
+    return number
+
+
+def checked_host(host: str, port: int | None) -> str:
+    """Return `host`; raises ArgumentError if it can be neither a host nor, with port 0, a path."""
+    if isinstance(host, PathLike):
+        host = fspath(host)
+        if port != 0:
+            raise ArgumentError(f"host is a name or an address; a path, {host!r}, has port=0")
+    if not isinstance(host, str):
+        raise ArgumentError(f"host is a str, not {host!r}")
+    if port != 0:
+        try:
+            host.encode("idna")
+        except UnicodeError as error:
+            raise ArgumentError(f"host cannot be {host!r}: {error}") from error
+        if "\0" in host:
+            raise ArgumentError(f"host cannot be {host!r}: there is a NUL in it")
+    return host
+
+
+def checked_timeout(timeout: float | None, name: str = "timeout") -> float | None:
+    """Return `timeout`; raises ArgumentError unless it is None or a positive number of seconds."""
+    return None if timeout is None else checked_seconds(timeout, name, " or None")
+
+
+def checked_seconds(seconds: SupportsFloat, name: str, alternative: str = "") -> float:
+    """Return `seconds`; raises ArgumentError unless it is a positive number that can be waited."""
+    if not isinstance(seconds, float | int) or isinstance(seconds, bool):
+        if isinstance(seconds, bool) or not hasattr(seconds, "__float__"):
+            raise ArgumentError(
+                f"{name} is a positive number of seconds{alternative}, not {seconds!r}"
+            )
+        seconds = float(seconds)
+    if not seconds > 0:
+        raise ArgumentError(f"{name} is a positive number of seconds{alternative}, not {seconds!r}")
+    if seconds > TIMEOUT_MAX:
+        raise ArgumentError(
+            f"{name} is at most {TIMEOUT_MAX} seconds{alternative}, not {seconds!r}"
+        )
+    return seconds
+
+
+def checked_pool_size(pool_size: int) -> int:
+    """Return `pool_size`; raises ArgumentError unless it is a positive int."""
+    if isinstance(pool_size, bool) or not isinstance(pool_size, int) or pool_size < 1:
+        raise ArgumentError(f"pool_size is an int and at least 1, not {pool_size!r}")
+    return pool_size
+
+
+def checked_db(db: int) -> int:
+    """Return `db`; raises ArgumentError unless it is the index of a database."""
+    if isinstance(db, bool) or not hasattr(db, "__index__"):
+        raise ArgumentError(f"a database is chosen by its index, not {db!r}")
+    number = index(db)
+    if not 0 <= number <= DB_MAX:
+        raise ArgumentError(f"db is in 0..{DB_MAX}, not {number}")
+    return number
 
 
 def listed(keys: Iterable[Key]) -> Iterable[Key]:
@@ -17,7 +98,16 @@ def listed(keys: Iterable[Key]) -> Iterable[Key]:
 
 
 def merged(data: Mapping[Any, Any] | None, more: dict[str, Any]) -> Mapping[Any, Any]:
-    """Return the records of an argument and of keyword arguments."""
+    """Return the records of an argument and of keyword arguments.
+
+    Raises:
+        ArgumentError: `data` is no mapping, or a keyword is an option of other clients.
+    """
+    for name in ELSEWHERE if more else ():
+        if name in more:
+            raise ArgumentError(
+                f"{name} is no option here; a record or parameter of that name goes into the dict"
+            )
     if data is None:
         return more
     if not hasattr(data, "items"):

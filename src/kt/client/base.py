@@ -10,8 +10,9 @@ from __future__ import annotations
 from types import EllipsisType, TracebackType
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar
 
+from kt.client.arguments import checked_pool_size, checked_timeout
 from kt.client.values import Values
-from kt.errors import ArgumentError, ServerError
+from kt.errors import ServerError
 from kt.net.endpoint import Endpoint
 from kt.serializers import Serializer
 from kt.types import K, V
@@ -38,11 +39,9 @@ class Client(Generic[K, V]):
         timeout: float | None,
         pool_size: int,
     ) -> None:
-        if pool_size < 1:
-            raise ArgumentError(f"pool_size is at least 1, not {pool_size!r}")
         from kt.net.blocking import Pool  # not before it is needed: pipelines of blocking clients
 
-        self._pool = Pool(endpoint, pool_size)
+        self._pool = Pool(endpoint, checked_pool_size(pool_size))
         self._values = Values(serializer)
         self._decode_keys = bool(decode_keys)
         self._timeout = checked_timeout(timeout)
@@ -120,10 +119,3 @@ class Client(Generic[K, V]):
     def _call(self, request: bytes, reader: Reader[T | ServerError], repeatable: bool = False) -> T:
         """Have `request` carried out and return what `reader` makes of the reply."""
         return self._pool.call(request, reader, self._timeout, repeatable)
-
-
-def checked_timeout(timeout: float | None) -> float | None:
-    """Return `timeout`; raises ArgumentError unless it is None or positive."""
-    if timeout is not None and not timeout > 0:
-        raise ArgumentError(f"timeout is a positive number of seconds or None, not {timeout!r}")
-    return timeout

@@ -9,8 +9,9 @@ from __future__ import annotations
 from types import EllipsisType, TracebackType
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar
 
+from kt.client.arguments import checked_pool_size, checked_timeout
 from kt.client.values import Values
-from kt.errors import ArgumentError, ServerError
+from kt.errors import ServerError
 from kt.net.endpoint import Endpoint
 from kt.serializers import Serializer
 from kt.types import K, V
@@ -37,11 +38,9 @@ class AsyncClient(Generic[K, V]):
         timeout: float | None,
         pool_size: int,
     ) -> None:
-        if pool_size < 1:
-            raise ArgumentError(f"pool_size is at least 1, not {pool_size!r}")
         from kt.net.aio import Pool  # not before it is needed: pipelines of blocking clients
 
-        self._pool = Pool(endpoint, pool_size)
+        self._pool = Pool(endpoint, checked_pool_size(pool_size))
         self._values = Values(serializer)
         self._decode_keys = bool(decode_keys)
         self._timeout = checked_timeout(timeout)
@@ -121,10 +120,3 @@ class AsyncClient(Generic[K, V]):
     ) -> T:
         """Have `request` carried out and return what `reader` makes of the reply."""
         return await self._pool.call(request, reader, self._timeout, repeatable)
-
-
-def checked_timeout(timeout: float | None) -> float | None:
-    """Return `timeout`; raises ArgumentError unless it is None or positive."""
-    if timeout is not None and not timeout > 0:
-        raise ArgumentError(f"timeout is a positive number of seconds or None, not {timeout!r}")
-    return timeout

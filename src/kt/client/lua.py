@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Generic, Protocol
 
+from kt.client.arguments import merged
 from kt.client.values import Values
 from kt.options import ScriptLock
 from kt.types import K, Key, V
@@ -61,7 +62,7 @@ class TycoonScript(Generic[K]):
 
     def __call__(self, __data: Mapping[Any, Any] | None = None, /, **kwargs: Any) -> dict[K, Any]:
         """Call the function: see `script` of the client."""
-        return self._client.script(self.name, {**(__data or {}), **kwargs})
+        return self._client.script(self.name, merged(__data, kwargs))
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"

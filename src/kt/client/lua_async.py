@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Generic, Protocol
 
+from kt.client.arguments import merged
 from kt.client.values import Values
 from kt.options import ScriptLock
 from kt.types import K, Key, V
@@ -64,7 +65,7 @@ class AsyncTycoonScript(Generic[K]):
         self, __data: Mapping[Any, Any] | None = None, /, **kwargs: Any
     ) -> dict[K, Any]:
         """Call the function: see `script` of the client."""
-        return await self._client.script(self.name, {**(__data or {}), **kwargs})
+        return await self._client.script(self.name, merged(__data, kwargs))
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"

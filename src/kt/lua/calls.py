@@ -23,6 +23,7 @@ from collections.abc import Iterable
 from time import monotonic
 from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
 
+from kt.client.arguments import checked_db
 from kt.client.tycoon.client import KyotoTycoon
 from kt.client.tyrant.client import TokyoTyrant
 from kt.client.values import Values
@@ -71,7 +72,7 @@ class TycoonCalls:
 
     def __init__(self, client: KyotoTycoon[Any, Any], db: int | None) -> None:
         self._client = client
-        self._db = b"%d" % (client.default_db if db is None else db)
+        self._db = b"%d" % (client.default_db if db is None else checked_db(db))
 
     def call(self, name: str, key: bytes, args: Iterable[bytes]) -> list[bytes]:
         columns = {b"db": self._db, b"key": key, b"args": pack(args)}

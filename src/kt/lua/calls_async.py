@@ -22,6 +22,7 @@ from collections.abc import Iterable
 from time import monotonic
 from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
 
+from kt.client.arguments import checked_db
 from kt.client.tycoon.client_async import AsyncKyotoTycoon
 from kt.client.tyrant.client_async import AsyncTokyoTyrant
 from kt.client.values import Values
@@ -70,7 +71,7 @@ class AsyncTycoonCalls:
 
     def __init__(self, client: AsyncKyotoTycoon[Any, Any], db: int | None) -> None:
         self._client = client
-        self._db = b"%d" % (client.default_db if db is None else db)
+        self._db = b"%d" % (client.default_db if db is None else checked_db(db))
 
     async def call(self, name: str, key: bytes, args: Iterable[bytes]) -> list[bytes]:
         columns = {b"db": self._db, b"key": key, b"args": pack(args)}

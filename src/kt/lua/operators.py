@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator
 from collections.abc import Set as AnySet
 from typing import Any, Protocol, Self
 
+from kt.client.operators import Unawaitable
+
 
 class _Sized(Protocol):
     def length(self) -> int: ...
@@ -116,8 +118,10 @@ class SetOperators(Operators):
         return self.members().isdisjoint(other)
 
 
-class AsyncOperators:
-    """None: see the module."""
+class AsyncOperators(Unawaitable):
+    """None: see the module. What would be one by accident says so."""
+
+    _membership = "contains"
 
 
 class AsyncItemOperators(AsyncOperators):

@@ -33,7 +33,7 @@ def bad_number(db: object, xt: object = 0, flags: object = 0) -> ArgumentError:
         ("flags", flags, 0, 0xFFFFFFFF),
         ("xt", xt, -(2**63), 2**63 - 1),
     ):
-        if not isinstance(value, int):
+        if not isinstance(value, int) or isinstance(value, bool):
             return ArgumentError(f"{name} is an int, not {type(value).__name__}")
         if not low <= value <= high:
             return ArgumentError(f"{name} is in {low}..{high}, not {value}")

@@ -102,6 +102,7 @@ __all__ = [
     "pack_set_bulk",
     "pack_set_bulk_details",
     "read_set_bulk_reply",
+    "records_of",
     "pack_remove_bulk",
     "pack_remove_bulk_details",
     "read_remove_bulk_reply",
@@ -183,6 +184,12 @@ def pack_set_bulk_details(
 ) -> bytes:
     """Request to store some (database, key, value, expiry)."""
     return pack_details(_head(SET_BULK, flags), records, dumps)
+
+
+def records_of(request: bytes) -> int:
+    """How many records a request to store records has."""
+    count: int = _U32.unpack_from(request, 5)[0]
+    return count
 
 
 def pack_remove_bulk(keys: Iterable[Key], db: int, flags: int = 0) -> bytes:

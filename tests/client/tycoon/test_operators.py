@@ -13,7 +13,7 @@ import pytest
 from kt.client.tycoon.client import KyotoTycoon
 from kt.client.tycoon.client_async import AsyncKyotoTycoon
 from kt.embedded import EmbeddedServer
-from kt.errors import ArgumentError, ImproperlyConfigured
+from kt.errors import ArgumentError, ImproperlyConfigured, ServerError
 from kt.serializers import KT_BINARY, KT_JSON
 
 
@@ -189,3 +189,12 @@ def test_methods_take_what_the_reference_says(client: type, method: str) -> None
             bare = parameter.default is parameter.empty
             found.append(plain if bare else (plain, parameter.default))
     assert found == REFERENCE[method]
+
+
+def test_writing_by_operator_to_a_database_that_is_not_there(tycoon: KyotoTycoon) -> None:
+    with pytest.raises(ServerError, match="no such database"):
+        tycoon["k", 60] = "v"
+    with pytest.raises(ServerError, match="no such database"):
+        tycoon.using(db=60)["k"] = "v"
+    with pytest.raises(ArgumentError):
+        tycoon["k", True] = "v"

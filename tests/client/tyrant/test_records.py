@@ -342,3 +342,26 @@ def test_bytes(tyrant: TokyoTyrant) -> None:
     assert db.get_part("k", 1) == b"\xff"
     with pytest.raises(SerializationError):
         db.set("k", "text")
+
+
+@pytest.mark.parametrize("method", ["set_bulk", "update"])
+def test_bulk_without_reply(tyrant: TokyoTyrant, method: str) -> None:
+    db = tyrant
+    store = getattr(db, method)
+    assert store({"a": "1"}, b="2", no_reply=True) is True
+    assert store(no_reply=True) is True
+    assert db.get_bulk(["a", "b", "no_reply"]) == {"a": "1", "b": "2"}
+    with db.pipeline() as pipe:
+        getattr(pipe, method)({"c": "3", "d": "4"}, no_reply=True)
+        count = pipe.count()
+    assert count.result() == 4
+
+
+@pytest.mark.parametrize("method", ["set_bulk", "update"])
+@pytest.mark.parametrize("option", ["encode_values", "decode_values"])
+def test_options_of_others_are_no_records(tyrant: TokyoTyrant, method: str, option: str) -> None:
+    store = getattr(tyrant, method)
+    with pytest.raises(ArgumentError, match=option):
+        store({"a": "1"}, **{option: "0"})
+    assert tyrant.keys() == []
+    assert store({option: "0"})

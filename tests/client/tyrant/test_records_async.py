@@ -341,3 +341,28 @@ async def test_bytes(async_tyrant: AsyncTokyoTyrant) -> None:
     assert await db.get_part("k", 1) == b"\xff"
     with pytest.raises(SerializationError):
         await db.set("k", "text")
+
+
+@pytest.mark.parametrize("method", ["set_bulk", "update"])
+async def test_bulk_without_reply(async_tyrant: AsyncTokyoTyrant, method: str) -> None:
+    db = async_tyrant
+    store = getattr(db, method)
+    assert await store({"a": "1"}, b="2", no_reply=True) is True
+    assert await store(no_reply=True) is True
+    assert await db.get_bulk(["a", "b", "no_reply"]) == {"a": "1", "b": "2"}
+    async with db.pipeline() as pipe:
+        getattr(pipe, method)({"c": "3", "d": "4"}, no_reply=True)
+        count = pipe.count()
+    assert count.result() == 4
+
+
+@pytest.mark.parametrize("method", ["set_bulk", "update"])
+@pytest.mark.parametrize("option", ["encode_values", "decode_values"])
+async def test_options_of_others_are_no_records(
+    async_tyrant: AsyncTokyoTyrant, method: str, option: str
+) -> None:
+    store = getattr(async_tyrant, method)
+    with pytest.raises(ArgumentError, match=option):
+        await store({"a": "1"}, **{option: "0"})
+    assert await async_tyrant.keys() == []
+    assert await store({option: "0"})

@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
-from kt.client.base import Client, checked_timeout
+from kt.client.arguments import checked_db, checked_timeout
+from kt.client.base import Client
 from kt.client.tycoon.columns import (
     MISSED,
     TIMED_OUT,
@@ -22,7 +23,7 @@ from kt.client.tycoon.columns import (
     succeeded,
     texts,
 )
-from kt.errors import ArgumentError, ServerError
+from kt.errors import ServerError
 from kt.options import Moment, Signal, Wait
 from kt.types import K, Key, UpdateLogFile, V
 from kt.wire.codec import encode_key
@@ -44,9 +45,7 @@ class TycoonAdmin(Client[K, V]):
 
     def set_database(self, db: int) -> None:
         """Make `db` the database of all calls that name none."""
-        if not isinstance(db, int) or db < 0:
-            raise ArgumentError(f"a database is chosen by its index, not {db!r}")
-        self._db = db
+        self._db = checked_db(db)
 
     def status(self, db: int | None = None) -> dict[str, int | float | str]:
         """Return what the server tells about a database.
@@ -253,7 +252,7 @@ class TycoonAdmin(Client[K, V]):
 
     def _target(self, db: int | None) -> Columns:
         """Return the columns that name a database."""
-        index = self._db if db is None else db
+        index = self._db if db is None else checked_db(db)
         return [("DB", index)] if index else []
 
     def _rpc(

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
-from kt.client.base_async import AsyncClient, checked_timeout
+from kt.client.arguments import checked_db, checked_timeout
+from kt.client.base_async import AsyncClient
 from kt.client.tycoon.columns import (
     MISSED,
     TIMED_OUT,
@@ -21,7 +22,7 @@ from kt.client.tycoon.columns import (
     succeeded,
     texts,
 )
-from kt.errors import ArgumentError, ServerError
+from kt.errors import ServerError
 from kt.options import Moment, Signal, Wait
 from kt.types import K, Key, UpdateLogFile, V
 from kt.wire.codec import encode_key
@@ -43,9 +44,7 @@ class AsyncTycoonAdmin(AsyncClient[K, V]):
 
     def set_database(self, db: int) -> None:
         """Make `db` the database of all calls that name none."""
-        if not isinstance(db, int) or db < 0:
-            raise ArgumentError(f"a database is chosen by its index, not {db!r}")
-        self._db = db
+        self._db = checked_db(db)
 
     async def status(self, db: int | None = None) -> dict[str, int | float | str]:
         """Return what the server tells about a database.
@@ -252,7 +251,7 @@ class AsyncTycoonAdmin(AsyncClient[K, V]):
 
     def _target(self, db: int | None) -> Columns:
         """Return the columns that name a database."""
-        index = self._db if db is None else db
+        index = self._db if db is None else checked_db(db)
         return [("DB", index)] if index else []
 
     async def _rpc(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
 
+from kt.client.arguments import checked_host, checked_port
 from kt.client.tycoon.mapping import TycoonMapping
 from kt.client.tycoon.records import TycoonRecords
 from kt.client.url import parse_url
@@ -104,7 +105,8 @@ class KyotoTycoon(TycoonRecords[K, V], TycoonMapping[V]):
         *,
         pool_size: int = 16,
     ) -> None:
-        endpoint = Endpoint(host, port, BARRIER, read_get_bulk_reply)
+        port = checked_port(port)
+        endpoint = Endpoint(checked_host(host, port), port, BARRIER, read_get_bulk_reply)
         super().__init__(endpoint, serializer, decode_keys, timeout, pool_size)
         self.set_database(default_db)
 

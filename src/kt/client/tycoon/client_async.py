@@ -8,6 +8,7 @@ from __future__ import annotations
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
 
+from kt.client.arguments import checked_host, checked_port
 from kt.client.tycoon.mapping import AsyncTycoonMapping
 from kt.client.tycoon.records_async import AsyncTycoonRecords
 from kt.client.url import parse_url
@@ -103,7 +104,8 @@ class AsyncKyotoTycoon(AsyncTycoonRecords[K, V], AsyncTycoonMapping[V]):
         *,
         pool_size: int = 16,
     ) -> None:
-        endpoint = Endpoint(host, port, BARRIER, read_get_bulk_reply)
+        port = checked_port(port)
+        endpoint = Endpoint(checked_host(host, port), port, BARRIER, read_get_bulk_reply)
         super().__init__(endpoint, serializer, decode_keys, timeout, pool_size)
         self.set_database(default_db)
 

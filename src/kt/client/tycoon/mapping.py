@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Generic, Protocol
 
+from kt.client.operators import Unawaitable
 from kt.types import ExpireTime, Key, V, V_co
 
 
@@ -70,7 +71,7 @@ class _Awaitable(Protocol[V_co]):
     async def get(self, key: Key, db: int | None = None) -> V_co | None: ...
 
 
-class AsyncTycoonMapping(Generic[V]):
+class AsyncTycoonMapping(Unawaitable, Generic[V]):
     """The operator of `kt.AsyncKyotoTycoon`."""
 
     async def __getitem__(self: _Awaitable[V], item: Key | tuple[Key, int | None]) -> V | None:

@@ -159,9 +159,14 @@ class TycoonCalls(Generic[K, V]):
         __data: Mapping[Any, Any] | None = None,
         db: int | None = None,
         expire_time: ExpireTime | None = None,
+        *,
+        no_reply: bool = False,
+        atomic: bool = False,
         **kwargs: Any,
     ) -> PipelineResult[int]:
-        return self._begin(self._client.update(__data, db, expire_time, **kwargs))
+        return self._begin(
+            self._client.update(__data, db, expire_time, no_reply=no_reply, atomic=atomic, **kwargs)
+        )
 
     def set_bulk_details(
         self, records: Iterable[tuple[int, Key, Any, ExpireTime | None]], *, no_reply: bool = False

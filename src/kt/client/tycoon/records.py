@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from kt.client.arguments import listed, merged
+from kt.client.arguments import checked_db, listed, merged
 from kt.client.expiry import pack_expiry, unpack_expiry
 from kt.client.tycoon.admin import TycoonAdmin
 from kt.client.tycoon.columns import (
@@ -31,7 +31,6 @@ from kt.errors import ArgumentError, ServerError
 from kt.options import Origin
 from kt.types import Check, ExpireTime, K, Key, Record, V
 from kt.wire.codec import encode_key
-from kt.wire.reading import Reader
 from kt.wire.tycoon import (
     NO_REPLY,
     decode_get_bulk,
@@ -52,6 +51,7 @@ from kt.wire.tycoon import (
     read_play_script_reply,
     read_remove_bulk_reply,
     read_set_bulk_reply,
+    records_of,
 )
 from kt.wire.tycoon_rpc import (
     decode_bulk,
@@ -117,12 +117,15 @@ class TycoonRecords(TycoonAdmin[K, V]):
                 the record, but nobody learns of a failure.
 
         Returns:
-            1; 0 if the server has no such database, or with `no_reply`.
+            1; 0 with `no_reply`.
+
+        Raises:
+            ServerError: the server has no such database.
         """
         data = self._values.dump(value, key)
         index = self._db if db is None else db
         request = pack_set(key, data, index, pack_expiry(expire_time), NO_REPLY if no_reply else 0)
-        return self._write(request, read_set_bulk_reply, no_reply)
+        return self._write(request, no_reply, 1)
 
     def set_bytes(
         self,
@@ -137,13 +140,13 @@ class TycoonRecords(TycoonAdmin[K, V]):
         data = RAW.dump(value, key)
         index = self._db if db is None else db
         request = pack_set(key, data, index, pack_expiry(expire_time), NO_REPLY if no_reply else 0)
-        return self._write(request, read_set_bulk_reply, no_reply)
+        return self._write(request, no_reply, 1)
 
     def remove(self, key: Key, db: int | None = None, *, no_reply: bool = False) -> int:
         """Remove a record. Returns how many were: 1, or 0 if there was none, or with `no_reply`."""
         index = self._db if db is None else db
         request = pack_remove(key, index, NO_REPLY if no_reply else 0)
-        return self._write(request, read_remove_bulk_reply, no_reply)
+        return self._remove(request, no_reply)
 
     def add(
         self,
@@ -337,6 +340,9 @@ class TycoonRecords(TycoonAdmin[K, V]):
 
         Returns:
             How many were stored; 0 with `no_reply`.
+
+        Raises:
+            ServerError: the server has no such database.
         """
         records = merged(__data, kwargs)
         if atomic:
@@ -352,17 +358,21 @@ class TycoonRecords(TycoonAdmin[K, V]):
             request = pack_set_bulk(
                 records, index, xt, self._values.dumps, NO_REPLY if no_reply else 0
             )
-        return self._write(request, read_set_bulk_reply, no_reply)
+        return self._write(request, no_reply, records_of(request))
 
     def update(
         self,
         __data: Mapping[Any, Any] | None = None,
         db: int | None = None,
         expire_time: ExpireTime | None = None,
+        *,
+        no_reply: bool = False,
+        atomic: bool = False,
         **kwargs: Any,
     ) -> int:
         """As `set_bulk`."""
-        return self.set_bulk(merged(__data, kwargs), db, expire_time)
+        records = merged(__data, kwargs)
+        return self.set_bulk(records, db, expire_time, no_reply=no_reply, atomic=atomic)
 
     def set_bulk_details(
         self,
@@ -378,11 +388,15 @@ class TycoonRecords(TycoonAdmin[K, V]):
 
         Returns:
             How many were stored; 0 with `no_reply`.
+
+        Raises:
+            ServerError: the server has not all of these databases; the records of those that it
+                has were stored.
         """
         packed = ((db, key, value, pack_expiry(xt)) for db, key, value, xt in records)
         with self._values.encoding:
             request = pack_set_bulk_details(packed, self._values.dumps, NO_REPLY if no_reply else 0)
-        return self._write(request, read_set_bulk_reply, no_reply)
+        return self._write(request, no_reply, records_of(request))
 
     def remove_bulk(
         self,
@@ -400,14 +414,14 @@ class TycoonRecords(TycoonAdmin[K, V]):
             return self._count("remove_bulk", columns)
         index = self._db if db is None else db
         request = pack_remove_bulk(listed(keys), index, NO_REPLY if no_reply else 0)
-        return self._write(request, read_remove_bulk_reply, no_reply)
+        return self._remove(request, no_reply)
 
     def remove_bulk_details(
         self, keys: Iterable[tuple[int, Key]], *, no_reply: bool = False
     ) -> int:
         """Remove some (database, key). Returns how many there were; 0 with `no_reply`."""
         request = pack_remove_bulk_details(keys, NO_REPLY if no_reply else 0)
-        return self._write(request, read_remove_bulk_reply, no_reply)
+        return self._remove(request, no_reply)
 
     def script(
         self,
@@ -498,7 +512,7 @@ class TycoonRecords(TycoonAdmin[K, V]):
 
     def cursor(self, db: int | None = None) -> Cursor[K, V]:
         """Return a new cursor, which stands nowhere yet."""
-        index = self._db if db is None else db
+        index = self._db if db is None else checked_db(db)
         return Cursor(self._pool, self._values, self._decode_keys, self._timeout, index)
 
     def __iter__(self) -> Scan[K]:
@@ -517,12 +531,23 @@ class TycoonRecords(TycoonAdmin[K, V]):
 
     # --------------------------------------------------------------------------------- helpers
 
-    def _write(self, request: bytes, reader: Reader[int | ServerError], no_reply: bool) -> int:
-        """Have a write carried out. Returns the number of records, 0 with `no_reply`."""
+    def _write(self, request: bytes, no_reply: bool, records: int) -> int:
+        """Have records stored. Returns how many, 0 with `no_reply`."""
         if no_reply:
             self._pool.send(request, self._timeout)
             return 0
-        return self._call(request, reader)
+        stored = self._call(request, read_set_bulk_reply)
+        if stored < records:  # the server leaves out what it has no database for
+            some = f": stored {stored} of {records} records" if stored else ""
+            raise ServerError(f"no such database{some}")
+        return stored
+
+    def _remove(self, request: bytes, no_reply: bool) -> int:
+        """Have records removed. Returns how many, 0 with `no_reply`."""
+        if no_reply:
+            self._pool.send(request, self._timeout)
+            return 0
+        return self._call(request, read_remove_bulk_reply)
 
     def _record(self, key: Key, db: int | None) -> Columns:
         """Return the columns that name a record."""

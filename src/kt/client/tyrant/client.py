@@ -9,6 +9,7 @@ from __future__ import annotations
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
 
+from kt.client.arguments import checked_host, checked_port
 from kt.client.tyrant.mapping import TyrantMapping
 from kt.client.tyrant.records import TyrantRecords
 from kt.client.url import parse_url
@@ -99,7 +100,8 @@ class TokyoTyrant(TyrantRecords[K, V], TyrantMapping[K, V]):
         *,
         pool_size: int = 16,
     ) -> None:
-        endpoint = Endpoint(host, port, RNUM_REQUEST, read_rnum_reply)
+        port = checked_port(port)
+        endpoint = Endpoint(checked_host(host, port), port, RNUM_REQUEST, read_rnum_reply)
         super().__init__(endpoint, serializer, decode_keys, timeout, pool_size)
 
     @classmethod

@@ -8,6 +8,7 @@ from __future__ import annotations
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
 
+from kt.client.arguments import checked_host, checked_port
 from kt.client.tyrant.mapping import AsyncTyrantMapping
 from kt.client.tyrant.records_async import AsyncTyrantRecords
 from kt.client.url import parse_url
@@ -98,7 +99,8 @@ class AsyncTokyoTyrant(AsyncTyrantRecords[K, V], AsyncTyrantMapping[K, V]):
         *,
         pool_size: int = 16,
     ) -> None:
-        endpoint = Endpoint(host, port, RNUM_REQUEST, read_rnum_reply)
+        port = checked_port(port)
+        endpoint = Endpoint(checked_host(host, port), port, RNUM_REQUEST, read_rnum_reply)
         super().__init__(endpoint, serializer, decode_keys, timeout, pool_size)
 
     @classmethod

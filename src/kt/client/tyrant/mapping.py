@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Generic, Protocol, TypeVar, overload
 
+from kt.client.operators import Unawaitable
 from kt.errors import ArgumentError
 from kt.types import K, Key, V
 
@@ -66,7 +67,7 @@ class _Awaitable(Protocol[K, V]):
     async def get_range(self, start: Key, stop: Key | None = None) -> dict[K, V]: ...
 
 
-class AsyncTyrantMapping(Generic[K, V]):
+class AsyncTyrantMapping(Unawaitable, Generic[K, V]):
     """The operator of `kt.AsyncTokyoTyrant`."""
 
     @overload

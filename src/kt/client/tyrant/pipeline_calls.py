@@ -89,18 +89,22 @@ class TyrantCalls(Generic[K, V]):
         return self._begin(self._client.get_bulk(keys))
 
     def set_bulk(
-        self, __data: Mapping[Any, Any] | None = None, **kwargs: Any
+        self, __data: Mapping[Any, Any] | None = None, *, no_reply: bool = False, **kwargs: Any
     ) -> PipelineResult[bool]:
-        return self._begin(self._client.set_bulk(__data, **kwargs))
+        return self._begin(self._client.set_bulk(__data, no_reply=no_reply, **kwargs))
 
     def update(
         self,
         __data: Mapping[Any, Any] | None = None,
         db: None = None,
         expire_time: None = None,
+        *,
+        no_reply: bool = False,
         **kwargs: Any,
     ) -> PipelineResult[bool]:
-        return self._begin(self._client.update(__data, db, expire_time, **kwargs))
+        return self._begin(
+            self._client.update(__data, db, expire_time, no_reply=no_reply, **kwargs)
+        )
 
     def remove_bulk(self, keys: Iterable[Key]) -> PipelineResult[bool]:
         return self._begin(self._client.remove_bulk(keys))

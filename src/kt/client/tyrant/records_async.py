@@ -229,20 +229,29 @@ class AsyncTyrantRecords(AsyncTyrantScan[K, V]):
             found = found | records if found else records
         return found
 
-    async def set_bulk(self, __data: Mapping[Any, Any] | None = None, **kwargs: Any) -> bool:
+    async def set_bulk(
+        self,
+        __data: Mapping[Any, Any] | None = None,
+        *,
+        no_reply: bool = False,
+        **kwargs: Any,
+    ) -> bool:
         """Store records, key to value, as `set`. Returns True.
 
         Args:
             __data: the records.
+            no_reply: do not wait for the server; see `set`.
             kwargs: more records, as keyword arguments.
         """
-        return await self._set_bulk(merged(__data, kwargs), self._values)
+        return await self._set_bulk(merged(__data, kwargs), self._values, no_reply)
 
     async def update(
         self,
         __data: Mapping[Any, Any] | None = None,
         db: None = None,
         expire_time: None = None,
+        *,
+        no_reply: bool = False,
         **kwargs: Any,
     ) -> bool:
         """As `set_bulk`. A server has one database, whose records do not expire.
@@ -252,7 +261,7 @@ class AsyncTyrantRecords(AsyncTyrantScan[K, V]):
         """
         if db is not None or expire_time is not None:
             raise ArgumentError("Tokyo Tyrant has neither several databases nor expiry")
-        return await self.set_bulk(merged(__data, kwargs))
+        return await self.set_bulk(merged(__data, kwargs), no_reply=no_reply)
 
     async def remove_bulk(self, keys: Iterable[Key]) -> bool:
         """Remove records, all duplicates included. Returns True, whether there were any or not."""
@@ -398,8 +407,12 @@ class AsyncTyrantRecords(AsyncTyrantScan[K, V]):
             return True
         return await self._call(pack_put(key, value), read_put_reply)
 
-    async def _set_bulk(self, records: Mapping[Any, Any], values: Values) -> bool:
+    async def _set_bulk(
+        self, records: Mapping[Any, Any], values: Values, no_reply: bool = False
+    ) -> bool:
         """Store records. A B+ tree has no bulk command that overwrites: its putlist adds."""
+        if no_reply:
+            return await self._put_all_unanswered(records, values)
         if self._pipelined:
             return await self._put_each(records, values)
         each = bool(records) and await self._database_type() == TREE
@@ -422,6 +435,14 @@ class AsyncTyrantRecords(AsyncTyrantScan[K, V]):
             request = pack_put_each(records, values.dumps)
         if not await self._call(request, read_put_each_reply(len(records))):
             raise ServerError("the server reports that put failed for some records", code=1)
+        return True
+
+    async def _put_all_unanswered(self, records: Mapping[Any, Any], values: Values) -> bool:
+        """Store records, each by a request that has no reply."""
+        pairs = ((key, values.dump(value, key)) for key, value in records.items())
+        requests = [pack_putnr(key, value) for key, value in pairs]
+        if requests:
+            await self._pool.send(b"".join(requests), self._timeout)
         return True
 
     async def _pairs(self, name: str, arguments: Iterable[Key]) -> list[tuple[K, V]]:

@@ -54,10 +54,17 @@ _SIZES = {
 # --------------------------------------------------------------------------------- one record
 
 
+def refuse_bool(db: int) -> None:
+    """Raise what a number raises that does not fit: an option went astray."""
+    if db is True or db is False:
+        raise struct.error
+
+
 def pack_get(key: Key, db: int) -> bytes:
     """Request for the value of one key: `read_get_reply` reads the answer."""
     name = encode_key(key)
     try:
+        refuse_bool(db)
         return _ONE_KEY.pack(GET_BULK, 0, 1, db, len(name)) + name
     except struct.error as error:
         raise faults.bad_number(db) from error
@@ -67,6 +74,7 @@ def pack_remove(key: Key, db: int, flags: int = 0) -> bytes:
     """Request to remove one key."""
     name = encode_key(key)
     try:
+        refuse_bool(db)
         return _ONE_KEY.pack(REMOVE_BULK, flags, 1, db, len(name)) + name
     except struct.error as error:
         raise faults.bad_number(db, flags=flags) from error
@@ -78,6 +86,7 @@ def pack_set(key: Key, value: bytes, db: int, xt: int, flags: int = 0) -> bytes:
     if type(value) is not bytes or len(value) > SIZE_MAX:
         value = dump_value(value, None, key)
     try:
+        refuse_bool(db)
         return b"%b%b%b" % (
             _ONE_RECORD.pack(SET_BULK, flags, 1, db, len(name), len(value), xt),
             name,
@@ -162,6 +171,7 @@ class _Heads(dict[tuple[int, int], bytes]):
     def __init__(self, db: int, xt: int) -> None:
         self.db = db
         self.xt = xt
+        refuse_bool(db)
         self[0, 0]  # refuses wrong numbers even if there are no records
 
     def __missing__(self, sizes: tuple[int, int]) -> bytes:
@@ -203,6 +213,7 @@ def pack_details(head: bytes, records: Iterable[tuple[int, Key, Any, int]], dump
         name = encode_key(key)
         data = dump_value(value, dumps, key)
         try:
+            refuse_bool(db)
             parts += (_RECORD.pack(db, len(name), len(data), xt), name, data)
         except struct.error as error:
             raise faults.bad_number(db, xt) from error
@@ -218,6 +229,7 @@ def pack_keys(head: bytes, keys: Iterable[Key], db: int) -> bytes:
     if max(sizes) > SIZE_MAX:
         raise faults.too_long("key", max(sizes))
     try:
+        refuse_bool(db)
         heads = {size: _KEY.pack(db, size) for size in sizes}
         count = _U32.pack(len(names))
     except struct.error as error:
@@ -232,6 +244,7 @@ def pack_key_details(head: bytes, keys: Iterable[tuple[int, Key]]) -> bytes:
     for db, key in keys:
         name = encode_key(key)
         try:
+            refuse_bool(db)
             parts += (_KEY.pack(db, len(name)), name)
         except struct.error as error:
             raise faults.bad_number(db) from error

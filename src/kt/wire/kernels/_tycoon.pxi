@@ -29,6 +29,8 @@ cdef struct Numbers:
 
 
 cdef int take_numbers(object db, object xt, object flags, Numbers* numbers) except -1:
+    if isinstance(db, bool):  # an option that went astray
+        raise faults.bad_number(db)
     try:
         numbers.db = PyNumber_Index(db)
         numbers.xt = PyNumber_Index(xt)
