@@ -66,6 +66,10 @@ class TyrantServer(Server):
         database = Database(options.database, stores=options.stores)
         if database.rebuilt:
             self.log.system("the database had not been closed properly, and was rebuilt")
+        for path in database.kept_files:
+            self.log.system(
+                f"a torn file was replaced by one of what can be read; it is now {path}"
+            )
         self.service = TyrantService(
             database,
             self.log,

@@ -94,6 +94,10 @@ class Database:
         """Whether a file of it had not been closed, and was rebuilt when it was opened."""
 
     @property
+    def kept_files(self) -> list[str]:
+        """The names that torn files have now: new ones, of what could be read, replace them."""
+
+    @property
     def fatal_error(self) -> str | None:
         """What has broken the database, if something has."""
 

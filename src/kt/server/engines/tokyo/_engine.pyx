@@ -72,6 +72,7 @@ cdef extern from "tokyo/database/database.h" namespace "kt::tokyo" nogil:
         cbool fatal()
         cbool in_memory()
         cbool rebuilt()
+        vector[string] kept()
 
 cdef extern from "tokyo/protocol/stream.h" namespace "kt::tokyo" nogil:
     cdef int COUNTS
@@ -301,6 +302,10 @@ cdef class Database:
     @property
     def rebuilt(self):
         return self.database.get().rebuilt()
+
+    @property
+    def kept_files(self):
+        return [fsdecode(<bytes>path) for path in self.database.get().kept()]
 
     @property
     def fatal_error(self):

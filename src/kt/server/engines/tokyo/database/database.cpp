@@ -283,6 +283,14 @@ bool Database::rebuilt() const {
                      [](const auto& store) { return store->rebuilt(); });
 }
 
+std::vector<std::string> Database::kept() const {
+  std::vector<std::string> files;
+  for (const auto& store : stores_) {
+    if (!store->kept().empty()) files.push_back(store->kept());
+  }
+  return files;
+}
+
 bool Database::fatal() const {
   return std::any_of(stores_.begin(), stores_.end(),
                      [](const auto& store) { return store->fatal(); });

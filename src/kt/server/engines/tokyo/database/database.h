@@ -92,6 +92,8 @@ class Database {
   bool in_memory() const { return stores_[0]->in_memory(); }
   // Whether a file of it had not been closed, and was rebuilt.
   bool rebuilt() const;
+  // The names that torn files have now, which new ones have taken the place of.
+  std::vector<std::string> kept() const;
 
  private:
   class Announcement;

@@ -1,6 +1,10 @@
 #include "tokyo/database/rescue.h"
 
+#include <tctdb.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -8,6 +12,7 @@
 #include <vector>
 
 #include "tokyo/database/cursor.h"
+#include "tokyo/database/hash_file.h"
 #include "tokyo/database/store.h"
 
 namespace kt::tokyo {
@@ -18,10 +23,17 @@ namespace {
 constexpr char MAGIC[] = "ToKyO CaBiNeT";
 constexpr size_t FLAGS = 33;
 constexpr int OPEN = 1;
+constexpr size_t OPAQUE = 128;  // bytes for whoever stands on the hash database
+constexpr size_t FIXED_HEADER = 256;
 
 struct Close {
   void operator()(std::FILE* file) const { std::fclose(file); }
 };
+
+struct DeleteHash {
+  void operator()(TCHDB* database) const { tchdbdel(database); }
+};
+using HashPointer = std::unique_ptr<TCHDB, DeleteHash>;
 
 struct DeleteTree {
   void operator()(TCBDB* tree) const { tcbdbdel(tree); }
@@ -88,23 +100,47 @@ std::vector<uint64_t> leaves(TCHDB* pages) {
   return numbers;
 }
 
-// Stores the records of a page, instead of those with the same keys of the pages before.
-void store_page(Bytes bytes, TCBDB* tree) {
+// Stores the records of a page, instead of those with the same keys of the pages before. False if
+// one cannot be stored.
+bool store_page(Bytes bytes, TCBDB* tree) {
   Page page(bytes);
   while (page.has_more()) {
     const uint64_t key_size = page.number(), value_size = page.number();
     uint64_t rest = page.number();
     const Bytes key = page.take(key_size);
     Bytes value = page.take(value_size);
-    if (!page.whole()) return;
+    if (!page.whole()) return true;
     tcbdbout3(tree, key.data(), length(key));
     for (;;) {
-      tcbdbputdup(tree, key.data(), length(key), value.data(), length(value));
+      if (!tcbdbputdup(tree, key.data(), length(key), value.data(), length(value))) return false;
       if (rest-- == 0 || !page.has_more()) break;
       value = page.take(page.number());
-      if (!page.whole()) return;
+      if (!page.whole()) return true;
     }
   }
+  return true;
+}
+
+bool store_leaves(TCHDB* pages, TCBDB* tree) {
+  for (const uint64_t number : leaves(pages)) {
+    char name[24];
+    const int size =
+        std::snprintf(name, sizeof name, "%llx", static_cast<unsigned long long>(number));
+    int page_size = 0;
+    void* found = tchdbget(pages, name, size, &page_size);
+    const Block page(found, page_size);
+    if (page && !store_page(page.bytes(), tree)) return false;
+  }
+  return true;
+}
+
+// A hash database with the tuning of another.
+HashPointer similar(const TCHDB* other) {
+  HashPointer database(tchdbnew());
+  tchdbsettype(database.get(), other->type);
+  tchdbtune(database.get(), static_cast<int64_t>(other->bnum), static_cast<int8_t>(other->apow),
+            static_cast<int8_t>(other->fpow), other->opts);
+  return database;
 }
 
 }  // namespace
@@ -116,24 +152,107 @@ bool was_left_open(const std::string& path) {
          std::memcmp(head, MAGIC, sizeof MAGIC - 1) == 0 && (head[FLAGS] & OPEN);
 }
 
+bool is_sound(TCHDB* database) {
+  uint64_t count;
+  if (!HashFile(database).sound(&count)) return false;
+  if (count != database->rnum && (database->omode & HDBOWRITER)) {
+    database->rnum = count;
+    tchdbmemsync(database, false);
+  }
+  return true;
+}
+
+bool rescue_hash(TCHDB* torn, const std::string& path) {
+  const HashPointer fresh = similar(torn);
+  if (!tchdbopen(fresh.get(), path.c_str(), HDBOWRITER | HDBOCREAT | HDBOTRUNC)) return false;
+  const bool compresses = fresh->zmode;
+  fresh->zmode = false;  // values are copied as they are stored
+  const bool copied = HashFile(torn).each([&](Bytes key, Bytes value) {
+    // What is found by its key comes first, and is newer than what only lies there.
+    return tchdbputkeep(fresh.get(), key.data(), length(key), value.data(), length(value)) ||
+           tchdbecode(fresh.get()) == TCEKEEP;
+  });
+  fresh->zmode = compresses;
+  std::memcpy(tchdbopaque(fresh.get()), tchdbopaque(torn), OPAQUE);
+  return copied && tchdbmemsync(fresh.get(), true) && tchdbclose(fresh.get());
+}
+
 bool rescue_tree(TCBDB* torn, const std::string& path) {
+  const std::string pages_path = path + ".pages";
+  HashPointer pages;
+  if (!is_sound(torn->hdb)) {
+    pages = similar(torn->hdb);
+    if (!rescue_hash(torn->hdb, pages_path) ||
+        !tchdbopen(pages.get(), pages_path.c_str(), HDBOREADER)) {
+      unlink(pages_path.c_str());
+      return false;
+    }
+  }
   const std::unique_ptr<TCBDB, DeleteTree> tree(tcbdbnew());
   tcbdbsetcmpfunc(tree.get(), tcbdbcmpfunc(torn), tcbdbcmpop(torn));
   tcbdbtune(tree.get(), static_cast<int32_t>(tcbdblmemb(torn)),
             static_cast<int32_t>(tcbdbnmemb(torn)), static_cast<int64_t>(tcbdbbnum(torn)),
             static_cast<int8_t>(logarithm(tcbdbalign(torn))),
             static_cast<int8_t>(logarithm(tcbdbfbpmax(torn))), tcbdbopts(torn));
-  if (!tcbdbopen(tree.get(), path.c_str(), BDBOWRITER | BDBOCREAT | BDBOTRUNC)) return false;
-  for (const uint64_t number : leaves(torn->hdb)) {
-    char name[24];
-    const int size =
-        std::snprintf(name, sizeof name, "%llx", static_cast<unsigned long long>(number));
-    int page_size = 0;
-    void* found = tchdbget(torn->hdb, name, size, &page_size);
-    const Block page(found, page_size);
-    if (page) store_page(page.bytes(), tree.get());
+  const bool done =
+      tcbdbopen(tree.get(), path.c_str(), BDBOWRITER | BDBOCREAT | BDBOTRUNC) &&
+      store_leaves(pages ? pages.get() : torn->hdb, tree.get()) &&
+      tcbdbmemsync(tree.get(), true) && tcbdbclose(tree.get());
+  if (pages) unlink(pages_path.c_str());
+  return done;
+}
+
+void recount(TCFDB* database) {
+  const auto slot = static_cast<size_t>(database->rsiz);
+  const uint64_t slots =
+      std::min<uint64_t>((database->fsiz - FIXED_HEADER) / slot, database->limid);
+  uint64_t count = 0, least = 0, greatest = 0;
+  for (uint64_t id = 1; id <= slots; id++) {
+    // A size, which is 0 where there is no record; a record of size 0 has a 1 behind it.
+    const unsigned char* at = database->array + (id - 1) * slot;
+    const unsigned char* end = at + database->wsiz + 1;
+    if (std::all_of(at, end, [](unsigned char byte) { return byte == 0; })) continue;
+    if (count++ == 0) least = id;
+    greatest = id;
   }
-  return tcbdbclose(tree.get());
+  database->rnum = count;
+  database->min = least;
+  database->max = greatest;
+  if (database->omode & FDBOWRITER) tcfdbmemsync(database, false);
+}
+
+std::string replace_and_keep(const std::string& file, const std::string& fresh) {
+  const std::string plain = file + ".torn";
+  std::string kept = plain;
+  // A link, so that there is a file of this name at any moment.
+  for (int number = 2; link(file.c_str(), kept.c_str()) != 0; number++) {
+    if (errno != EEXIST) return "";
+    kept = plain + std::to_string(number);
+  }
+  if (std::rename(fresh.c_str(), file.c_str()) == 0) return kept;
+  unlink(kept.c_str());
+  return "";
+}
+
+std::vector<std::pair<std::string, int>> index_files(const std::string& table) {
+  static const std::pair<const char*, int> KINDS[] = {
+      {".lex", TDBITLEXICAL}, {".dec", TDBITDECIMAL}, {".tok", TDBITTOKEN}, {".qgr", TDBITQGRAM}};
+  const std::string stem = table + ".idx.";
+  const ListPointer found(tcglobpat((stem + "*").c_str()));
+  std::vector<std::pair<std::string, int>> indices;
+  for (int i = 0; i < tclistnum(found.get()); i++) {
+    const std::string path(element(found.get(), i));
+    if (path.compare(0, stem.size(), stem) != 0 || path.size() < stem.size() + 4) continue;
+    for (const auto& [suffix, type] : KINDS) {
+      if (path.compare(path.size() - 4, 4, suffix) != 0) continue;
+      const std::string encoded = path.substr(stem.size(), path.size() - 4 - stem.size());
+      int size;
+      const std::unique_ptr<char, decltype(&std::free)> name(tcurldecode(encoded.c_str(), &size),
+                                                             std::free);
+      indices.emplace_back(name.get(), type);
+    }
+  }
+  return indices;
 }
 
 }  // namespace kt::tokyo

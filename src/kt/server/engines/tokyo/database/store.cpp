@@ -5,6 +5,7 @@
 #include <tcfdb.h>
 #include <tchdb.h>
 #include <tctdb.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -59,33 +60,73 @@ Bytes element(const TCLIST* list, int index) {
 
 Store::Store(const std::string& name) : adb_(tcadbnew()) {
   const bool torn = was_left_open(name.substr(0, name.find('#')));
+  try {
+    open(name);
+    rebuilt_ = torn && rebuild(name);
+  } catch (...) {
+    tcadbdel(adb_);
+    throw;
+  }
+}
+
+void Store::open(const std::string& name) {
   errno = 0;
   if (!tcadbopen(adb_, name.c_str())) {
     const int reason = errno;
-    tcadbdel(adb_);
     throw OpenError(reason != 0 ? std::strerror(reason) : "not a database of this type, or in use");
   }
   type_ = type_of(tcadbomode(adb_));
-  rebuilt_ = torn && rebuild(name);
 }
 
-// Rebuilds a file that was left open; see rescue.h. A reader leaves it alone.
+// Puts right a file that was left open; see rescue.h. A reader leaves it alone.
 bool Store::rebuild(const std::string& name) {
   switch (type_) {
-    case Type::TREE: break;
-    case Type::TABLE: return adb_->tdb->wmode && optimize("");
-    case Type::FIXED: return (adb_->fdb->omode & FDBOWRITER) && optimize("");
+    case Type::TREE: return adb_->bdb->wmode && replace(name, rescue_tree(adb_->bdb, rescued()));
+    case Type::HASH:
+      if (!(adb_->hdb->omode & HDBOWRITER) || is_sound(adb_->hdb)) return false;
+      return replace(name, rescue_hash(adb_->hdb, rescued()));
+    case Type::TABLE:
+      if (!adb_->tdb->wmode) return false;
+      if (!is_sound(adb_->tdb->hdb)) replace(name, rescue_hash(adb_->tdb->hdb, rescued()));
+      return renew_indices();
+    case Type::FIXED: recount(adb_->fdb); return adb_->fdb->omode & FDBOWRITER;
     default: return false;
   }
-  const std::string file = path(), rescued = file + ".rescued";
-  if (!adb_->bdb->wmode || !rescue_tree(adb_->bdb, rescued)) return false;
-  tcadbclose(adb_);
-  const bool replaced = std::rename(rescued.c_str(), file.c_str()) == 0;
-  if (!tcadbopen(adb_, name.c_str())) {
-    tcadbdel(adb_);
-    throw OpenError("the rebuilt file does not open");
+}
+
+std::string Store::rescued() const {
+  return std::string(path()) + ".rescued";
+}
+
+// Opens the file that was rescued in the place of the torn one. Rather than that a torn file is
+// served, or one that lacks something, the server does not start.
+bool Store::replace(const std::string& name, bool done) {
+  const std::string fresh = rescued();
+  if (done) kept_ = replace_and_keep(path(), fresh);
+  if (kept_.empty()) {
+    const int reason = errno;
+    unlink(fresh.c_str());
+    throw OpenError(std::string("it was not closed, and cannot be rebuilt beside it: ") +
+                    std::strerror(reason));
   }
-  return replaced;
+  // The torn file is to stay as it is, and not to be closed properly.
+  for (TCHDB* file : hash_files()) file->omode &= ~static_cast<uint32_t>(HDBOWRITER);
+  if (type_ == Type::TREE) adb_->bdb->wmode = false;
+  if (type_ == Type::TABLE) adb_->tdb->wmode = false;
+  tcadbclose(adb_);
+  open(name);
+  return true;
+}
+
+// Makes all indices of a table anew.
+bool Store::renew_indices() {
+  for (const auto& [column, type] : index_files(path())) {
+    tctdbsetindex(adb_->tdb, column.c_str(), TDBITVOID);
+    if (!tctdbsetindex(adb_->tdb, column.c_str(), type)) {
+      throw OpenError("the index of the column '" + column + "' cannot be made anew");
+    }
+  }
+  return true;
 }
 
 Store::~Store() {

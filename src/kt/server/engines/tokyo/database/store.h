@@ -97,6 +97,8 @@ class Store {
 
   // Whether it had not been closed, and was rebuilt.
   bool rebuilt() const { return rebuilt_; }
+  // If it was torn, the name that the torn file has now.
+  const std::string& kept() const { return kept_; }
   Type type() const { return type_; }
   bool in_memory() const { return type_ == Type::MEMORY_HASH || type_ == Type::MEMORY_TREE; }
   bool ordered() const {
@@ -159,7 +161,11 @@ class Store {
 
  private:
   Store() = default;
+  void open(const std::string& name);
   bool rebuild(const std::string& name);
+  bool replace(const std::string& name, bool done);
+  bool renew_indices();
+  std::string rescued() const;
   std::string make_key();
   Bytes terminated(Bytes key, std::string* kept) const;
   static bool indexable(int index_type, Bytes key, size_t value_size);
@@ -176,6 +182,7 @@ class Store {
   TCADB* adb_ = nullptr;
   Type type_ = Type::MEMORY_HASH;
   bool rebuilt_ = false;
+  std::string kept_;
 };
 
 }  // namespace kt::tokyo
