@@ -58,6 +58,24 @@ function hoards()
   while true do hoard[#hoard + 1] = {} end
 end
 
+-- what the host hands over may be more than there is room for
+function hoardsvalues()
+  local hoard = {}
+  while true do pcall(function() hoard[#hoard + 1] = db:get("large") .. #hoard end) end
+end
+
+function hoardsinvisitor(input, output)
+  local hoard = {}
+  db:accept("large", function(key, value)
+    while true do pcall(function() hoard[#hoard + 1] = value .. #hoard end) end
+  end)
+end
+
+function hoardsbetweenvisits()
+  local hoard = {}
+  db:iterate(function(key, value) hoard[#hoard + 1] = value .. #hoard end)
+end
+
 -- a visitor that holds the record
 function holds(input)
   local function visitor(key, value)
@@ -373,15 +391,21 @@ def test_endless_scripts_on_every_worker(
                 call.result(SECONDS)
 
 
+HOARDERS = ["hoards", "hoardsvalues", "hoardsinvisitor", "hoardsbetweenvisits"]
+
+
 def test_too_much_memory(start_bundled: Callable[..., ServerProcess]) -> None:
     server = start_bundled("-script-memory", "16m")
     with connect(server) as client:
         records = {str(number): "x" * 1000 for number in range(10)}
         for _ in range(5000):
             client.script("echo", records)
-        for _ in range(20):
+        client.set_bulk({str(number): "x" * 1000000 for number in range(100)})
+        client.set("large", "x" * 1000000)
+        for number in range(24):
             with pytest.raises(ServerError):
-                client.script("hoards")
+                client.script(HOARDERS[number % len(HOARDERS)])
+            assert "the script uses too much memory" in server.printed()
         assert client.script("echo", {"a": "b"}) == {"a": "b"}
 
 

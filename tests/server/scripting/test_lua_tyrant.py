@@ -114,6 +114,16 @@ function tick(key, value)
   _addint("ticks", 1)
 end
 
+function hoards(key, value)
+  local hoard = {}
+  while true do pcall(function() hoard[#hoard + 1] = _get("large") .. #hoard end) end
+end
+
+function hoardsrecords(key, value)
+  local hoard = {}
+  _foreach(function(k, v) hoard[#hoard + 1] = v .. #hoard return true end)
+end
+
 function worker(key, value)
   return _thid .. " of " .. _thnum
 end
@@ -299,6 +309,18 @@ def test_an_endless_script_ends(
             r"Lua error: \S*script\.lua:\d+: the script ran longer than 1 s", server.printed()
         )
         assert client.script("add", "key", "1", lock=ScriptLock.GLOBAL) == b"1"
+
+
+def test_too_much_memory(start_bundled: Callable[..., ServerProcess]) -> None:
+    server = start_bundled("-script-memory", "16m")
+    with connect(server) as client:
+        client.set_bulk({str(number): "x" * 1000000 for number in range(100)})
+        client.set("large", "x" * 1000000)
+        for name in ["hoards", "hoardsrecords"] * 3:
+            with pytest.raises(ServerError):
+                client.script(name)
+        assert server.printed().count("the script uses too much memory") == 6
+        assert client.script("echo", value="a") == b"a"
 
 
 def test_memcached_waits_for_a_locked_record(

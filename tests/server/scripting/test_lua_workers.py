@@ -152,7 +152,7 @@ def test_one_more_while_all_stand_aside(start: Callable[[int], Pool]) -> None:
         end.set()
         assert sorted(pool.wait(*first)) == list(range(10))
     spare = [piece for piece in pool.pieces if piece.index >= 2]
-    pool.wait(pool.submit(lambda _: until(lambda: all(piece.closed for piece in spare))))
+    until(lambda: all(piece.closed for piece in spare))
     assert pool.wait(pool.submit(lambda piece: piece.index < 2)) == [True]
 
 

@@ -37,6 +37,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
 from kt.errors import ImproperlyConfigured
+from kt.server.scripting.programs import program_host
 
 Host: TypeAlias = Mapping[str, object]
 """What a prelude is given: functions and constants by name."""
@@ -51,11 +52,16 @@ NAP: Final = 0.5
 """A thread that waits for something looks so often, in seconds, whether its script may go on."""
 
 
+SLACK: Final = 1 << 26
+"""Lua's own limit on memory is at least so many bytes above `Limits.memory`."""
+
+
 class Limits(NamedTuple):
     """What a script may use. Both limits are looked at now and then.
 
-    (Lua has a limit of its own for memory. It ends the process when it is reached while Python
-    hands something over.)
+    Between two looks at the memory, Lua's own limit holds: twice as much, or `SLACK` more. It would
+    end the process when it is reached while Python hands something over, so it is on only while Lua
+    runs.
 
     Attributes:
         seconds: time of one call; 0 for no limit.
@@ -121,12 +127,15 @@ class Interpreter:
             register_eval=False,
             register_builtins=False,
             attribute_filter=_no_attributes,
+            max_memory=0 if limits.memory else None,
         )
+        self._type: Callable[[object], str | None] = lupa.lua_type
         self.table: Callable[[object], LuaTable] = self._runtime.table_from
         self._limits = limits
         self._stop = stop
         self._aside = aside
         self._deadline = inf
+        self._restricted = False
         shared = self._functions({**self._host(), **text})
         self._common: LuaTable = self._runtime.execute(
             source("common.lua"), shared, name=b"=common.lua"
@@ -137,10 +146,36 @@ class Interpreter:
 
     def prelude(self, name: str, host: Host) -> Any:
         """Run a file of ``lua/`` with `host`; returns what it returns."""
+        if self._limits.memory:
+            outside = self._common[b"outside"]
+            host = {
+                name: outside(value) if self._is_python(value) else value
+                for name, value in host.items()
+            }
         return self._common[b"part"](name.encode(), self._functions(host), self._common)
+
+    def _is_python(self, value: object) -> bool:
+        """Whether it is a function of ours. (Lua's tables can be called, too.)"""
+        return callable(value) and self._type(value) is None
+
+    def _restrict(self) -> bool:
+        """Limit what Lua allocates; whether it was limited before."""
+        was, self._restricted = self._restricted, True
+        if not was:
+            memory = self._limits.memory
+            self._runtime.set_max_memory(memory + max(memory, SLACK), total=True)
+        return was
+
+    def _relax(self) -> bool:
+        """Do not limit it; whether it was limited before."""
+        was, self._restricted = self._restricted, False
+        if was:
+            self._runtime.set_max_memory(0)
+        return was
 
     def begin(self) -> None:
         """A call begins: its time counts from now."""
+        self._relax()
         if self._limits.seconds:
             self._deadline = time.monotonic() + self._limits.seconds
 
@@ -207,6 +242,9 @@ class Interpreter:
         return {
             "source": lambda name: source(name.decode()),
             "memory_limit": self._limits.memory,
+            "restrict": self._restrict,
+            "relax": self._relax,
+            **program_host(self._repeat),
             "verdict": lambda: _encoded(self.verdict()),
             "sleep": lambda seconds: _encoded(self.sleep(seconds)),
             "time": time.time,

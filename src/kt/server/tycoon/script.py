@@ -154,7 +154,11 @@ class TycoonScript:
         self._lua.begin()
         self._running = object()
         given = self._lua.table(records)
-        result, rest, *flat = self._call(name.partition(b"\0")[0], given)
+        try:
+            result, rest, *flat = self._call(name.partition(b"\0")[0], given)
+        except self._lua.failure as failure:  # where the prelude itself gets no memory
+            self._fail(readable(name), str(failure))
+            return INTERNAL, {}
         if result is None:
             return NOT_THERE, {}
         if result is False:

@@ -265,7 +265,11 @@ class TyrantScript:
         while self._chunks:
             self._run_chunk(self._chunks.popleft())
         self._locked.clear()  # nor what those chunks hold
-        result = self._call(name, key, value)
+        try:
+            result = self._call(name, key, value)
+        except self._lua.failure as problem:  # where the prelude itself gets no memory
+            self._fail(str(problem))
+            return None
         if isinstance(result, tuple):
             _, failure = result
             self._fail(readable(failure))

@@ -1,7 +1,7 @@
 -- What the scripts of both servers share: limits on a running script, and utilities in pure Lua.
 --
 -- Loaded first, with the host's functions (state.py) in a table; returns a table of functions
--- for tycoon.lua and tyrant.lua. Scripts see neither table.
+-- for tycoon.lua and tyrant.lua. Scripts see neither table. library.lua changes Lua's own libraries.
 
 local host = ...
 
@@ -14,6 +14,54 @@ local common = {}
 
 -- Python stays out of reach.
 python, package.loaded.python = nil, nil
+
+-- Memory. Lua's own limit is on while the script runs, and off while the host does: the host does
+-- not survive that it is reached. Meanwhile it is far above the script's, which `watch` sees to,
+-- because Lua does not look for garbage before it gives up.
+
+-- A function of the host's, to be called by scripts.
+function common.outside(run)
+  return run
+end
+
+-- A function of the script's, called by the host: as pcall.
+common.try = pcall
+
+common.NO_MEMORY = "not enough memory"  -- what Lua says
+
+if host.memory_limit > 0 then
+  -- At once, all that is garbage, when memory has grown by half; not bit by bit, and too late where
+  -- the bits are large.
+  collectgarbage("setstepmul", 0)
+  collectgarbage("setpause", 150)
+
+  local restrict, relax = host.restrict, host.relax  -- return whether the limit was on
+
+  local function back(was, ok, ...)
+    if was then restrict() end
+    if not ok then error((...), 0) end
+    return ...
+  end
+
+  function common.outside(run)
+    return function(...)
+      return back(relax(), pcall(run, ...))
+    end
+  end
+
+  local function after(was, ...)
+    if not was then relax() end
+    return ...
+  end
+
+  function common.try(body, ...)
+    return after(restrict(), pcall(body, ...))
+  end
+
+  for name, run in pairs(host) do
+    if type(run) == "userdata" then host[name] = common.outside(run) end
+  end
+end
 
 -- Limits.
 --
@@ -29,12 +77,14 @@ local verdict         -- why the running script must end; nil while it may run
 local memory_limit = host.memory_limit / 1024
 local interval = memory_limit > 0 and 250 or 10000
 
+local OVER_MEMORY = "the script uses too much memory"
+
 local watch
 
 local function verdict_on_memory()
   if memory("count") <= memory_limit then return nil end
   memory("collect")
-  return memory("count") > memory_limit and "the script uses too much memory" or nil
+  return memory("count") > memory_limit and OVER_MEMORY or nil
 end
 
 function watch()
@@ -122,21 +172,12 @@ function coroutine.wrap(body)
   end
 end
 
-if memory_limit > 0 then
-  local repeated = string.rep
-
-  function string.rep(text, times)
-    if #text * times > memory_limit * 1024 then error("the text would take too much memory", 2) end
-    return repeated(text, times)
-  end
-end
-
-function os.exit()
-  error("os.exit: a script cannot end the server", 2)
-end
+-- A finalizer of the script's has failed; the preludes log it.
+function common.finalizer_failed() end
 
 -- What an error says. It may be any object, even one that has no text to show.
 function common.described(problem)
+  if problem == common.NO_MEMORY and memory_limit > 0 then return OVER_MEMORY end
   local ok, description = pcall(tostring, problem)
   return ok and description or "an error that cannot be shown"
 end
@@ -152,7 +193,7 @@ function common.run(source, name)
   common.restart()
   local chunk, message = loadstring(source, "@" .. name)
   if not chunk then return message end
-  local ok, failure = pcall(chunk)
+  local ok, failure = common.try(chunk)
   return not ok and common.described(failure) or nil
 end
 
@@ -174,6 +215,7 @@ local function c_string(text)
   local zero = find(text, "%z")
   return zero and sub(text, 1, zero - 1) or text
 end
+common.c_string = c_string
 
 -- A number or numeric string as a number; 0 for anything else.
 function common.number(value)
@@ -430,5 +472,7 @@ function common.mapload(data)
   end
   return map
 end
+
+common.part("library.lua", host, common)
 
 return common

@@ -7,7 +7,7 @@
 
 local host, common = ...
 
-local ipairs, pairs, pcall, select, setmetatable = ipairs, pairs, pcall, select, setmetatable
+local ipairs, pairs, select, setmetatable = ipairs, pairs, select, setmetatable
 local tonumber, tostring, type, unpack = tonumber, tostring, type, unpack
 local ceil, floor, max, min = math.ceil, math.floor, math.max, math.min
 local invalid, text, number, stored = common.invalid, common.text, common.number, common.stored
@@ -173,12 +173,16 @@ local function sent(value)
   return stored(value)
 end
 
+function common.finalizer_failed(message)
+  host.log_failure("__gc", message)
+end
+
 local function call(name, input)
   local procedure = globals[name]
   if type(procedure) ~= "function" then return nil, nil end
   common.restart()
   local output = {}
-  local ok, result = pcall(procedure, input, output)
+  local ok, result = common.try(procedure, input, output)
   if not ok then return false, common.described(result) end
   local flat, size = {}, 0
   for key, value in pairs(output) do

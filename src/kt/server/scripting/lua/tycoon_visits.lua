@@ -6,6 +6,7 @@ local host, common = ...
 
 local error, pcall, setmetatable, tonumber, type = error, pcall, setmetatable, tonumber, type
 local invalid, text, whole, NEVER = common.invalid, common.text, common.whole, common.NEVER
+local try = common.try
 local kt = __kyototycoon__
 local visits = {}
 
@@ -42,9 +43,9 @@ end
 function visits.visit_full(key, value, xt)
   local ok, result, new_xt
   if type(visitor) == "function" then
-    ok, result, new_xt = pcall(visitor, key, value, xt)
+    ok, result, new_xt = try(visitor, key, value, xt)
   elseif type(visitor.visit_full) == "function" then
-    ok, result, new_xt = pcall(visitor.visit_full, visitor, key, value, xt)
+    ok, result, new_xt = try(visitor.visit_full, visitor, key, value, xt)
   else
     return NOP
   end
@@ -56,9 +57,9 @@ end
 function visits.visit_empty(key)
   local ok, result, new_xt
   if type(visitor) == "function" then
-    ok, result, new_xt = pcall(visitor, key)
+    ok, result, new_xt = try(visitor, key)
   elseif type(visitor.visit_empty) == "function" then
-    ok, result, new_xt = pcall(visitor.visit_empty, visitor, key)
+    ok, result, new_xt = try(visitor.visit_empty, visitor, key)
   else
     return NOP
   end
@@ -70,7 +71,7 @@ end
 -- The result of a host function that has called back: nil says that the script must end.
 local function ended(ok, result)
   if not ok then error(result, 0) end
-  if result == nil then common.stop(common.stopping()) end
+  if result == nil then common.stop(common.stopping() or "the visitor has been ended") end
   return result
 end
 
@@ -109,9 +110,9 @@ local processor
 function visits.process(path, count, size)
   local ok, result
   if type(processor) == "function" then
-    ok, result = pcall(processor, path, count, size)
+    ok, result = try(processor, path, count, size)
   else
-    ok, result = pcall(processor.process, processor, path, count, size)
+    ok, result = try(processor.process, processor, path, count, size)
   end
   if not ok then
     visit_failed("process", result)

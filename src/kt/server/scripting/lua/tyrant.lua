@@ -108,7 +108,7 @@ end
 
 function _foreach(body, ...)
   if type(body) ~= "function" or select("#", ...) > 0 then invalid("_foreach") end
-  local next_record = host.records(nil)
+  local next_record = common.outside(host.records(nil))
   local key, value = next_record()
   while key and shown("_foreach", body, key, value) do
     key, value = next_record()
@@ -126,7 +126,7 @@ end
 -- What the mapper emits is collected by key, in memory.
 
 local function mapped(mapper, keys, emit)
-  local next_record = host.records(keys)
+  local next_record = common.outside(host.records(keys))
   local key, value = next_record()
   while key do
     if shown("_mapreduce", mapper, key, value, emit) == nil then return false end
@@ -158,7 +158,7 @@ end
 local function run_chunk(chunk)
   local body, message = loadstring(chunk)
   if body then
-    local ok, failure = pcall(body)
+    local ok, failure = common.try(body)
     message = not ok and common.described(failure) or nil
   end
   if message then host.log_failure(message) end
@@ -281,7 +281,11 @@ local function call(name, key, value)
   local procedure = globals[name]
   if type(procedure) ~= "function" then return nil end
   common.restart()
-  return called(pcall(procedure, key, value))
+  return called(common.try(procedure, key, value))
+end
+
+function common.finalizer_failed(message)
+  host.log_failure("__gc: " .. message)
 end
 
 -- Call `_begin` or `_end`, if the script has it.
@@ -289,7 +293,7 @@ local function hook(name)
   local procedure = globals[name]
   if type(procedure) ~= "function" then return nil end
   common.restart()
-  local ok, failure = pcall(procedure)
+  local ok, failure = common.try(procedure)
   return not ok and common.described(failure) or nil
 end
 
