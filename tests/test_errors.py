@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import pickle
 import pkgutil
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from multiprocessing import get_context
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import kt
@@ -43,31 +44,27 @@ def below(kind: type[KTError]) -> Iterator[type[KTError]]:
 
 KINDS = kinds()
 
-# What the constructor of a class, and of those below it, is called with.
-CONSTRUCTORS: dict[str, tuple[Any, ...]] = {
-    "ConversionError": ({"key": "k", "model": "City", "column": "size", "value": ["x"]},),
-    "SerializationError": ({"key": b"k", "serializer": "KT_JSON"},),
-    "ServerStartError": ({"output": "printed\n"},),
-    "ServerConnectionError": ({"sent": True},),
-    "ServerError": ({"code": 450},),
-    "HttpRefusal": (400, "no reason"),
-    "EngineError": (7, "no record", "there is none"),
-}
+EXAMPLES: dict[str, Any] = {"int": 7, "int | None": 450, "bool": True, "object": ["x"]}
+"""By the annotation of a constructor's parameter; everything else takes text."""
 
 
 def example(kind: type[KTError], message: str) -> KTError:
-    arguments: tuple[Any, ...] = ()
-    for base in kind.__mro__:
-        if base.__name__ in CONSTRUCTORS:
-            arguments = CONSTRUCTORS[base.__name__]
-            break
+    """An exception made with all arguments that its constructor takes."""
     make: Any = kind
-    if len(arguments) > 1:
-        return make(*arguments)
-    return make(message, **(arguments[0] if arguments else {}))
+    if not inspect.isfunction(kind.__init__):  # Python's own
+        return make(message)
+    positional, named = [], {}
+    for name, parameter in list(inspect.signature(kind.__init__).parameters.items())[1:]:
+        value = EXAMPLES.get(parameter.annotation, message)
+        if parameter.kind is parameter.KEYWORD_ONLY:
+            named[name] = value
+        else:
+            positional.append(value)
+    return make(*positional, **named)
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+@settings(max_examples=20)
 @given(message=st.text())
 def test_exceptions_survive(kind: type[KTError], message: str) -> None:
     error = example(kind, message)

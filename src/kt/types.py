@@ -12,12 +12,14 @@ if TYPE_CHECKING:
 
     K = TypeVar("K", bound=str | bytes, default=str)
     V = TypeVar("V", default=str)
+    V2 = TypeVar("V2", default=str)
     V_co = TypeVar("V_co", covariant=True)
 else:
     from typing import TypeVar
 
     K = TypeVar("K")
     V = TypeVar("V")
+    V2 = TypeVar("V2")
     V_co = TypeVar("V_co", covariant=True)
 
 Key: TypeAlias = str | bytes

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import subprocess
+import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -314,14 +317,27 @@ def test_one_client_in_several_event_loops(tycoon_server: EmbeddedServer, closed
         await db.set("k", "v")
         assert await db.get("k") == "v"
         assert len([pair async for pair in db.items()]) > 0
+        assert await db.cursor().jump()
         if closed:
             await db.close()
-        else:
-            for connection in db._pool._connections:
-                connection.abort()
 
     for _ in range(3):
         asyncio.run(use())
+        assert not db._pool._connections
+        gc.collect()  # nothing is left that would warn
+
+
+def test_a_client_that_is_forgotten_with_its_loop(tycoon_server: EmbeddedServer) -> None:
+    """Neither warnings nor anything printed at the interpreter's end."""
+    program = Path(__file__).with_name("forgetful.py")
+    arguments = [tycoon_server.host, str(tycoon_server.port)]
+    done = subprocess.run(
+        [sys.executable, "-W", "error", program, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.stderr, done.returncode) == ("v\n", "", 0)
 
 
 async def test_a_forgotten_client_closes_its_connections(peer: Peer) -> None:

@@ -17,7 +17,7 @@ from kt.errors import (
 )
 from kt.options import Wait
 from kt.serializers import KT_JSON
-from kt.wire.tycoon import NEVER, pack_get_bulk_reply
+from kt.wire.tycoon import ERROR_REPLY, NEVER, pack_get_bulk_reply, pack_set_bulk_reply
 from tests.client.peers import Conversation, Peer
 
 MANY = 5000
@@ -163,6 +163,36 @@ def test_a_long_pipeline(tycoon: KyotoTycoon) -> None:
 def test_a_call_that_needs_a_connection_of_its_own(tycoon: KyotoTycoon) -> None:
     with tycoon.pipeline() as pipe, pytest.raises(ArgumentError, match="connection of its own"):
         pipe.rpc("void", wait=Wait("a signal"))
+
+
+def test_a_server_that_hangs_up_after_a_failure(peer: Peer) -> None:
+    """The original does that with a database that is not to be written."""
+    peer.behave(
+        lambda talk: (talk.answer(1, ERROR_REPLY), talk.wait_for_end()),
+        lambda talk: talk.serve(pack_set_bulk_reply(1)),
+    )
+    with KyotoTycoon(peer.host, peer.port, timeout=10) as db:
+        pipe = db.pipeline(raise_errors=False)
+        failed = pipe.set("k", "v")
+        pipe.execute()
+        assert isinstance(failed.exception(), ServerError)
+        with db.pipeline() as pipe:
+            stored = pipe.set("k", "v")
+        assert stored.result() == 1
+
+
+def test_a_server_that_goes_on_after_a_failure(peer: Peer) -> None:
+    replies = iter([ERROR_REPLY, pack_set_bulk_reply(1), pack_set_bulk_reply(1)])
+    peer.behave(lambda talk: talk.serve_by(lambda request: next(replies)))
+    with KyotoTycoon(peer.host, peer.port, timeout=10) as db:
+        pipe = db.pipeline(raise_errors=False)
+        results = pipe.set("k", "v"), pipe.set("k", "v")
+        pipe.execute()
+        assert isinstance(results[0].exception(), ServerError)
+        with db.pipeline() as pipe:
+            stored = pipe.set("k", "v")
+        assert (results[1].result(), stored.result()) == (1, 1)
+    assert peer.connections == 1
 
 
 def test_a_connection_that_breaks(peer: Peer) -> None:

@@ -35,6 +35,23 @@ def clients(decode_keys: bool) -> None:
     assert_type(either, AsyncKyotoTycoon[Any, bytes])
 
 
+def urls(decode_keys: bool) -> None:
+    """A URL makes what the constructor makes, and takes no option that it does not."""
+    make = AsyncKyotoTycoon.from_url
+    assert_type(make("kt://localhost"), AsyncKyotoTycoon[str, str])
+    assert_type(
+        make("kt://localhost", default_db=1, timeout=3, pool_size=2), AsyncKyotoTycoon[str, str]
+    )
+    assert_type(make("kt://localhost", serializer=KT_NONE), AsyncKyotoTycoon[str, bytes])
+    assert_type(make("kt://localhost", serializer=KT_JSON, timeout=1), AsyncKyotoTycoon[str, Any])
+    assert_type(make("kt://localhost", decode_keys=False), AsyncKyotoTycoon[bytes, str])
+    raw = make("kt://localhost", serializer=KT_NONE, decode_keys=False)
+    assert_type(raw, AsyncKyotoTycoon[bytes, bytes])
+    either = make("kt://localhost", serializer=KT_NONE, decode_keys=decode_keys)
+    assert_type(either, AsyncKyotoTycoon[Any, bytes])
+    make("kt://localhost", time_out=3)  # type: ignore[call-overload]
+
+
 def views(db: AsyncKyotoTycoon[str, str]) -> None:
     """Another serializer gives other values."""
     assert_type(db.using(db=1, timeout=None), AsyncKyotoTycoon[str, str])

@@ -40,6 +40,21 @@ def clients(decode_keys: bool) -> None:
     assert_type(either, TokyoTyrant[Any, bytes])
 
 
+def urls(decode_keys: bool) -> None:
+    """A URL makes what the constructor makes, and takes no option that it does not."""
+    make = TokyoTyrant.from_url
+    assert_type(make("tt://localhost"), TokyoTyrant[str, str])
+    assert_type(make("tt://localhost", timeout=3, pool_size=2), TokyoTyrant[str, str])
+    assert_type(make("tt://localhost", serializer=KT_NONE), TokyoTyrant[str, bytes])
+    assert_type(make("tt://localhost", serializer=KT_JSON, timeout=1), TokyoTyrant[str, Any])
+    assert_type(make("tt://localhost", decode_keys=False), TokyoTyrant[bytes, str])
+    raw = make("tt://localhost", serializer=KT_NONE, decode_keys=False)
+    assert_type(raw, TokyoTyrant[bytes, bytes])
+    either = make("tt://localhost", serializer=KT_NONE, decode_keys=decode_keys)
+    assert_type(either, TokyoTyrant[Any, bytes])
+    make("tt://localhost", time_out=3)  # type: ignore[call-overload]
+
+
 def views(db: TokyoTyrant[str, str]) -> None:
     """Another serializer gives other values."""
     assert_type(db.using(timeout=None), TokyoTyrant[str, str])

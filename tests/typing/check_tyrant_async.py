@@ -39,6 +39,21 @@ def clients(decode_keys: bool) -> None:
     assert_type(either, AsyncTokyoTyrant[Any, bytes])
 
 
+def urls(decode_keys: bool) -> None:
+    """A URL makes what the constructor makes, and takes no option that it does not."""
+    make = AsyncTokyoTyrant.from_url
+    assert_type(make("tt://localhost"), AsyncTokyoTyrant[str, str])
+    assert_type(make("tt://localhost", timeout=3, pool_size=2), AsyncTokyoTyrant[str, str])
+    assert_type(make("tt://localhost", serializer=KT_NONE), AsyncTokyoTyrant[str, bytes])
+    assert_type(make("tt://localhost", serializer=KT_JSON, timeout=1), AsyncTokyoTyrant[str, Any])
+    assert_type(make("tt://localhost", decode_keys=False), AsyncTokyoTyrant[bytes, str])
+    raw = make("tt://localhost", serializer=KT_NONE, decode_keys=False)
+    assert_type(raw, AsyncTokyoTyrant[bytes, bytes])
+    either = make("tt://localhost", serializer=KT_NONE, decode_keys=decode_keys)
+    assert_type(either, AsyncTokyoTyrant[Any, bytes])
+    make("tt://localhost", time_out=3)  # type: ignore[call-overload]
+
+
 def views(db: AsyncTokyoTyrant[str, str]) -> None:
     """Another serializer gives other values."""
     assert_type(db.using(timeout=None), AsyncTokyoTyrant[str, str])

@@ -19,7 +19,8 @@ The *pool* has one shared connection for calls, so that every call sees what was
 and connections leased to one user each (cursors, waiting for signals); together at most `size`, and
 who wants another one waits. It starts no tasks of its own. Nothing is tied to an event loop before
 the first call; when the running loop is another one than before (`asyncio.run` twice, or a fork),
-the pool forgets the old connections and begins anew.
+the pool forgets the old connections and begins anew. Those of a loop are closed when it ends, by an
+asynchronous generator that the loop ends then (`until_the_end`).
 """
 
 from __future__ import annotations
@@ -28,14 +29,15 @@ import asyncio
 import select
 import socket
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
+from sys import is_finalizing
 from time import monotonic
 from typing import Any, TypeVar, cast
 
 from kt.errors import KTError, ServerConnectionError, ServerError
 from kt.net.endpoint import Endpoint
-from kt.net.replies import PIPE_MAX, PIPE_REFILL, Replies
+from kt.net.replies import PIPE_MAX, PIPE_REFILL, Replies, is_parting
 from kt.wire.reading import Reader
 
 T = TypeVar("T")
@@ -170,8 +172,10 @@ class Connection(asyncio.Protocol):
         """Send requests without waiting for their replies, and yield these in order, as they come.
 
         Requests are taken from `calls` as there is room for them. A ServerError is yielded, not
-        raised. `timeout` bounds the time for each reply.
+        raised. `timeout` bounds the time for each reply. The connection is closed if the last reply
+        is a failure after which the server may hang up.
         """
+        last: list[Any] = []
         batch = Batch(self.loop)
         try:
             for request, reader in calls:
@@ -183,7 +187,10 @@ class Connection(asyncio.Protocol):
                     while batch.asked > PIPE_REFILL:
                         yield await batch.take()
             while batch.asked:
-                yield await batch.take()
+                last = await batch.take()
+                yield last
+            if is_parting(*last[-1:]):
+                self.finish()
         finally:
             batch.set_exception(asyncio.CancelledError())  # what comes later is dropped
 
@@ -383,6 +390,33 @@ class Connection(asyncio.Protocol):
             self._watch(earliest)
 
 
+async def closed(connections: Iterable[Connection]) -> None:
+    """Close connections, and wait until what was written on them has left."""
+    closing = tuple(connections)
+    for connection in closing:
+        connection.close()
+    try:
+        async with asyncio.timeout(CLOSE_WAIT):
+            for connection in closing:
+                await connection.lost
+    except TimeoutError:
+        for connection in closing:
+            connection.abort()
+
+
+async def until_the_end(connections: set[Connection]) -> AsyncGenerator[None, None]:
+    """Yield once, and close the connections when the event loop comes to its end.
+
+    An event loop that ends in order (`asyncio.run`) first ends the asynchronous generators that
+    have begun in it.
+    """
+    try:
+        yield
+    finally:
+        if connections:
+            await closed(connections)
+
+
 class Pool:
     """Connections to one server, for any number of tasks."""
 
@@ -424,8 +458,8 @@ class Pool:
             connection, timeout = await self._connect(timeout)
             value = await connection.ask(request, reader, timeout)
         if isinstance(value, ServerError):
-            if value.code is None and connection is self._shared:
-                self._shared = None  # the original server hangs up after some such failures
+            if is_parting(value) and connection is self._shared:
+                self._shared = None
                 connection.finish()
             raise value
         return value
@@ -443,7 +477,7 @@ class Pool:
         What was sent on the shared connection without waiting for a reply has been carried out by
         then. While `size` connections are in use, wait for one.
         """
-        self._bind()
+        await self._bind()
         async with time_limit(self.endpoint, timeout):
             if self._shared is not None and self._shared.unanswered:
                 await self.call(self.endpoint.barrier, self.endpoint.read_barrier, None, True)
@@ -464,8 +498,12 @@ class Pool:
             connection.abort()
         self._leases.release()
 
-    def abandon(self, connection: Connection) -> None:
+    def abandon(
+        self, connection: Connection, finalizing: Callable[[], bool] = is_finalizing
+    ) -> None:
         """Close what `acquire` returned; from a finalizer, in any thread and at any time."""
+        if finalizing():  # names of this module, and others, may be gone
+            return
         with suppress(RuntimeError):  # the loop is closed
             connection.loop.call_soon_threadsafe(self._drop, connection)
 
@@ -486,39 +524,42 @@ class Pool:
 
         The pool stays usable: the next call connects again.
         """
-        if self._loop is not asyncio.get_running_loop():
-            return
-        connections = tuple(self._connections)
-        for connection in connections:
-            connection.close()
-        try:
-            async with asyncio.timeout(CLOSE_WAIT):
-                for connection in connections:
-                    await connection.lost
-        except TimeoutError:
-            for connection in connections:
-                connection.abort()
+        if self._loop is asyncio.get_running_loop():
+            await closed(self._connections)
 
-    def __del__(self) -> None:
-        if self._loop is not None:
-            with suppress(RuntimeError):  # the loop is closed, and its connections with it
-                for connection in self._connections:
-                    self._loop.call_soon_threadsafe(connection.abort)
+    def __del__(self, finalizing: Callable[[], bool] = is_finalizing) -> None:
+        if not finalizing():  # else names of this module, and others, may be gone
+            self._forget()
 
-    def _bind(self) -> None:
+    async def _bind(self) -> None:
         """Begin anew if the running loop is another one than before."""
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
+            self._forget()
             self._loop = loop
             self._shared = None
             self._lock = asyncio.Lock()
             self._leases = asyncio.Semaphore(self._leases_max)
             self._idle: deque[Connection] = deque()
             self._connections: set[Connection] = set()
+            self._keeper = until_the_end(self._connections)
+            await anext(self._keeper)
+
+    def _forget(self) -> None:
+        """Have the connections closed; from any thread, and whatever has become of their loop."""
+        if self._loop is None:
+            return
+        connections = tuple(self._connections)
+        self._connections.clear()
+        with suppress(RuntimeError):  # the loop is closed, and its connections with it
+            for connection in connections:
+                self._loop.call_soon_threadsafe(connection.abort)
+        with suppress(StopIteration, StopAsyncIteration, RuntimeError):  # it is just closing them
+            self._keeper.aclose().send(None)  # which waits for nothing now
 
     async def _connect(self, timeout: float | None) -> tuple[Connection, float | None]:
         """Return the shared connection, ready to write, and what is left of the timeout."""
-        self._bind()
+        await self._bind()
         assert self._loop is not None
         begin = self._loop.time()
         async with time_limit(self.endpoint, timeout):

@@ -35,12 +35,13 @@ from contextlib import contextmanager, suppress
 from itertools import islice
 from os import getpid
 from select import POLLIN, POLLOUT
+from sys import is_finalizing
 from time import monotonic
 from typing import Any, TypeVar
 
 from kt.errors import KTError, ServerConnectionError, ServerError, ServerTimeoutError
 from kt.net.endpoint import Endpoint
-from kt.net.replies import PIPE_MAX, PIPE_REFILL, Replies
+from kt.net.replies import PIPE_MAX, PIPE_REFILL, Replies, is_parting
 from kt.wire.reading import Buffer, Incomplete, Reader
 
 T = TypeVar("T")
@@ -93,7 +94,7 @@ class Connection:
     Attributes:
         busy: an exchange is going on, or was broken off.
         closed: no longer usable.
-        retired: its pool was closed: to be closed as soon as it is not busy.
+        retired: its pool was closed, or the server may hang up: to be closed when it is not busy.
         unanswered: something was sent that has no reply, and nothing was received since.
         used: when it was last used, by `time.monotonic`; 0.0 if never.
         pid: the process that opened it.
@@ -200,8 +201,10 @@ class Connection:
         Requests are taken from `calls` as there is room for them, and replies are read in between,
         so any number is fine, also with a server that reads no further until it can write. A
         ServerError is yielded, not raised. `timeout` bounds the time without any progress. The
-        connection is closed if the iterator is not exhausted.
+        connection is closed if the iterator is not exhausted, and used no more if the last reply is
+        a failure after which the server may hang up.
         """
+        values: list[Any] = []
         source = iter(calls)
         replies = Replies()
         outgoing = bytearray()
@@ -228,6 +231,7 @@ class Connection:
             if isinstance(error, KTError) or not isinstance(error, OSError):
                 raise
             raise self._broken(error, timeout, sent=True) from error
+        self.retired |= is_parting(*values[-1:])
         self.unanswered = self.busy = False
         self.used = monotonic()
 
@@ -334,10 +338,10 @@ class _Slot:
         self.pool = weakref.ref(pool)
         self.connection: Connection | None = None
 
-    def __del__(self) -> None:
+    def __del__(self, finalizing: Callable[[], bool] = is_finalizing) -> None:
         pool = self.pool()
         if self.connection is not None:
-            if pool is None:
+            if pool is None or finalizing():  # names of this module may be gone
                 self.connection.close()
             else:
                 pool.release(self.connection)
@@ -404,12 +408,11 @@ class Pool:
                 raise
             connection = self._another(slot, timeout)
             value = connection.exchange(request, reader, timeout, now)
-        failed = isinstance(value, ServerError)
-        if failed and value.code is None:
-            connection.close()  # the original server hangs up after some such failures
+        if is_parting(value):
+            connection.close()
         elif connection is not slot.connection:
             self.release(connection)
-        if failed:
+        if isinstance(value, ServerError):
             raise value
         return value
 

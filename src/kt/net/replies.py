@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Any
 
-from kt.errors import ProtocolError
+from kt.errors import ProtocolError, ServerError
 from kt.wire.reading import Buffer, Incomplete, Reader
 
 PIPE_MAX = 1024
@@ -20,6 +20,11 @@ PIPE_MAX = 1024
 
 PIPE_REFILL = PIPE_MAX // 2
 """When so few are outstanding, more requests go out: many together, not one for each reply."""
+
+
+def is_parting(reply: object = None) -> bool:
+    """Tell whether `reply` is a failure after which the original server may hang up."""
+    return isinstance(reply, ServerError) and reply.code is None
 
 
 class Replies:

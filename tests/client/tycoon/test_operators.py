@@ -198,3 +198,16 @@ def test_writing_by_operator_to_a_database_that_is_not_there(tycoon: KyotoTycoon
         tycoon.using(db=60)["k"] = "v"
     with pytest.raises(ArgumentError):
         tycoon["k", True] = "v"
+
+
+def test_a_url_and_options() -> None:
+    assert KyotoTycoon.from_url("kt://server/2", default_db=0).default_db == 0
+    client = KyotoTycoon.from_url("kt://server/2", serializer=KT_JSON, decode_keys=False)
+    assert (client.default_db, client.serializer, client._decode_keys) == (2, KT_JSON, False)
+    for make in (KyotoTycoon.from_url, AsyncKyotoTycoon.from_url):
+        with pytest.raises(TypeError, match="time_out"):
+            make("kt://server", time_out=3)  # type: ignore[operator]
+        with pytest.raises(ArgumentError, match=r"^timeout"):
+            make("kt://server", timeout=0)
+        with pytest.raises(ArgumentError, match=r"^url"):
+            make(b"kt://server")  # type: ignore[operator]

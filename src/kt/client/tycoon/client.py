@@ -7,23 +7,22 @@ The requests themselves are in `kt.client.tycoon.records` and `kt.client.tycoon.
 from __future__ import annotations
 
 from types import EllipsisType
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 from kt.client.arguments import checked_host, checked_port
 from kt.client.tycoon.mapping import TycoonMapping
 from kt.client.tycoon.records import TycoonRecords
-from kt.client.url import parse_url
+from kt.client.url import HOST, PORT, parse_url
 from kt.errors import ArgumentError
 from kt.net.endpoint import Endpoint
 from kt.serializers import KT_BINARY, Serializer
-from kt.types import K, V
+from kt.types import V2, K, V
 from kt.wire.tycoon import pack_get_bulk, read_get_bulk_reply
 
 if TYPE_CHECKING:
     from kt.client.lua import TycoonScripts
     from kt.client.tycoon.pipeline import TycoonPipeline
 
-V2 = TypeVar("V2")
 
 BARRIER = pack_get_bulk([], 0)
 """A request that every server answers and that changes nothing; `read_get_bulk_reply` reads it."""
@@ -96,8 +95,8 @@ class KyotoTycoon(TycoonRecords[K, V], TycoonMapping[V]):
     ) -> None: ...
     def __init__(
         self,
-        host: str = "127.0.0.1",
-        port: int = 1978,
+        host: str = HOST,
+        port: int = PORT,
         serializer: Serializer[Any] = KT_BINARY,
         decode_keys: bool = True,
         timeout: float | None = None,
@@ -110,23 +109,79 @@ class KyotoTycoon(TycoonRecords[K, V], TycoonMapping[V]):
         super().__init__(endpoint, serializer, decode_keys, timeout, pool_size)
         self.set_database(default_db)
 
+    @overload
     @classmethod
-    def from_url(cls, url: str, **options: Any) -> Self:
+    def from_url(
+        cls,
+        url: str,
+        *,
+        timeout: float | None = ...,
+        default_db: int | None = ...,
+        pool_size: int = ...,
+    ) -> Self: ...
+    @overload
+    @classmethod
+    def from_url(
+        cls,
+        url: str,
+        *,
+        serializer: Serializer[V2] = ...,
+        decode_keys: Literal[True] = ...,
+        timeout: float | None = ...,
+        default_db: int | None = ...,
+        pool_size: int = ...,
+    ) -> KyotoTycoon[str, V2]: ...
+    @overload
+    @classmethod
+    def from_url(
+        cls,
+        url: str,
+        *,
+        serializer: Serializer[V2] = ...,
+        decode_keys: Literal[False],
+        timeout: float | None = ...,
+        default_db: int | None = ...,
+        pool_size: int = ...,
+    ) -> KyotoTycoon[bytes, V2]: ...
+    @overload
+    @classmethod
+    def from_url(
+        cls,
+        url: str,
+        *,
+        serializer: Serializer[V2] = ...,
+        decode_keys: bool = ...,
+        timeout: float | None = ...,
+        default_db: int | None = ...,
+        pool_size: int = ...,
+    ) -> KyotoTycoon[Any, V2]: ...
+    @classmethod
+    def from_url(
+        cls,
+        url: str,
+        *,
+        serializer: Serializer[Any] = KT_BINARY,
+        decode_keys: bool = True,
+        timeout: float | None = None,
+        default_db: int | None = None,
+        pool_size: int = 16,
+    ) -> Any:
         """Return a client for ``kt://HOST:PORT/DB``; what is left out is as in the constructor.
 
         Args:
             url: names the server and the default database: ``kt://localhost:1978/1``.
-            options: further arguments of the constructor.
+            serializer, decode_keys, timeout, pool_size: as in the constructor.
+            default_db: instead of the one that the URL names.
 
         Raises:
             ArgumentError: it is not such a URL.
         """
-        found, db = parse_url(url, "kt")
-        if db:
-            if not db.isdecimal():
-                raise ArgumentError(f"{url!r} ends with no index of a database")
-            found["default_db"] = int(db)
-        return cls(**{**found, **options})
+        host, port, db = parse_url(url, "kt")
+        if not (db.isdecimal() or db == ""):
+            raise ArgumentError(f"{url!r} ends with no index of a database")
+        if default_db is None:
+            default_db = int(db or 0)
+        return cls(host, port, serializer, decode_keys, timeout, default_db, pool_size=pool_size)
 
     @overload
     def using(

@@ -7,16 +7,16 @@ The requests themselves are in `kt.client.tyrant.records` and the modules below 
 from __future__ import annotations
 
 from types import EllipsisType
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 from kt.client.arguments import checked_host, checked_port
 from kt.client.tyrant.mapping import TyrantMapping
 from kt.client.tyrant.records import TyrantRecords
-from kt.client.url import parse_url
+from kt.client.url import HOST, PORT, parse_url
 from kt.errors import ArgumentError
 from kt.net.endpoint import Endpoint
 from kt.serializers import KT_BINARY, Serializer
-from kt.types import K, V
+from kt.types import V2, K, V
 from kt.wire.tyrant import RNUM_REQUEST, read_rnum_reply
 
 if TYPE_CHECKING:
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from kt.client.tyrant.table import Query, Table
     from kt.client.tyrant.table_model import M
     from kt.client.tyrant.table_rows import Row
-
-V2 = TypeVar("V2")
 
 
 class TokyoTyrant(TyrantRecords[K, V], TyrantMapping[K, V]):
@@ -92,8 +90,8 @@ class TokyoTyrant(TyrantRecords[K, V], TyrantMapping[K, V]):
     ) -> None: ...
     def __init__(
         self,
-        host: str = "127.0.0.1",
-        port: int = 1978,
+        host: str = HOST,
+        port: int = PORT,
         serializer: Serializer[Any] = KT_BINARY,
         decode_keys: bool = True,
         timeout: float | None = None,
@@ -104,21 +102,71 @@ class TokyoTyrant(TyrantRecords[K, V], TyrantMapping[K, V]):
         endpoint = Endpoint(checked_host(host, port), port, RNUM_REQUEST, read_rnum_reply)
         super().__init__(endpoint, serializer, decode_keys, timeout, pool_size)
 
+    @overload
     @classmethod
-    def from_url(cls, url: str, **options: Any) -> Self:
+    def from_url(
+        cls,
+        url: str,
+        *,
+        timeout: float | None = ...,
+        pool_size: int = ...,
+    ) -> Self: ...
+    @overload
+    @classmethod
+    def from_url(
+        cls,
+        url: str,
+        *,
+        serializer: Serializer[V2] = ...,
+        decode_keys: Literal[True] = ...,
+        timeout: float | None = ...,
+        pool_size: int = ...,
+    ) -> TokyoTyrant[str, V2]: ...
+    @overload
+    @classmethod
+    def from_url(
+        cls,
+        url: str,
+        *,
+        serializer: Serializer[V2] = ...,
+        decode_keys: Literal[False],
+        timeout: float | None = ...,
+        pool_size: int = ...,
+    ) -> TokyoTyrant[bytes, V2]: ...
+    @overload
+    @classmethod
+    def from_url(
+        cls,
+        url: str,
+        *,
+        serializer: Serializer[V2] = ...,
+        decode_keys: bool = ...,
+        timeout: float | None = ...,
+        pool_size: int = ...,
+    ) -> TokyoTyrant[Any, V2]: ...
+    @classmethod
+    def from_url(
+        cls,
+        url: str,
+        *,
+        serializer: Serializer[Any] = KT_BINARY,
+        decode_keys: bool = True,
+        timeout: float | None = None,
+        pool_size: int = 16,
+    ) -> Any:
         """Return a client for ``tt://HOST:PORT``; what is left out is as in the constructor.
 
         Args:
             url: names the server.
-            options: further arguments of the constructor.
+            serializer, decode_keys, timeout, pool_size: as in the constructor.
 
         Raises:
             ArgumentError: it is not such a URL.
         """
-        found, path = parse_url(url, "tt")
+        host, port, path = parse_url(url, "tt")
         if path:
             raise ArgumentError(f"{url!r} names a database, but Tokyo Tyrant has only one")
-        return cls(**{**found, **options})
+        return cls(host, port, serializer, decode_keys, timeout, pool_size=pool_size)
 
     @overload
     def using(self, *, timeout: float | EllipsisType | None = ...) -> Self: ...
