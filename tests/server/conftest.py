@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,14 @@ def start(tmp_path: Path) -> Iterator[StartServer]:
 def start_kt_tyrant(tmp_path: Path) -> Iterator[StartServer]:
     """Start kt-tyrant with this database."""
     yield from starter("kt-tyrant", tmp_path)
+
+
+@pytest.fixture
+def hang_up_ends() -> Iterator[None]:
+    """SIGHUP has its ordinary meaning for servers that are started, also if we run after nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -154,3 +155,14 @@ class ServerProcess:
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
+
+
+@contextmanager
+def ended_later(pid: int) -> Iterator[None]:
+    """At the end of the block, wait until a process that is not our child has ended."""
+    handle = os.pidfd_open(pid)
+    try:
+        yield
+        assert select.select([handle], [], [], SECONDS)[0], "the process does not end"
+    finally:
+        os.close(handle)

@@ -1,6 +1,7 @@
 """``python -m kt.server tycoon`` and ``python -m kt.server tyrant``; also kt-tycoon and kt-tyrant.
 
-A server is imported only when it is asked for, so one works where the other's library is missing.
+A server is imported only when it is asked for, so one works where the other's library is missing,
+and only when its process listens already (see `kt.server.process.start`).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from kt.errors import ImproperlyConfigured, KTError
 
 if TYPE_CHECKING:
     from kt.server.process.options import Flag
+    from kt.server.process.start import Start
 
 ENGINE_MISSING = """\
 no storage engine here ({cause}): install {library} and a C++ compiler \
@@ -37,10 +39,16 @@ def _tycoon(program: str, words: Sequence[str]) -> int:
     if _helped(program, words, PURPOSE, FLAGS, ARGUMENTS):
         return 0
     options = tycoon_options(program, words)
-    _need_engine(program, "kyoto", "Kyoto Cabinet", "libkyotocabinet-dev", "kyoto-cabinet")
-    from kt.server.tycoon.server import TycoonServer
 
-    return TycoonServer(options).run()
+    def serve(start: Start) -> int:
+        _need_engine(program, "kyoto", "Kyoto Cabinet", "libkyotocabinet-dev", "kyoto-cabinet")
+        from kt.server.tycoon.server import TycoonServer
+
+        return TycoonServer(options, start).run()
+
+    from kt.server.process.start import run
+
+    return run(options, serve)
 
 
 def _tyrant(program: str, words: Sequence[str]) -> int:
@@ -49,10 +57,24 @@ def _tyrant(program: str, words: Sequence[str]) -> int:
     if _helped(program, words, PURPOSE, FLAGS, ARGUMENTS):
         return 0
     options = tyrant_options(program, words)
-    _need_engine(program, "tokyo", "Tokyo Cabinet", "libtokyocabinet-dev", "tokyo-cabinet")
-    from kt.server.tyrant.server import TyrantServer
 
-    return TyrantServer(options).run()
+    def serve(start: Start) -> int:
+        _need_engine(program, "tokyo", "Tokyo Cabinet", "libtokyocabinet-dev", "tokyo-cabinet")
+        from kt.server.tyrant.server import TyrantServer
+
+        return TyrantServer(options, start).run()
+
+    from kt.server.process.daemon import PidFile
+    from kt.server.process.log import TyrantLog
+    from kt.server.process.start import run
+
+    pid_file = PidFile(options.pid_path)
+    return run(
+        options,
+        serve,
+        log_class=TyrantLog,
+        prepare=lambda log: pid_file.make_room(options.kill, log),
+    )
 
 
 def _helped(

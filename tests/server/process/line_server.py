@@ -22,6 +22,7 @@ from pathlib import Path
 from kt.server.process.connection import Connection
 from kt.server.process.options import SERVICE_FLAGS, ServiceOptions, read_command_line
 from kt.server.process.server import Server
+from kt.server.process.start import run
 from kt.server.session import Session
 
 
@@ -64,4 +65,5 @@ class LineServer(Server):
 
 if __name__ == "__main__":
     fields, _ = read_command_line("line-server", SERVICE_FLAGS, {}, sys.argv[1:])
-    sys.exit(LineServer(ServiceOptions(program="line-server", **fields)).run())
+    options = ServiceOptions(program="line-server", **fields)
+    sys.exit(run(options, lambda start: LineServer(options, start).run()))

@@ -19,7 +19,7 @@ from kt.wire import tyrant_commands as codes
 
 from ..conftest import StartServer
 from ..engines.tokyo import key_request, misc_request, record_request
-from ..processes import SECONDS, ServerProcess
+from ..processes import HOST, SECONDS, ServerProcess, ended_later, free_port
 from ..replay import Peer
 
 RNUM = b"\xc8\x80"
@@ -84,22 +84,28 @@ def test_flags_that_are_not_there_yet_are_refused_by_name(flag: str) -> None:
         (["-port", "65536"], "-port 65536: a port is a number from 1 to 65535, or 0 for a Unix"),
         (["-thnum", "0"], "-thnum 0: at least one thread is needed"),
         (["-mask", "get,nosuch"], "-mask get,nosuch: nosuch is not a command"),
-        (["-mul", "x"], "-mul x: invalid literal for int() with base 10: 'x'"),
+        (["-mul", "x"], "-mul x: this is not a number"),
         (["*", "+"], "one database, not 2: * +"),
         (["casket.nosuch"], "cannot open the database casket.nosuch: "),
+        (["-port", "x"], "-port x: this is not a number"),
+        (["-tout", "nan"], "-tout nan: this is not a number of seconds"),
+        (["-extpc", "f", "soon"], "-extpc f soon: this is not a number of seconds"),
+        (["-mask", "0xyz"], "-mask 0xyz: 0xyz is not a hexadecimal number"),
         (["/nosuch/casket.tch"], "cannot open the database /nosuch/casket.tch: No such file"),
         (["-mul", "2", "*"], "cannot open the database *: many databases in one must be files"),
     ],
 )
 def test_wrong_command_lines(tmp_path: Path, args: list[str], message: str) -> None:
-    ended = run("-le", "-host", "127.0.0.1", *args)
+    port = [] if "-port" in args else ["-port", str(free_port(HOST))]
+    ended = run("-le", "-host", HOST, *port, *args)
     assert ended.returncode == 1
     assert ended.stderr.startswith(f"kt-tyrant: {message}")
     assert ended.stderr.count("\n") == 1
 
 
 def test_without_the_engine_it_says_what_to_install() -> None:
-    ended = run("*", code="import sys; sys.modules['kt.server.engines.tokyo._engine'] = None")
+    code = "import sys; sys.modules['kt.server.engines.tokyo._engine'] = None"
+    ended = run("-host", HOST, "-port", str(free_port(HOST)), code=code)
     assert ended.returncode == 1
     assert "no storage engine here" in ended.stderr
     for word in ("libtokyocabinet-dev", "brew install tokyo-cabinet", "pip install"):
@@ -185,6 +191,7 @@ def test_read_only(start_kt_tyrant: StartServer) -> None:
 # Start and end
 
 
+@pytest.mark.usefixtures("hang_up_ends")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_signals_end_it_in_order(start_kt_tyrant: StartServer, number: int) -> None:
     server = start_kt_tyrant("casket.tcb", args=("-pid", "pid"))
@@ -203,7 +210,7 @@ def test_pid_file_of_a_running_server(start_kt_tyrant: StartServer) -> None:
     path = str(server.directory / "pid")
     ended = run("-le", "-pid", path, "-host", "127.0.0.1", "-port", str(server.port), "*")
     assert ended.returncode == 1
-    assert f"the process {server.process.pid} may be running already" in ended.stderr
+    assert f"the process {server.process.pid} may be already running" in ended.stderr
     successor = start_kt_tyrant("*", args=("-kl", "-pid", path), port=server.port)
     assert server.process.wait(SECONDS) == 0
     successor.wait_for_output("listening")
@@ -276,21 +283,17 @@ def test_log(start_kt_tyrant: StartServer, flags: tuple[str, ...], levels: set[s
 
 
 def test_daemon(tmp_path: Path) -> None:
-    port = ServerProcess("kt-tyrant", directory=tmp_path).port
-    args = ["-dmn", "-host", "127.0.0.1", "-port", str(port), "-log", "log", "casket.tch"]
+    port = free_port(HOST)
+    args = ["-dmn", "-host", HOST, "-port", str(port), "-log", "log", "casket.tch"]
     command = [sys.executable, "-m", "kt.server", "tyrant", *args]
     subprocess.run(command, cwd=tmp_path, check=True, timeout=SECONDS)
     pid = int((tmp_path / "ttserver.pid").read_text())
-    handle = os.pidfd_open(pid)
-    try:
-        peer = Peer(port)
-        put(peer, b"k", b"v")
-        peer.socket.close()
-    finally:
-        os.kill(pid, signal.SIGTERM)
-        import select
-
-        assert select.select([handle], [], [], SECONDS)[0]
-        os.close(handle)
+    with ended_later(pid):
+        try:
+            peer = Peer(port)
+            put(peer, b"k", b"v")
+            peer.socket.close()
+        finally:
+            os.kill(pid, signal.SIGTERM)
     assert not (tmp_path / "ttserver.pid").exists()
     assert "closing the database" in (tmp_path / "log").read_text()

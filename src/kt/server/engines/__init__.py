@@ -26,3 +26,7 @@ class EngineError(KTError):
         self.code = code
         self.name = name
         self.message = message
+
+
+class FileLocked(KTError):
+    """Another process has locked the file of a database, which was not to be waited for."""

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from kt.server.process.delegation import Delegation
-    from kt.server.session import Journal
+    from kt.server.process.log import Log
 
 READ_AHEAD = 1 << 18
 LARGE_READ = 1 << 16
@@ -88,7 +88,7 @@ class Host(Protocol):
     stopping: bool
 
     @property
-    def log(self) -> Journal: ...
+    def log(self) -> Log: ...
 
     @property
     def workers(self) -> Executor:
@@ -237,7 +237,7 @@ class Connection(asyncio.Protocol):
         self._progress = self.server.loop.time()
         self.server.connections.add(self)
         if self.server.log.info_wanted:
-            self.server.log.info(f"connected: {self.peer}")
+            self.server.log.connected(self.peer)
 
     def connection_lost(self, error: Exception | None) -> None:
         self._closing = self._gone = True
@@ -248,7 +248,7 @@ class Connection(asyncio.Protocol):
             self._lost()
         self.server.forget(self)
         if self.server.log.info_wanted:
-            self.server.log.info(f"disconnected: {self.peer}")
+            self.server.log.disconnected(self.peer)
 
     def data_received(self, data: bytes) -> None:
         if self._closing:

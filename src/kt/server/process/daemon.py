@@ -1,4 +1,4 @@
-"""The process around a server: going to the background, the pid file, the number of open files."""
+"""The process around a server: standard streams, background, pid file, number of open files."""
 
 from __future__ import annotations
 
@@ -8,11 +8,29 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from kt.errors import ImproperlyConfigured
 
+if TYPE_CHECKING:
+    from kt.server.process.log import Log
+
 KILL_AFTER = 10.0
 """Seconds that a server has to end after it was asked to."""
+
+
+def open_standard_streams() -> None:
+    """Give the standard streams that are closed to nobody, who reads and writes nothing.
+
+    Else the next files and sockets that are opened would take their numbers, and get what programs
+    print; uvloop ends the process when it has to close one of these.
+    """
+    for standard in (0, 1, 2):
+        try:
+            os.fstat(standard)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
+            os.set_inheritable(standard, True)
 
 
 def go_to_background() -> Callable[[], None]:
@@ -33,7 +51,8 @@ def go_to_background() -> Callable[[], None]:
         os._exit(0)
 
     def ready() -> None:
-        sys.stdout.flush()
+        if sys.stdout is not None:  # as it is where it was closed
+            sys.stdout.flush()
         null = os.open(os.devnull, os.O_RDWR)
         for standard in (0, 1, 2):
             os.dup2(null, standard)
@@ -67,6 +86,20 @@ class PidFile:
         except (OSError, ValueError):
             return None
         return None if number == os.getpid() else number
+
+    def make_room(self, kill: bool, log: Log) -> None:
+        """See to it that no other server has the file.
+
+        Raises:
+            ImproperlyConfigured: one has, and we shall not end it, or may not.
+        """
+        process = self.running()
+        if process is None:
+            return
+        if not kill:
+            raise ImproperlyConfigured(f"the process {process} may be already running; -kl ends it")
+        log.info(f"warning: killing the process {process} with SIGTERM")
+        self.end_running()
 
     def end_running(self) -> None:
         """End the process that the file names, if it runs; kill it if it does not end in time.

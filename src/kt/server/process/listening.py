@@ -1,9 +1,11 @@
 """Where a server listens: at a TCP port, or, with port 0, at a Unix socket whose path is the host.
 
+A socket listens long before anybody is served, while the server still opens its databases: clients
+that come so early wait in the kernel's queue, and two servers never have the same address.
+
 A Unix socket is a file, and outlives a server that is killed. Nobody answers there any more then,
 so the next server takes its place. Where somebody does answer, or where the file is anything else,
-a server refuses to start. For that to work a Unix socket listens from the moment it is there, also
-while the databases are opened: clients that come so early wait.
+a server refuses to start. For that to work a Unix socket listens from the moment it is there.
 """
 
 from __future__ import annotations
@@ -36,6 +38,10 @@ class TcpListener:
     Args:
         options: say where.
 
+    Attributes:
+        configuration: host and port of the command line; no host for every IPv4 address.
+        expression: address and port as ktserver's log has them: ``127.0.0.1:1978``, ``:1978``.
+
     Raises:
         ImproperlyConfigured: the address is not known, not ours, or in use.
     """
@@ -51,10 +57,25 @@ class TcpListener:
             self._socket.bind(address)
         except OSError as error:
             raise _refused(f"{host}:{options.port}", error.strerror or str(error)) from None
-        self._place = "{}:{}".format(*self._socket.getsockname()[:2])
+        self.configuration: tuple[str | None, int] = options.host, options.port
+        self.expression = "{}:{}".format(
+            self._socket.getsockname()[0] if options.host else "", options.port
+        )
 
-    def __str__(self) -> str:
-        return self._place
+    def fileno(self) -> int:
+        """The socket's descriptor."""
+        return self._socket.fileno()
+
+    def listen(self) -> None:
+        """Let clients come; they wait until somebody serves them.
+
+        Raises:
+            ImproperlyConfigured: another server was faster.
+        """
+        try:
+            self._socket.listen(BACKLOG)
+        except OSError as error:
+            raise _refused(self.expression, error.strerror or str(error)) from None
 
     async def serve(self, loop: asyncio.AbstractEventLoop, connect: Connect) -> asyncio.Server:
         """Accept connections, until the result is closed."""
@@ -74,26 +95,41 @@ class UnixListener:
     Args:
         options: say where.
 
+    Attributes:
+        configuration: the path, and 0.
+        expression: the path.
+
     Raises:
-        ImproperlyConfigured: there is something at that path, or it cannot be made.
+        ImproperlyConfigured: there is something at that path.
     """
 
     def __init__(self, options: ServiceOptions) -> None:
         if not options.host:
             raise ImproperlyConfigured("-port 0 needs -host PATH: where to make the Unix socket")
-        self._path = options.host
+        self._path: str = options.host
+        self.expression = self._path
+        self.configuration: tuple[str | None, int] = options.host, 0
         self._remove_stale()
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._file: str | None = None
+
+    def fileno(self) -> int:
+        """The socket's descriptor."""
+        return self._socket.fileno()
+
+    def listen(self) -> None:
+        """Make the socket, and let clients come; they wait until somebody serves them.
+
+        Raises:
+            ImproperlyConfigured: it cannot be made.
+        """
         try:
             self._socket.bind(self._path)
             self._socket.listen(BACKLOG)
         except OSError as error:
             raise _refused(self._path, error.strerror or str(error)) from None
-        self._file: str | None = os.path.abspath(self._path)  # scripts may change the directory
+        self._file = os.path.abspath(self._path)  # scripts may change the directory
         self._identity = _identity(self._file)
-
-    def __str__(self) -> str:
-        return self._path
 
     async def serve(self, loop: asyncio.AbstractEventLoop, connect: Connect) -> asyncio.Server:
         """Accept connections, until the result is closed."""

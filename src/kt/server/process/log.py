@@ -1,5 +1,13 @@
 """The servers' log: a line per event, ``TIME: [LEVEL]: message``, as the original ktserver has it.
 
+Programs that start servers wait for certain lines. So where the original has a line ours is the
+same, and what we have to add comes behind its words. Those that both servers have, each in the
+words of its original, are methods here: `Log.started` to `Log.finished`.
+
+A message may hold anything that clients send. Control characters are escaped, or they would do
+something to the terminal of whoever reads the log; what follows a line's end is indented, so it
+cannot be taken for a line of ours.
+
 Four levels, each including those above it: DEBUG; INFO, every connection and request; SYSTEM,
 start and stop and what the server does by itself; ERROR. A line below the chosen level costs one
 attribute test where the caller asks `Log.info_wanted` first, which the request path does.
@@ -12,12 +20,33 @@ them. Any thread may log.
 from __future__ import annotations
 
 import os
+import re
+import resource
 import threading
 import time
 from enum import IntEnum
+from typing import Protocol
 
 BUFFERED_LINES = 1000
 """So many kept lines are written without waiting for `Log.flush`."""
+
+
+_CONTROL = re.compile("[\0-\b\v-\x1f\x7f-\x9f]")
+
+
+class Place(Protocol):
+    """Where a server listens, as far as the log shows it.
+
+    Attributes:
+        configuration: host and port of the command line.
+        expression: address and port, or a path.
+    """
+
+    configuration: tuple[str | None, int]
+    expression: str
+
+    def fileno(self) -> int:
+        """The socket's descriptor."""
 
 
 class Level(IntEnum):
@@ -93,6 +122,8 @@ class Log:
     def _add(self, level: Level, message: str, when: float | None = None) -> None:
         if level < self.level:
             return
+        if not message.isprintable():
+            message = harmless(message)
         with self._lock:
             self._lines.append(self.format(self._time(when or time.time()), level, message))
         if len(self._lines) >= BUFFERED_LINES:
@@ -101,6 +132,42 @@ class Log:
     def format(self, when: str, level: Level, message: str) -> str:
         """One line of the log, as the server of this protocol writes it."""
         return f"{when}: [{level.name}]: {message}\n"
+
+    # Lines that both servers have
+
+    def started(self, program: str, version: str) -> None:
+        """The first line."""
+        self.system(f"================ [START]: pid={os.getpid()} ({program} {version})")
+
+    def configured(self, place: Place, pid_path: str | None) -> None:
+        """It has its address; nobody is served yet."""
+
+    def listening(self, place: Place, timeout: float) -> None:
+        """The databases are open, and clients are served."""
+        self.system(f"starting the server: expr={place.expression}")
+        self.system(f"server socket opened: expr={place.expression} timeout={timeout:.1f}")
+        self.system(f"listening server socket started: fd={place.fileno()} expr={place.expression}")
+
+    def connected(self, peer: str) -> None:
+        """A client has come."""
+        self.info(f"connected: expr={peer}")
+
+    def disconnected(self, peer: str) -> None:
+        """A client is gone."""
+        self.info(f"disconnecting: expr={peer}")
+
+    def stopping(self) -> None:
+        """The end has begun."""
+        self.system("server stopped")
+        self.system("finishing the server")
+
+    def left(self) -> None:
+        """Nobody is served any more."""
+        self.system("closing the server socket")
+
+    def finished(self, program: str) -> None:
+        """The last line."""
+        self.system(f"================ [FINISH]: pid={os.getpid()} ({program})")
 
     def _time(self, now: float) -> str:
         """Local time with microseconds and the zone's offset: ``2010-01-01T12:00:00.000000Z``."""
@@ -130,3 +197,48 @@ class Log:
                     data = data[os.write(self._file, data) :]
             except OSError:
                 pass
+
+
+class TyrantLog(Log):
+    """kt-tyrant's, as the original ttserver has it: ``TIME tab LEVEL tab message``."""
+
+    def format(self, when: str, level: Level, message: str) -> str:
+        return f"{when[:19]}{when[26:]}\t{level.name}\t{message}\n"
+
+    def started(self, program: str, version: str) -> None:
+        self.system(f"--------- logging started [{os.getpid()}] -------- ({program} {version})")
+
+    def configured(self, place: Place, pid_path: str | None) -> None:
+        if pid_path is not None:
+            self.system(f"process ID configuration: path={pid_path} pid={os.getpid()}")
+        host, port = place.configuration
+        self.system(f"server configuration: host={host or '(any)'} port={port}")
+        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self.system(f"maximum connection: {files}")
+
+    def listening(self, place: Place, timeout: float) -> None:
+        self.system(f"service started: {os.getpid()}")
+        self.system(f"listening started: {place.expression}")
+
+    def connected(self, peer: str) -> None:
+        self.info(f"connected: {peer}")
+
+    def disconnected(self, peer: str) -> None:
+        self.info(f"connection finished: {peer}")
+
+    def stopping(self) -> None:
+        self.info("signal interruption")
+        self.system("listening finished")
+
+    def left(self) -> None:
+        """The original has no line here."""
+
+    def finished(self, program: str) -> None:
+        self.system("service finished")
+        self.system(f"--------- logging finished [{os.getpid()}] --------")
+
+
+def harmless(message: str) -> str:
+    """The text without control characters that would do something to a terminal."""
+    shown = _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", message)
+    return shown.replace("\n", "\n\t")

@@ -3,13 +3,17 @@
 The original servers take single-dash words (``-port 1978``), options before the first argument that
 does not begin with a dash, and ``--`` before an argument that does (the database ``-``). After the
 first such argument everything is an argument. A flag of the originals that is not there yet is
-refused by name, never ignored.
+refused by name, never ignored; but one that only says how such a thing is to be done has no effect
+as long as that thing is not asked for, in the originals and here, so start scripts may give it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from math import isnan
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from kt.errors import ImproperlyConfigured
@@ -80,7 +84,23 @@ class ServiceOptions:
 def integer(word: str) -> int:
     """A decimal number, with an optional binary suffix: ``64k``, ``1m``, ``2g``, ``1t``."""
     shift = {"k": 10, "m": 20, "g": 30, "t": 40}.get(word[-1:].lower(), 0)
-    return int(word[:-1] if shift else word) << shift
+    return number(word[:-1] if shift else word) << shift
+
+
+def number(word: str) -> int:
+    """A decimal number."""
+    try:
+        return int(word)
+    except ValueError:
+        raise ValueError("this is not a number") from None
+
+
+def seconds(word: str) -> float:
+    """A time in seconds, with or without a fraction."""
+    with suppress(ValueError):
+        if not isnan(amount := float(word)):
+            return amount
+    raise ValueError("this is not a number of seconds")
 
 
 def port(word: str) -> int:
@@ -89,26 +109,26 @@ def port(word: str) -> int:
     The original ktserver knows no Unix sockets, and refuses ports above 32767; neither limit is
     kept.
     """
-    number = int(word)
-    if number > 65535:
+    chosen = number(word)
+    if chosen > 65535:
         raise ValueError("a port is a number from 1 to 65535, or 0 for a Unix socket")
-    return max(number, 0)
+    return max(chosen, 0)
 
 
 def threads(word: str) -> int:
     """A number of threads; above `MAX_THREADS` counts as that, as in the original servers."""
-    number = int(word)
-    if number < 1:
+    wanted = number(word)
+    if wanted < 1:
         raise ValueError("at least one thread is needed")
-    return min(number, MAX_THREADS)
+    return min(wanted, MAX_THREADS)
 
 
 def spin(word: str) -> int:
     """A time in microseconds, 0 for none."""
-    number = int(word)
-    if not 0 <= number <= MAX_SPIN:
+    chosen = number(word)
+    if not 0 <= chosen <= MAX_SPIN:
         raise ValueError(f"it is a number from 0 to {MAX_SPIN}")
-    return number
+    return chosen
 
 
 def read_command_line(
@@ -116,6 +136,7 @@ def read_command_line(
     flags: Sequence[Flag],
     missing: Mapping[str, str],
     words: Sequence[str],
+    idle: Mapping[str, int] = MappingProxyType({}),
 ) -> tuple[dict[str, Any], list[str]]:
     """Read a command line by a table of flags.
 
@@ -124,6 +145,8 @@ def read_command_line(
         flags: the table.
         missing: flags of the original server that ours does not have, with what they would do.
         words: the command line after the program's name.
+        idle: flags of the original that have no effect without one of `missing`, and how many words
+            follow each.
 
     Returns:
         the fields set, and the arguments.
@@ -142,6 +165,9 @@ def read_command_line(
             raise ImproperlyConfigured(
                 f"{name} ({missing[name]}) is not supported by {program} yet"
             )
+        if name in idle:
+            _words(name, idle[name] * "VALUE ", rest)
+            continue
         flag = table.get(name)
         if flag is None:
             raise ImproperlyConfigured(f"{name}: no such option; {program} --help lists them")
@@ -155,15 +181,21 @@ def read_command_line(
 def _value(flag: Flag, rest: list[str]) -> Any:
     if flag.convert is None:
         return flag.value
-    count = len(flag.word.split())
-    words = rest[:count]
-    del rest[:count]
-    if len(words) < count:
-        raise ImproperlyConfigured(f"{flag.name} needs a value: {flag.name} {flag.word}")
+    words = _words(flag.name, flag.word, rest)
     try:
         return flag.convert(*words)
     except ValueError as error:
         raise ImproperlyConfigured(f"{flag.name} {' '.join(words)}: {error}") from None
+
+
+def _words(name: str, form: str, rest: list[str]) -> list[str]:
+    """Take the words that follow a flag, as many as there are in `form`."""
+    count = len(form.split())
+    words = rest[:count]
+    del rest[:count]
+    if len(words) < count:
+        raise ImproperlyConfigured(f"{name} needs a value: {name} {form.strip()}")
+    return words
 
 
 def usage(program: str, purpose: str, flags: Sequence[Flag], arguments: str) -> str:
@@ -183,7 +215,7 @@ SERVICE_FLAGS: tuple[Flag, ...] = (
         "timeout",
         "give up half-sent requests and unread replies after this",
         "SECONDS",
-        float,
+        seconds,
     ),
     Flag("-spin", "spin", "wait awake for so long (100), which saves time", "MICROSECONDS", spin),
     Flag("-log", "log_path", "log to a file instead of standard output", "FILE", str),
@@ -193,7 +225,7 @@ SERVICE_FLAGS: tuple[Flag, ...] = (
 """The flags that both original servers spell alike."""
 
 SCRIPT_FLAGS: tuple[Flag, ...] = (
-    Flag("-script-time", "script_seconds", "end a script's call after this", "SECONDS", float),
+    Flag("-script-time", "script_seconds", "end a script's call after this", "SECONDS", seconds),
     Flag("-script-memory", "script_memory", "end one that holds more than this", "BYTES", integer),
 )
 """Flags of our own for servers with scripts."""

@@ -1,13 +1,13 @@
-"""A server process: start, run until it is told to stop, end in order.
+"""A server: runs until it is told to stop, and ends in order. How it starts is in `start`.
 
 ::
 
-    background --> log --> listen --> open databases --> event loop --> drain --> close databases
-                                                          ^   |   ^
-                                                          |   |   SIGTERM, SIGINT, SIGHUP: stop
-                                           tick: 10/s ----+   |   SIGUSR1 (daemon: SIGHUP): new log
-                                                              v
-                                                         connections
+    listens (start) --> open databases --> event loop --> drain --> close databases
+                                            ^   |   ^
+                                            |   |   SIGTERM, SIGINT, SIGHUP: stop
+                             tick: 10/s ----+   |   SIGUSR1 (daemon: SIGHUP): new log
+                                                v
+                                           connections
 
 The event loop is uvloop's where it is installed, asyncio's otherwise. It runs in the main thread
 and calls the engine itself for everything that is quick; `Server.workers` run what may take long.
@@ -21,28 +21,20 @@ the files count.
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import sys
 import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from kt.errors import ImproperlyConfigured, KTError
 from kt.server.holders import Holders
 from kt.server.process.connection import Connection
-from kt.server.process.daemon import PidFile, allow_many_files, go_to_background
 from kt.server.process.delegation import start_delegation
-from kt.server.process.listening import listener
-from kt.server.process.log import Log
-from kt.version import VERSION
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
     from kt.server.process.delegation import Delegation
-    from kt.server.process.listening import TcpListener, UnixListener
     from kt.server.process.options import ServiceOptions
+    from kt.server.process.start import Start
     from kt.server.scripting.workers import Workers
 
 TICK = 0.1
@@ -72,9 +64,9 @@ class Server:
 
     Attributes:
         options: the command line.
-        log_class: its log, in the format of this server.
-        log: the log; there from the time `open` is called.
-        loop: the event loop, likewise.
+        start: the process that it is served in.
+        log: the process's log.
+        loop: the event loop; there from the time `open` is called.
         connections: those that are open.
         connection_count: how many have been accepted so far.
         stopping: set when the end has begun: connections close once they have answered.
@@ -84,12 +76,12 @@ class Server:
         scripts: the threads for Lua scripts; None if there is no script.
     """
 
-    log_class: type[Log] = Log
-    log: Log
     loop: asyncio.AbstractEventLoop
 
-    def __init__(self, options: ServiceOptions) -> None:
+    def __init__(self, options: ServiceOptions, start: Start) -> None:
         self.options = options
+        self.start = start
+        self.log = start.log
         self.connections: set[Connection] = set()
         self.stopping = False
         self.start_time = time.time()
@@ -97,8 +89,6 @@ class Server:
         self.delegation: Delegation | None = None
         self.scripts: Workers[Any] | None = None
         self._stop = asyncio.Event()
-        self._signals: dict[int, Callable[[], None]] = {}
-        self._caught: list[int] = []  # before the event loop has run
         self._workers: ThreadPoolExecutor | None = None
         self._all_gone: asyncio.Future[None] | None = None
         self._ticks = 0
@@ -110,13 +100,6 @@ class Server:
 
         Raises:
             KTError: one cannot be opened. What is open already is closed by `close`.
-        """
-
-    def prepare(self) -> None:
-        """Before anything but the log is opened.
-
-        Raises:
-            KTError: the server should not start.
         """
 
     def connect(self) -> Connection:
@@ -170,71 +153,45 @@ class Server:
     # The run
 
     def run(self) -> int:
-        """Serve until a signal ends it.
+        """Open the databases, and serve until a signal ends it.
 
         Returns:
             the process's exit status: 0 after an orderly end, 1 when closing a database failed.
 
         Raises:
-            KTError, OSError: the server could not start; this is logged too.
+            KTError, OSError: the server could not start.
+            Interrupted: a signal came before it was up.
         """
-        ready = go_to_background() if self.options.daemon else None
-        self.log = self._open_log()
-        self.log.system(f"{self.options.program} {VERSION} starts: pid={os.getpid()}")
-        try:
-            return self._run(ready)
-        except (KTError, OSError) as error:
-            self.log.error(str(error))  # noqa: TRY400 - the message says it all
-            raise
-        finally:
-            self.log.system(f"{self.options.program} ends: pid={os.getpid()}")
-            self.log.close()
-
-    def _open_log(self) -> Log:
-        try:
-            return self.log_class(self.options.log_path, self.options.log_level)
-        except OSError as error:
-            raise ImproperlyConfigured(f"cannot open the log file: {error}") from None
-
-    def _run(self, ready: Callable[[], None] | None) -> int:
-        self.prepare()
         sys.setswitchinterval(SWITCH_INTERVAL)
-        allow_many_files()
-        pid_file = PidFile(self.options.pid_path)
         self.loop = new_event_loop()
-        self._catch_signals()  # before there is the file of a Unix socket to be removed
-        place = listener(self.options)
         try:
             self.open()
             if self.scripts is not None:
                 sys.setswitchinterval(SCRIPT_SWITCH_INTERVAL)
-            pid_file.write()
-            self.loop.run_until_complete(self._serve(place, ready))
+            self.loop.run_until_complete(self._serve())
         finally:
             if self.scripts is not None and not self.scripts.close():
                 self.log.error("a script does not end; it is left behind")
             closed = self.close()
             self.loop.close()
-            place.close()
-            pid_file.remove()
         return 0 if closed else 1
 
-    async def _serve(
-        self, place: TcpListener | UnixListener, ready: Callable[[], None] | None
-    ) -> None:
+    async def _serve(self) -> None:
         self._handle_signals()
+        place = self.start.place
         acceptor = await place.serve(self.loop, self.connect)
-        self.log.system(f"listening: {place}")
-        if ready is not None:
-            ready()
+        self.log.listening(place, self.options.timeout)
+        if self.start.ready is not None:
+            self.start.ready()
         if self.delegates():
             self.delegation = start_delegation(self.loop, self.held, self.options.spin)
         self._tick()
         await self._stop.wait()
-        self.log.system("stopping")
+        self.log.stopping()
         place.leave()
         acceptor.close()
         await self._finish_connections()
+        self.log.left()
         if self._workers is not None:
             self._workers.shutdown()
 
@@ -273,21 +230,13 @@ class Server:
                 connection.sweep(now, self.options.timeout)
         self.tick()
 
-    def _catch_signals(self) -> None:
-        """Keep signals until `_handle_signals`: an event loop that does not run yet loses them."""
-        actions = self._signals
-        actions.update({signal.SIGTERM: self.stop, signal.SIGINT: self.stop})
-        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as it is after nohup
-            actions[signal.SIGHUP] = self._reopen if self.options.daemon else self.stop
-        actions[signal.SIGUSR1] = self._reopen
-        for number in actions:
-            signal.signal(number, lambda number, _frame: self._caught.append(number))
-
     def _handle_signals(self) -> None:
-        for number, action in self._signals.items():
+        actions = dict.fromkeys(self.start.stops, self.stop)
+        actions.update(dict.fromkeys(self.start.reopens, self._reopen))
+        for number, action in actions.items():
             self.loop.add_signal_handler(number, action)
-        for number in self._caught:
-            self._signals[number]()
+        for number in self.start.caught:
+            actions[number]()
 
     def _reopen(self) -> None:
         try:

@@ -14,6 +14,7 @@ from kt.server.process.options import (
     Flag,
     ServiceOptions,
     read_command_line,
+    seconds,
     threads,
 )
 
@@ -64,7 +65,7 @@ FLAGS: Final = (
     Flag("-onl", "no_lock", "do not lock the files"),
     Flag("-otl", "try_lock", "do not wait for locked files"),
     Flag("-onr", "no_repair", "do not repair broken files"),
-    Flag("-asi", "synchronize_interval", "synchronize every so often", "SECONDS", float),
+    Flag("-asi", "synchronize_interval", "synchronize every so often", "SECONDS", seconds),
     Flag("-ash", "synchronize_hard", "such synchronization reaches the device"),
     Flag("-cmd", "command_directory", "the commands that synchronize may run", "DIRECTORY", str),
     Flag("-scr", "script", "the Lua functions that clients may call", "FILE", str),
@@ -72,14 +73,18 @@ FLAGS: Final = (
 )
 
 MISSING: Final = {
-    **dict.fromkeys(("-ulog", "-ulim", "-uasi"), "the update log"),
-    "-sid": "the server ID of replication",
-    **dict.fromkeys(("-mhost", "-mport", "-rts", "-riv"), "replication"),
-    **dict.fromkeys(("-bgs", "-bgsi", "-bgsc"), "background snapshots"),
-    **dict.fromkeys(("-plsv", "-plex"), "plug-in servers"),
+    "-ulog": "the update log",
+    "-mhost": "replication",
+    "-bgs": "background snapshots",
+    "-plsv": "plug-in servers",
     "-pldb": "plug-in databases",
 }
 """Flags of the original that are refused, and what they would be for."""
+
+IDLE: Final = dict.fromkeys(
+    ("-ulim", "-uasi", "-sid", "-mport", "-rts", "-riv", "-bgsi", "-bgsc", "-plex"), 1
+)
+"""Those that have no effect without one of them, each with a word."""
 
 
 def tycoon_options(program: str, words: Sequence[str]) -> TycoonOptions:
@@ -88,7 +93,7 @@ def tycoon_options(program: str, words: Sequence[str]) -> TycoonOptions:
     Raises:
         ImproperlyConfigured: it is wrong; the message says what.
     """
-    fields, databases = read_command_line(program, FLAGS, MISSING, words)
+    fields, databases = read_command_line(program, FLAGS, MISSING, words, IDLE)
     if databases:
         fields["databases"] = databases
     if len(databases) > MAX_DATABASES:

@@ -59,7 +59,7 @@ def start_scripts(
 
 def _play(script: TycoonScript, columns: Columns) -> Columns:
     """Call a Lua function; its parameters and results are the columns that begin with ``_``."""
-    name = columns.get(b"name", b"")
+    name = columns.get(b"name", b"").partition(b"\0")[0]  # a C string in the original
     if not name.isalnum():
         raise Refused(400, INVALID)
     given = {column[1:]: value for column, value in columns.items() if column[:1] == b"_"}
@@ -80,5 +80,6 @@ DISABLED: Final = b"the scripting extention is disabled"
 
 def play_script(request: PlayScript, script: TycoonScript) -> bytes:
     """The reply to the binary command, from a thread that has a script."""
-    result, records = script.play(request.name, request.records)
+    name = request.name.partition(b"\0")[0]  # likewise
+    result, records = script.play(name, request.records)
     return pack_play_script_reply(records) if result == SUCCESS else ERROR_REPLY

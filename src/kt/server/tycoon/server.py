@@ -21,10 +21,11 @@ from __future__ import annotations
 
 import os
 import time
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from kt.errors import ImproperlyConfigured
-from kt.server.engines import EngineError
+from kt.server.engines import EngineError, FileLocked
 from kt.server.engines.kyoto._engine import Database
 from kt.server.process.connection import Connection
 from kt.server.process.server import Server
@@ -41,6 +42,8 @@ from kt.version import VERSION
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
+    from kt.server.process.start import Start
+
 
 class TycoonServer(Server):
     """A running kt-tycoon.
@@ -53,8 +56,8 @@ class TycoonServer(Server):
     options: TycoonOptions
     service: TycoonService
 
-    def __init__(self, options: TycoonOptions) -> None:
-        super().__init__(options)
+    def __init__(self, options: TycoonOptions, start: Start) -> None:
+        super().__init__(options, start)
         self.databases: list[Database] = []
         self._synchronizing: Future[None] | None = None
         self._synchronize_at = 0.0
@@ -68,9 +71,14 @@ class TycoonServer(Server):
             tasks=sum(connection.busy for connection in self.connections),
             threads=self.options.threads,
             start_time=self.start_time,
-            features=f"({type(self.loop).__module__.partition('.')[0]})",
+            features=self._features(),
         )
         return report(self.service, process)
+
+    def _features(self) -> str:
+        """What the original says of itself too: how it waits, and whether scripts can run."""
+        loop = type(self.loop).__module__.partition(".")[0]
+        return f"({loop})" + ("(lua)" if find_spec("lupa") is not None else "")
 
     # What `Server` asks for
 
@@ -103,25 +111,32 @@ class TycoonServer(Server):
             )
 
     def _open(self, spec: str) -> Database:
-        self.log.system(f"opening a database: {spec}")
+        self.log.system(f"opening a database: path={spec}")
         options = self.options
-        try:
+
+        def open_file() -> Database:
             return Database(
                 spec,
                 read_only=options.read_only,
                 auto_transaction=options.auto_transaction,
                 auto_synchronize=options.auto_synchronize,
                 no_lock=options.no_lock,
-                try_lock=options.try_lock,
+                try_lock=True,  # it is we who wait
                 no_repair=options.no_repair,
                 logger=self._log_engine,
             )
+
+        try:
+            return open_file() if options.try_lock else self.start.when_free(open_file, spec)
         except EngineError as error:
-            raise ImproperlyConfigured(
-                f"cannot open the database {spec}: {error.name}: {error.message}"
-            ) from None
+            reason = f"{error.name}: {error.message}"
+        except FileLocked as error:
+            reason = str(error)
+        raise ImproperlyConfigured(f"could not open a database file: {spec}: {reason}")
 
     def _log_engine(self, kind: str, message: str) -> None:
+        if message.endswith(": fcntl failed"):  # a locked file, which is waited for or said
+            return
         (self.log.error if kind == "ERROR" else self.log.system)(f"[DB]: {message}")
 
     def connect(self) -> Connection:
@@ -169,7 +184,7 @@ class TycoonServer(Server):
     def close(self) -> bool:
         closed = True
         for spec, database in zip(self.options.databases, self.databases, strict=False):
-            self.log.system(f"closing a database: {spec}")
+            self.log.system(f"closing a database: path={spec}")
             try:
                 database.close()
             except EngineError as error:

@@ -8,6 +8,7 @@ makes is whole. So a call with a command is `Pace.EXCLUSIVE`.
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import time
@@ -50,13 +51,28 @@ class Synchronize:
 
     def _execute(self, command: str, path: str) -> bool:
         if "/" in command or "\0" in command or command in (".", ".."):
-            self._log.info(f"not a command's name: {command!r}")
+            self._log.info(f"invalid command name: {command}")
             return False
-        self._log.system(f"executing: {command} {path}")
+        self._log.system(f'executing: {command} "{path}"')
         words = [os.path.join(self._directory, command), path, f"{time.time_ns():020d}"]
         try:
-            subprocess.run(words, stdin=subprocess.DEVNULL, check=True)
+            _run(words)
         except (OSError, subprocess.CalledProcessError) as error:
-            self._log.error(f"execution failed: {error}")
+            self._log.error(f'execution failed: {command} "{path}": {error}')
             return False
         return True
+
+
+def _run(words: list[str]) -> None:
+    """Run a program, or, as shells and execvp do, give a script without a ``#!`` line to the shell.
+
+    Raises:
+        OSError: it does not start.
+        CalledProcessError: it failed.
+    """
+    try:
+        subprocess.run(words, stdin=subprocess.DEVNULL, check=True)
+    except OSError as error:
+        if error.errno != errno.ENOEXEC:
+            raise
+        subprocess.run(["/bin/sh", *words], stdin=subprocess.DEVNULL, check=True)

@@ -14,12 +14,12 @@ _REAL: Final = re.compile(
 
 # 2100-01-01T00:00:00.5+09:00 and 2100/01/01 00:00:00
 _CALENDAR: Final = re.compile(
-    rb"(\d{4})[-/](\d\d?)[-/](\d\d?)(?:[T ](\d\d?):(\d\d?)(?::(\d\d?))?(?:\.\d*)?)?"
-    rb"(?:([+-])(\d\d):(\d\d))?"
+    rb"(\d{4})[-/](\d\d?)(?:[-/](\d\d?)(?:[T ](\d\d?)(?::(\d\d?)(?::(\d\d?))?)?(?:\.\d*)?)?"
+    rb"(?:([+-])(\d\d):(\d\d))?)?"
 )
-# Fri, 01 Jan 2100 00:00:00 GMT
+# Fri, 01 Jan 2100 00:00:00 GMT; without the time it is midnight
 _HTTP_DATE: Final = re.compile(
-    rb"(?:\w{3},)? *(\d\d?) +([A-Z][a-z]{2}) +(\d{4}) +(\d\d):(\d\d):(\d\d) *([+-]\d{4}|\w*)"
+    rb"(?:\w{3},)? *(\d\d?) *([A-Z]{3}) *(\d{4})(?: *(\d\d):(\d\d):(\d\d) *([+-]\d{4}|\w*))?", re.I
 )
 _AMOUNT: Final = re.compile(rb"(\d+)\s*([smhd]?)\s*", re.I)
 _HEXADECIMAL: Final = re.compile(rb"0x([0-9a-f]{0,16})", re.I)
@@ -68,22 +68,24 @@ def real(text: bytes) -> float:
 
 def date(text: bytes) -> int | None:
     """Seconds since the epoch, from a number, a number with a unit (s, m, h, d), a hexadecimal
-    number, an ISO or HTTP date; None if it is none of these."""
+    number, an ISO or HTTP date, with or without the time of day; None if it is none of these."""
     text = text.strip()
     if match := _AMOUNT.fullmatch(text):
         return int(match[1][:20]) * _SECONDS[match[2].lower()]
     if match := _HEXADECIMAL.match(text):
         return int(match[1] or b"0", 16)
     if match := _CALENDAR.match(text):
-        fields = [int(group or 0) for group in match.groups()[:6]]
+        year, month, day, *time_of_day = match.groups()[:6]
+        fields = [int(year), int(month), int(day or 1), *(int(part or 0) for part in time_of_day)]
         offset = int(match[8] or 0) * 3600 + int(match[9] or 0) * 60
         return _seconds(fields) - (-offset if match[7] == b"-" else offset)
     if match := _HTTP_DATE.match(text):
-        day, month, year, hour, minute, second, zone = match.groups()
-        if month not in _MONTHS:
+        day, month, year, *time_of_day, zone = match.groups()
+        if month.title() not in _MONTHS:
             return None
-        fields = [int(year), _MONTHS.index(month) + 1, *map(int, (day, hour, minute, second))]
-        return _seconds(fields) - _offset(zone)
+        number = _MONTHS.index(month.title()) + 1
+        fields = [int(year), number, int(day), *(int(part or 0) for part in time_of_day)]
+        return _seconds(fields) - _offset(zone or b"")
     return None
 
 

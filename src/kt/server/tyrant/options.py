@@ -22,7 +22,9 @@ from kt.server.process.options import (
     SERVICE_FLAGS,
     Flag,
     ServiceOptions,
+    number,
     read_command_line,
+    seconds,
     threads,
 )
 
@@ -80,10 +82,10 @@ class Periodic(NamedTuple):
     seconds: float
 
     @classmethod
-    def read(cls, name: str, seconds: str) -> Periodic:
-        if not float(seconds) > 0:
+    def read(cls, name: str, word: str) -> Periodic:
+        if not (interval := seconds(word)) > 0:
             raise ValueError("the time between two calls must be more than 0 seconds")
-        return cls(name, float(seconds))
+        return cls(name, interval)
 
 
 @dataclass(kw_only=True, slots=True)
@@ -119,12 +121,19 @@ def command_mask(expression: str) -> int:
         if name == "all":
             mask |= EVERYTHING
         elif name.startswith("0x"):
-            mask |= int(name, 16) & EVERYTHING
+            mask |= _bits(name) & EVERYTHING
         elif name.upper() in Command.__members__:
             mask |= 1 << Command[name.upper()]
         else:
             raise ValueError(f"{name} is not a command")
     return mask
+
+
+def _bits(word: str) -> int:
+    try:
+        return int(word, 16)
+    except ValueError:
+        raise ValueError(f"{word} is not a hexadecimal number") from None
 
 
 def _mask(so_far: int | None, more: int) -> int:
@@ -145,7 +154,7 @@ FLAGS: Final = (
     Flag("-kl", "kill", "end the server that the pid file names, first"),
     Flag("-ld", "log_level", "log every command too", value=Level.DEBUG),
     Flag("-le", "log_level", "log start, stop and errors only", value=Level.SYSTEM),
-    Flag("-mul", "stores", "spread a new database over so many files", "NUMBER", int),
+    Flag("-mul", "stores", "spread a new database over so many files", "NUMBER", number),
     Flag("-mask", "mask", "forbid these commands", "NAMES", command_mask, combine=_mask),
     Flag("-unmask", "mask", "allow these commands", "NAMES", command_mask, combine=_unmask),
     Flag("-ext", "script", "the Lua functions that clients may call", "FILE", str),
@@ -161,11 +170,14 @@ FLAGS: Final = (
 )
 
 MISSING: Final = {
-    **dict.fromkeys(("-ulog", "-ulim", "-uas"), "the update log"),
-    **dict.fromkeys(("-sid", "-mhost", "-mport", "-rts", "-rcc"), "replication"),
+    "-ulog": "the update log",
+    "-mhost": "replication",
     "-skel": "database plug-ins",
 }
 """Flags of the original that are refused, and what they would be for."""
+
+IDLE: Final = {"-ulim": 1, "-uas": 0, "-sid": 1, "-mport": 1, "-rts": 1, "-rcc": 0}
+"""Those that have no effect without one of them, and how many words follow each."""
 
 
 def tyrant_options(program: str, words: Sequence[str]) -> TyrantOptions:
@@ -174,7 +186,7 @@ def tyrant_options(program: str, words: Sequence[str]) -> TyrantOptions:
     Raises:
         ImproperlyConfigured: it is wrong; the message says what.
     """
-    fields, databases = read_command_line(program, FLAGS, MISSING, words)
+    fields, databases = read_command_line(program, FLAGS, MISSING, words, IDLE)
     if len(databases) > 1:
         raise ImproperlyConfigured(f"one database, not {len(databases)}: {' '.join(databases)}")
     if databases:

@@ -3,7 +3,7 @@
 ========================  =========================================================================
 module                    what it does
 ========================  =========================================================================
-server                    the process: opens, tends and closes the database; its log
+server                    the process: opens, tends and closes the database
 service                   what its sessions share: the database, the mask, locks
 session                   serves a client: tells binary requests from text
 engines.tokyo             the engine, and the quick binary commands on top of it, compiled
@@ -17,24 +17,15 @@ status                    what ``stat``, ``stats`` and OPTIONS answer
 
 from __future__ import annotations
 
-from kt.errors import ImproperlyConfigured
 from kt.server.engines.tokyo._engine import Database
 from kt.server.process.connection import Connection
-from kt.server.process.daemon import PidFile
-from kt.server.process.log import Level, Log
+from kt.server.process.log import Level
 from kt.server.process.server import Server
 from kt.server.scripting.state import Limits
 from kt.server.tyrant.options import TyrantOptions
 from kt.server.tyrant.scripts import Scripts
 from kt.server.tyrant.service import TyrantService
 from kt.server.tyrant.session import TyrantSession
-
-
-class TyrantLog(Log):
-    """The log, a line per event: ``TIME tab LEVEL tab message``, as the original has it."""
-
-    def format(self, when: str, level: Level, message: str) -> str:
-        return f"{when[:19]}{when[26:]}\t{level.name}\t{message}\n"
 
 
 class TyrantServer(Server):
@@ -44,26 +35,17 @@ class TyrantServer(Server):
         service: what its sessions share; there from the time `open` has opened the database.
     """
 
-    log_class = TyrantLog
     options: TyrantOptions
     service: TyrantService
 
     # What `Server` asks for
 
-    def prepare(self) -> None:
-        pid_file = PidFile(self.options.pid_path)
-        process = pid_file.running()
-        if process is None:
-            return
-        if not self.options.kill:
-            raise ImproperlyConfigured(f"the process {process} may be running already; -kl ends it")
-        self.log.info(f"ending the process {process}")
-        pid_file.end_running()
-
     def open(self) -> None:
         options = self.options
         self.log.system(f"opening the database: {options.database}")
-        database = Database(options.database, stores=options.stores)
+        database = self.start.when_free(
+            lambda: Database(options.database, stores=options.stores), options.database
+        )
         if database.rebuilt:
             self.log.system("the database had not been closed properly, and was rebuilt")
         for path in database.kept_files:

@@ -92,7 +92,7 @@ class Database:
         """Open or create: `spec` is a path, or ``- + : * %``, then any ``#name=value``.
 
         The flags are ktserver's -ord -oat -oas -onl -otl -onr. `logger` gets the engine's warnings
-        and errors.
+        and errors. Raises `FileLocked` where `try_lock` is set and another process has the file.
         """
 
     def close(self) -> None:

@@ -7,6 +7,7 @@ Here values are converted, the GIL is let go of, and failures become exceptions;
 cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_FromStringAndSize
+from libc.errno cimport EACCES, EAGAIN, errno
 from libc.stdint cimport int64_t
 from libcpp cimport bool as boolean
 from libcpp.map cimport map as cpp_map
@@ -19,7 +20,7 @@ from posix.unistd cimport usleep
 import enum
 import os
 
-from kt.server.engines import EngineError
+from kt.server.engines import EngineError, FileLocked
 from kt.server.engines.io._io cimport Servable
 
 
@@ -200,8 +201,12 @@ cdef class Database:
         cdef string name = os.fsencode(spec)
         cdef Error error
         self._native = new NativeDatabase(name, options, self._log)
+        cdef bint locked
         with nogil:
             error = self._native.open()
+            locked = errno == EAGAIN or errno == EACCES
+        if locked and error.code() == Code.SYSTEM and error.message() == b"fcntl failed":
+            raise FileLocked(f"{spec}: another process has locked the file")
         check_error(error)
         self.path = os.fsdecode(self._native.path())
 

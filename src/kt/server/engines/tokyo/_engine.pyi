@@ -30,7 +30,8 @@ class Database:
         """Open or create: `name` is ``*``, ``+`` or a path, then any ``#parameter=value``.
 
         With `stores`, the path is a directory of so many files (or of as many as are there) that
-        share the keys. Raises `ImproperlyConfigured`.
+        share the keys. Raises `ImproperlyConfigured`, and `FileLocked` instead of waiting for a
+        file (unless the parameter ``mode`` says so itself).
         """
 
     def close(self) -> bool:

@@ -14,6 +14,7 @@ from enum import IntEnum
 from os import fsdecode, fsencode
 
 from kt.errors import ImproperlyConfigured
+from kt.server.engines import FileLocked
 from kt.server.engines.io._io cimport Servable, Servant
 
 cdef extern from "<string_view>" namespace "std" nogil:
@@ -36,6 +37,7 @@ cdef extern from "tokyo/database/list.h" namespace "kt::tokyo" nogil:
         string_view frame()
 
 cdef extern from "tokyo/database/store.h" namespace "kt::tokyo" nogil:
+    const char *LOCKED
     cdef cppclass Block:
         cbool operator bool()
         string_view bytes()
@@ -140,6 +142,8 @@ cdef class Database:
         try:
             self.database.reset(new CDatabase(fsencode(name), stores))
         except RuntimeError as error:
+            if str(error).encode() == LOCKED:
+                raise FileLocked(f"{name}: {error}") from None
             raise ImproperlyConfigured(f"cannot open the database {name}: {error}") from None
 
     def close(self):

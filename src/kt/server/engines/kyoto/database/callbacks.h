@@ -7,6 +7,7 @@
 #ifndef KT_KYOTO_CALLBACKS_H
 #define KT_KYOTO_CALLBACKS_H
 
+#include <cerrno>
 #include <string>
 
 #include "kyoto/database/record.h"
@@ -83,8 +84,10 @@ class CallbackLogger final : public kc::BasicDB::Logger {
 
  private:
   void log(const char*, int32_t, const char*, Kind kind, const char* message) override {
+    const int kept = errno;  // whoever opens a file wants to know it
     Callback callback(nullptr);
     function_(context_, name(kind), message);
+    errno = kept;
   }
 
   static const char* name(Kind kind) {

@@ -1,5 +1,6 @@
 #include "tokyo/database/store.h"
 
+#include <strings.h>
 #include <sys/stat.h>
 #include <tcbdb.h>
 #include <tcfdb.h>
@@ -44,7 +45,32 @@ struct Shift {
   int width;
 };
 
+// The name with a mode in which a locked file is not waited for: who waits in the library cannot be
+// told to stop. Empty if the name's own mode says so already, or that nothing is to be locked.
+std::string impatient(const std::string& name) {
+  std::string mode = "wc";
+  for (size_t mark = name.find('#'); mark != std::string::npos; mark = name.find('#', mark + 1)) {
+    if (strncasecmp(name.c_str() + mark, "#mode=", 6) != 0) continue;
+    mode = name.substr(mark + 6, name.find('#', mark + 1) - mark - 6);
+  }
+  if (mode.find_first_of("eEfF") != std::string::npos) return "";
+  return name + "#mode=" + mode + "f";
+}
+
+// Why the library has not opened a file; it leaves nothing but what its last system call left.
+const char* reason_not_opened(const std::string& path, int left) {
+  const bool there = access(path.c_str(), F_OK) == 0;
+  if (left == EAGAIN) return LOCKED;
+  if (left == 0 && !there) return "not the name of a database of any type";
+  if (left == 0 || (left == ENOENT && there) || left == EINVAL) {
+    return "not a database of this type, or broken";
+  }
+  return std::strerror(left);
+}
+
 }  // namespace
+
+const char* const LOCKED = "another process has locked the file";
 
 ListPointer to_list(const Arguments& arguments) {
   ListPointer list(tclistnew2(static_cast<int>(arguments.size()) + 1));
@@ -70,10 +96,11 @@ Store::Store(const std::string& name) : adb_(tcadbnew()) {
 }
 
 void Store::open(const std::string& name) {
+  const std::string own = impatient(name);
   errno = 0;
-  if (!tcadbopen(adb_, name.c_str())) {
-    const int reason = errno;
-    throw OpenError(reason != 0 ? std::strerror(reason) : "not a database of this type, or in use");
+  if (!tcadbopen(adb_, own.empty() ? name.c_str() : own.c_str())) {
+    const char* const reason = reason_not_opened(name.substr(0, name.find('#')), errno);
+    throw OpenError(own.empty() && reason == LOCKED ? "the file is locked" : reason);
   }
   type_ = type_of(tcadbomode(adb_));
 }

@@ -76,6 +76,9 @@ using MapPointer = std::unique_ptr<TCMAP, MapDeleter>;
 ListPointer to_list(const Arguments& arguments);
 Bytes element(const TCLIST* list, int index);
 
+// Why a file is not opened that another process has locked.
+extern const char* const LOCKED;
+
 class OpenError : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
