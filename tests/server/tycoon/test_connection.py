@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 
 from kt.server.process.delegation import PLAIN_REQUESTS
 from kt.wire.http import pack_http_request
-from kt.wire.tycoon import NEVER, NO_REPLY, pack_get, pack_get_bulk, pack_set, pack_set_bulk
+from kt.wire.tycoon import (
+    NEVER,
+    NO_REPLY,
+    pack_get,
+    pack_get_bulk,
+    pack_play_script,
+    pack_set,
+    pack_set_bulk,
+)
 from kt.wire.tycoon_rpc import pack_rpc
 
 from ..conftest import StartServer
@@ -136,6 +144,24 @@ def test_others_are_served_during_a_search(
             served += 1
         assert served > 0
     assert call.receive()[0] == 200
+
+
+def test_a_name_of_a_script_ends_at_a_zero_byte(start: StartServer, tmp_path: Path) -> None:
+    (tmp_path / "f.lua").write_text("function f() return __kyototycoon__.RVSUCCESS end")
+    with Caller(start(args=("-scr", str(tmp_path / "f.lua")))) as call:
+        call.socket.sendall(pack_play_script(b"f\0g", {}, lambda value: value))
+        assert call.take(5) == bytes.fromhex("b400000000")
+        assert call("play_script", name="f\0g") == (200, {})
+
+
+def test_a_command_without_an_interpreter_line_is_given_to_the_shell(start: StartServer) -> None:
+    server = start("casket.kct", args=("-cmd", "."))
+    script = server.directory / "plain"
+    script.write_text('echo "$0 $1" >words\n')
+    script.chmod(0o755)
+    with Caller(server) as call:
+        assert call("synchronize", command="plain") == (200, {})
+    assert (server.directory / "words").read_text().endswith("/plain casket.kct\n")
 
 
 @pytest.mark.parametrize("command", ["copy", "fail", "nosuch", "a/b", ".."])

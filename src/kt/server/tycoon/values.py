@@ -12,14 +12,19 @@ _REAL: Final = re.compile(
     rb"[\x01-\x20]*([+-]?)(inf|nan|[0-9]*(?:\.[0-9]*)?(?:e[+-]?[0-9]+)?)", re.I
 )
 
-# 2100-01-01T00:00:00.5+09:00 and 2100/01/01 00:00:00
+# 2100-01-01T00:00:00.5+09:00 and 2100/01/01 00:00:00; what is missing is the first or 0
 _CALENDAR: Final = re.compile(
-    rb"(\d{4})[-/](\d\d?)(?:[-/](\d\d?)(?:[T ](\d\d?)(?::(\d\d?)(?::(\d\d?))?)?(?:\.\d*)?)?"
-    rb"(?:([+-])(\d\d):(\d\d))?)?"
+    rb"""(\d{4}) [-/] (\d\d?) (?: [-/] (\d\d?)
+         (?: (?: (?<=-\d\d)T | (?<=/\d\d)[ ] )
+             (\d\d?) (?: : (\d\d?) (?: : (\d\d?) )? )? (?: \.\d* )?
+             (?: ([+-]) (\d\d) : (\d\d) )? )? )?""",
+    re.X,
 )
 # Fri, 01 Jan 2100 00:00:00 GMT; without the time it is midnight
 _HTTP_DATE: Final = re.compile(
-    rb"(?:\w{3},)? *(\d\d?) *([A-Z]{3}) *(\d{4})(?: *(\d\d):(\d\d):(\d\d) *([+-]\d{4}|\w*))?", re.I
+    rb"""(?: \w{3}, )? [ ]* (\d\d?) [ ]* ([A-Z]{3}) [ ]* (\d{1,4})
+         (?: [ ]* (\d\d) : (\d\d) : (\d\d) [ ]* ([+-]\d{4}|\w*) )?""",
+    re.I | re.X,
 )
 _AMOUNT: Final = re.compile(rb"(\d+)\s*([smhd]?)\s*", re.I)
 _HEXADECIMAL: Final = re.compile(rb"0x([0-9a-f]{0,16})", re.I)
@@ -84,16 +89,21 @@ def date(text: bytes) -> int | None:
         if month.title() not in _MONTHS:
             return None
         number = _MONTHS.index(month.title()) + 1
-        fields = [int(year), number, int(day), *(int(part or 0) for part in time_of_day)]
+        full = int(year) if int(year) >= 1969 else 1900 + int(year)
+        fields = [full, number, int(day), *(int(part or 0) for part in time_of_day)]
         return _seconds(fields) - _offset(zone or b"")
     return None
 
 
 def _seconds(fields: list[int]) -> int:
     year, month, day, hour, minute, second = fields
-    if not 1 <= month <= 12:
-        month = 1
-    return timegm((year, month, 1, 0, 0, 0)) + ((day - 1) * 24 + hour) * 3600 + minute * 60 + second
+    years, month = divmod(month - 1, 12)  # a month 13 is the first of the next year, as in C
+    return (
+        timegm((year + years, month + 1, 1, 0, 0, 0))
+        + ((day - 1) * 24 + hour) * 3600
+        + minute * 60
+        + second
+    )
 
 
 def _offset(zone: bytes) -> int:

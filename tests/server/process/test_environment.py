@@ -1,0 +1,212 @@
+"""Servers in surroundings that are not those of a developer: whatever starts them, they serve.
+
+Every type of file, on both servers: locales, no environment at all, paths that are not ASCII or no
+text at all, a strict umask, few descriptors, a directory that cannot be written to, a limit on the
+size of files, a full disk.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from time import monotonic
+
+import pytest
+
+from ..processes import SECONDS
+from .served import FILES, KEY, VALUE, Served, both, every_file, file_of, program_of
+
+LOCALES = {
+    "UTF-8": {"LANG": "C.UTF-8"},
+    "C": {"LANG": "C", "LC_ALL": "C"},
+    "unknown": {"LANG": "xx_YY.ISO-8859-15", "LC_ALL": ""},
+    "mixed": {"LANG": "C.UTF-8", "LC_NUMERIC": "de_DE", "LC_CTYPE": "POSIX"},
+}
+
+
+PAGES = ["casket.kct", "casket.tcb"]
+"""Types that keep pages in memory: what becomes of these later is tested with the engines."""
+
+
+# Locales and environments
+
+
+@pytest.mark.parametrize(
+    ("locale", "file"),
+    [(locale, file) for number, locale in enumerate(LOCALES) for file in FILES[number % 2 :: 2]],
+)
+def test_locales(locale: str, file: str, tmp_path: Path) -> None:
+    Served(program_of(file), file=file, directory=tmp_path, environment=LOCALES[locale]).serves()
+
+
+@both
+def test_no_environment(program: str, tmp_path: Path) -> None:
+    Served(program, file=file_of(program), directory=tmp_path, prefix=["env", "-i"]).serves()
+
+
+@pytest.mark.parametrize("name", ["ä 漢字".encode(), b"\xff\xfe", b"a\nb"])
+@pytest.mark.parametrize("locale", ["UTF-8", "C"])
+@both
+def test_paths_that_are_not_ascii(program: str, locale: str, name: bytes, tmp_path: Path) -> None:
+    directory = tmp_path / os.fsdecode(name)
+    directory.mkdir()
+    paths = [str(directory / one) for one in ("pid", "log")]
+    file = os.fsdecode(name) + Path(file_of(program)).suffix
+    server = Served(
+        program,
+        *("-pid", paths[0], "-log", paths[1]),
+        file=str(directory / file),
+        directory=tmp_path,
+        environment=LOCALES[locale],
+    )
+    server.serves()
+    assert sorted(os.listdir(directory)) == sorted([file, "log"])
+
+
+@every_file
+def test_strict_umask(file: str, tmp_path: Path) -> None:
+    server = Served(
+        program_of(file),
+        *("-log", "log"),
+        file=file,
+        directory=tmp_path,
+        shell='umask 077; exec "$@"',
+    )
+    server.serves()
+    for path in (tmp_path / file, tmp_path / "log"):
+        assert not stat.S_IMODE(path.stat().st_mode) & 0o077
+
+
+# Limits
+
+
+@both
+def test_few_descriptors(program: str, tmp_path: Path) -> None:
+    """Who is too many is not served, and harms nobody; others are, when these have left."""
+    server = Served(
+        program, file=file_of(program), directory=tmp_path, shell='ulimit -n 40; exec "$@"'
+    )
+    with server:
+        assert server.put()
+        with ExitStack() as others:
+            for _ in range(60):
+                others.enter_context(server.connect())
+        deadline = monotonic() + SECONDS
+        while not is_served(server):
+            assert monotonic() < deadline
+        assert server.stop() == 0
+    server.serves()
+
+
+def is_served(server: Served) -> bool:
+    try:
+        return server.get() == VALUE
+    except (OSError, EOFError, AssertionError):  # closed before there was an answer
+        return False
+
+
+@pytest.mark.parametrize("file", [one for one in FILES if one not in PAGES])
+def test_a_limit_on_the_size_of_files(file: str, tmp_path: Path) -> None:
+    """Writes fail; the server goes on and ends in order, and other files are not harmed."""
+    with Served(program_of(file), file=file, directory=tmp_path) as server:
+        assert server.put()
+        assert server.stop() == 0
+    limited = Served(
+        program_of(file),
+        file=file,
+        directory=tmp_path,
+        shell=f'ulimit -f {(8 << 20) // 512}; exec "$@"',
+    )
+    with limited:
+        large = b"column\0" + b"x" * (1 << 20)
+        taken = [limited.put(b"%d" % number, large) for number in range(2, 30)]
+        assert limited.get() == VALUE
+        assert limited.process.poll() is None
+        limited.stop()
+    assert limited.process.returncode in (0, 1)
+    many = file in ("casket.kcd", "casket.kcf", "casket.tcf")  # many files, or short records
+    assert all(taken) == many
+
+
+# Directories
+
+
+@pytest.fixture
+def unwritable(tmp_path: Path) -> Iterator[Path]:
+    """A directory that nobody may write to, root neither."""
+    directory = tmp_path / "unwritable"
+    directory.mkdir()
+    with mounted(directory, "ro") if os.geteuid() == 0 else ExitStack():
+        directory.chmod(0o555) if os.geteuid() else None
+        yield directory
+        directory.chmod(0o755) if os.geteuid() else None
+
+
+def mounted(directory: Path, options: str) -> ExitStack:
+    """Mount a file system in memory there, until the end of the block; skip if we may not."""
+    stack = ExitStack()
+    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(directory)]
+    done = subprocess.run(command, capture_output=True, timeout=SECONDS)
+    if done.returncode:
+        pytest.skip(f"cannot mount: {done.stderr.decode()}")
+    stack.callback(subprocess.run, ["umount", "-l", str(directory)], check=True, timeout=SECONDS)
+    return stack
+
+
+@every_file
+def test_a_directory_that_cannot_be_written_to(file: str, tmp_path: Path, unwritable: Path) -> None:
+    server = Served(program_of(file), file=str(unwritable / file), directory=tmp_path)
+    status, printed = server.ended()
+    assert status == 1
+    assert printed.splitlines()[-1].startswith(f"{program_of(file)}: ")
+    assert "Traceback" not in printed
+
+
+@both
+@pytest.mark.parametrize("flag", ["-log", "-pid"])
+def test_files_that_cannot_be_written(
+    program: str, flag: str, tmp_path: Path, unwritable: Path
+) -> None:
+    server = Served(program, flag, str(unwritable / "x"), file=file_of(program), directory=tmp_path)
+    status, printed = server.ended()
+    assert status == 1
+    assert str(unwritable / "x") in printed.splitlines()[-1]
+    assert "Traceback" not in printed
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs a small file system, which root may mount")
+@pytest.mark.parametrize("file", ["casket.kcd", "casket.kcf"])
+def test_a_full_disk(file: str, tmp_path: Path) -> None:
+    """The server goes on, and ends; with room again, what had been there is there.
+
+    The other types are mapped into memory: who writes there gets SIGBUS from the kernel, as in the
+    original servers.
+    """
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    with mounted(disk, "size=24m"):
+        with Served(program_of(file), file=str(disk / file), directory=tmp_path) as server:
+            assert server.put()
+            assert server.stop() == 0
+        filler = disk / "filler"
+        with filler.open("wb", buffering=0) as out, suppress(OSError):
+            while out.write(bytes(1 << 16)):
+                pass
+        with Served(
+            program_of(file), "-log", str(disk / "log"), file=str(disk / file), directory=tmp_path
+        ) as server:
+            large = b"column\0" + b"x" * (1 << 20)
+            for number in range(2, 20):
+                server.put(b"%d" % number, large)
+            assert server.get() == VALUE
+            server.stop()
+        assert server.process.returncode in (0, 1)
+        filler.unlink()
+        with Served(program_of(file), file=str(disk / file), directory=tmp_path) as server:
+            assert server.get() == VALUE
+            assert server.put(KEY, VALUE + b" again")
+            assert server.stop() == 0
