@@ -37,6 +37,7 @@ READERS: dict[int, Reader[Any]] = {
     binary.SET_BULK: binary.read_set_bulk,
     binary.REMOVE_BULK: binary.read_remove_bulk,
     binary.PLAY_SCRIPT: binary.read_play_script,
+    binary.REPLICATION: binary.read_replication,
     MAGIC: tyrant_server.read_request,
 }
 
@@ -62,6 +63,13 @@ class Conversation:
         value, end = reading
         del self._received[:end]
         return value
+
+    def read(self, size: int) -> bytes:
+        """Wait for so many bytes that are no request."""
+        self._receive(size)
+        data = bytes(self._received[:size])
+        del self._received[:size]
+        return data
 
     def answer(self, count: int, reply: bytes) -> None:
         """Give the same reply to so many requests."""

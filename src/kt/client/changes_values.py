@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from kt.client.values import Values
 from kt.errors import ArgumentError
+from kt.net.endpoint import Endpoint
+from kt.options import Since
 from kt.types import Change, Key
 from kt.wire.codec import decode_key, encode_key
 from kt.wire.log.selection import Selection
@@ -48,3 +50,29 @@ def nanoseconds(moment: datetime) -> int:
         raise ArgumentError(f"{moment!r} has no time zone: which moment is it?")
     since = moment - _EPOCH
     return ((since.days * 86400 + since.seconds) * 10**6 + since.microseconds) * 1000
+
+
+class Terms(NamedTuple):
+    """What a feed needs to know.
+
+    Attributes:
+        endpoint: the server.
+        timeout: seconds to connect and to be answered; None: any time.
+        values: turns values into what they were.
+        decode_keys: keys are str, otherwise bytes.
+        since: where to begin.
+        selection: which changes are wanted.
+        as_sid: the id to ask with.
+        persistent: databases without expiry.
+        give_up: seconds after which no new connection is tried any more; None: never.
+    """
+
+    endpoint: Endpoint
+    timeout: float | None
+    values: Values
+    decode_keys: bool
+    since: Since | datetime | str
+    selection: Selection
+    as_sid: int
+    give_up: float | None = None
+    persistent: Container[int] = ()

@@ -5,6 +5,8 @@ The requests themselves are in `kt.client.tycoon.records_async` and `kt.client.t
 
 from __future__ import annotations
 
+from collections.abc import Container, Iterable
+from datetime import datetime
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
@@ -14,12 +16,14 @@ from kt.client.tycoon.records_async import AsyncTycoonRecords
 from kt.client.url import HOST, PORT, parse_url
 from kt.errors import ArgumentError
 from kt.net.endpoint import Endpoint
+from kt.options import Since
 from kt.serializers import KT_BINARY, Serializer
-from kt.types import V2, K, V
+from kt.types import V2, K, Key, V
 from kt.wire.tycoon import pack_get_bulk, read_get_bulk_reply
 
 if TYPE_CHECKING:
     from kt.client.lua_async import AsyncTycoonScripts
+    from kt.client.tycoon.changes_async import AsyncTycoonChanges
     from kt.client.tycoon.pipeline_async import AsyncTycoonPipeline
 
 
@@ -219,6 +223,60 @@ class AsyncKyotoTycoon(AsyncTycoonRecords[K, V], AsyncTycoonMapping[V]):
         from kt.client.lua_async import AsyncTycoonScripts
 
         return AsyncTycoonScripts(self)
+
+    def changes(
+        self,
+        *,
+        since: Since | datetime | str = Since.NOW,
+        sid: int | Iterable[int] | None = None,
+        db: int | Iterable[int] | None = None,
+        prefix: Key | None = None,
+        persistent: Container[int] = (),
+        as_sid: int | None = None,
+        give_up: float | None = None,
+    ) -> AsyncTycoonChanges[K, V]:
+        """Return the server's changes as it logs them, one after the other, without an end.
+
+        Every change comes at least once and in order, also if the connection is lost meanwhile. The
+        server has to keep an update log (``-ulog``), and holds a worker thread for each feed.
+
+        Args:
+            since: where to begin: NOW, OLDEST, a time (aware), or the `position` of a feed.
+            sid: only changes that were done first at the server with this id, or one of these.
+            db: only changes of this database, or one of these; None for all of them.
+            prefix: only changes of keys that begin so, and clear.
+            persistent: databases with ``ktopts=p``, whose records have no expiry.
+            as_sid: the id to ask with; the server leaves out what was done first at the server of
+                that id. None for an id that no server has.
+            give_up: seconds after which a lost connection is raised; None to try for ever.
+
+        Raises:
+            LogGapError: while iterating: the log no longer has what comes after `since`.
+            ServerError: while iterating: the server keeps no update log.
+            ProtocolError: while iterating: what came is no change, or not of such a database.
+            SerializationError: while iterating: a value does not decode; the next one can follow.
+
+        Example::
+
+            async with db.changes(prefix="user:") as feed:
+                async for change in feed:
+                    print(change.what, change.key, change.value, feed.position)
+        """
+        from kt.client.changes_values import Terms, selection
+        from kt.client.tycoon.changes_async import NOBODY, AsyncTycoonChanges
+
+        terms = Terms(
+            self._pool.endpoint,
+            self._timeout,
+            self._values,
+            self._decode_keys,
+            since,
+            selection(sid, db, prefix),
+            NOBODY if as_sid is None else as_sid,
+            give_up,
+            persistent,
+        )
+        return AsyncTycoonChanges(self, terms)
 
     def pipeline(self, *, raise_errors: bool = True) -> AsyncTycoonPipeline[K, V]:
         """Return a pipeline: calls that are sent together; see `kt.client.pipeline`.

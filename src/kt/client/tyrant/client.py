@@ -6,6 +6,8 @@ The requests themselves are in `kt.client.tyrant.records` and the modules below 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import datetime
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
@@ -15,12 +17,14 @@ from kt.client.tyrant.records import TyrantRecords
 from kt.client.url import HOST, PORT, parse_url
 from kt.errors import ArgumentError
 from kt.net.endpoint import Endpoint
+from kt.options import Since
 from kt.serializers import KT_BINARY, Serializer
-from kt.types import V2, K, V
+from kt.types import V2, K, Key, V
 from kt.wire.tyrant import RNUM_REQUEST, read_rnum_reply
 
 if TYPE_CHECKING:
     from kt.client.lua import TyrantScripts
+    from kt.client.tyrant.changes import TyrantChanges
     from kt.client.tyrant.pipeline import TyrantPipeline
     from kt.client.tyrant.table import Query, Table
     from kt.client.tyrant.table_model import M
@@ -195,6 +199,58 @@ class TokyoTyrant(TyrantRecords[K, V], TyrantMapping[K, V]):
         from kt.client.lua import TyrantScripts
 
         return TyrantScripts(self)
+
+    def changes(
+        self,
+        *,
+        since: Since | datetime | str = Since.NOW,
+        sid: int | Iterable[int] | None = None,
+        prefix: Key | None = None,
+        everything: bool = False,
+        as_sid: int | None = None,
+        give_up: float | None = None,
+    ) -> TyrantChanges[K, V]:
+        """Return the server's changes as it logs them, one after the other, without an end.
+
+        Every change comes at least once and in order, also if the connection is lost meanwhile. The
+        server has to keep an update log (``-ulog`` and ``-sid``), and holds a worker thread for
+        each feed.
+
+        Args:
+            since: where to begin: NOW, OLDEST, a time (aware), or the `position` of a feed.
+            sid: only changes that were done first at the server with this id, or one of these.
+            prefix: only changes of keys that begin so, and those that belong to no key.
+            everything: also commands that change no record: that failed, or only read.
+            as_sid: the id to ask with; the server leaves out what came from the server of that id.
+                None for an id that no server has.
+            give_up: seconds after which a lost connection is raised; None to try for ever.
+
+        Raises:
+            LogGapError: while iterating: the log no longer has what comes after `since`.
+            ServerError: while iterating: the server keeps no update log, or does not give it.
+            ProtocolError: while iterating: what came is no change.
+            SerializationError: while iterating: a value does not decode; the next one can follow.
+
+        Example::
+
+            with db.changes(prefix="user:") as feed:
+                for change in feed:
+                    print(change.what, change.key, change.value, feed.position)
+        """
+        from kt.client.changes_values import Terms, selection
+        from kt.client.tyrant.changes import NOBODY, TyrantChanges
+
+        terms = Terms(
+            self._pool.endpoint,
+            self._timeout,
+            self._values,
+            self._decode_keys,
+            since,
+            selection(sid, None, prefix, everything),
+            NOBODY if as_sid is None else as_sid,
+            give_up,
+        )
+        return TyrantChanges(self, terms)
 
     def pipeline(self, *, raise_errors: bool = True) -> TyrantPipeline[K, V]:
         """Return a pipeline: calls that are sent together; see `kt.client.pipeline`.

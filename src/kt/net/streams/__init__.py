@@ -1,0 +1,1 @@
+"""Connections on which the server sends one message after the other, unasked."""
