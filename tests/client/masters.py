@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from kt.embedded import EmbeddedServer, EmbeddedTokyoTyrantServer
 from kt.errors import ServerStartError
 from kt.types import Change, What
 from kt.wire import tycoon as binary
@@ -16,6 +17,7 @@ from kt.wire import tyrant, tyrant_server
 from kt.wire.log import tycoon as tycoon_log
 from kt.wire.log import tyrant as tyrant_log
 from tests.client.peers import Behaviour, Conversation, HungUp
+from tests.conftest import StartTycoon, StartTyrant
 
 DATA = Path(__file__).parent.parent / "wire" / "data" / "log"
 
@@ -117,11 +119,28 @@ def replay(server: str, step: int) -> Behaviour:
     return behave
 
 
-def logging(start: Callable[..., object], kind: str, *databases: str, args: list[str]) -> object:
-    """Start a server that keeps an update log; skips the test if this kind cannot."""
+def logging_tycoon(
+    start: StartTycoon, kind: str, *databases: str, args: Sequence[str] = ()
+) -> EmbeddedServer:
+    """Start a server with an update log in the folder ulog; skips if this kind cannot have one."""
     try:
-        return start(*databases, args=args)
+        return start(*databases, args=["-ulog", "ulog", "-sid", "5", *args])
     except ServerStartError as error:
-        if kind != "bundled" or "-ulog" not in f"{error}{error.output}":
-            raise
+        raise _no_log(kind, error) from error
+
+
+def logging_tyrant(
+    start: StartTyrant, kind: str, database: str, args: Sequence[str] = ()
+) -> EmbeddedTokyoTyrantServer:
+    """The same for Tokyo Tyrant."""
+    Path("ulog").mkdir()
+    try:
+        return start(database, args=["-ulog", "ulog", "-sid", "5", *args])
+    except ServerStartError as error:
+        raise _no_log(kind, error) from error
+
+
+def _no_log(kind: str, error: ServerStartError) -> BaseException:
+    if kind == "bundled" and "ulog" in f"{error}{error.output}":
         pytest.skip("the bundled server keeps no update log yet")
+    return error

@@ -232,7 +232,7 @@ def test_a_server_that_does_not_answer(peer: Peer) -> None:
 
 
 def test_what_is_no_change(peer: Peer) -> None:
-    peer.behave(then(tycoon_master(), lambda talk: talk.send(b"HTTP/1.1"), stay))
+    peer.behave(then(tycoon_master(), lambda talk: talk.send(b"HTTP/1.1 400 Bad Request"), stay))
     with pytest.raises(ProtocolError):
         next(connect(peer).changes(since=Since.OLDEST))
 

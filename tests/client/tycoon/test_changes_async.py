@@ -231,7 +231,7 @@ async def test_a_server_that_does_not_answer(peer: Peer) -> None:
 
 
 async def test_what_is_no_change(peer: Peer) -> None:
-    peer.behave(then(tycoon_master(), lambda talk: talk.send(b"HTTP/1.1"), stay))
+    peer.behave(then(tycoon_master(), lambda talk: talk.send(b"HTTP/1.1 400 Bad Request"), stay))
     with pytest.raises(ProtocolError):
         await anext(connect(peer).changes(since=Since.OLDEST))
 

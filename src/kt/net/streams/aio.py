@@ -58,8 +58,9 @@ class Stream(asyncio.Protocol):
         return stream
 
     async def send(self, data: bytes) -> None:
-        """Send something short."""
-        self._transport.write(data)
+        """Send something short; if the connection has ended, `receive` will say so."""
+        if self._end is None:
+            self._transport.write(data)
 
     async def receive(self, reader: Reader[T], timeout: float | None) -> T:
         """Return the next message, as `reader` reads it.
