@@ -98,7 +98,7 @@ def test_an_answer_that_trickles_in(peer: Peer) -> None:
         talk.request()
         for byte in HIT:
             talk.send(bytes([byte]))
-            if stop.wait(SHORT / 5):
+            if stop.wait(ENOUGH / 5):
                 break
         talk.wait_for_end()
 

@@ -133,7 +133,8 @@ def queries(db: TokyoTyrant) -> None:
     assert_type(query.union(query), Combination[Row])
     query.filter(C.age > "18")  # type: ignore[operator]
     query.filter(C.age)  # type: ignore[arg-type]
-    query.order_by("age")  # type: ignore[arg-type]
+    assert_type(query.order_by("age"), Query[Row])
+    query.order_by(C.age > 18)  # type: ignore[arg-type]
 
 
 class Person(Model):

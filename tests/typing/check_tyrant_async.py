@@ -132,7 +132,8 @@ async def queries(db: AsyncTokyoTyrant) -> None:
     assert_type(query.union(query), AsyncCombination[Row])
     query.filter(C.age > "18")  # type: ignore[operator]
     query.filter(C.age)  # type: ignore[arg-type]
-    query.order_by("age")  # type: ignore[arg-type]
+    assert_type(query.order_by("age"), AsyncQuery[Row])
+    query.order_by(C.age > 18)  # type: ignore[arg-type]
 
 
 class Person(Model):

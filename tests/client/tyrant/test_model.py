@@ -135,3 +135,27 @@ def test_indices(start_tyrant: StartTyrant) -> None:
         cities.save(City(key="nameless", name=""))
         assert cities.query().filter(C.name == "").keys() == ["nameless"]
         assert cities.query().filter(C.name != "").count() == 3
+
+
+@pytest.mark.parametrize("tyrant_database", ["*", "+", "casket.tch", "casket.tcb"], indirect=True)
+def test_a_database_that_is_no_table(tyrant: TokyoTyrant) -> None:
+    cities = tyrant.table(City)
+    tyrant.set("k", "v")
+    query = cities.query()
+    for call, arguments in (
+        (cities.save, (BERN,)),
+        (cities.save_all, ([BERN, BIEL],)),
+        (cities.save_all, ([],)),
+        (cities.get, ("k",)),
+        (cities.delete, ("k",)),
+        (cities.delete, (BERN,)),
+        (cities.create_indexes, ()),
+        (query.all, ()),
+        (query.count, ()),
+    ):
+        with pytest.raises(ServerError, match="table"):
+            call(*arguments)  # type: ignore[operator]
+    for key in ("bern", None):
+        with pytest.raises(ServerError, match="no table, but a"):
+            cities.create(key=key, name="Bern")
+    assert tyrant.keys() == ["k"]

@@ -134,3 +134,27 @@ async def test_indices(start_tyrant: StartTyrant) -> None:
         await cities.save(City(key="nameless", name=""))
         assert await cities.query().filter(C.name == "").keys() == ["nameless"]
         assert await cities.query().filter(C.name != "").count() == 3
+
+
+@pytest.mark.parametrize("tyrant_database", ["*", "+", "casket.tch", "casket.tcb"], indirect=True)
+async def test_a_database_that_is_no_table(async_tyrant: AsyncTokyoTyrant) -> None:
+    cities = async_tyrant.table(City)
+    await async_tyrant.set("k", "v")
+    query = cities.query()
+    for call, arguments in (
+        (cities.save, (BERN,)),
+        (cities.save_all, ([BERN, BIEL],)),
+        (cities.save_all, ([],)),
+        (cities.get, ("k",)),
+        (cities.delete, ("k",)),
+        (cities.delete, (BERN,)),
+        (cities.create_indexes, ()),
+        (query.all, ()),
+        (query.count, ()),
+    ):
+        with pytest.raises(ServerError, match="table"):
+            await call(*arguments)  # type: ignore[operator]
+    for key in ("bern", None):
+        with pytest.raises(ServerError, match="no table, but a"):
+            await cities.create(key=key, name="Bern")
+    assert await async_tyrant.keys() == ["k"]

@@ -264,3 +264,21 @@ def test_queries_are_values_that_show_themselves(tyrant: TokyoTyrant) -> None:
     assert repr(query.limit(1).union(adults)) == f"query().limit(1).union({adults!r})"
     assert repr(Row("k", {"a": "b"})) == "<Row 'k' {'a': 'b'}>"
     assert repr(TT_TABLE) == "TT_TABLE"
+
+
+def test_what_makes_no_query(tyrant: TokyoTyrant) -> None:
+    query: Any = tyrant.query()
+    for step, arguments in (
+        (query.filter, ["age", None, True, C.age, 18]),
+        (query.order_by, [None, 5, b"age", C.age > 18]),
+        (query.select, [None, 5, b"age", C.age > 18]),
+        (query.limit, ["5", -1, 1.0, True]),
+        (query.offset, ["5", -1, 1.0, True, None]),
+        (query.union, ["x", None, query.union(query)]),
+        (query.intersection, ["x", None]),
+        (query.difference, ["x", None]),
+    ):
+        for argument in arguments:
+            with pytest.raises(ArgumentError):
+                step(argument)
+    assert repr(query.order_by("age")) == repr(query.order_by(C.age))

@@ -19,6 +19,7 @@ from kt.wire.tyrant_commands import CHECK_CONSISTENCY, NO_UPDATE_LOG
 TREE: Final = "B+ tree"
 MEMORY_TREE: Final = "on-memory tree"
 FIXED: Final = "fixed-length"
+TABLE: Final = "table"
 """Types of database, in the server's words."""
 
 
@@ -203,7 +204,7 @@ class TyrantAdmin(Client[K, V]):
     def _set_index(self, name: str, kind: int, may_fail: bool) -> bool:
         if self._function("setindex", (name, str(kind))) is not None:
             return True
-        if may_fail and self._database_type() == "table":
+        if may_fail and self._database_type() == TABLE:
             return False
         raise ServerError("setindex failed: is the database a table?", code=1)
 
@@ -214,6 +215,12 @@ class TyrantAdmin(Client[K, V]):
         if self._type is None:
             self._type = self.stat().get("type", "")
         return self._type
+
+    def _require_table(self) -> None:
+        """Raise ServerError if the database is no table, where rows would be bytes like others."""
+        kind = self._database_type()
+        if kind != TABLE:
+            raise ServerError(f"the database is no table, but a {kind}", code=1)
 
     def _function(
         self, name: str, items: Iterable[Key], flags: int = 0, repeatable: bool = False

@@ -18,6 +18,7 @@ from kt.wire.tyrant_commands import CHECK_CONSISTENCY, NO_UPDATE_LOG
 TREE: Final = "B+ tree"
 MEMORY_TREE: Final = "on-memory tree"
 FIXED: Final = "fixed-length"
+TABLE: Final = "table"
 """Types of database, in the server's words."""
 
 
@@ -204,7 +205,7 @@ class AsyncTyrantAdmin(AsyncClient[K, V]):
     async def _set_index(self, name: str, kind: int, may_fail: bool) -> bool:
         if await self._function("setindex", (name, str(kind))) is not None:
             return True
-        if may_fail and await self._database_type() == "table":
+        if may_fail and await self._database_type() == TABLE:
             return False
         raise ServerError("setindex failed: is the database a table?", code=1)
 
@@ -215,6 +216,12 @@ class AsyncTyrantAdmin(AsyncClient[K, V]):
         if self._type is None:
             self._type = (await self.stat()).get("type", "")
         return self._type
+
+    async def _require_table(self) -> None:
+        """Raise ServerError if the database is no table, where rows would be bytes like others."""
+        kind = await self._database_type()
+        if kind != TABLE:
+            raise ServerError(f"the database is no table, but a {kind}", code=1)
 
     async def _function(
         self, name: str, items: Iterable[Key], flags: int = 0, repeatable: bool = False

@@ -38,6 +38,21 @@ def query_rows(client: AsyncTyrantRecords[Any, Any]) -> AsyncQuery[Row]:
     return AsyncQuery(client, Search(), _unchanged, Row)
 
 
+def column_name(column: Column | str) -> str:
+    """Return the name of a column that is given as such, or as its name."""
+    name = column.name if isinstance(column, Column) else column
+    if not isinstance(name, str):
+        raise ArgumentError(f"a column is C.NAME or its name, not {column!r}")
+    return name
+
+
+def count(what: str, number: int) -> int:
+    """Return a number of rows."""
+    if isinstance(number, bool) or not isinstance(number, int) or number < 0:
+        raise ArgumentError(f"{what} cannot be {number!r}")
+    return number
+
+
 def _unchanged(search: Search) -> Search:
     return search
 
@@ -151,29 +166,30 @@ class AsyncQuery(_AsyncMatches[T]):
 
     def filter(self, *filters: Filter) -> AsyncQuery[T]:
         """Keep only rows that satisfy all of `filters`, and those given before."""
+        for each in filters:
+            if not isinstance(each, Filter):
+                raise ArgumentError(f"a filter is made of columns, C.age >= 18, not {each!r}")
         return self._with(self._search.with_filters(filters))
 
-    def order_by(self, order: Order | Column) -> AsyncQuery[T]:
+    def order_by(self, order: Order | Column | str) -> AsyncQuery[T]:
         """Order the matches by one column, ascending unless ``C.column.desc()`` is given."""
-        return self._with(
-            replace(self._search, order=order.asc() if isinstance(order, Column) else order)
-        )
+        if not isinstance(order, Order):
+            order = Column(column_name(order)).asc()
+        return self._with(replace(self._search, order=order))
 
     def limit(self, limit: int | None) -> AsyncQuery[T]:
         """Give at most `limit` matches; None removes the limit."""
-        if limit is not None and limit < 0:
-            raise ArgumentError(f"a limit cannot be {limit}")
+        if limit is not None:
+            limit = count("a limit", limit)
         return self._with(replace(self._search, limit=limit))
 
     def offset(self, offset: int) -> AsyncQuery[T]:
         """Leave out the first `offset` matches."""
-        if offset < 0:
-            raise ArgumentError(f"an offset cannot be {offset}")
-        return self._with(replace(self._search, offset=offset))
+        return self._with(replace(self._search, offset=count("an offset", offset)))
 
     def select(self, *columns: str | Column) -> AsyncQuery[Row]:
         """Fetch only these columns, as text, instead of whole rows."""
-        names = tuple(each.name if isinstance(each, Column) else each for each in columns)
+        names = tuple(map(column_name, columns))
         search = self._bind(replace(self._search, columns=names))
         return AsyncQuery(self._client, search, self._bind, Row)
 
@@ -192,6 +208,9 @@ class AsyncQuery(_AsyncMatches[T]):
     def _combined(
         self, operation: SetOperation, others: tuple[AsyncQuery[Any], ...]
     ) -> AsyncCombination[T]:
+        for other in others:
+            if not isinstance(other, AsyncQuery):
+                raise ArgumentError(f"queries are combined with queries, not with {other!r}")
         searches = [self._search, *(other._search for other in others)]
         return AsyncCombination(self._client, operation, searches, self._bind, self._load)
 
@@ -264,7 +283,7 @@ class AsyncTable(Generic[M]):
             columns: the arguments of the model. Without `key` the database makes a number.
 
         Raises:
-            ServerError: there is a row with that key.
+            ServerError: there is a row with that key, or the database is no table.
             ConversionError: a value does not fit its column.
         """
         instance = self._schema.model(**columns)
@@ -279,8 +298,10 @@ class AsyncTable(Generic[M]):
         """Return the instance with this primary key; None if there is none.
 
         Raises:
+            ServerError: the database is no table.
             ConversionError: the row does not fit the model.
         """
+        await self._client._require_table()
         found = await self._client._call(
             tyrant.pack_get(key), tyrant.read_get_reply, repeatable=True
         )
@@ -290,18 +311,24 @@ class AsyncTable(Generic[M]):
         """Store an instance, whether there is a row or not.
 
         An instance without a key gets a number that the database makes.
+
+        Raises:
+            ServerError: the database is no table.
+            ConversionError: a value does not fit its column.
         """
         key, row = await self._prepare(instance)
         await self._client._call(tyrant.pack_put(key, row), tyrant.read_put_reply, repeatable=True)
 
     async def save_all(self, instances: Iterable[M]) -> int:
-        """Store many instances with few requests and return how many they were."""
+        """Store many instances with few requests and return how many they were; as `save`."""
+        await self._client._require_table()
         rows = dict([await self._prepare(instance) for instance in instances])
         await self._client._set_bulk(rows, RAW)
         return len(rows)
 
     async def delete(self, instance_or_key: M | str) -> bool:
-        """Remove a row; False if there was none."""
+        """Remove a row; False if there was none. Raises ServerError: the database is no table."""
+        await self._client._require_table()
         key = instance_or_key if isinstance(instance_or_key, str) else instance_or_key.key
         if key is None:
             return False
@@ -326,6 +353,7 @@ class AsyncTable(Generic[M]):
     async def _prepare(self, instance: M) -> tuple[str, bytes]:
         """The key of an instance, made if need be, and its row."""
         row = table.encode_row(self._schema.dump(instance))
+        await self._client._require_table()
         if instance.key is None:
             instance.key = str(await self._client.genuid())
         return instance.key, row
