@@ -1,15 +1,23 @@
-# make demo     install what is missing, start servers and show kt at work
-# make test     the same set-up, then every check there is
-# make bench    compare servers and clients (with the originals where KTSERVER, TTSERVER name them)
-# make format   format the sources
-# make build    set up and compile only
-# make clean    remove what building and testing left behind (not .venv)
+# make demo      install what is missing, start servers and show kt at work
+# make test      the same set-up, then every check there is
+# make test-all  the same with every Python that this machine has
+# make wheel     dist/: the source archive, and a wheel that needs no compiler and no library
+# make bench     compare servers and clients (with the originals where KTSERVER, TTSERVER name them)
+# make format    format the sources
+# make build     set up and compile only
+# make clean     remove what building and testing left behind (not .venv)
+#
+# With PYTHON=python3.13 or a path, all of them use that Python, with a .venv-3.13 of its own.
 
-BIN = .venv/bin
+PYTHON ?=
+TAG = import sys, sysconfig; \
+	print("%d.%d" % sys.version_info[:2] + "t" * bool(sysconfig.get_config_var("Py_GIL_DISABLED")))
+VENV := .venv$(if $(PYTHON),-$(or $(shell $(PYTHON) -c '$(TAG)'),$(error no Python: $(PYTHON))))
+BIN = $(VENV)/bin
 # What is compiled; files made by Cython begin with an underscore and end in .c or .cpp.
 SOURCES = $(shell find src -name '*.pyx' -o -name '*.px[di]' -o -name '*.h' -o -name '[a-z]*.cpp')
 
-.PHONY: demo test bench format build clean
+.PHONY: demo test test-all wheel bench format build clean
 
 demo: build
 	$(BIN)/python examples/demo.py
@@ -23,6 +31,13 @@ test: build
 	KT_IMPL=compiled $(BIN)/pytest -n auto
 	KT_IMPL=python $(BIN)/pytest -n auto tests/wire tests/client
 
+test-all:
+	set -e; for python in $$(tools/bootstrap --pythons); do \
+		echo "== $$python"; $(MAKE) test PYTHON=$$python; done
+
+wheel: build
+	$(BIN)/python tools/make_wheel.py
+
 bench: build
 	$(BIN)/python bench/servers.py
 	$(BIN)/python bench/clients.py
@@ -31,19 +46,19 @@ format: build
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
-build: .venv/built
+build: $(VENV)/built
 
-.venv/installed: pyproject.toml tools/bootstrap
-	tools/bootstrap
+$(VENV)/installed: pyproject.toml tools/bootstrap
+	PYTHON=$(PYTHON) VENV=$(VENV) tools/bootstrap
 	touch $@
 
-.venv/built: .venv/installed setup.py $(SOURCES)
-	$(BIN)/python setup.py --quiet build_ext --inplace --parallel 2
+$(VENV)/built: $(VENV)/installed setup.py $(SOURCES)
+	$(BIN)/python setup.py --quiet build_ext --inplace
 	$(BIN)/python -c 'import kt.wire.kernels._compiled, kt.server.engines.kyoto._engine, kt.server.engines.tokyo._engine'
 	touch $@
 
 clean:
-	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .venv/built
+	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .venv*/built
 	find src tests tools examples -name __pycache__ -prune -exec rm -rf {} +
 	find src -name '*.so' -exec rm -f {} +
 	rm -f src/kt/wire/kernels/_*.c src/kt/server/engines/*/_*.cpp

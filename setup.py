@@ -1,28 +1,45 @@
 """The compiled parts, each optional: what cannot be built here is left out, and kt says so when
 it is needed. ``KT_COMPILED=no`` leaves all of them out. Everything else is in pyproject.toml.
 
-==============================  ==========================================  ======================
-module                          what it does                                needs
-==============================  ==========================================  ======================
-kt.wire.kernels._compiled         faster bytes <-> values                     a C compiler
-kt.server.engines.io            the servers' I/O threads                    C++
-kt.server.engines.kyoto         kt-tycoon's engine                          C++, libkyotocabinet
-kt.server.engines.tokyo         kt-tyrant's engine                          C++, libtokyocabinet
-==============================  ==========================================  ======================
+=========================  ============================  ==============================
+module                     what it does                  needs
+=========================  ============================  ==============================
+kt.wire.kernels._compiled  faster bytes <-> values       a C compiler
+kt.server.engines.io       the servers' I/O threads      C++
+kt.server.engines.kyoto    kt-tycoon's engine            C++, libkyotocabinet
+kt.server.engines.tokyo    kt-tyrant's engine            C++, libtokyocabinet
+=========================  ============================  ==============================
+
+Files are compiled side by side, as many as there are processors or as ``--parallel`` says. What
+goes into a wheel has no symbols; what is built in place, for work on it, keeps them.
+
+What the modules say of themselves to Python, Cython's defaults written out: none works in a
+subinterpreter, since Cython keeps a module's objects once for the process; and none is made for
+free-threaded Python, which therefore turns its GIL on when it loads one. The engines' objects are
+shared by all threads of a server, and the GIL guards what of them is Python's.
+
+A package index shows the README without the files that it links to. Where these can be seen is
+not known here: whoever publishes says so with ``KT_HOME=https://...``, and links and pictures lead
+there. Without it they are left out of the description, and their words stay.
 """
 
 import os
+import re
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from glob import glob
 from pathlib import Path
 
-from Cython.Build import cythonize
 from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
 
+KERNELS = "src/kt/wire/kernels"
 ENGINES = "src/kt/server/engines"
 CXX_FLAGS = ["-O2", "-std=c++17", "-Wall", "-Wextra", "-Wno-unused-parameter"]
 MAIN_MODULES = ("_io.pyx", "_engine.pyx")
 LIBRARIES = {"io": [], "kyoto": ["kyotocabinet"], "tokyo": ["tokyocabinet"]}
+DECLARED = {"freethreading_compatible": False, "subinterpreters_compatible": "no"}
+STRIP = ["-Wl,-S,-x"] if sys.platform == "darwin" else ["-Wl,--strip-all"]
 
 # Homebrew's directories, where Apple's compiler does not look by itself.
 PREFIXES = [
@@ -34,8 +51,8 @@ def module_of(source: str) -> str:
     return ".".join(Path(source).with_suffix("").parts[1:])
 
 
-def codec(source: str) -> Extension:
-    return Extension(module_of(source), [source], extra_compile_args=["-O2"])
+def kernels(source: str) -> Extension:
+    return Extension(module_of(source), [source], extra_compile_args=["-O2"], optional=True)
 
 
 def engine(source: str) -> Extension:
@@ -52,18 +69,74 @@ def engine(source: str) -> Extension:
         libraries=LIBRARIES[directory.name],
         language="c++",
         extra_compile_args=CXX_FLAGS,
+        optional=True,
     )
 
 
 def extensions() -> list[Extension]:
     if os.environ.get("KT_COMPILED") == "no":
         return []
-    found = [codec(source) for source in sorted(glob("src/kt/wire/kernels/*.pyx"))]
-    found += [engine(source) for source in sorted(glob(f"{ENGINES}/*/*.pyx"))]
-    compiled = cythonize(found, quiet=True, compiler_directives={"language_level": "3"})
-    for extension in compiled:
-        extension.optional = True  # cythonize would forget it
-    return compiled
+    found = [kernels(source) for source in sorted(glob(f"{KERNELS}/*.pyx"))]
+    return found + [engine(source) for source in sorted(glob(f"{ENGINES}/*/*.pyx"))]
 
 
-setup(ext_modules=extensions())
+class Build(build_ext):
+    """Cython when something is built, and not when only metadata is asked for; files in parallel.
+
+    setuptools has modules built side by side, and the files of one module after each other; one of
+    ours holds most of the files. So all modules begin at once and share a pool of `jobs` threads,
+    each of which waits for one compiler.
+    """
+
+    def run(self) -> None:
+        from Cython.Build import cythonize
+
+        self.jobs = self.parallel if type(self.parallel) is int else os.cpu_count() or 1
+        directives = {"language_level": "3", **DECLARED}
+        made = cythonize(
+            self.extensions, nthreads=self.jobs, quiet=True, compiler_directives=directives
+        )
+        for extension, with_c in zip(self.extensions, made, strict=True):
+            extension.sources, extension.depends = with_c.sources, with_c.depends
+        super().run()
+
+    def build_extensions(self) -> None:
+        if not (self.inplace or self.debug):
+            for extension in self.extensions:
+                extension.extra_compile_args = [*extension.extra_compile_args, "-g0"]
+                extension.extra_link_args = STRIP
+        compile_in_turn = self.compiler.compile
+        with ThreadPoolExecutor(self.jobs) as pool:
+
+            def compile_together(sources: list[str], **options: object) -> list[str]:
+                made = pool.map(lambda source: compile_in_turn([source], **options), sources)
+                return [name for names in made for name in names]
+
+            self.compiler.compile = compile_together
+            self.parallel = len(self.extensions)
+            super().build_extensions()
+
+
+def description(home: str | None) -> str:
+    """README.md with links that work elsewhere; without a home, with no relative link at all."""
+    text = Path("README.md").read_text(encoding="utf-8")
+    relative = re.compile(r"(!?)\[([^]]*)\]\((?!https?:)([^)]+)\)")
+    if home is not None:
+        return relative.sub(lambda m: f"{m[1]}[{m[2]}]({home.rstrip('/')}/{m[3]})", text)
+    return relative.sub(lambda m: f"*{m[2]}: `{m[3]}` in the source*" if m[1] else m[2], text)
+
+
+def urls(home: str | None) -> dict[str, str]:
+    pages = {"Source": "", "Documentation": "docs/client.md", "Changelog": "CHANGELOG.md"}
+    return {name: f"{home.rstrip('/')}/{page}" for name, page in pages.items()} if home else {}
+
+
+HOME = os.environ.get("KT_HOME")
+
+setup(
+    ext_modules=extensions(),
+    cmdclass={"build_ext": Build},
+    long_description=description(HOME),
+    long_description_content_type="text/markdown",
+    project_urls=urls(HOME),
+)

@@ -17,11 +17,6 @@ if TYPE_CHECKING:
     from kt.server.process.options import Flag
     from kt.server.process.start import Start
 
-ENGINE_MISSING = """\
-no storage engine here ({cause}): install {library} and a C++ compiler \
-(Debian: apt install {debian} g++ python3-dev; macOS: brew install {brew}), then build again: \
-pip install --force-reinstall --no-binary kyototycoon kyototycoon"""
-
 
 def tycoon() -> None:
     """Run kt-tycoon with the program's command line."""
@@ -41,7 +36,7 @@ def _tycoon(program: str, words: Sequence[str]) -> int:
     options = tycoon_options(program, words)
 
     def serve(start: Start) -> int:
-        _need_engine(program, "kyoto", "Kyoto Cabinet", "libkyotocabinet-dev", "kyoto-cabinet")
+        _need_engine("kyoto", "Kyoto Cabinet", "libkyotocabinet-dev", "kyoto-cabinet")
         from kt.server.tycoon.server import TycoonServer
 
         return TycoonServer(options, start).run()
@@ -59,7 +54,7 @@ def _tyrant(program: str, words: Sequence[str]) -> int:
     options = tyrant_options(program, words)
 
     def serve(start: Start) -> int:
-        _need_engine(program, "tokyo", "Tokyo Cabinet", "libtokyocabinet-dev", "tokyo-cabinet")
+        _need_engine("tokyo", "Tokyo Cabinet", "libtokyocabinet-dev", "tokyo-cabinet")
         from kt.server.tyrant.server import TyrantServer
 
         return TyrantServer(options, start).run()
@@ -89,16 +84,14 @@ def _helped(
     return True
 
 
-def _need_engine(program: str, engine: str, library: str, debian: str, brew: str) -> None:
+def _need_engine(engine: str, library: str, debian: str, brew: str) -> None:
     """Say what to install if the engine is missing."""
     try:
         import_module(f"kt.server.engines.{engine}._engine")
     except ImportError as error:
-        raise ImproperlyConfigured(
-            ENGINE_MISSING.format(
-                program=program, cause=error, library=library, debian=debian, brew=brew
-            )
-        ) from None
+        from kt.server.advice import without_engine
+
+        raise ImproperlyConfigured(without_engine(error, library, debian, brew)) from None
 
 
 def _run(program: str, main: Callable[[str, Sequence[str]], int], words: Sequence[str]) -> None:

@@ -16,7 +16,12 @@ namespace kt {
 
 namespace kc = kyotocabinet;
 
-// Tags, by which a member is asked for.
+// Tags, by which a member is asked for. That each of their friends is a function of its own, and no
+// template, is meant; g++ asks whether it is.
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wnon-template-friend"
+#endif
 template <typename Tree>
 struct LeafSlots {  // the cached leaf pages, in 16 slots of two lists each
   friend constexpr auto reveal(LeafSlots);
@@ -39,6 +44,9 @@ struct PagesFile {  // the file under a file tree
 struct FreeBlocks {  // the gaps that a file knows of, the largest last
   friend constexpr auto reveal(FreeBlocks);
 };
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
 
 template <typename Tag, auto Member>
 struct Reveal {
