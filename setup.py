@@ -131,12 +131,12 @@ def urls(home: str | None) -> dict[str, str]:
     return {name: f"{home.rstrip('/')}/{page}" for name, page in pages.items()} if home else {}
 
 
-HOME = os.environ.get("KT_HOME")
-
-setup(
-    ext_modules=extensions(),
-    cmdclass={"build_ext": Build},
-    long_description=description(HOME),
-    long_description_content_type="text/markdown",
-    project_urls=urls(HOME),
-)
+if __name__ == "__main__":  # not where Cython's processes begin, which import this file on macOS
+    HOME = os.environ.get("KT_HOME")
+    setup(
+        ext_modules=extensions(),
+        cmdclass={"build_ext": Build},
+        long_description=description(HOME),
+        long_description_content_type="text/markdown",
+        project_urls=urls(HOME),
+    )

@@ -54,7 +54,8 @@ ROOMS = {
     "server.process": "server.session server.holders server.engines server.scripting",
     "server.tycoon": f"{SERVING} wire",
     "server.tyrant": f"{SERVING} wire",
-    "server.__main__": "server.process server.tycoon server.tyrant",
+    "server.advice": "",
+    "server.__main__": "server.advice server.process server.tycoon server.tyrant",
 }
 
 # The wire layer turns bytes into values and values into bytes. It does nothing else.
