@@ -321,3 +321,24 @@ def test_stores_share_the_keys(tmp_path: Path) -> None:
 def test_stores_must_be_files(tmp_path: Path) -> None:
     with pytest.raises(ImproperlyConfigured):
         Database("*", stores=2)
+
+
+# Errors
+
+
+@pytest.mark.parametrize("target", ["/nonexistent/x", "/dev/full"])
+@pytest.mark.parametrize("name", TYPES)
+def test_a_failed_copy_harms_nobody(tmp_path: Path, name: str, target: str) -> None:
+    """What is missing is told by the database, not by what the library said of something else."""
+    with opened(name, tmp_path) as database:
+        row = value(database, b"1")
+        assert database.put(b"1", row)
+        assert not database.putkeep(b"1", row)
+        database.copy(target.encode())
+        if target != "/dev/full":
+            assert database.fatal_error is None
+        for number in (2, 3):
+            assert items(database.misc(b"getlist", [b"1", b"%d" % number])) == [b"1", row]
+            assert items(database.misc(b"outlist", [b"%d" % number])) == []
+        assert items(database.misc(b"outlist", [b"1"])) == []
+        assert database.get(b"1") is None

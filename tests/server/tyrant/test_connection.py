@@ -339,6 +339,16 @@ def test_counters_of_memcached_do_not_lose_updates(server: ServerProcess) -> Non
         assert get(peer, b"n") == b"2000"
 
 
+def test_counters_of_memcached_wrap_around(peer: Peer) -> None:
+    largest = b"18446744073709551615"
+    assert ask(peer, b"set n 0 0 20\r\n" + largest + b"\r\n", 8) == b"STORED\r\n"
+    assert ask(peer, b"incr n 1\r\n", 3) == b"0\r\n"
+    peer.send(b"incr n 9223372036854775807\r\n")
+    assert peer.take_line() == b"9223372036854775807"
+    assert ask(peer, b"incr n 1\r\n", 3) == b"0\r\n"
+    assert ask(peer, b"decr n 1\r\n", 3) == b"0\r\n"
+
+
 def test_functions_over_http(peer: Peer) -> None:
     def post(name: str, body: bytes) -> tuple[int, bytes]:
         head = f"POST / HTTP/1.1\r\nX-TT-MNAME: {name}\r\nContent-Length: {len(body)}\r\n\r\n"

@@ -11,7 +11,8 @@ set, add, replace, append, prepend              STORED, NOT_STORED
     KEY FLAGS EXPIRY SIZE [noreply], data
 get, gets KEY ...                               VALUE KEY 0 SIZE, data, ... END
 delete KEY [TIME] [noreply]                     DELETED, NOT_FOUND
-incr, decr KEY NUMBER [noreply]                 the number, which has a floor of 0; NOT_FOUND
+incr, decr KEY NUMBER [noreply]                 the number, NOT_FOUND; the sum wraps around at 64
+                                                bits, signed, and has a floor of 0
 stats                                           STAT NAME VALUE ... END
 flush_all [DELAY] [noreply]                     OK
 version                                         VERSION 1.1.41
@@ -41,7 +42,6 @@ TOO_FEW: Final = b"CLIENT_ERROR error\r\n"
 FORBIDDEN: Final = b"CLIENT_ERROR forbidden\r\n"
 FAILED: Final = b"SERVER_ERROR unexpected\r\n"
 END: Final = b"END\r\n"
-INT64_MAX: Final = 2**63 - 1
 
 
 # Commands with data. None: there is a record that should not be, or none that should.
@@ -180,11 +180,16 @@ def _added(service: TyrantService, key: bytes, number: int) -> bytes:
         old = service.database.get(key)
         if old is None:
             return NOT_FOUND
-        total = b"%d" % min(max(parse_number(old) + number, 0), INT64_MAX)
+        total = b"%d" % max(_wrapped(parse_number(old) + number), 0)
         if service.database.put(key, total):
             return total + b"\r\n"
     service.note(Command.ADDINT, Event.FAILED)
     return FAILED
+
+
+def _wrapped(number: int) -> int:
+    """What a signed integer of 64 bits makes of a number, as in the original."""
+    return (number + 2**63) % 2**64 - 2**63
 
 
 def send_stats(session: Answering, words: list[bytes]) -> None:

@@ -47,20 +47,20 @@ cdef extern from "tokyo/database/database.h" namespace "kt::tokyo" nogil:
         NONE
     cdef cppclass CDatabase "kt::tokyo::Database":
         CDatabase(const string &, int) except +
-        cbool close "writing()->close"()
-        cbool put "writing()->put"(string_view, string_view)
-        cbool putkeep "writing()->putkeep"(string_view, string_view)
-        cbool putcat "writing()->putcat"(string_view, string_view)
-        cbool putshl "writing()->putshl"(string_view, string_view, int)
-        cbool out "writing()->out"(string_view)
-        Block get "reading()->get"(string_view)
-        int vsiz "reading()->vsiz"(string_view)
-        int addint "writing()->addint"(string_view, int)
-        double adddouble "writing()->adddouble"(string_view, double)
-        cbool iterinit "writing()->iterinit"()
-        Block iternext "writing()->iternext"()
-        uint64_t count "reading()->count"()
-        uint64_t size "reading()->size"()
+        cbool close() except +
+        cbool put "writing()->put"(string_view, string_view) except +
+        cbool putkeep "writing()->putkeep"(string_view, string_view) except +
+        cbool putcat "writing()->putcat"(string_view, string_view) except +
+        cbool putshl "writing()->putshl"(string_view, string_view, int) except +
+        cbool out "writing()->out"(string_view) except +
+        Block get "reading()->get"(string_view) except +
+        int vsiz "reading()->vsiz"(string_view) except +
+        int addint "writing()->addint"(string_view, int) except +
+        double adddouble "writing()->adddouble"(string_view, double) except +
+        cbool iterinit "writing()->iterinit"() except +
+        Block iternext "writing()->iternext"() except +
+        uint64_t count "reading()->count"() except +
+        uint64_t size "reading()->size"() except +
         CHold hold_of(string_view, const vector[string_view] &)
         cbool long_misc(const string &, const vector[string_view] &, List *) except +
         void long_fwmkeys(string_view, int, List *) except +

@@ -38,6 +38,9 @@ std::vector<std::string> existing_stores(const std::string& directory, const std
 }  // namespace
 
 Database::Database(const std::string& name, int stores) {
+  gate.on_reading = [this](bool reading) {
+    for (const auto& store : stores_) store->share(reading);
+  };
   if (stores > 0) {
     open_many(name, std::min(stores, MAX_STORES));
     return;
@@ -61,10 +64,14 @@ void Database::open_many(const std::string& name, int stores) {
   for (const std::string& one : names) stores_.push_back(std::make_unique<Store>(one + parameters));
 }
 
-bool Database::close() {
+bool Database::close() try {
+  Gate::Writing writing(gate);
   bool done = true;
   for (const auto& store : stores_) done = store->close() && done;
+  gate.close();
   return done;
+} catch (const Gate::Closed&) {
+  return true;
 }
 
 size_t Database::index(Bytes key) const {
@@ -304,7 +311,7 @@ class Database::Announcement {
     database_.scans_.push_back(scan_);
   }
   ~Announcement() {
-    Gate::Slice slice(database_.gate);
+    Gate::Ending ending(database_.gate);
     auto& scans = database_.scans_;
     scans.erase(std::find(scans.begin(), scans.end(), scan_));
   }

@@ -26,6 +26,7 @@ class Database {
   // `stores` is 0 for a plain database, else the number of stores that a new one is made of; those
   // that exist already are all used. Throws OpenError.
   Database(const std::string& name, int stores);
+  // Waits for what reads outside the gate; searches that go on later end with Gate::Closed.
   bool close();
 
   Gate gate;

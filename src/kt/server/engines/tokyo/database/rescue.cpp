@@ -170,7 +170,7 @@ bool rescue_hash(TCHDB* torn, const std::string& path) {
   const bool copied = HashFile(torn).each([&](Bytes key, Bytes value) {
     // What is found by its key comes first, and is newer than what only lies there.
     return tchdbputkeep(fresh.get(), key.data(), length(key), value.data(), length(value)) ||
-           tchdbecode(fresh.get()) == TCEKEEP;
+           (!fresh->fatal && tchdbecode(fresh.get()) == TCEKEEP);
   });
   fresh->zmode = compresses;
   std::memcpy(tchdbopaque(fresh.get()), tchdbopaque(torn), OPAQUE);

@@ -1,5 +1,6 @@
 #include "tokyo/database/store.h"
 
+#include <fcntl.h>
 #include <strings.h>
 #include <sys/stat.h>
 #include <tcbdb.h>
@@ -89,6 +90,7 @@ Store::Store(const std::string& name) : adb_(tcadbnew()) {
   try {
     open(name);
     rebuilt_ = torn && rebuild(name);
+    share(false);
   } catch (...) {
     tcadbdel(adb_);
     throw;
@@ -162,8 +164,55 @@ Store::~Store() {
 }
 
 bool Store::close() {
+  share(true);
   return tcadbomode(adb_) == ADBOVOID || tcadbclose(adb_);
 }
+
+// Where the library has its locks. Each is used if it is there.
+std::vector<void**> Store::locks() const {
+  std::vector<void**> locks;
+  switch (type_) {
+    case Type::HASH: return {&adb_->hdb->mmtx};
+    case Type::FIXED: return {&adb_->fdb->mmtx};
+    case Type::TREE: return {&adb_->bdb->mmtx, &adb_->bdb->hdb->mmtx};
+    case Type::TABLE: break;
+    default: return {};
+  }
+  locks.push_back(&adb_->tdb->mmtx);
+  locks.push_back(&adb_->tdb->hdb->mmtx);
+  for (int i = 0; i < adb_->tdb->inum; i++) {
+    auto* index = static_cast<TCBDB*>(adb_->tdb->idxs[i].db);
+    locks.push_back(&index->mmtx);
+    locks.push_back(&index->hdb->mmtx);
+  }
+  return locks;
+}
+
+void Store::share(bool shared) {
+  if (shared) {
+    for (const auto& [place, lock] : taken_) *place = lock;
+    taken_.clear();
+  } else if (taken_.empty()) {
+    for (void** place : locks()) taken_.emplace_back(place, std::exchange(*place, nullptr));
+  }
+}
+
+// While the library makes or removes objects that have locks.
+class Store::Shared {
+ public:
+  explicit Shared(Store* store) : store_(*store), alone_(!store->taken_.empty()) {
+    store_.share(true);
+  }
+  ~Shared() {
+    if (alone_) store_.share(false);
+  }
+  Shared(const Shared&) = delete;
+  Shared& operator=(const Shared&) = delete;
+
+ private:
+  Store& store_;
+  const bool alone_;
+};
 
 int Store::error() const {
   switch (type_) {
@@ -330,7 +379,13 @@ bool Store::put_listed(Bytes key, Bytes value) {
 
 bool Store::out_listed(Bytes key) {
   const bool done = type_ == Type::TREE ? tcbdbout3(adb_->bdb, key.data(), length(key)) : out(key);
-  return done || error() == TCENOREC;
+  return done || missing(key);
+}
+
+// Whether an operation has failed because there is no such record. After a fatal error the library
+// does not say any more what has become of later ones.
+bool Store::missing(Bytes key) {
+  return fatal() ? vsiz(key) < 0 : error() == TCENOREC;
 }
 
 bool Store::get_listed(Bytes key, std::vector<Block>* values) {
@@ -340,10 +395,10 @@ bool Store::get_listed(Bytes key, std::vector<Block>* values) {
       const Bytes value = element(found.get(), i);
       values->emplace_back(tcmemdup(value.data(), value.size()), length(value));
     }
-    return found || error() == TCENOREC;
+    return found || missing(key);
   }
   Block value = get(key);
-  if (!value) return error() == TCENOREC;
+  if (!value) return missing(key);
   values->push_back(std::move(value));
   return true;
 }
@@ -398,6 +453,8 @@ ListPointer Store::misc(const char* name, const Arguments& arguments) {
     const std::string key = make_key();
     tclistover(list.get(), 0, key.data(), length(key));
   }
+  if (std::strcmp(name, "setindex") != 0) return ListPointer(tcadbmisc(adb_, name, list.get()));
+  Shared shared(this);
   return ListPointer(tcadbmisc(adb_, name, list.get()));
 }
 
@@ -436,8 +493,16 @@ std::vector<int> Store::files() const {
   return files;
 }
 
+bool Store::optimize(const char* parameters) {
+  Shared shared(this);
+  return tcadboptimize(adb_, parameters);
+}
+
 bool Store::vanish(std::unique_ptr<Store>* old) {
-  if (!in_memory()) return tcadbvanish(adb_);
+  if (!in_memory()) {
+    Shared shared(this);
+    return tcadbvanish(adb_);
+  }
   old->reset(new Store);
   (*old)->type_ = type_;
   (*old)->adb_ = tcadbnew();
@@ -464,8 +529,16 @@ bool Store::is_own(const char* path) const {
   });
 }
 
+// Whether there is a file at this path that can be written, or can be one. The library would take it
+// for a fatal error of the database if not.
+bool Store::is_writable(const char* path) {
+  const int file = ::open(path, O_WRONLY | O_CREAT | O_NONBLOCK | O_CLOEXEC, 0644);
+  return file >= 0 && ::close(file) == 0;
+}
+
 bool Store::copy(const char* path) {
-  return !is_own(path) && tcadbcopy(adb_, path);
+  const bool command = *path == '@';
+  return (command || (!is_own(path) && is_writable(path))) && tcadbcopy(adb_, path);
 }
 
 int Store::compare(Bytes left, Bytes right) const {

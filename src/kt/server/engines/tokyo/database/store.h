@@ -15,7 +15,9 @@
 //  - where the library asserts that a key is not empty, an iterator cannot be set to an empty one,
 //    and a table's row is stored under a key that it makes;
 //  - a file is not copied over itself (the library empties it first);
-//  - the last error is the database's, not the thread's.
+//  - the last error is the database's, not the thread's;
+//  - the library's own locks are taken away from it while only one thread at a time can be inside
+//    (`share`): they are slow, and what they yield to is everybody else on the machine.
 
 #ifndef KT_TOKYO_STORE_H
 #define KT_TOKYO_STORE_H
@@ -97,6 +99,8 @@ class Store {
   Store& operator=(const Store&) = delete;
 
   bool close();
+  // Whether several threads are going to read at the same time. Nobody must be inside.
+  void share(bool shared);
 
   // Whether it had not been closed, and was rebuilt.
   bool rebuilt() const { return rebuilt_; }
@@ -145,7 +149,7 @@ class Store {
   bool sync() { return tcadbsync(adb_); }
   // The files below, to push them to the device outside the gate: a `sync` is then short.
   std::vector<int> files() const;
-  bool optimize(const char* parameters) { return tcadboptimize(adb_, parameters); }
+  bool optimize(const char* parameters);
   bool copy(const char* path);
   // Empties the database; in memory the old contents are handed out, to be deleted outside the
   // gate.
@@ -164,7 +168,10 @@ class Store {
 
  private:
   Store() = default;
+  class Shared;
+
   void open(const std::string& name);
+  std::vector<void**> locks() const;
   bool rebuild(const std::string& name);
   bool replace(const std::string& name, bool done);
   bool renew_indices();
@@ -175,6 +182,8 @@ class Store {
   static bool indexable(const char* index, int type, Bytes key, TCMAP* columns);
   bool acceptable(Bytes key, TCMAP* columns) const;
   bool is_own(const char* path) const;
+  static bool is_writable(const char* path);
+  bool missing(Bytes key);
   bool countable(Bytes key) const;
   bool acceptable_row(Bytes key, Bytes columns, bool (*store)(TCTDB*, const void*, int, TCMAP*));
   bool acceptable_index(const Arguments& arguments);
@@ -186,6 +195,7 @@ class Store {
   Type type_ = Type::MEMORY_HASH;
   bool rebuilt_ = false;
   std::string kept_;
+  std::vector<std::pair<void**, void*>> taken_;  // the library's locks, and where they belong
 };
 
 }  // namespace kt::tokyo

@@ -259,10 +259,16 @@ bool Database::listed(const std::string& name, const Arguments& arguments, size_
 }
 
 bool Database::long_listed(const std::string& name, const Arguments& arguments, List* result) {
-  constexpr size_t AT_ONCE = 128;  // even: `putlist` takes pairs
-  for (size_t i = 0; i < arguments.size(); i += AT_ONCE) {
+  using Clock = std::chrono::steady_clock;
+  constexpr size_t AT_ONCE = 16;  // even: `putlist` takes pairs
+  for (size_t i = 0; i < arguments.size();) {
     Gate::Slice slice(gate);
-    if (!listed(name, arguments, i, std::min(i + AT_ONCE, arguments.size()), result)) return false;
+    const auto over = Clock::now() + Scan::SLICE_TIME;
+    do {
+      const size_t end = std::min(i + AT_ONCE, arguments.size());
+      if (!listed(name, arguments, i, end, result)) return false;
+      i = end;
+    } while (i < arguments.size() && Clock::now() < over);
   }
   return true;
 }

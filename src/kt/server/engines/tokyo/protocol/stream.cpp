@@ -18,8 +18,10 @@ constexpr uint32_t NAME_LIMIT = 1024;
 // Ours: a whole request that is not worked off as it comes.
 constexpr size_t FRAME_LIMIT = size_t{3} * ARGUMENT_LIMIT;
 
-// One call serves so many commands or list elements, or so many bytes of replies.
-constexpr int BUDGET = 1024;
+// One call stays inside the gate for so long, apart from the command that goes beyond it, and makes
+// so many bytes of replies. It looks at the clock after so many commands or list elements.
+constexpr std::chrono::milliseconds TIME_AT_ONCE{1};
+constexpr int LOOK_EVERY = 16;
 constexpr size_t REPLY_BUDGET = 1 << 18;
 
 constexpr size_t EVENTS_KEPT = 4096;
@@ -146,10 +148,11 @@ Servant::Step Stream::step(Bytes input) {
 
 // Inside the gate: serves requests until something stops it.
 State Stream::serve() {
-  budget_ = BUDGET;
+  const auto end = Clock::now() + TIME_AT_ONCE;
   State state = State::AGAIN;
-  while (state == State::AGAIN && !input_.empty() && budget_-- > 0 &&
-         reply_->size() < REPLY_BUDGET) {
+  for (int served = 0; state == State::AGAIN && !input_.empty(); served++) {
+    if (reply_->size() >= REPLY_BUDGET) break;
+    if (served > 0 && served % LOOK_EVERY == 0 && Clock::now() >= end) break;
     state = listing_ == Listing::NONE ? step() : list_element();
   }
   return state == State::AGAIN && input_.empty() ? wait(1) : state;

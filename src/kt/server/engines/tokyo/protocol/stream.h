@@ -16,6 +16,7 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <mutex>
 #include <utility>
@@ -97,7 +98,7 @@ class Core {
 
 enum class State : uint8_t {
   MORE,     // what is left is the begin of a request
-  AGAIN,    // the budget of one call is spent
+  AGAIN,    // the time of one call is spent
   TEXT,     // the next byte does not begin a binary request
   COMMAND,  // a whole request that the caller has to run is next
   BUSY,     // the next request has to wait for something long: feed again in a thread that may
@@ -135,6 +136,8 @@ class Stream final : public Servant {
   using Handler = void (Stream::*)(const Request& request);
   static const Shape SHAPES[COMMANDS];
   static Command find(uint8_t code);
+
+  using Clock = std::chrono::steady_clock;
 
   State serve();
   bool must_wait(bool writes) const { return writes && database_.gate.reading(); }
@@ -184,7 +187,6 @@ class Stream final : public Servant {
   Bytes input_;
   Buffer* reply_ = nullptr;
   size_t need_ = 0;
-  int budget_ = 0;
 
   // A list under way, from call to call.
   enum class Listing : uint8_t { NONE, MGET, PUTLIST, OUTLIST, GETLIST };
