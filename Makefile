@@ -41,6 +41,7 @@ wheel: build
 bench: build
 	$(BIN)/python bench/servers.py
 	$(BIN)/python bench/clients.py
+	$(BIN)/python bench/startup.py
 
 format: build
 	$(BIN)/ruff format

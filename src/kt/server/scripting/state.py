@@ -31,7 +31,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from importlib import resources
 from math import copysign, inf, isfinite
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias
@@ -259,6 +258,8 @@ class Interpreter:
 @cache
 def source(name: str) -> bytes:
     """A file of ``lua/``."""
+    from importlib import resources  # not there until a script runs: it takes time to import
+
     return resources.files(__package__).joinpath("lua", name).read_bytes()
 
 
