@@ -31,12 +31,16 @@ if TYPE_CHECKING:
     from typing import Any
 
     from kt.client.deferred import PipelineResult
+    from kt.client.tycoon.changes import TycoonChanges
+    from kt.client.tycoon.changes_async import AsyncTycoonChanges
     from kt.client.tycoon.client import KyotoTycoon
     from kt.client.tycoon.client_async import AsyncKyotoTycoon
     from kt.client.tycoon.cursor import Cursor, Scan
     from kt.client.tycoon.cursor_async import AsyncCursor, AsyncScan
     from kt.client.tycoon.pipeline import TycoonPipeline
     from kt.client.tycoon.pipeline_async import AsyncTycoonPipeline
+    from kt.client.tyrant.changes import TyrantChanges
+    from kt.client.tyrant.changes_async import AsyncTyrantChanges
     from kt.client.tyrant.client import TokyoTyrant
     from kt.client.tyrant.client_async import AsyncTokyoTyrant
     from kt.client.tyrant.pipeline import TyrantPipeline
@@ -84,6 +88,10 @@ __all__ = [
     "Change",
     "What",
     "Since",
+    "TycoonChanges",
+    "AsyncTycoonChanges",
+    "TyrantChanges",
+    "AsyncTyrantChanges",
     "LogChanges",
     "read_changes",
     "read_snapshot",
@@ -128,6 +136,10 @@ __all__ = [
 _HOME = {
     name: module
     for module, names in {
+        "kt.client.tycoon.changes": "TycoonChanges",
+        "kt.client.tycoon.changes_async": "AsyncTycoonChanges",
+        "kt.client.tyrant.changes": "TyrantChanges",
+        "kt.client.tyrant.changes_async": "AsyncTyrantChanges",
         "kt.client.tycoon.client": "KyotoTycoon",
         "kt.client.tycoon.client_async": "AsyncKyotoTycoon",
         "kt.client.tycoon.cursor": "Cursor Scan",

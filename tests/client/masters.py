@@ -133,7 +133,7 @@ def logging_tyrant(
     start: StartTyrant, kind: str, database: str, args: Sequence[str] = ()
 ) -> EmbeddedTokyoTyrantServer:
     """The same for Tokyo Tyrant."""
-    Path("ulog").mkdir()
+    Path("ulog").mkdir(exist_ok=True)
     try:
         return start(database, args=["-ulog", "ulog", "-sid", "5", *args])
     except ServerStartError as error:

@@ -15,6 +15,7 @@ there are behaviours fails the test, and so does an exception in a behaviour::
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 import struct
 import threading
@@ -115,6 +116,10 @@ class Conversation:
         while data := self._socket.recv(65536):
             count, rest = divmod(rest + len(data), size)
             self.send(reply * count)
+
+    def takes_more(self, seconds: float) -> bool:
+        """Tell whether something can be sent within that time."""
+        return bool(select.select([], [self._socket], [], seconds)[1])
 
     def hold_little(self, size: int) -> None:
         """Let little fit into the buffers of this connection, both ways."""

@@ -21,6 +21,9 @@ T = TypeVar("T")
 AHEAD: Final = 64 * 1024
 """Bytes that wait to be asked for before no more are taken from the socket."""
 
+TURN: Final = 128
+"""Messages after which other tasks get their turn, however many are here."""
+
 
 class Stream(asyncio.Protocol):
     """A connected socket. Used by one task at a time."""
@@ -30,6 +33,7 @@ class Stream(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._data = bytearray()
         self._pos = 0
+        self._received = 0
         self._paused = False
         self._end: str | None = None  # how the connection ended
         self._news: asyncio.Future[None] | None = None
@@ -70,6 +74,9 @@ class Stream(asyncio.Protocol):
             ServerTimeoutError: nothing came for `timeout` seconds.
             ProtocolError: what came is no such message.
         """
+        self._received += 1
+        if self._received % TURN == 0:
+            await asyncio.sleep(0)
         reading = reader(self._data, self._pos)
         while isinstance(reading, Incomplete):
             del self._data[: self._pos]
