@@ -13,7 +13,7 @@ from time import monotonic
 
 import pytest
 
-from kt import KyotoTycoon, ServerError, ServerStartError
+from kt import KyotoTycoon, ServerConnectionError, ServerError, ServerStartError
 from kt.embedded import EmbeddedServer
 from kt.server.process.delegation import PLAIN_REQUESTS
 
@@ -96,6 +96,20 @@ end
 function endless()
   flags:set("runs", "yes")
   while true do end
+end
+
+-- one pattern match, for ever
+local function match()
+  flags:set("runs", "yes")
+  return (("a"):rep(30000)):find(".-.-.-.-.-b")
+end
+
+function matches()
+  match()
+end
+
+function matchesinvisitor()
+  db:accept("key", match)
 end
 
 function sleeper()
@@ -591,6 +605,22 @@ def test_the_end_does_not_wait_for_an_endless_script(
     assert "the server stops" in server.printed()
 
 
+@pytest.mark.parametrize(("name", "status"), [("matches", 0), ("matchesinvisitor", 1)])
+def test_the_end_leaves_behind_what_cannot_be_ended(
+    start_bundled: Callable[..., ServerProcess],
+    threads: ThreadPoolExecutor,
+    name: str,
+    status: int,
+) -> None:
+    server = start_bundled(databases=("s.kch", "*"))
+    with connect(server) as client:
+        call = begin(threads, client, name)
+        assert server.stop() == status
+        with pytest.raises(ServerConnectionError):
+            call.result(SECONDS)
+    assert "a script does not end; it is left behind" in server.printed()
+
+
 def test_the_end_waits_for_a_script(
     start_bundled: Callable[..., ServerProcess], threads: ThreadPoolExecutor, tmp_path: Path
 ) -> None:
@@ -598,7 +628,7 @@ def test_the_end_waits_for_a_script(
     with connect(server) as client:
         call = begin(threads, client, "waits_for_file")
         server.process.send_signal(signal.SIGTERM)
-        server.wait_for_output("stopping")
+        server.wait_for_output("finishing the server")
         (tmp_path / "go on").touch()
         assert call.result(SECONDS) == {}
     assert server.process.wait(SECONDS) == 0

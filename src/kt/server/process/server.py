@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -46,8 +47,11 @@ SWEEP_TICKS = 10
 STOP_GRACE = 5.0
 """Seconds that connections have, at the end, to take their replies."""
 
-SCRIPT_GRACE = 5.0
-"""Seconds that scripts have, at the end, to notice that they must end."""
+SCRIPT_GRACE = 1.5
+"""Seconds that scripts have after that to notice that they must end."""
+
+CLOSE_GRACE = 5.0
+"""Seconds to close the databases in when a script is left behind: it may hold a record."""
 
 STOP_LINGER = 0.1
 """Seconds that connections have, at the end, to close their side once they have been sent all."""
@@ -170,11 +174,22 @@ class Server:
                 sys.setswitchinterval(SCRIPT_SWITCH_INTERVAL)
             self.loop.run_until_complete(self._serve())
         finally:
-            if self.scripts is not None and not self.scripts.close():
-                self.log.error("a script does not end; it is left behind")
-            closed = self.close()
+            closed = self._close_all()
             self.loop.close()
         return 0 if closed else 1
+
+    def _close_all(self) -> bool:
+        """End the scripts and close the databases; False if that failed for one."""
+        if self.scripts is None or self.scripts.close():
+            return self.close()
+        self.log.error("a script does not end; it is left behind")
+        closed: list[bool] = []
+        closing = threading.Thread(target=lambda: closed.append(self.close()), daemon=True)
+        closing.start()
+        closing.join(CLOSE_GRACE)
+        if closing.is_alive():
+            self.log.error("a database cannot be closed: that script holds a record")
+        return closed == [True]
 
     async def _serve(self) -> None:
         self._handle_signals()

@@ -27,17 +27,20 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any, Generic, Protocol, TypeVar, cast
 
-from kt.server.scripting.state import Aside
+from kt.server.scripting.state import LAST_CALL, Aside
 
 LOOK = 0.001
 """Seconds between two looks while there are jobs."""
 
-END_GRACE = 10.0
-"""Seconds that workers have to end; what is not Lua cannot be ended in the middle."""
+NOTICE = 1.5
+"""Seconds in which a script notices that it must end; what is not Lua cannot be ended."""
+
+LAST = LAST_CALL + NOTICE
+"""Seconds that a worker has to let go of its script, which may have a last call to make."""
 
 MAX_ASIDE = 200
 """So many workers may wait for other calls at once; each is a thread and an interpreter."""
@@ -103,6 +106,7 @@ class Workers(Generic[S]):
         self.generation = 0
         self._loop = loop
         self._stop = stop
+        self._end_at = 0.0  # when scripts must end; by the monotonic clock
         self._jobs: deque[Job[S, Any]] = deque()
         self._lock = threading.Lock()  # of who is asleep and who is awake
         self._asleep: list[_Worker[S]] = []
@@ -143,23 +147,31 @@ class Workers(Generic[S]):
 
     def end(self, seconds: float) -> None:
         """Tell scripts that still run after so many seconds that they must end."""
+        self._end_at = time.monotonic() + seconds
         self._loop.call_later(seconds, self._stop.set)
 
     def close(self) -> bool:
         """End the threads; jobs that have not begun are dropped.
 
         Returns:
-            whether they ended within `END_GRACE` seconds.
+            whether they have ended: scripts have the time that `end` gave them, then must notice.
         """
         with self._lock:
             self.ended = True
             self._jobs.clear()
             workers = list(self._workers)
         self._wake_all()
-        deadline = time.monotonic() + END_GRACE
-        for worker in workers:
-            worker.join(max(0.0, deadline - time.monotonic()))
+        self.see_out(workers)
+        late = [worker for worker in workers if not worker.is_busy()]  # at what `_end` does
+        join_all(late, time.monotonic() + LAST)
         return not any(worker.is_alive() for worker in workers)
+
+    def see_out(self, threads: Sequence[threading.Thread]) -> None:
+        """Wait for threads that run scripts, and tell these when they must end."""
+        join_all(threads, self._end_at)
+        stopped_at = self._end_at if self._stop.is_set() else time.monotonic()
+        self._stop.set()
+        join_all(threads, stopped_at + NOTICE)
 
     def _look(self) -> None:
         """See to what is finished, and to jobs that nobody takes."""
@@ -260,6 +272,12 @@ class Workers(Generic[S]):
             self._loop.call_soon_threadsafe(self._give_back)
 
 
+def join_all(threads: Sequence[threading.Thread], deadline: float) -> None:
+    """Wait for the end of threads, until a time of the monotonic clock."""
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+
+
 class _Worker(threading.Thread, Generic[S]):
     """One thread and its script.
 
@@ -292,6 +310,10 @@ class _Worker(threading.Thread, Generic[S]):
 
     def sleep(self) -> None:
         self._alarm.acquire()
+
+    def is_busy(self) -> bool:
+        """Whether it is at a job."""
+        return self._job is not None
 
     def is_held_up(self) -> bool:
         """Whether it has been at the same job since this was asked last."""

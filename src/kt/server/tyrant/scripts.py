@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 SERVER_ID: Final = 0
 """Tells replicating servers apart: this one is alone."""
 
-PERIODIC_GRACE: Final = 10.0
-"""Seconds that a periodic call has, at the end, to notice that it must end."""
-
 
 class Scripts(Workers[TyrantScript]):
     """The workers, and the periodic calls, each in a thread and with a Lua state of its own.
@@ -65,17 +62,17 @@ class Scripts(Workers[TyrantScript]):
         )
         super().__init__(threads, partial(_make, made, len(periodic)), loop, stop)
         service.has_scripts = True
+        self._no_more = threading.Event()
         self._periodic = [
-            PeriodicCall(call, TyrantScript(made, threads + number, Alone()), stop)
+            PeriodicCall(call, TyrantScript(made, threads + number, Alone()), self._no_more)
             for number, call in enumerate(periodic)
         ]
         for thread in self._periodic:
             thread.start()
 
     def close(self) -> bool:
-        self._stop.set()
-        for thread in self._periodic:
-            thread.join(PERIODIC_GRACE)
+        self._no_more.set()
+        self.see_out(self._periodic)
         ended = super().close()
         return ended and not any(thread.is_alive() for thread in self._periodic)
 
@@ -93,11 +90,11 @@ def _make(service: Service, periodic: int, index: int, aside: Aside) -> TyrantSc
 class PeriodicCall(threading.Thread):
     """Calls a function of a script every so often, with an empty key and value."""
 
-    def __init__(self, call: Periodic, script: TyrantScript, stop: threading.Event) -> None:
+    def __init__(self, call: Periodic, script: TyrantScript, end: threading.Event) -> None:
         super().__init__(name=f"kt-periodic-{call.name}", daemon=True)
         self._call = call
         self._script = script
-        self._end = stop
+        self._end = end
 
     def run(self) -> None:
         name = self._call.name.encode("utf-8", "surrogateescape")
