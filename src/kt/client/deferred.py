@@ -80,7 +80,7 @@ class PipelineResult(Generic[T]):
 
 @coroutine
 def exchange(
-    request: bytes, reader: Reader[Any] | None, *_: object
+    request: bytes, reader: Reader[Any] | None, *_: object, repeatable: bool = False
 ) -> Generator[Exchange, Any, Any]:
     """Stop with an exchange, and return the reply that comes back."""
     value = yield request, reader

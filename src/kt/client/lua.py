@@ -13,13 +13,16 @@ whose functions take a key and a value and give bytes, for which there are the s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Generic, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, Protocol, TypeVar
 
 from kt.client.arguments import merged
 from kt.client.values import Values
+from kt.errors import SerializationError
 from kt.options import ScriptLock
 from kt.types import K, Key, V
+
+T = TypeVar("T")
 
 
 class _Tycoon(Protocol[K]):
@@ -79,7 +82,10 @@ class TyrantScripts(Generic[V]):
 
 
 class TyrantScript(Generic[V]):
-    """A Lua function of a Tokyo Tyrant server, with shapes for what it returns."""
+    """A Lua function of a Tokyo Tyrant server, with shapes for what it returns.
+
+    What the function returns may not have that shape: SerializationError.
+    """
 
     def __init__(self, client: _Tyrant, name: str) -> None:
         self._client = client
@@ -98,24 +104,32 @@ class TyrantScript(Generic[V]):
 
     def as_text(self, *args: Any, **kwargs: Any) -> str:
         """Call the function, which returns UTF-8."""
-        return self(*args, **kwargs).decode()
+        return self._as(self(*args, **kwargs), bytes.decode, "text")
 
     def as_int(self, *args: Any, **kwargs: Any) -> int:
         """Call the function, which returns a whole number, as decimal text."""
-        return int(self(*args, **kwargs))
+        return self._as(self(*args, **kwargs), int, "a whole number")
 
     def as_float(self, *args: Any, **kwargs: Any) -> float:
         """Call the function, which returns a number, as decimal text."""
-        return float(self(*args, **kwargs))
+        return self._as(self(*args, **kwargs), float, "a number")
 
     def as_lines(self, *args: Any, **kwargs: Any) -> list[str]:
         """Call the function, which returns lines of UTF-8, each with its end."""
-        return self(*args, **kwargs).decode().splitlines()
+        return self.as_text(*args, **kwargs).splitlines()
 
     def as_value(self, *args: Any, **kwargs: Any) -> V:
         """Call the function, which returns what the client's serializer reads."""
         found: V = self._client._values.load(self(*args, **kwargs), None)
         return found
+
+    def _as(self, found: bytes, shape: Callable[[bytes], T], name: str) -> T:
+        """Return what the function returned in a shape."""
+        try:
+            return shape(found)
+        except ValueError as error:
+            message = f"{self.name} returned {found[:20]!r}, which is not {name}"
+            raise SerializationError(message, key=None, serializer=name) from error
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"

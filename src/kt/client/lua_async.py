@@ -12,13 +12,16 @@ whose functions take a key and a value and give bytes, for which there are the s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Generic, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, Protocol, TypeVar
 
 from kt.client.arguments import merged
 from kt.client.values import Values
+from kt.errors import SerializationError
 from kt.options import ScriptLock
 from kt.types import K, Key, V
+
+T = TypeVar("T")
 
 
 class _AsyncTycoon(Protocol[K]):
@@ -82,7 +85,10 @@ class AsyncTyrantScripts(Generic[V]):
 
 
 class AsyncTyrantScript(Generic[V]):
-    """A Lua function of a Tokyo Tyrant server, with shapes for what it returns."""
+    """A Lua function of a Tokyo Tyrant server, with shapes for what it returns.
+
+    What the function returns may not have that shape: SerializationError.
+    """
 
     def __init__(self, client: _AsyncTyrant, name: str) -> None:
         self._client = client
@@ -101,24 +107,32 @@ class AsyncTyrantScript(Generic[V]):
 
     async def as_text(self, *args: Any, **kwargs: Any) -> str:
         """Call the function, which returns UTF-8."""
-        return (await self(*args, **kwargs)).decode()
+        return self._as(await self(*args, **kwargs), bytes.decode, "text")
 
     async def as_int(self, *args: Any, **kwargs: Any) -> int:
         """Call the function, which returns a whole number, as decimal text."""
-        return int(await self(*args, **kwargs))
+        return self._as(await self(*args, **kwargs), int, "a whole number")
 
     async def as_float(self, *args: Any, **kwargs: Any) -> float:
         """Call the function, which returns a number, as decimal text."""
-        return float(await self(*args, **kwargs))
+        return self._as(await self(*args, **kwargs), float, "a number")
 
     async def as_lines(self, *args: Any, **kwargs: Any) -> list[str]:
         """Call the function, which returns lines of UTF-8, each with its end."""
-        return (await self(*args, **kwargs)).decode().splitlines()
+        return (await self.as_text(*args, **kwargs)).splitlines()
 
     async def as_value(self, *args: Any, **kwargs: Any) -> V:
         """Call the function, which returns what the client's serializer reads."""
         found: V = self._client._values.load(await self(*args, **kwargs), None)
         return found
+
+    def _as(self, found: bytes, shape: Callable[[bytes], T], name: str) -> T:
+        """Return what the function returned in a shape."""
+        try:
+            return shape(found)
+        except ValueError as error:
+            message = f"{self.name} returned {found[:20]!r}, which is not {name}"
+            raise SerializationError(message, key=None, serializer=name) from error
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"

@@ -25,6 +25,7 @@ from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
 
 from kt.client.arguments import checked_db
 from kt.client.tycoon.client import KyotoTycoon
+from kt.client.tycoon.columns import measured
 from kt.client.tyrant.client import TokyoTyrant
 from kt.client.values import Values
 from kt.errors import ArgumentError
@@ -90,7 +91,7 @@ class TycoonCalls:
         }
         signal = Signal(self._name(key), broadcast)
         results = self._client.rpc("play_script", columns, signal=signal)
-        return unpack(results.get("_results", b"")), int(results["SIGNALED"])
+        return unpack(results.get("_results", b"")), measured(results, "SIGNALED", int)
 
     def signal(self, key: bytes, broadcast: bool) -> int:
         return self._client.signal(self._name(key), broadcast=broadcast)

@@ -24,6 +24,7 @@ from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
 
 from kt.client.arguments import checked_db
 from kt.client.tycoon.client_async import AsyncKyotoTycoon
+from kt.client.tycoon.columns import measured
 from kt.client.tyrant.client_async import AsyncTokyoTyrant
 from kt.client.values import Values
 from kt.errors import ArgumentError
@@ -89,7 +90,7 @@ class AsyncTycoonCalls:
         }
         signal = Signal(self._name(key), broadcast)
         results = await self._client.rpc("play_script", columns, signal=signal)
-        return unpack(results.get("_results", b"")), int(results["SIGNALED"])
+        return unpack(results.get("_results", b"")), measured(results, "SIGNALED", int)
 
     async def signal(self, key: bytes, broadcast: bool) -> int:
         return await self._client.signal(self._name(key), broadcast=broadcast)

@@ -18,10 +18,12 @@ from kt.client.tycoon.columns import (
     TIMED_OUT,
     Columns,
     integer,
+    measured,
     measures,
     moment,
     succeeded,
     texts,
+    update_log_file,
 )
 from kt.errors import ServerError
 from kt.options import Moment, Signal, Wait
@@ -65,17 +67,17 @@ class TycoonAdmin(Client[K, V]):
 
     def count(self, db: int | None = None) -> int:
         """Return the number of records, expired ones that still take up space included."""
-        return int(self.status(db)["count"])
+        return measured(self.status(db), "count", int)
 
     @property
     def size(self) -> int:
         """The size of the default database in bytes."""
-        return int(self.status()["size"])
+        return measured(self.status(), "size", int)
 
     @property
     def path(self) -> str:
         """The path of the default database on the server, or what stands for one in memory."""
-        return str(self.status()["path"])
+        return measured(self.status(), "path", str)
 
     def clear(self, db: int | None = None) -> bool:
         """Remove all records of a database. Returns True."""
@@ -150,7 +152,7 @@ class TycoonAdmin(Client[K, V]):
             How many got it.
         """
         columns = self.rpc("void", signal=Signal(name, broadcast))
-        return int(columns["SIGNALED"])
+        return measured(columns, "SIGNALED", int)
 
     def rpc(
         self,
@@ -198,11 +200,7 @@ class TycoonAdmin(Client[K, V]):
             ServerError: the server keeps no update log.
         """
         reply = self._rpc("ulog_list", [], repeatable=True)
-        files = []
-        for path, text in sorted(texts(reply).items()):
-            size, _, timestamp = text.partition(b":")
-            files.append(UpdateLogFile(path, int(size), int(timestamp)))
-        return files
+        return [update_log_file(path, text) for path, text in sorted(texts(reply).items())]
 
     def ulog_remove(self, ts: int | datetime | Moment | None = None) -> bool:
         """Remove files of the server's update log, other than the present one. Returns True.

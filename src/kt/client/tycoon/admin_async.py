@@ -17,10 +17,12 @@ from kt.client.tycoon.columns import (
     TIMED_OUT,
     Columns,
     integer,
+    measured,
     measures,
     moment,
     succeeded,
     texts,
+    update_log_file,
 )
 from kt.errors import ServerError
 from kt.options import Moment, Signal, Wait
@@ -64,17 +66,17 @@ class AsyncTycoonAdmin(AsyncClient[K, V]):
 
     async def count(self, db: int | None = None) -> int:
         """Return the number of records, expired ones that still take up space included."""
-        return int((await self.status(db))["count"])
+        return measured(await self.status(db), "count", int)
 
     @property
     async def size(self) -> int:
         """The size of the default database in bytes."""
-        return int((await self.status())["size"])
+        return measured(await self.status(), "size", int)
 
     @property
     async def path(self) -> str:
         """The path of the default database on the server, or what stands for one in memory."""
-        return str((await self.status())["path"])
+        return measured(await self.status(), "path", str)
 
     async def clear(self, db: int | None = None) -> bool:
         """Remove all records of a database. Returns True."""
@@ -149,7 +151,7 @@ class AsyncTycoonAdmin(AsyncClient[K, V]):
             How many got it.
         """
         columns = await self.rpc("void", signal=Signal(name, broadcast))
-        return int(columns["SIGNALED"])
+        return measured(columns, "SIGNALED", int)
 
     async def rpc(
         self,
@@ -197,11 +199,7 @@ class AsyncTycoonAdmin(AsyncClient[K, V]):
             ServerError: the server keeps no update log.
         """
         reply = await self._rpc("ulog_list", [], repeatable=True)
-        files = []
-        for path, text in sorted(texts(reply).items()):
-            size, _, timestamp = text.partition(b":")
-            files.append(UpdateLogFile(path, int(size), int(timestamp)))
-        return files
+        return [update_log_file(path, text) for path, text in sorted(texts(reply).items())]
 
     async def ulog_remove(self, ts: int | datetime | Moment | None = None) -> bool:
         """Remove files of the server's update log, other than the present one. Returns True.

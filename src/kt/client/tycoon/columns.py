@@ -9,7 +9,7 @@ Also the numbers that the server keeps in records, for `incr` and `incr_double`:
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from math import isfinite
 from typing import Final, TypeVar
@@ -17,10 +17,11 @@ from typing import Final, TypeVar
 from kt.client.expiry import pack_expiry
 from kt.errors import ArgumentError, ProtocolError, SerializationError, ServerError
 from kt.options import Moment, Origin
-from kt.types import ExpireTime, Key
+from kt.types import ExpireTime, Key, UpdateLogFile
 from kt.wire.tycoon_rpc import Field, RpcReply, decode_columns, decode_error
 
 Number = TypeVar("Number", int, float)
+Value = TypeVar("Value", int, str)
 
 Columns = list[tuple[Key, Field]]
 
@@ -37,7 +38,8 @@ INT_MAX: Final = 2**63 - 1
 
 FRACTION: Final = 10**15
 
-NUMBER: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+NUMBER: Final = re.compile(r"-?[0-9]{1,300}(\.[0-9]{1,300})?")
+"""What is longer is no number that Python would read without more ado."""
 
 
 # ------------------------------------------------------------------------------------- requests
@@ -117,6 +119,23 @@ def number(columns: dict[bytes, bytes], name: bytes, kind: type[Number]) -> Numb
         return kind(text)
     except ValueError:
         raise ProtocolError(f"the reply has {text!r} where a number should be") from None
+
+
+def measured(found: Mapping[str, bytes | int | float | str], name: str, kind: type[Value]) -> Value:
+    """Return what a reply must tell under this name."""
+    try:
+        return kind(found[name])
+    except (KeyError, ValueError, OverflowError):
+        raise ProtocolError(f"the reply has no {name!r} that is {kind.__name__}") from None
+
+
+def update_log_file(path: str, text: bytes) -> UpdateLogFile:
+    """Return what the server tells about a file: ``SIZE:TIMESTAMP``."""
+    size, _, timestamp = text.partition(b":")
+    try:
+        return UpdateLogFile(path, int(size), int(timestamp))
+    except ValueError:
+        raise ProtocolError(f"the reply has {text!r} where size and time should be") from None
 
 
 def texts(reply: RpcReply) -> dict[str, bytes]:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from kt.client.base_async import AsyncClient
-from kt.client.tyrant.values import microseconds, text_of
+from kt.client.tyrant.values import microseconds, only, text_of, whole
 from kt.errors import ArgumentError, ServerError
 from kt.types import K, Key, V
 from kt.wire import tyrant
@@ -47,7 +47,7 @@ class AsyncTyrantAdmin(AsyncClient[K, V]):
         databases in memory, which have no errors.
         """
         found = await self._function("error", (), NO_UPDATE_LOG, True)
-        return None if found is None else str(tyrant.decode_misc(found, True)[0])
+        return None if found is None else only(tyrant.decode_misc(found, True), "error")
 
     async def ping(self) -> bool:
         """Return True if the server answers; otherwise an error is raised."""
@@ -173,7 +173,9 @@ class AsyncTyrantAdmin(AsyncClient[K, V]):
             ServerError: the database is no table.
         """
         found = await self._function("genuid", ())
-        number = -1 if found is None else int(tyrant.decode_misc(found, True)[0])
+        number = -1
+        if found is not None:
+            number = whole(only(tyrant.decode_misc(found, True), "genuid"), "genuid")
         if number < 0:
             raise ServerError("genuid failed: is the database a table?", code=1)
         return number

@@ -17,9 +17,11 @@ from kt.client.tyrant.values import (
     chunks,
     first_of_each,
     flattened,
+    only,
     record_chunks,
     unpack_double,
     unpack_int,
+    whole,
 )
 from kt.client.values import RAW, Values, name_of
 from kt.errors import ArgumentError, ServerError
@@ -125,7 +127,7 @@ class AsyncTyrantRecords(AsyncTyrantScan[K, V]):
         frame = await self._function("getpart", arguments, NO_UPDATE_LOG, True)
         if frame is None:
             return False
-        part: bytes = decode_misc(frame, False)[0]
+        part: bytes = only(decode_misc(frame, False), "getpart")
         values = self._values if self._values.loads is TEXT else RAW
         found: V | bytes = values.load(part, key)
         return found
@@ -340,7 +342,7 @@ class AsyncTyrantRecords(AsyncTyrantScan[K, V]):
         if not items:
             return True
         if cmd == "genuid":
-            return int(items[0])
+            return whole(items[0], cmd)
         if cmd not in ("get", "getpart"):
             return [decode_key(item, self._decode_keys) for item in items]
         values = [self._values.load(item, arguments[0]) for item in items]

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from kt.client.tyrant.table_model import M, Schema
 from kt.client.tyrant.table_query import Column, Filter, Order, Search, metasearch
 from kt.client.tyrant.table_rows import ROWS, Row
+from kt.client.tyrant.values import only, whole
 from kt.client.values import RAW
 from kt.errors import ArgumentError, ServerError
 from kt.wire import table, tyrant
@@ -59,8 +60,8 @@ def _unchanged(search: Search) -> Search:
 
 
 def _number(found: bytes) -> int:
-    [number] = tyrant.decode_misc(found, False)
-    return int(number)
+    number: bytes = only(tyrant.decode_misc(found, False), "search")
+    return whole(number, "search")
 
 
 class _Matches(ABC, Generic[T]):
@@ -115,7 +116,8 @@ class _Matches(ABC, Generic[T]):
 
     def explain(self) -> str:
         """Return how the server does the search: which indices it uses, line by line."""
-        *_, hint = tyrant.decode_misc(self._find(table.HINT), False)
+        items = tyrant.decode_misc(self._find(table.HINT), False)
+        hint: bytes = only(items[-1:], "search")
         return str(hint.removeprefix(table.HINT_MARK), "utf-8", "replace")
 
     def __iter__(self) -> Iterator[T]:

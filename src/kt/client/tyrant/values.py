@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any, Final, TypeVar
 
-from kt.errors import ArgumentError, SerializationError
+from kt.errors import ArgumentError, ProtocolError, SerializationError
 from kt.types import Key
 from kt.wire.codec import dump_value
 from kt.wire.values import Dumps
@@ -32,6 +32,21 @@ def text_of(name: str, value: str) -> int | float | str:
             except ValueError:
                 pass
     return value
+
+
+def only(items: list[T], function: str) -> T:
+    """Return the item that a function of the server must return."""
+    if len(items) != 1:
+        raise ProtocolError(f"{function} returned {len(items)} items instead of one")
+    return items[0]
+
+
+def whole(text: str | bytes, function: str) -> int:
+    """Return the number that a function of the server must return as text."""
+    try:
+        return int(text)
+    except ValueError:
+        raise ProtocolError(f"{function} returned no number, but {text[:20]!r}") from None
 
 
 def microseconds(moment: int | datetime) -> int:
