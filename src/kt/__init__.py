@@ -51,8 +51,10 @@ if TYPE_CHECKING:
     from kt.client.tyrant.table_query import KEY, C, Column, Filter, Order
     from kt.client.tyrant.table_rows import TT_TABLE, Row
     from kt.embedded import EmbeddedServer, EmbeddedTokyoTyrantServer
+    from kt.local.opening import open_database as open  # noqa: A004, F401 - used as kt.open
+    from kt.local.opening import open_database_async as open_async
     from kt.log.reading import LogChanges, read_changes, read_snapshot
-    from kt.options import Moment, Origin, ScriptLock, Signal, Since, Wait
+    from kt.options import Moment, Origin, ScriptLock, Signal, Since, Synchronize, Wait
     from kt.serializers import KT_BINARY, KT_JSON, KT_MSGPACK, KT_NONE, KT_PICKLE, Serializer
     from kt.types import Change, Check, ExpireTime, Key, Record, UpdateLogFile, What
     from kt.wire.table import IndexKind, Operator
@@ -71,6 +73,7 @@ __all__ = [
     "TyrantPipeline",
     "AsyncTyrantPipeline",
     "PipelineResult",
+    "open_async",  # `kt.open` is not here: with a star it would take the place of Python's own
     "EmbeddedServer",
     "EmbeddedTokyoTyrantServer",
     "KT_BINARY",
@@ -100,6 +103,7 @@ __all__ = [
     "Wait",
     "Signal",
     "ScriptLock",
+    "Synchronize",
     "C",
     "KEY",
     "Column",
@@ -157,8 +161,9 @@ _HOME = {
         "kt.client.tyrant.table_query": "C KEY Column Filter Order",
         "kt.client.tyrant.table_rows": "Row TT_TABLE",
         "kt.embedded": "EmbeddedServer EmbeddedTokyoTyrantServer",
+        "kt.local.opening": "open open_async",
         "kt.log.reading": "LogChanges read_changes read_snapshot",
-        "kt.options": "Moment Origin ScriptLock Signal Since Wait",
+        "kt.options": "Moment Origin ScriptLock Signal Since Synchronize Wait",
         "kt.serializers": "KT_BINARY KT_JSON KT_MSGPACK KT_NONE KT_PICKLE Serializer",
         "kt.types": "Change Check ExpireTime Key Record UpdateLogFile What",
         "kt.wire.table": "IndexKind Operator",
@@ -167,10 +172,15 @@ _HOME = {
 }
 
 
+_CALLED = {"open": "open_database", "open_async": "open_database_async"}
+"""What some names are at home."""
+
+
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(__import__(_HOME[name], fromlist=[name]), name)
+    home = _CALLED.get(name, name)
+    value = getattr(__import__(_HOME[name], fromlist=[home]), home)
     globals()[name] = value  # the next access is an ordinary one
     return value
 

@@ -31,6 +31,17 @@ class Since(Enum):
     """With the oldest change that the log has."""
 
 
+class Synchronize(Enum):
+    """What a write to a database in this process survives, once the call has returned."""
+
+    NONE = "none"
+    """What a write to the servers survives that are started without such options."""
+    COMMIT = "commit"
+    """The end of the process: each write is a transaction of the engine, as with ``-oat``."""
+    DEVICE = "device"
+    """Loss of power: each write is brought to the device, as with ``-oas``."""
+
+
 class ScriptLock(Enum):
     """What a call of a Lua function in Tokyo Tyrant keeps others from doing meanwhile."""
 

@@ -46,6 +46,11 @@ class Client(Generic[K, V]):
         self._decode_keys = bool(decode_keys)
         self._timeout = checked_timeout(timeout)
 
+    def _carried_by(self, pool: Any) -> Self:
+        """Return this client, with another way from a request to its reply: a pool like ours."""
+        self._pool = pool
+        return self
+
     @property
     def host(self) -> str:
         """Name or address of the server."""

@@ -11,6 +11,7 @@ it. A wait for a signal gets no signal (who could send it?), so its time is up a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from kt.errors import ServerError
@@ -22,18 +23,40 @@ class Inline:
 
     Args:
         session: what serves.
-        script: what work for scripts gets; None if there are no scripts.
+        make_script: makes what work for scripts gets, when there is some for the first time; None
+            if there are no scripts.
     """
 
-    def __init__(self, session: Session, script: Any = None) -> None:
+    def __init__(self, session: Session, make_script: Callable[[], Any] | None = None) -> None:
         self._session = session
-        self._script = script
+        self._make_script = make_script
+        self._script: Any = None
         self._input: bytes | bytearray = b""
 
     @property
     def closed(self) -> bool:
         """Whether the session has ended: it takes nothing more."""
         return self._session.closing
+
+    def ask(self, requests: bytes) -> bytes:
+        """Serve whole requests; returns the replies.
+
+        Raises:
+            whatever work raises; the session has ended then.
+        """
+        replies, served = self._session.at_once(requests)
+        if served == len(requests):
+            return replies
+        return replies + self.feed(requests[served:])
+
+    def ask_quickly(self, requests: bytes) -> tuple[bytes, bytes]:
+        """Serve whole requests as far as that takes no longer than the engine does.
+
+        Returns:
+            the replies, and what is left of the requests.
+        """
+        replies, served = self._session.at_once(requests)
+        return replies, requests[served:]
 
     def feed(self, data: bytes) -> bytes:
         """Serve `data`, and what has been left of earlier calls; returns the replies.
@@ -105,7 +128,9 @@ class Inline:
             work.then(False)
         elif isinstance(work, InScript):
             if self._script is None:
-                raise ServerError("there is no script to be called")
+                if self._make_script is None:
+                    raise ServerError("there is no script to be called")
+                self._script = self._make_script()
             work.then(work.run(self._script))
         else:
             work.then(work.run())

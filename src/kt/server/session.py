@@ -121,6 +121,16 @@ class Session:
         """
         raise NotImplementedError
 
+    def at_once(self, requests: bytes) -> tuple[bytes, int]:
+        """Serve whole requests, as far as the engine's stream runs them by itself.
+
+        A short cut for drivers, between two requests only.
+
+        Returns:
+            the replies, and how many bytes have been served: `step` must serve the rest.
+        """
+        return b"", 0
+
     def begun(self) -> bool:
         """Whether a request has begun of which all that has come is taken over already."""
         return False

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 
 from kt.server.holders import Holders
 
@@ -62,7 +63,7 @@ class Visits:
         crossing: for all scripts.
     """
 
-    def __init__(self, held: Holders, turn: threading.Lock) -> None:
+    def __init__(self, held: Holders, turn: AbstractContextManager[object]) -> None:
         self._held = held
         self._turn = turn
         self.crossing = Crossing()

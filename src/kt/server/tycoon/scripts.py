@@ -18,29 +18,30 @@ from kt.wire.tycoon import ERROR_REPLY, PlayScript, pack_play_script_reply
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
+    from collections.abc import Callable
+
+    from kt.server.scripting.state import Aside
 
 STATUSES: Final = {NOT_THERE: 501, 2: 400, 3: 450, 4: 503}
 """HTTP statuses for what a script returns, ``RVENOIMPL`` and so on; others are 500."""
 
 
-def start_scripts(
-    service: TycoonService, path: str, limits: Limits, threads: int, loop: AbstractEventLoop
-) -> Workers[TycoonScript]:
-    """Load a script, once for every thread that is to run it.
+def script_maker(
+    service: TycoonService, path: str, limits: Limits, stop: Event
+) -> Callable[[int, Aside], TycoonScript]:
+    """What loads a script for one more thread: gets its number, and what to tell when it waits.
 
     Args:
         service: what it may use.
         path: its file, or the name of one of ours.
         limits: of each call.
-        threads: how many.
-        loop: where they give back what they have done.
+        stop: set when scripts are to end.
 
     Raises:
-        ImproperlyConfigured: there is no such script, or lupa is not installed.
+        ImproperlyConfigured: there is no such script.
     """
     path = find_script(path)
     service.log.system(f"loading a script file: path={path}")
-    stop = Event()
     made = Service(
         path=path,
         databases=[SharedDatabase(database) for database in service.databases],
@@ -54,7 +55,19 @@ def start_scripts(
         log=service.log,
     )
     service.has_scripts = True
-    return Workers(threads, partial(TycoonScript, made), loop, stop)
+    return partial(TycoonScript, made)
+
+
+def start_scripts(
+    service: TycoonService, path: str, limits: Limits, threads: int, loop: AbstractEventLoop
+) -> Workers[TycoonScript]:
+    """Load a script, once for each of so many threads, which give back on `loop` what they did.
+
+    Raises:
+        ImproperlyConfigured: there is no such script, or lupa is not installed.
+    """
+    stop = Event()
+    return Workers(threads, script_maker(service, path, limits, stop), loop, stop)
 
 
 def _play(script: TycoonScript, columns: Columns) -> Columns:

@@ -12,6 +12,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Final, TypeVar
 
 from kt.server.engines import EngineError
@@ -37,6 +38,7 @@ class TycoonService:
         location: how the URLs of records begin.
         writes_wait: every write waits for the device.
         held: what holds a database's locks for long, at the moment.
+        turn: held while a session calls the engine, where others wait until none does.
         report: makes the columns of the procedure of that name.
 
     Attributes:
@@ -45,7 +47,6 @@ class TycoonService:
         procedures: those that work on a database.
         counts: operations that came by HTTP, by kind; `core` counts the others.
         stamp: the headers Server and Date, ready to send.
-        turn: held while a session calls the engine, where that matters to others.
         has_scripts: whether there are Lua functions to be called.
     """
 
@@ -58,13 +59,14 @@ class TycoonService:
         location: bytes = b"http://localhost",
         writes_wait: bool = False,
         held: Holders | None = None,
+        turn: AbstractContextManager[object] | None = None,
         report: Callable[[], Columns] = dict,
     ) -> None:
         self.databases = databases
         self.log = log
         self.location = location
         self.held = Holders() if held is None else held
-        self.turn = threading.Lock()
+        self.turn = threading.Lock() if turn is None else turn
         self.core = BinaryCore(databases, trace=log.info_wanted)
         self.signals = Signals()
         self.procedures: dict[bytes, Procedure[Database]] = dict(DATABASE_PROCEDURES)

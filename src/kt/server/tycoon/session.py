@@ -83,6 +83,16 @@ class TycoonSession(Answering):
         pos += consumed
         return self._read_left(data, pos) if state in LEFT else pos
 
+    def at_once(self, requests: bytes) -> tuple[bytes, int]:
+        state, served, replies = self._stream.feed(requests)
+        while state == AGAIN:
+            state, more, rest = self._stream.feed(requests, served)
+            served += more
+            replies += rest
+        if state == CLOSE:
+            self.close()
+        return replies, served
+
     def _read_left(self, data: bytes | bytearray, pos: int) -> int:
         """Read a request that the stream leaves to us."""
         first = data[pos]

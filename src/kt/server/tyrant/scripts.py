@@ -20,6 +20,40 @@ SERVER_ID: Final = 0
 """Tells replicating servers apart: this one is alone."""
 
 
+def script_service(
+    service: TyrantService, path: str, limits: Limits, stop: threading.Event
+) -> Service:
+    """What all interpreters have in common.
+
+    Args:
+        service: what it may use.
+        path: the script's file; after an ``@``, the script itself.
+        limits: of each call.
+        stop: set when scripts are to end.
+
+    Raises:
+        ImproperlyConfigured: there is no such script.
+    """
+    if not path.startswith("@"):
+        path = find_script(path)
+    service.log.system(f"scripting extension: {path}")
+    service.has_scripts = True
+    return Service(
+        path=path,
+        database=service.database,
+        threads=service.threads,
+        server_id=SERVER_ID,
+        limits=limits,
+        stop=stop,
+        log=service.log,
+        holding=service.holding,
+        stash=Stash(),
+        named_locks=NamedLocks(),
+        record_locks=service.locks,
+        chunks=Chunks(),
+    )
+
+
 class Scripts(Workers[TyrantScript]):
     """The workers, and the periodic calls, each in a thread and with a Lua state of its own.
 
@@ -42,26 +76,9 @@ class Scripts(Workers[TyrantScript]):
         periodic: Sequence[Periodic],
         loop: AbstractEventLoop,
     ) -> None:
-        if not path.startswith("@"):
-            path = find_script(path)
-        service.log.system(f"scripting extension: {path}")
         threads, stop = service.threads, threading.Event()
-        made = Service(
-            path=path,
-            database=service.database,
-            threads=threads,
-            server_id=SERVER_ID,
-            limits=limits,
-            stop=stop,
-            log=service.log,
-            holding=service.holding,
-            stash=Stash(),
-            named_locks=NamedLocks(),
-            record_locks=service.locks,
-            chunks=Chunks(),
-        )
+        made = script_service(service, path, limits, stop)
         super().__init__(threads, partial(_make, made, len(periodic)), loop, stop)
-        service.has_scripts = True
         self._no_more = threading.Event()
         self._periodic = [
             PeriodicCall(call, TyrantScript(made, threads + number, Alone()), self._no_more)

@@ -52,6 +52,18 @@ class TyrantSession(Answering):
         self.close_unless(self.keeps or self.work is not None or end < len(data))
         return end
 
+    def at_once(self, requests: bytes) -> tuple[bytes, int]:
+        if requests[0] != MAGIC or self.service.has_scripts:
+            return b"", 0
+        state, served, _, replies = self._stream.feed(requests)
+        while state == AGAIN:
+            state, more, _, rest = self._stream.feed(requests, served)
+            served += more
+            replies += rest
+        if state in (BROKEN, CLOSE):
+            self.close()
+        return replies, served
+
     # Text
 
     def _read_text(

@@ -98,6 +98,10 @@ class Database:
     def close(self) -> None:
         """Flush and close; closing twice is harmless. Everything else then raises INVALID."""
 
+    def abandon(self) -> None:
+        """Leave everything as it is, for ever: in a process that was forked off the one that opened
+        it. Its streams and cursors must not be used any more."""
+
     def __enter__(self) -> Self: ...
     def __exit__(
         self,

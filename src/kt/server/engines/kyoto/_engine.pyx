@@ -216,9 +216,14 @@ cdef class Database:
             del self._log
 
     cdef NativeDatabase *native(self) except NULL:
+        if self._native is NULL:
+            raise EngineError(Code.INVALID, "invalid operation", "another process opened it")
         if callback_running(self._native):
             raise EngineError(Code.LOGIC, "logical inconsistency", "operation inside of a visitor")
         return self._native
+
+    def abandon(self):
+        self._native = NULL
 
     def close(self):
         cdef NativeDatabase *native = self.native()

@@ -37,6 +37,10 @@ class Database:
     def close(self) -> bool:
         """Flush and close; closing twice is harmless. Nothing else may be called then."""
 
+    def abandon(self) -> None:
+        """Leave everything as it is, for ever: in a process that was forked off the one that opened
+        it. Nothing else may be called then."""
+
     # One record
     def put(self, key: bytes, value: bytes) -> bool: ...
     def putkeep(self, key: bytes, value: bytes) -> bool:

@@ -146,6 +146,9 @@ cdef class Database:
                 raise FileLocked(f"{name}: {error}") from None
             raise ImproperlyConfigured(f"cannot open the database {name}: {error}") from None
 
+    def abandon(self):
+        self.database.release()
+
     def close(self):
         cdef cbool done
         with nogil:

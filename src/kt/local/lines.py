@@ -1,0 +1,157 @@
+"""Opens the databases of either server, and makes sessions on them: the lines of `kt.net.local`."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from functools import partial
+from typing import Any, NamedTuple
+
+from kt.errors import ArgumentError, ImproperlyConfigured, KTError
+from kt.local.databases import Journal, Open, Places
+from kt.net.local import Database as Lines
+from kt.net.local import Line
+from kt.options import Synchronize
+from kt.server.inline import Inline
+from kt.server.scripting.state import Alone, Limits
+from kt.server.session import Session
+from kt.version import VERSION
+
+LOCKED = ("fcntl failed", "temporarily unavailable", "lock")
+"""What the libraries say of a file that another process has locked."""
+
+
+class Wanted(NamedTuple):
+    """What is to be opened, and how.
+
+    Attributes:
+        specs: as on a server's command line.
+        scripts: file of Lua functions; None for none.
+        read_only: others may have the files open, too, if they read only.
+        synchronize: what an acknowledged write survives.
+    """
+
+    specs: Sequence[str]
+    scripts: str | None
+    read_only: bool
+    synchronize: Synchronize
+
+
+def lines_of(
+    opened: Open,
+    make_session: Callable[[], Session],
+    make_script: Callable[[int, Alone], Any] | None,
+) -> Lines:
+    """What hands out lines to these databases, each with a session, and a script if it wants."""
+    numbers = itertools.count()
+
+    def connect() -> Line:
+        if make_script is None:
+            return Inline(make_session())
+        make = make_script
+        return Inline(make_session(), lambda: make(next(numbers), Alone()))
+
+    return Lines(connect, opened.close)
+
+
+def open_tycoon(wanted: Wanted) -> Lines:
+    """Open databases of Kyoto Cabinet.
+
+    Raises:
+        ImproperlyConfigured: one cannot be opened.
+    """
+    from kt.server.engines.kyoto._engine import Database
+    from kt.server.tycoon.report import Process, report
+    from kt.server.tycoon.scripts import script_maker
+    from kt.server.tycoon.service import TycoonService
+    from kt.server.tycoon.session import TycoonSession
+
+    places = Places(wanted.specs)
+    databases: list[Database] = []
+    spec = ""
+    try:
+        for spec in wanted.specs:
+            databases.append(
+                Database(
+                    spec,
+                    read_only=wanted.read_only,
+                    auto_transaction=wanted.synchronize is Synchronize.COMMIT,
+                    auto_synchronize=wanted.synchronize is Synchronize.DEVICE,
+                    try_lock=True,
+                )
+            )
+    except KTError as error:
+        for database in databases:
+            database.close()
+        places.leave()
+        raise _unopened(spec, str(error)) from None
+    opened = Open(databases, [] if wanted.read_only else databases, places)
+    service = TycoonService(databases, Journal(), program=f"kt/{VERSION}", turn=nullcontext())
+    process = Process(
+        program="kt", connections=0, tasks=0, threads=0, start_time=time.time(), features="(local)"
+    )
+    service.report = lambda: report(service, process)
+    make_script = None
+    if wanted.scripts is not None:
+        make_script = _loaded(
+            opened, lambda path: script_maker(service, path, Limits(), threading.Event()), wanted
+        )
+    return lines_of(opened, lambda: TycoonSession(service), make_script)
+
+
+def open_tyrant(wanted: Wanted) -> Lines:
+    """Open a database of Tokyo Cabinet.
+
+    Raises:
+        ImproperlyConfigured: it cannot be opened.
+        ArgumentError: it cannot be what is wanted.
+    """
+    from kt.server.engines.tokyo._engine import Database
+    from kt.server.tyrant.script import TyrantScript
+    from kt.server.tyrant.scripts import script_service
+    from kt.server.tyrant.service import TyrantService
+    from kt.server.tyrant.session import TyrantSession
+
+    if len(wanted.specs) != 1:
+        raise ArgumentError("a database of Tokyo Cabinet is alone: open each of them by itself")
+    if wanted.synchronize is not Synchronize.NONE:
+        raise ArgumentError("databases of Tokyo Cabinet have synchronize=Synchronize.NONE only")
+    spec = wanted.specs[0]
+    places = Places(wanted.specs)
+    try:
+        database = Database(f"{spec}#mode={'r' if wanted.read_only else 'wc'}f")
+    except KTError as error:
+        places.leave()
+        raise _unopened(spec, str(error)) from None
+    opened = Open([database], [], places)
+    service = TyrantService(database, Journal())
+    make_script = None
+    if wanted.scripts is not None:
+        make_script = _loaded(
+            opened, lambda path: partial(
+                TyrantScript, script_service(service, path, Limits(), threading.Event())
+            ),
+            wanted,
+        )
+    return lines_of(opened, lambda: TyrantSession(service), make_script)
+
+
+def _loaded(
+    opened: Open, load: Callable[[str], Callable[[int, Alone], Any]], wanted: Wanted
+) -> Callable[[int, Alone], Any]:
+    assert wanted.scripts is not None
+    try:
+        return load(wanted.scripts)
+    except BaseException:
+        opened.close()
+        raise
+
+
+def _unopened(spec: str, reason: str) -> ImproperlyConfigured:
+    path = spec.partition("#")[0]
+    if any(words in reason for words in LOCKED):
+        return ImproperlyConfigured(f"cannot open {path}: another process has it open")
+    return ImproperlyConfigured(f"cannot open {path}: {reason}")
