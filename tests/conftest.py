@@ -2,7 +2,8 @@
 
 Every test that asks for a server runs once for each kind of it: ``bundled`` is ours, ``original``
 is the program that the environment names (KTSERVER, TTSERVER) or that is on PATH as ktserver or
-ttserver; without one those tests are skipped. ``--servers=bundled`` leaves a kind out.
+ttserver; without one those tests are skipped; ``local`` is a database in this process, as `kt.open`
+opens it. ``--servers=bundled`` leaves the other kinds out.
 
 =====================  ===========================================================================
 fixture                gives
@@ -28,14 +29,16 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from kt.embedded import EmbeddedServer, EmbeddedTokyoTyrantServer
+
+from .local_server import LocalServer
 
 if TYPE_CHECKING:
     from kt.client.tycoon.client import KyotoTycoon
@@ -45,7 +48,10 @@ if TYPE_CHECKING:
 settings.register_profile("kt", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("kt")
 
-KINDS = ("bundled", "original")
+KINDS = ("bundled", "original", "local")
+
+LOCAL = "local"
+"""In place of a program: no program, a database in this process."""
 
 StartTycoon = Callable[..., EmbeddedServer]
 StartTyrant = Callable[..., EmbeddedTokyoTyrantServer]
@@ -76,10 +82,30 @@ def program(kind: str, bundled: str, original: str, config: pytest.Config) -> st
         pytest.skip(f"--servers leaves out {kind}")
     if kind == "bundled":
         return bundled
+    if kind == "local":
+        return LOCAL
     found = find_original(original)
     if found is None:
         pytest.skip(f"{original} is not here: put it on PATH or set {original.upper()}")
     return found
+
+
+def tycoon_of(program: str, databases: Sequence[str], args: Sequence[str] = ()) -> EmbeddedServer:
+    """A server of this kind, not yet started."""
+    if program != LOCAL:
+        return EmbeddedServer(program, database=databases, server_args=args)
+    if args:
+        pytest.skip(f"a database in this process has no options {' '.join(args)}")
+    return cast("EmbeddedServer", LocalServer("tycoon", databases))
+
+
+def tyrant_of(program: str, database: str, args: Sequence[str] = ()) -> EmbeddedTokyoTyrantServer:
+    """A server of this kind, not yet started."""
+    if program != LOCAL:
+        return EmbeddedTokyoTyrantServer(program, database=database, server_args=args)
+    if args:
+        pytest.skip(f"a database in this process has no options {' '.join(args)}")
+    return cast("EmbeddedTokyoTyrantServer", LocalServer("tyrant", database))
 
 
 @pytest.fixture(scope="session", params=KINDS)
@@ -104,7 +130,7 @@ def start_tycoon(
     started: list[EmbeddedServer] = []
 
     def start(*databases: str, args: tuple[str, ...] | list[str] = ()) -> EmbeddedServer:
-        server = EmbeddedServer(tycoon_program, database=databases or ["*"], server_args=args)
+        server = tycoon_of(tycoon_program, databases or ["*"], args)
         server.run()
         started.append(server)
         return server
@@ -116,7 +142,7 @@ def start_tycoon(
 
 @pytest.fixture(scope="session")
 def tycoon_server(tycoon_program: str) -> Iterator[EmbeddedServer]:
-    with EmbeddedServer(tycoon_program, database=["*", "%"]) as server:
+    with tycoon_of(tycoon_program, ["*", "%"]) as server:
         yield server
 
 
@@ -152,7 +178,7 @@ def start_tyrant(
     def start(
         database: str = "*", args: tuple[str, ...] | list[str] = ()
     ) -> EmbeddedTokyoTyrantServer:
-        server = EmbeddedTokyoTyrantServer(tyrant_program, database=database, server_args=args)
+        server = tyrant_of(tyrant_program, database, args)
         server.run()
         started.append(server)
         return server
@@ -174,7 +200,7 @@ def tyrant_server(
     database = tyrant_database
     if database[0] not in "*+":
         database = str(tmp_path_factory.mktemp("tyrant") / database)
-    with EmbeddedTokyoTyrantServer(tyrant_program, database=database) as server:
+    with tyrant_of(tyrant_program, database) as server:
         yield server
 
 

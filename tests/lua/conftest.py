@@ -14,6 +14,7 @@ Tests that are coroutines run as in `tests.client`. A test that is for Kyoto Tyc
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import cast
 
 import pytest
 
@@ -23,11 +24,12 @@ from kt.client.tyrant.client import TokyoTyrant
 from kt.client.tyrant.client_async import AsyncTokyoTyrant
 from kt.embedded import EmbeddedServer, EmbeddedTokyoTyrantServer
 from kt.lua import SCRIPTS
-from tests.client.conftest import pytest_generate_tests, pytest_pyfunc_call
-from tests.conftest import program
+from tests.client.conftest import pytest_generate_tests, pytest_pyfunc_call, pytest_runtest_call
+from tests.conftest import LOCAL, program
+from tests.local_server import LocalServer
 from tests.lua.servers import SERVERS, TYCOONS
 
-__all__ = ["pytest_generate_tests", "pytest_pyfunc_call"]
+__all__ = ["pytest_generate_tests", "pytest_pyfunc_call", "pytest_runtest_call"]
 
 THREADS = "64"
 """In the original ktserver, everybody who waits for a signal occupies a thread."""
@@ -42,10 +44,18 @@ def lua_server(
     if request.param in TYCOONS:
         path = program(kind, "kt-tycoon", "ktserver", pytestconfig)
         arguments = ["-th", THREADS]
-        server = EmbeddedServer(path, database=["*", "%"], server_args=arguments, scripts=SCRIPTS)
+        if path == LOCAL:
+            server = cast("EmbeddedServer", LocalServer("tycoon", ["*", "%"], SCRIPTS))
+        else:
+            server = EmbeddedServer(
+                path, database=["*", "%"], server_args=arguments, scripts=SCRIPTS
+            )
     else:
         path = program(kind, "kt-tyrant", "ttserver", pytestconfig)
-        server = EmbeddedTokyoTyrantServer(path, scripts=SCRIPTS)
+        if path == LOCAL:
+            server = cast("EmbeddedTokyoTyrantServer", LocalServer("tyrant", scripts=SCRIPTS))
+        else:
+            server = EmbeddedTokyoTyrantServer(path, scripts=SCRIPTS)
     with server:
         yield server
 
@@ -62,7 +72,11 @@ def db(
 
 
 @pytest.fixture
-def async_db(db: KyotoTycoon | TokyoTyrant) -> AsyncKyotoTycoon | AsyncTokyoTyrant:
+def async_db(
+    lua_server: EmbeddedServer | EmbeddedTokyoTyrantServer, db: KyotoTycoon | TokyoTyrant
+) -> AsyncKyotoTycoon | AsyncTokyoTyrant:
+    if isinstance(lua_server, LocalServer):
+        return cast("AsyncKyotoTycoon", lua_server.connect_async(timeout=30))
     if isinstance(db, KyotoTycoon):
         return AsyncKyotoTycoon(db.host, db.port, timeout=30, pool_size=64)
     return AsyncTokyoTyrant(db.host, db.port, timeout=30)

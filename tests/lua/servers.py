@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-TYCOONS = ("tycoon-bundled", "tycoon-original")
-TYRANTS = ("tyrant-bundled", "tyrant-original")
+TYCOONS = ("tycoon-bundled", "tycoon-original", "tycoon-local")
+TYRANTS = ("tyrant-bundled", "tyrant-original", "tyrant-local")
 SERVERS = TYCOONS + TYRANTS

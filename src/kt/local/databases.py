@@ -16,7 +16,7 @@ import logging
 import os
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar, Protocol
 
 from kt.errors import ImproperlyConfigured
@@ -107,9 +107,13 @@ class Open:
         engines: in the order in which they are to be closed.
         tended: those that want to be tended.
         places: where they are; free again when they are closed.
+
+    Attributes:
+        before_close: lets those go who wait.
     """
 
     def __init__(self, engines: Sequence[Engine], tended: Sequence[Tended], places: Places) -> None:
+        self.before_close: Callable[[], None] | None = None
         self._engines = list(engines)
         self._tended = list(tended)
         self._places = places
@@ -124,6 +128,8 @@ class Open:
         """Flush and close; raises what the first engine that fails raises, after closing all."""
         _OPEN.discard(self)
         self._end.set()
+        if self.before_close is not None:
+            self.before_close()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join()
         engines, self._engines = self._engines, []

@@ -64,10 +64,12 @@ def open_tycoon(wanted: Wanted) -> Lines:
         ImproperlyConfigured: one cannot be opened.
     """
     from kt.server.engines.kyoto._engine import Database
+    from kt.server.tycoon.procedures import Procedure
     from kt.server.tycoon.report import Process, report
     from kt.server.tycoon.scripts import script_maker
     from kt.server.tycoon.service import TycoonService
     from kt.server.tycoon.session import TycoonSession
+    from kt.server.tycoon.synchronize import Synchronize as Synchronizing
 
     places = Places(wanted.specs)
     databases: list[Database] = []
@@ -93,6 +95,10 @@ def open_tycoon(wanted: Wanted) -> Lines:
     process = Process(
         program="kt", connections=0, tasks=0, threads=0, start_time=time.time(), features="(local)"
     )
+    service.procedures[b"synchronize"] = Procedure(
+        Synchronizing(".", service.log), ("misc",), Synchronizing.pace
+    )
+    opened.before_close = service.signals.end
     service.report = lambda: report(service, process)
     make_script = None
     if wanted.scripts is not None:

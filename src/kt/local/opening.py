@@ -1,8 +1,8 @@
 """`kt.open` and `kt.open_async`: a client whose database is in this process.
 
 The client is that of a server, `KyotoTycoon` or `TokyoTyrant`, with every method; what carries its
-requests is `kt.net.local`. What only makes sense over a network says so: a wait for a signal is
-over at once, since nobody else could send one, and there are no replicas.
+requests is `kt.net.local`. Signals are for the threads of this process. What only makes sense over
+a network, such as replication, says so.
 """
 
 from __future__ import annotations

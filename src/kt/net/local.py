@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar
 
@@ -34,8 +34,11 @@ class Line(Protocol):
     def ask(self, requests: bytes) -> bytes:
         """The replies to whole requests."""
 
-    def ask_quickly(self, requests: bytes) -> tuple[bytes, bytes]:
-        """As `ask`, as far as that takes microseconds; also, what is left of the requests."""
+    def at_once(self, requests: bytes) -> tuple[bytes, int]:
+        """Serve as much as takes microseconds; the replies, and how much has been served."""
+
+    def steps(self, data: bytes) -> Generator[Callable[[], Any], Any, bytes]:
+        """Serve requests; yields what may take long, to be sent what it returns."""
 
     def end(self) -> bytes:
         """Nothing will be asked any more."""

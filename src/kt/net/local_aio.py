@@ -21,10 +21,22 @@ T = TypeVar("T")
 
 async def ask(line: Line, requests: bytes) -> bytes:
     """The replies to whole requests."""
-    replies, rest = line.ask_quickly(requests)
-    if rest:
-        replies += await asyncio.to_thread(line.ask, rest)
-    return replies
+    replies, served = line.at_once(requests)
+    if served == len(requests):
+        return replies
+    steps = line.steps(requests[served:])
+    try:
+        run = next(steps)
+        while True:
+            try:
+                result = await asyncio.to_thread(run)
+            except BaseException as error:  # noqa: BLE001 - the line is to end first
+                run = steps.throw(error)
+            else:
+                run = steps.send(result)
+    except StopIteration as stop:
+        rest: bytes = stop.value
+        return replies + rest
 
 
 class Connection:

@@ -6,16 +6,18 @@
 
 For programs that have the database in their own process, for tests and for fuzzers. Work that is
 to be done where it holds up nobody is done here and now: it holds up the caller, who has asked for
-it. A wait for a signal gets no signal (who could send it?), so its time is up at once.
+it. So does a wait for a signal, which another thread may send.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Generator
+from functools import partial
 from typing import Any
 
 from kt.errors import ServerError
-from kt.server.session import Await, InScript, Session, Work
+from kt.server.session import Await, InThread, Session, Work
 
 
 class Inline:
@@ -49,14 +51,9 @@ class Inline:
             return replies
         return replies + self.feed(requests[served:])
 
-    def ask_quickly(self, requests: bytes) -> tuple[bytes, bytes]:
-        """Serve whole requests as far as that takes no longer than the engine does.
-
-        Returns:
-            the replies, and what is left of the requests.
-        """
-        replies, served = self._session.at_once(requests)
-        return replies, requests[served:]
+    def at_once(self, requests: bytes) -> tuple[bytes, int]:
+        """Serve whole requests as far as the engine does it by itself; see `Session.at_once`."""
+        return self._session.at_once(requests)
 
     def feed(self, data: bytes) -> bytes:
         """Serve `data`, and what has been left of earlier calls; returns the replies.
@@ -64,12 +61,37 @@ class Inline:
         Raises:
             whatever work raises; the session has ended then.
         """
+        steps = self.steps(data)
+        try:
+            run = next(steps)
+            while True:
+                try:
+                    result = run()
+                except BaseException as error:  # noqa: BLE001 - the session is to end first
+                    run = steps.throw(error)
+                else:
+                    run = steps.send(result)
+        except StopIteration as stop:
+            replies: bytes = stop.value
+            return replies
+
+    def steps(self, data: bytes) -> Generator[Callable[[], Any], Any, bytes]:
+        """As `feed`, but work that may take long is yielded: send what comes of it.
+
+        A caller that must not be held up long has it done in another thread, and sends or throws
+        into the generator what the function returned or raised.
+        """
         session = self._session
         if session.closing:
             return b""
         self._input = self._input + data if self._input else data
         try:
-            self._serve()
+            while not session.closing:
+                self._serve()
+                if session.work is None:
+                    break
+                while session.work is not None and not session.closing:
+                    yield from self._work()
         except BaseException:
             session.closing = True
             session.output.clear()
@@ -97,40 +119,53 @@ class Inline:
         return self.take()
 
     def _serve(self) -> None:
+        """Serve the input until it is used up, or until work is left."""
         session = self._session
-        while not session.closing:
-            data, pos = self._input, 0
-            while len(data) - pos >= session.need:
-                before, session.need = pos, 1
-                pos = session.step(data, pos)
-                session.yields = False
-                if pos == before or session.work is not None or session.closing:
-                    break
-            self._input = data[pos:] if pos else data
-            if session.work is None:
-                break
-            self._work()
-
-    def _work(self) -> None:
-        """Do what the session has left, until it leaves nothing."""
-        session = self._session
-        while session.work is not None and not session.closing:
-            work, session.work = session.work, None
-            session.behind = bool(self._input)
-            self._done(work)
+        data, pos = self._input, 0
+        while len(data) - pos >= session.need:
+            before, session.need = pos, 1
+            pos = session.step(data, pos)
             session.yields = False
-            if session.unserved:
-                self._input = bytes(session.unserved) + bytes(self._input)
-                session.unserved = b""
+            if pos == before or session.work is not None or session.closing:
+                break
+        self._input = data[pos:] if pos else data
 
-    def _done(self, work: Work) -> None:
+    def _work(self) -> Generator[Callable[[], Any], Any, None]:
+        """Have the work done that the session has left; it may leave more."""
+        session = self._session
+        work, session.work = session.work, None
+        assert work is not None
+        result = yield self._runner(work)
+        session.behind = bool(self._input)
+        work.then(result)
+        session.yields = False
+        if session.unserved:
+            self._input = bytes(session.unserved) + bytes(self._input)
+            session.unserved = b""
+
+    def _runner(self, work: Work) -> Callable[[], Any]:
+        """What does this work."""
+        if isinstance(work, InThread):
+            return work.run
         if isinstance(work, Await):
-            work.then(False)
-        elif isinstance(work, InScript):
-            if self._script is None:
-                if self._make_script is None:
-                    raise ServerError("there is no script to be called")
-                self._script = self._make_script()
-            work.then(work.run(self._script))
-        else:
-            work.then(work.run())
+            return partial(waited, work)
+        if self._script is None:
+            if self._make_script is None:
+                raise ServerError("there is no script to be called")
+            self._script = self._make_script()
+        return partial(work.run, self._script)
+
+
+def waited(work: Await) -> bool:
+    """Wait; whether it has happened."""
+    over = threading.Event()
+    outcomes: list[bool] = []
+
+    def end(outcome: bool) -> None:
+        outcomes.append(outcome)
+        over.set()
+
+    leave = work.enter(end)
+    over.wait(work.seconds)
+    leave()
+    return any(outcomes)

@@ -164,4 +164,5 @@ def test_what_a_mask_forbids(start_tyrant: StartTyrant) -> None:
 
 def test_a_client_shows_itself(tyrant: TokyoTyrant) -> None:
     db = tyrant
-    assert repr(db) == f"<{type(db).__name__} {db.host}:{db.port} KT_BINARY>"
+    place = f"{db.host}:{db.port}" if db.port else db.host
+    assert repr(db) == f"<{type(db).__name__} {place} KT_BINARY>"

@@ -163,4 +163,5 @@ async def test_what_a_mask_forbids(start_tyrant: StartTyrant) -> None:
 
 async def test_a_client_shows_itself(async_tyrant: AsyncTokyoTyrant) -> None:
     db = async_tyrant
-    assert repr(db) == f"<{type(db).__name__} {db.host}:{db.port} KT_BINARY>"
+    place = f"{db.host}:{db.port}" if db.port else db.host
+    assert repr(db) == f"<{type(db).__name__} {place} KT_BINARY>"

@@ -9,6 +9,7 @@ How long anybody waits is not decided here: see `kt.server.session.Await`.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 Woken = Callable[[bool], None]
@@ -16,9 +17,10 @@ Woken = Callable[[bool], None]
 
 
 class Signals:
-    """The conditions of one server. Not for several threads at a time."""
+    """The conditions of one server."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._waiting: dict[bytes, dict[int, Woken]] = {}  # in order of arrival
         self._next = 0
 
@@ -28,9 +30,10 @@ class Signals:
         Returns:
             a function that ends the wait: `woken` is then never called.
         """
-        ticket = self._next
-        self._next += 1
-        self._waiting.setdefault(name, {})[ticket] = woken
+        with self._lock:
+            ticket = self._next
+            self._next += 1
+            self._waiting.setdefault(name, {})[ticket] = woken
 
         def leave() -> None:
             self._take(name, ticket)
@@ -39,14 +42,17 @@ class Signals:
 
     def send(self, name: bytes, *, everyone: bool) -> int:
         """Wake who waits longest for `name`, or everyone; returns how many waited."""
-        tickets = list(self._waiting.get(name, ()))
+        with self._lock:
+            tickets = list(self._waiting.get(name, ()))
         self._wake(name, tickets if everyone else tickets[:1], True)
         return len(tickets)
 
     def end(self) -> None:
         """No signal will come any more."""
-        for name, waiters in list(self._waiting.items()):
-            self._wake(name, list(waiters), False)
+        with self._lock:
+            everyone = [(name, list(waiters)) for name, waiters in self._waiting.items()]
+        for name, tickets in everyone:
+            self._wake(name, tickets, False)
 
     def _wake(self, name: bytes, tickets: list[int], outcome: bool) -> None:
         for ticket in tickets:
@@ -55,8 +61,9 @@ class Signals:
                 woken(outcome)
 
     def _take(self, name: bytes, ticket: int) -> Woken | None:
-        waiters = self._waiting.get(name, {})
-        woken = waiters.pop(ticket, None)
-        if woken is not None and not waiters:
-            del self._waiting[name]
-        return woken
+        with self._lock:
+            waiters = self._waiting.get(name, {})
+            woken = waiters.pop(ticket, None)
+            if woken is not None and not waiters:
+                del self._waiting[name]
+            return woken
