@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from functools import partial
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kt.errors import ArgumentError, ImproperlyConfigured, KTError
 from kt.local.databases import Journal, Open, Places
@@ -19,6 +19,9 @@ from kt.server.inline import Inline
 from kt.server.scripting.state import Alone, Limits
 from kt.server.session import Session
 from kt.version import VERSION
+
+if TYPE_CHECKING:
+    from kt.server.engines.kyoto._engine import Database as KyotoDatabase
 
 LOCKED = ("fcntl failed", "temporarily unavailable", "lock")
 """What the libraries say of a file that another process has locked."""
@@ -63,7 +66,6 @@ def open_tycoon(wanted: Wanted) -> Lines:
     Raises:
         ImproperlyConfigured: one cannot be opened.
     """
-    from kt.server.engines.kyoto._engine import Database
     from kt.server.tycoon.procedures import Procedure
     from kt.server.tycoon.report import Process, report
     from kt.server.tycoon.scripts import script_maker
@@ -71,8 +73,31 @@ def open_tycoon(wanted: Wanted) -> Lines:
     from kt.server.tycoon.session import TycoonSession
     from kt.server.tycoon.synchronize import Synchronize as Synchronizing
 
+    databases, places = _open_kyoto(wanted)
+    opened = Open(databases, [] if wanted.read_only else databases, places)
+    service = TycoonService(databases, Journal(), program=f"kt/{VERSION}", turn=nullcontext())
+    process = Process(
+        program="kt", connections=0, tasks=0, threads=0, start_time=time.time(), features="(local)"
+    )
+    service.procedures[b"synchronize"] = Procedure(
+        Synchronizing(".", service.log), ("misc",), Synchronizing.pace
+    )
+    opened.before_close = service.signals.end
+    service.report = lambda: report(service, process)
+    make_script = None
+    if wanted.scripts is not None:
+        make_script = _loaded(
+            opened, lambda path: script_maker(service, path, Limits(), threading.Event()), wanted
+        )
+    return lines_of(opened, lambda: TycoonSession(service), make_script)
+
+
+def _open_kyoto(wanted: Wanted) -> tuple[list[KyotoDatabase], Places]:
+    """The databases, all open, and their places."""
+    from kt.server.engines.kyoto._engine import Database
+
     places = Places(wanted.specs)
-    databases: list[Database] = []
+    databases: list[KyotoDatabase] = []
     spec = ""
     try:
         for spec in wanted.specs:
@@ -90,22 +115,7 @@ def open_tycoon(wanted: Wanted) -> Lines:
             database.close()
         places.leave()
         raise _unopened(spec, str(error)) from None
-    opened = Open(databases, [] if wanted.read_only else databases, places)
-    service = TycoonService(databases, Journal(), program=f"kt/{VERSION}", turn=nullcontext())
-    process = Process(
-        program="kt", connections=0, tasks=0, threads=0, start_time=time.time(), features="(local)"
-    )
-    service.procedures[b"synchronize"] = Procedure(
-        Synchronizing(".", service.log), ("misc",), Synchronizing.pace
-    )
-    opened.before_close = service.signals.end
-    service.report = lambda: report(service, process)
-    make_script = None
-    if wanted.scripts is not None:
-        make_script = _loaded(
-            opened, lambda path: script_maker(service, path, Limits(), threading.Event()), wanted
-        )
-    return lines_of(opened, lambda: TycoonSession(service), make_script)
+    return databases, places
 
 
 def open_tyrant(wanted: Wanted) -> Lines:
@@ -137,7 +147,8 @@ def open_tyrant(wanted: Wanted) -> Lines:
     make_script = None
     if wanted.scripts is not None:
         make_script = _loaded(
-            opened, lambda path: partial(
+            opened,
+            lambda path: partial(
                 TyrantScript, script_service(service, path, Limits(), threading.Event())
             ),
             wanted,
