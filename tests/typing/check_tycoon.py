@@ -11,12 +11,15 @@ from kt import (
     KT_BINARY,
     KT_JSON,
     KT_NONE,
+    Change,
     Check,
     Cursor,
     KyotoTycoon,
     Origin,
     Record,
     Scan,
+    Since,
+    TycoonChanges,
     UpdateLogFile,
 )
 
@@ -117,6 +120,19 @@ def administration(db: KyotoTycoon) -> None:
     assert_type(db.wait("name", 1.5), bool)
     assert_type(db.signal("name", broadcast=True), int)
     assert_type(db.ulog_list(), list[UpdateLogFile])
+
+
+def changes(db: KyotoTycoon[bytes, int]) -> None:
+    """A feed has the client's types."""
+    assert_type(db.changes(), TycoonChanges[bytes, int])
+    with db.changes(since=Since.OLDEST, sid=[1, 2], db=0, prefix="k") as feed:
+        assert_type(feed.position, str | None)
+        for change in feed:
+            assert_type(change, Change[bytes, int])
+            assert_type(change.key, bytes | None)
+            assert_type(change.value, int | None)
+            assert_type(change.expires, datetime | None)
+    db.changes(since=1)  # type: ignore[arg-type]
 
 
 def mistakes(db: KyotoTycoon) -> None:

@@ -13,9 +13,12 @@ from kt import (
     AsyncCursor,
     AsyncKyotoTycoon,
     AsyncScan,
+    AsyncTycoonChanges,
+    Change,
     Check,
     Origin,
     Record,
+    Since,
     UpdateLogFile,
 )
 
@@ -118,6 +121,19 @@ async def administration(db: AsyncKyotoTycoon) -> None:
     assert_type(await db.wait("name", 1.5), bool)
     assert_type(await db.signal("name", broadcast=True), int)
     assert_type(await db.ulog_list(), list[UpdateLogFile])
+
+
+async def changes(db: AsyncKyotoTycoon[bytes, int]) -> None:
+    """A feed has the client's types."""
+    assert_type(db.changes(), AsyncTycoonChanges[bytes, int])
+    async with db.changes(since=Since.OLDEST, sid=[1, 2], db=0, prefix="k") as feed:
+        assert_type(feed.position, str | None)
+        async for change in feed:
+            assert_type(change, Change[bytes, int])
+            assert_type(change.key, bytes | None)
+            assert_type(change.value, int | None)
+            assert_type(change.expires, datetime | None)
+    db.changes(since=1)  # type: ignore[arg-type]
 
 
 async def mistakes(db: AsyncKyotoTycoon) -> None:

@@ -47,7 +47,7 @@ class TycoonChanges(Changes[K, V]):
     def _greet(self, stream: Stream) -> None:
         assert self._follower is not None
         stream.send(pack_replication(self._follower.begin(), self._terms.as_sid))
-        accepted = stream.receive(read_replication_reply, self._terms.timeout)
+        accepted = stream.receive(read_replication_reply, self._terms.timeout or SILENCE)
         if isinstance(accepted, ServerError):
             raise ServerError("the server keeps no update log, or cannot read it")
 

@@ -46,7 +46,7 @@ class AsyncTycoonChanges(AsyncChanges[K, V]):
     async def _greet(self, stream: Stream) -> None:
         assert self._follower is not None
         await stream.send(pack_replication(self._follower.begin(), self._terms.as_sid))
-        accepted = await stream.receive(read_replication_reply, self._terms.timeout)
+        accepted = await stream.receive(read_replication_reply, self._terms.timeout or SILENCE)
         if isinstance(accepted, ServerError):
             raise ServerError("the server keeps no update log, or cannot read it")
 

@@ -49,11 +49,12 @@ class TyrantChanges(Changes[K, V]):
         """Ask, and wait for the first message: a server that will not send any just hangs up."""
         assert self._follower is not None
         stream.send(pack_repl(self._follower.begin(), self._terms.as_sid))
+        timeout = self._terms.timeout or SILENCE
         refusal = "the server refuses: it has no id, or replication is forbidden (-mask repl)"
         try:
-            stream.receive(read_repl_reply, self._terms.timeout)
+            stream.receive(read_repl_reply, timeout)
             refusal = "the server keeps no update log"
-            self._first = [stream.receive(read_update, self._terms.timeout)]
+            self._first = [stream.receive(read_update, timeout)]
         except ServerConnectionError as error:
             if self._established:
                 raise
