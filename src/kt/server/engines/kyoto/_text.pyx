@@ -37,10 +37,25 @@ cdef extern from "kccompress.h" namespace "kyotocabinet" nogil:
     char *decompress "kyotocabinet::ZLIB::decompress"(
         const void *, size_t, size_t *, ZlibMode) except +
 
-cdef extern from "kcregex.h" namespace "kyotocabinet" nogil:
-    boolean c_match "kyotocabinet::Regex::match"(const string &, const string &) except +
-    string c_replace "kyotocabinet::Regex::replace"(
-        const string &, const string &, const string &) except +
+cdef extern from * nogil:
+    """
+    #include <kcregex.h>
+    #include "io/pattern.h"
+
+    // A pattern that is refused is one that does not compile.
+    static inline bool match_bytes(const std::string& text, const std::string& pattern) {
+      kt::ByteLocale bytes;
+      return !kt::pattern_fault(pattern) && kyotocabinet::Regex::match(text, pattern);
+    }
+    static inline std::string replace_bytes(const std::string& text, const std::string& pattern,
+                                            const std::string& replacement) {
+      kt::ByteLocale bytes;
+      if (kt::pattern_fault(pattern)) return text;
+      return kyotocabinet::Regex::replace(text, pattern, replacement);
+    }
+    """
+    boolean c_match "match_bytes"(const string &, const string &) except +
+    string c_replace "replace_bytes"(const string &, const string &, const string &) except +
 
 cdef extern from * nogil:
     """

@@ -29,13 +29,31 @@ cdef extern from "tcutil.h" nogil:
     char *tcbzipdecode(const char *, int, int *)
     char *tcxmlescape(const char *)
     char *tcxmlunescape(const char *)
-    bint tcregexmatch(const char *, const char *)
-    char *tcregexreplace(const char *, const char *, const char *)
     void tcstrutftoucs(const char *, uint16_t *, int *)
     int tcstrucstoutf(const uint16_t *, int, char *)
     int tcstrdist(const char *, const char *)
     int tcstrdistutf(const char *, const char *)
     unsigned int tcgetcrc(const char *, int)
+
+cdef extern from * nogil:
+    """
+    #include <cstdlib>
+    #include <cstring>
+    #include <tcutil.h>
+    #include "io/pattern.h"
+
+    // A pattern that is refused is one that does not compile.
+    static inline bool match_bytes(const char* text, const char* pattern) {
+      kt::ByteLocale bytes;
+      return !kt::pattern_fault(pattern) && tcregexmatch(text, pattern);
+    }
+    static inline char* replace_bytes(const char* text, const char* pattern, const char* with) {
+      kt::ByteLocale bytes;
+      return kt::pattern_fault(pattern) ? strdup(text) : tcregexreplace(text, pattern, with);
+    }
+    """
+    bint match_bytes(const char *, const char *)
+    char *replace_bytes(const char *, const char *, const char *)
 
 ctypedef char *(*TextEncoder)(const char *, int) noexcept nogil
 ctypedef char *(*TextDecoder)(const char *, int *) noexcept nogil
@@ -151,14 +169,14 @@ def codec(bytes mode, bytes data):
 def regex_match(const char *text, const char *pattern):
     cdef bint found
     with nogil:
-        found = tcregexmatch(text, pattern)
+        found = match_bytes(text, pattern)
     return bool(found)
 
 
 def regex_replace(const char *text, const char *pattern, const char *replacement):
     cdef char *result
     with nogil:
-        result = tcregexreplace(text, pattern, replacement)
+        result = replace_bytes(text, pattern, replacement)
     return taken(result, -1)
 
 

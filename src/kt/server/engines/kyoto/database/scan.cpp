@@ -16,6 +16,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "io/pattern.h"
 #include "kyoto/database/cursor.h"
 
 namespace kt {
@@ -43,8 +44,14 @@ class Filter {
 
 class RegexFilter final : public Filter {
  public:
-  bool compile(const std::string& regex) { return regex_.compile(regex, kc::Regex::MATCHONLY); }
-  bool wants(const std::string& key) override { return regex_.match(key); }
+  bool compile(const std::string& regex) {
+    ByteLocale bytes;
+    return regex_.compile(regex, kc::Regex::MATCHONLY);
+  }
+  bool wants(const std::string& key) override {
+    ByteLocale bytes;
+    return regex_.match(key);
+  }
 
  private:
   kc::Regex regex_;
@@ -220,6 +227,7 @@ Error match_prefix(Database& database, const std::string& prefix, int64_t limit,
 }
 
 Error match_regex(Database& database, const std::string& regex, int64_t limit, Keys* keys) {
+  if (const char* fault = pattern_fault(regex)) return Error(Error::LOGIC, fault);
   RegexFilter filter;
   if (!filter.compile(regex)) return Error(Error::LOGIC, "compilation failed");
   return Scan(database, filter, limit, keys).run();

@@ -327,8 +327,11 @@ void Database::run(Scan* scan) {
   {
     Announcement announcement(this, scan);
     for (bool more = true; more;) {
-      Gate::Slice slice(gate);
-      more = scan->slice();
+      {
+        Gate::Slice slice(gate);
+        more = scan->slice();
+      }
+      more = scan->judge_apart() && more;
     }
   }
   scan->settle(gate, [this](Bytes key) -> Store& { return store(key); });

@@ -15,7 +15,7 @@ constexpr size_t BYTES_PER_LOOK = 1 << 16;
 }  // namespace
 
 Scan::Scan(const std::vector<Store*>& stores, Judge judge, const Bytes* begin, bool values,
-           int64_t limit, List* result)
+           int64_t limit, List* result, bool apart)
     : stores_(stores),
       judge_(std::move(judge)),
       begin_(begin != nullptr ? *begin : Bytes()),
@@ -23,10 +23,28 @@ Scan::Scan(const std::vector<Store*>& stores, Judge judge, const Bytes* begin, b
       values_(values),
       left_(limit),
       done_(limit == 0),
-      result_(result) {}
+      result_(result),
+      apart_(apart) {}
 
-// Shows a record to the judge; false when none of this store's is to follow.
+// Shows a record to the judge, now or later; false when none of this store's is to follow.
 bool Scan::show(Bytes key, Bytes value) {
+  if (!apart_) return judge(key, value);
+  copied_.emplace_back(key, value);
+  copied_bytes_ += key.size() + value.size();
+  return true;
+}
+
+bool Scan::judge_apart() {
+  for (const auto& [key, value] : copied_) {
+    if (done_) break;
+    judge(key, value);
+  }
+  copied_.clear();
+  copied_bytes_ = 0;
+  return !done_;
+}
+
+bool Scan::judge(Bytes key, Bytes value) {
   switch (judge_(key, value)) {
     case Verdict::PASS: return true;
     case Verdict::STOP: return false;
@@ -39,7 +57,7 @@ bool Scan::show(Bytes key, Bytes value) {
 }
 
 void Scan::add_value(Bytes value) {
-  if (stores_[store_]->type() != Store::Type::TABLE) return result_->add(value);
+  if (stores_[0]->type() != Store::Type::TABLE) return result_->add(value);
   const Block row = Store::row(value);
   result_->add(row.bytes());
 }
@@ -58,7 +76,7 @@ bool Scan::slice_store(bool whole) {
     if (++records < RECORDS_PER_LOOK && bytes < BYTES_PER_LOOK) continue;
     records = 0;
     bytes = 0;
-    if (!whole && Clock::now() >= end) {
+    if ((!whole && Clock::now() >= end) || copied_bytes_ >= COPIED_AT_ONCE) {
       cursor_->close();
       return true;
     }
@@ -98,9 +116,12 @@ void Scan::settle(Gate& gate, const std::function<Store&(Bytes)>& find) {
   store_ = 0;
   for (const std::string& key : written_) {
     if (done_) break;
-    Gate::Slice slice(gate);
-    const Block stored = find(key).stored(key);
-    if (stored) show(key, stored.bytes());
+    Block stored;
+    {
+      Gate::Slice slice(gate);
+      stored = find(key).stored(key);
+    }
+    if (stored) judge(key, stored.bytes());
   }
 }
 

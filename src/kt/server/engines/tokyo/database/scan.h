@@ -4,6 +4,9 @@
 // each record to a judge, who takes it into the result, passes it, or stops. What is taken does not
 // depend on the slices: a record that exists from begin to end is judged, exactly once.
 //
+// A judge that may take long (`regex`) sees copies of the records of a slice, outside of the gate:
+// `judge_apart` after each slice.
+//
 // In ordered databases that follows from the order. In hash databases a record may move when it is
 // written: from before the place to behind it (seen twice) or the other way (never seen). So while
 // a scan is under way every writer tells it the key first (`written`). Such a key is not judged
@@ -18,6 +21,7 @@
 #include <memory>
 #include <string>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "tokyo/database/cursor.h"
@@ -37,12 +41,14 @@ class Scan {
 
   // `result` gets the keys, or keys and values, that are taken. `begin`: in ordered databases, the
   // key to begin at, or null. `values`: whether the judge sees values and the result has them.
-  // Negative `limit`: take all.
+  // Negative `limit`: take all. `apart`: the judge may take long.
   Scan(const std::vector<Store*>& stores, Judge judge, const Bytes* begin, bool values,
-       int64_t limit, List* result);
+       int64_t limit, List* result, bool apart = false);
 
   // Inside the gate: go on for a while, or to the end; false when the end is reached.
   bool slice(bool whole = false);
+  // Outside the gate, after a slice: judge what it has copied; false when nothing more is wanted.
+  bool judge_apart();
   // Inside the gate, between slices: this record is about to be written or removed.
   void written(Bytes key);
   // Inside the gate, between slices: all records are gone.
@@ -52,8 +58,11 @@ class Scan {
 
  private:
   bool show(Bytes key, Bytes value);
+  bool judge(Bytes key, Bytes value);
   bool slice_store(bool whole);
   void add_value(Bytes value);
+
+  static constexpr size_t COPIED_AT_ONCE = 1 << 20;
 
   const std::vector<Store*> stores_;
   const Judge judge_;
@@ -65,6 +74,9 @@ class Scan {
   std::unique_ptr<Cursor> cursor_;
   bool done_;
   List* const result_;
+  const bool apart_;
+  std::vector<std::pair<std::string, std::string>> copied_;
+  size_t copied_bytes_ = 0;
   std::unordered_set<std::string> written_;
 };
 

@@ -16,6 +16,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include "io/pattern.h"
 #include "tokyo/database/cursor.h"
 #include "tokyo/database/rescue.h"
 
@@ -426,6 +427,19 @@ bool Store::acceptable_index(const Arguments& arguments) {
   return true;
 }
 
+// addcond, column, operator and expression, with zero bytes between.
+Bytes Store::pattern_of(Bytes argument) {
+  Bytes words[4];
+  for (Bytes& word : words) {
+    const size_t end = std::min(argument.find('\0'), argument.size());
+    word = argument.substr(0, end);
+    argument.remove_prefix(std::min(end + 1, argument.size()));
+  }
+  if (words[0] != "addcond") return Bytes();
+  const int kind = tctdbqrystrtocondop(std::string(words[2]).c_str());
+  return (kind & ~(TDBQCNEGATE | TDBQCNOIDX)) == TDBQCSTRRX ? words[3] : Bytes();
+}
+
 // Whether the library survives this function with these arguments.
 bool Store::guarded_misc(const std::string& name, const Arguments& arguments) {
   const bool has_key = !arguments.empty();
@@ -437,6 +451,10 @@ bool Store::guarded_misc(const std::string& name, const Arguments& arguments) {
   }
   if (type_ != Type::TABLE) return true;
   if (name == "setindex") return acceptable_index(arguments);
+  if (name == "search" || name == "metasearch") {
+    return std::none_of(arguments.begin(), arguments.end(),
+                        [](Bytes argument) { return pattern_fault(pattern_of(argument)); });
+  }
   if (!is_put(name)) return true;
   MapPointer columns(tcmapnew2(31));
   for (size_t i = 1; i + 1 < arguments.size(); i += 2) {
@@ -453,6 +471,7 @@ ListPointer Store::misc(const char* name, const Arguments& arguments) {
     const std::string key = make_key();
     tclistover(list.get(), 0, key.data(), length(key));
   }
+  ByteLocale bytes;
   if (std::strcmp(name, "setindex") != 0) return ListPointer(tcadbmisc(adb_, name, list.get()));
   Shared shared(this);
   return ListPointer(tcadbmisc(adb_, name, list.get()));

@@ -9,6 +9,7 @@
 #include <thread>
 #include <unordered_map>
 
+#include "io/pattern.h"
 #include "tokyo/database/database.h"
 
 namespace kt::tokyo {
@@ -74,7 +75,8 @@ class Regex {
       options |= REG_ICASE;
       pattern.erase(0, 1);
     }
-    valid_ = regcomp(&compiled_, pattern.c_str(), options) == 0;
+    ByteLocale bytes;
+    valid_ = !pattern_fault(pattern) && regcomp(&compiled_, pattern.c_str(), options) == 0;
   }
   ~Regex() {
     if (valid_) regfree(&compiled_);
@@ -85,6 +87,7 @@ class Regex {
   bool valid() const { return valid_; }
   bool matches(Bytes text) {
     text_.assign(text);
+    ByteLocale bytes;
     return regexec(&compiled_, text_.c_str(), 0, nullptr, 0) == 0;
   }
 
@@ -143,10 +146,15 @@ bool Database::quick_misc(Bytes name, const Arguments& arguments) const {
     case Kind::ERROR: return true;
     case Kind::LISTED: return arguments.size() <= QUICK_COUNT;
     case Kind::SCAN: {
-      const int64_t limit = name == "range" ? limit_of(arguments) : -1;
+      if (name == "regex") return false;  // matching may take long, with a single key
+      const int64_t limit = limit_of(arguments);
       return quick_fwmkeys(static_cast<int>(std::min<int64_t>(limit, INT_MAX)));
     }
-    case Kind::TABLE: return name != "setindex" && count() <= QUICK_COUNT && scans_.empty();
+    case Kind::TABLE:
+      return name != "setindex" && count() <= QUICK_COUNT && scans_.empty() &&
+             std::none_of(arguments.begin(), arguments.end(), [](Bytes argument) {
+               return !Store::pattern_of(argument).empty();
+             });
     default: return false;
   }
 }
@@ -402,7 +410,8 @@ std::unique_ptr<Scan> Database::regex_scan(const Arguments& arguments, List* res
   const auto judge = [regex](Bytes key, Bytes) {
     return regex->matches(key) ? Scan::Verdict::TAKE : Scan::Verdict::PASS;
   };
-  return std::make_unique<Scan>(all(), judge, nullptr, true, limit_of(arguments), result);
+  return std::make_unique<Scan>(all(), judge, nullptr, true, limit_of(arguments), result,
+                                true);
 }
 
 std::unique_ptr<Scan> Database::range_scan(const Arguments& arguments, List* result) const {

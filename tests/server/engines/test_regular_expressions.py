@@ -1,0 +1,108 @@
+"""Regular expressions of clients, in both engines: they see bytes, and harm nobody."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kt.server.engines.kyoto import _text as kyoto_text
+from kt.server.engines.kyoto._engine import EngineError
+from kt.server.engines.tokyo import _text as tokyo_text
+from kt.server.engines.tokyo._engine import BinaryCore, State
+
+from ..processes import SECONDS
+from .kyoto import opened as kyoto_opened
+from .tokyo import items, misc_request, opened
+
+HARMFUL = {
+    "back-reference": rb"(a*)(a*)(a*)(a*)\4\3\2\1c",
+    "repetitions": b"((a{1,255}){1,255}){1,255}",
+    "open": b"(((a{100}){100}){100}",
+    "nesting": b"(" * 100_000 + b"a" + b")" * 100_000,
+    "length": b"a" * 100_000,
+}
+HARMLESS = [rb"^[\]1-9]*$", rb"a{2,255}|(b{2}){3}", rb"([[:alpha:]]+)\(\)", b"{", b"[", rb"\\1"]
+
+
+@pytest.mark.parametrize("pattern", HARMFUL.values(), ids=HARMFUL.keys())
+def test_harmful_ones_are_refused(tmp_path: Path, pattern: bytes) -> None:
+    with opened("casket.tct", tmp_path) as table:
+        assert table.put(b"a" * 9000 + b"!", b"c\0" + b"a" * 9000)
+        assert table.misc(b"regex", [pattern]) is None
+        assert table.misc(b"search", [b"addcond\0c\0STRRX\0" + pattern]) is None
+        assert table.misc(b"search", [b"addcond\0c\0~+7\0" + pattern]) is None
+        assert table.get(b"1") is None
+    with (
+        kyoto_opened("*", tmp_path) as database,
+        pytest.raises(EngineError, match="regular expression"),
+    ):
+        database.match_regex(pattern)
+    for text in (kyoto_text, tokyo_text):
+        assert not text.regex_match(b"a" * 9000 + b"!", pattern)
+        assert text.regex_replace(b"aaa", pattern, b"b") == b"aaa"
+
+
+@pytest.mark.parametrize("pattern", HARMLESS)
+def test_harmless_ones_are_not(tmp_path: Path, pattern: bytes) -> None:
+    """Whether they are valid is for the C library to say; both engines have the same."""
+    with kyoto_opened("*", tmp_path) as database, opened("*", tmp_path) as other:
+        accepted = other.misc(b"regex", [pattern]) is not None
+        if accepted:
+            assert database.match_regex(pattern) == []
+        else:
+            with pytest.raises(EngineError, match="compilation failed"):
+                database.match_regex(pattern)
+
+
+def test_matching_is_no_work_for_the_event_loop(tmp_path: Path) -> None:
+    with opened("casket.tct", tmp_path) as table:
+        stream = BinaryCore(table).stream()
+        assert stream.feed(misc_request(b"regex", [b"."]))[0] == State.COMMAND
+        condition = b"addcond\0c\0%b\0."
+        assert stream.feed(misc_request(b"search", [condition % b"STRRX"]))[0] == State.COMMAND
+        assert stream.feed(misc_request(b"search", [condition % b"STREQ"]))[0] == State.MORE
+
+
+def test_limits_and_values(tmp_path: Path) -> None:
+    with opened("*", tmp_path) as database:
+        large = b"v" * 400_000
+        for number in range(10):
+            assert database.put(b"key%d" % number, large)
+        found = items(database.misc(b"regex", [b"^key[2-9]$"]))
+        assert sorted(found[::2]) == [b"key%d" % number for number in range(2, 10)]
+        assert set(found[1::2]) == {large}
+        assert len(items(database.misc(b"regex", [b"*^KEY", b"3"]))) == 6
+
+
+BYTES = """
+import locale
+locale.setlocale(locale.LC_ALL, "C.UTF-8")
+from kt.server.engines.kyoto import _text as kyoto_text
+from kt.server.engines.kyoto._engine import Database as Kyoto
+from kt.server.engines.tokyo import _text as tokyo_text
+from kt.server.engines.tokyo._engine import Database as Tokyo
+from kt.wire.tyrant import decode_misc
+
+kyoto, tokyo, table = Kyoto("*"), Tokyo("*"), Tokyo("casket.tct")
+keys = [b"k\\xff\\xfe", b"k1", b"\\xc3\\xa9"]
+for key in keys:
+    kyoto.set(key, b"v")
+    tokyo.put(key, b"v")
+    table.put(key, b"c\\0" + key)
+for pattern, right in ((b"^k.+$", keys[:2]), (b"^..$", keys[1:]), (b"^.$", [])):
+    assert sorted(kyoto.match_regex(pattern)) == sorted(right), pattern
+    found = decode_misc(b"\\0" + tokyo.misc(b"regex", [pattern]), False)
+    assert sorted(found[::2]) == sorted(right)
+    found = table.misc(b"search", [b"addcond\\0c\\0STRRX\\0" + pattern])
+    assert sorted(decode_misc(b"\\0" + found, False)) == sorted(right)
+    for text in (kyoto_text, tokyo_text):
+        assert [key for key in keys if text.regex_match(key, pattern)] == right
+        assert text.regex_replace(b"\\xff", b".", b"x") == b"x"
+"""
+
+
+def test_they_match_bytes_in_any_locale(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", BYTES], cwd=tmp_path, timeout=SECONDS, check=True)
