@@ -56,7 +56,8 @@ async def test_tasks_share_a_connection(async_tycoon: AsyncKyotoTycoon) -> None:
     await asyncio.gather(*[work(async_tycoon, f"task {i}", rounds) for i in range(32)])
     assert await async_tycoon.get_int("shared") == 32 * rounds
     assert await async_tycoon.count() == 33
-    assert len(async_tycoon._pool._connections) == 1
+    if async_tycoon.port:  # else there is no network
+        assert len(async_tycoon._pool._connections) == 1
 
 
 async def test_each_task_gets_its_own_reply(peer: Peer) -> None:
