@@ -193,3 +193,46 @@ def test_life_of_cursors(tmp_path: Path) -> None:
         with pytest.raises(EngineError, match="not opened"):
             survivor.jump()
         assert survivor.database.spec.endswith(spec)
+
+
+class TestMany:
+    """Those that go leave the others where they are."""
+
+    def test_going_in_any_order(self, database: Database) -> None:
+        cursors = [database.cursor() for _ in range(300)]
+        for cursor in cursors:
+            cursor.jump()
+        first = cursors[0].get_key()
+        for cursor in [*cursors[1::3], *cursors[2::3][::-1]]:
+            cursor.close()
+        cursors = cursors[::3]
+        database.remove(first)
+        assert {cursor.get_key() for cursor in cursors} == {cursors[0].get_key()} != {first}
+        database.clear()
+        for cursor in cursors[::2]:
+            with NOWHERE:
+                cursor.get()
+            cursor.close()
+        database.set(b"k" * 1000, b"value")
+        for cursor in cursors[1::2]:
+            cursor.jump()
+            assert cursor.get_key() == b"k" * 1000
+            cursor.close()
+
+    def test_going_inside_of_a_visitor(self, database: Database) -> None:
+        left = [database.cursor() for _ in range(3)]
+
+        class Visitor:
+            def visit_full(self, key: bytes, value: bytes, xt: int) -> Verdict:
+                left.clear()
+                return KEEP
+
+            def visit_empty(self, key: bytes) -> Verdict:
+                raise AssertionError
+
+        left[0].jump()
+        database.accept(b"key01", Visitor())
+        assert not left
+        database.cursor().close()
+        database.clear()
+        assert contents(database) == {}

@@ -9,8 +9,10 @@ import json
 import os
 import shutil
 import signal
+import struct
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -137,13 +139,56 @@ class TestClear:
         with Database(str(tmp_path / "data" / "real.kch")) as database:
             assert contents(database) == {b"new": b"value"}
 
-    def test_what_a_crash_has_left_is_removed(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("name", ["casket.kch.kt-cleared", "casket.kch.kt-new"])
+    def test_what_a_crash_has_left_is_removed(self, tmp_path: Path, name: str) -> None:
         with opened("casket.kch", tmp_path) as database:
             database.set(b"key", b"value")
-        shutil.copy(tmp_path / "casket.kch", tmp_path / "casket.kch.kt-cleared")
+        (tmp_path / name).write_bytes(bytes(1000))
         with opened("casket.kch", tmp_path) as database:
             assert contents(database) == {b"key": b"value"}
         assert [entry.name for entry in tmp_path.iterdir()] == ["casket.kch"]
+
+    @pytest.mark.parametrize("beginning", [None, b"", bytes(6 << 20)])
+    @pytest.mark.parametrize("spec", ["casket.kch", "casket.kct"])
+    def test_what_an_older_version_has_left_is_undone(
+        self, tmp_path: Path, spec: str, beginning: bytes | None
+    ) -> None:
+        with opened(spec, tmp_path) as database:
+            database.set(b"key", b"value")
+        (tmp_path / spec).rename(tmp_path / f"{spec}.kt-cleared")
+        if beginning is not None:
+            (tmp_path / spec).write_bytes(beginning)
+        with opened(spec, tmp_path) as database:
+            assert contents(database) == {b"key": b"value"}
+        assert [entry.name for entry in tmp_path.iterdir()] == [spec]
+
+    CODE = """
+import os, sys
+from kt.server.engines.kyoto._engine import Database
+path, way = sys.argv[1:]
+database = Database(path, auto_transaction="t" in way, auto_synchronize="s" in way)
+while True:
+    database.set(b"key", b"value")
+    database.clear()
+    os.write(1, b"\\n")
+"""
+
+    @pytest.mark.parametrize("way", ["", "t", "s", "ts"])
+    @pytest.mark.parametrize("spec", ["casket.kch", "casket.kct"])
+    def test_a_crash_meanwhile(self, tmp_path: Path, spec: str, way: str) -> None:
+        for attempt in range(3):
+            command = [sys.executable, "-c", self.CODE, str(tmp_path / spec), way]
+            process = subprocess.Popen(command, stdout=subprocess.PIPE)
+            assert process.stdout is not None
+            with process, process.stdout as cleared:
+                for _ in range(3 + 2 * attempt):
+                    cleared.readline()
+                process.send_signal(signal.SIGKILL)
+            with opened(spec, tmp_path) as database:
+                assert contents(database) in ({}, {b"key": b"value"})
+                database.set(b"alive", b"")
+                database.clear()
+            assert [entry.name for entry in tmp_path.iterdir()] == [spec]
 
 
 class TestOtherProcesses:
@@ -168,6 +213,23 @@ class TestOtherProcesses:
             database.clear()
             assert locked()
         assert not locked()
+
+
+def torn(data: bytes, log: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """File and log as they were while an entry that crosses a page was written to the log.
+
+    The log had been longer, so there are zeros behind.
+    """
+    (size,) = struct.unpack_from(">q", log, 4)
+    place, entries = 12, []
+    while log[place : place + 1] == b"\xee":
+        offset, length = struct.unpack_from(">qq", log, place + 1)
+        entries.append((place, offset, log[place + 17 : place + 17 + length]))
+        place += 17 + length
+    for place, offset, saved in reversed(entries):
+        data = data[:offset] + saved + data[offset + len(saved) :]
+        for page in range(4096 * (place // 4096 + 1), place + 17 + len(saved), 4096):
+            yield data[:size], log[:page] + bytes(len(log) - page)
 
 
 class TestCrash:
@@ -215,6 +277,26 @@ while True:
             assert (b"before" in found) == ("c" not in way)
             database.set(b"alive", b"")
         assert not any(entry.name.endswith("cleared") for entry in os.scandir(tmp_path))
+
+    @pytest.mark.parametrize("spec", ["casket.kch", "casket.kct"])
+    def test_a_torn_log(self, tmp_path: Path, spec: str) -> None:
+        """Killed while an entry was written to the log: what it guards is still untouched."""
+        records = {b"key%d" % number: b"old" * 2000 for number in range(20)}
+        with opened(spec, tmp_path, auto_transaction=True) as database:
+            database.set_bulk(records)
+            database.begin_transaction()
+            database.set_bulk(dict.fromkeys(records, b"new" * 2000))
+            database.synchronize()
+            data, log = (tmp_path / name for name in (spec, f"{spec}.wal"))
+            moments = list(torn(data.read_bytes(), log.read_bytes()))
+        assert len(moments) > 10
+        for number, moment in enumerate(moments):
+            directory = tmp_path / str(number)
+            directory.mkdir()
+            (directory / spec).write_bytes(moment[0])
+            (directory / f"{spec}.wal").write_bytes(moment[1])
+            with opened(spec, directory) as database:
+                assert contents(database) == records
 
     def test_repairs_are_logged(self, tmp_path: Path) -> None:
         path = tmp_path / "casket.kch"

@@ -171,13 +171,28 @@ class TestMeanwhile:
         with meanwhile(abort):
             self.check(large)
 
+    def test_endless_aborted_transactions(self, large: Database) -> None:
+        def abort(number: int) -> None:
+            large.begin_transaction()
+            large.set(self.key(number), b"changed")
+            large.end_transaction(commit=False)
+
+        with meanwhile(abort):
+            self.check(large)
+
+    def test_in_a_transaction_that_does_not_end(self, large: Database) -> None:
+        large.begin_transaction()
+        self.check(large)
+        large.end_transaction()
+
     def test_two_searches(self, large: Database) -> None:
         with meanwhile(lambda _number: self.check(large)):
             self.check(large)
 
     def test_clearing_ends_it(self, large: Database) -> None:
         with meanwhile(lambda _number: large.clear()):
-            assert len(large.match_prefix(b"stays")) <= self.COUNT
+            for _ in range(20):
+                assert len(large.match_prefix(b"stays")) <= self.COUNT
         large.clear()
         assert large.match_prefix(b"") == []
 

@@ -2,6 +2,9 @@
 
 #include "kyoto/database/cursor.h"
 
+#include "kyoto/database/callbacks.h"
+#include "kyoto/database/internals.h"
+
 namespace kt {
 
 namespace {
@@ -37,25 +40,71 @@ class Setter final : public RecordVisitor {
   const int64_t xt_;
 };
 
+// How the engine's newest cursor leaves its list; nothing if the engine is of another type.
+template <typename Engine>
+std::function<void()> unlinking_from(kc::BasicDB* engine, kc::BasicDB::Cursor* cursor) {
+  auto* owner = dynamic_cast<Engine*>(engine);
+  if (owner == nullptr) return {};
+  auto& list = owner->*reveal(CursorsOf<Engine>{});
+  auto* own = static_cast<typename Engine::Cursor*>(cursor);
+  return [&list, own, place = std::prev(list.end())] {
+    if constexpr (has_pages<Engine>) {
+      if (own->*reveal(CursorKey<Engine>{}) != nullptr) (own->*reveal(ForgetPlace<Engine>{}))();
+    }
+    list.erase(place);
+    own->*reveal(CursorHome<Engine>{}) = nullptr;  // so that it does not look for itself
+  };
+}
+
+template <typename... Engines>
+std::function<void()> unlinking_from_any(kc::BasicDB* engine, kc::BasicDB::Cursor* cursor) {
+  std::function<void()> found;
+  ((found = found ? std::move(found) : unlinking_from<Engines>(engine, cursor)), ...);
+  return found;
+}
+
+std::function<void()> unlinking(kc::BasicDB* engine, kc::BasicDB::Cursor* cursor) {
+  return unlinking_from_any<kc::ProtoHashDB, kc::ProtoTreeDB, kc::StashDB, kc::CacheDB, kc::GrassDB,
+                            kc::HashDB, kc::TreeDB, kc::DirDB, kc::ForestDB>(engine, cursor);
+}
+
 }  // namespace
+
+EngineCursor::EngineCursor(kc::BasicDB* engine)
+    : cursor_(engine->cursor()), unlink_(unlinking(engine, cursor_.get())) {}
+
+void EngineCursor::close() {
+  if (unlink_) unlink_();
+  unlink_ = nullptr;
+  cursor_.reset();
+}
 
 Cursor::Cursor(Database& database) : database_(database) {
   Entry entry(database_);
   std::lock_guard<std::mutex> lock(database_.cursors_lock_);
   attach();
-  database_.cursors_.push_back(this);
+  place_ = database_.cursors_.insert(database_.cursors_.end(), this);
 }
 
+// Inside of a visitor, where the garbage collector may come by, nobody can be alone: the next one
+// that goes does it.
 Cursor::~Cursor() {
-  Entry entry(database_);
+  const bool inside = Callback::running(&database_);
+  std::optional<Isolation> alone;
+  if (!inside) alone.emplace(database_.gate_);
   std::lock_guard<std::mutex> lock(database_.cursors_lock_);
-  database_.cursors_.remove(this);
-  detach();
+  database_.cursors_.erase(place_);
+  if (inside) {
+    database_.left_cursors_.push_back(std::move(engine_cursor_));
+  } else {
+    database_.close_left_cursors();
+    detach();
+  }
 }
 
 void Cursor::attach() {
   kc::BasicDB* engine = database_.engine_->reveal_inner_db();
-  if (engine != nullptr) engine_cursor_.reset(engine->cursor());
+  if (engine != nullptr) engine_cursor_ = EngineCursor(engine);
 }
 
 template <typename Movement>
@@ -92,10 +141,12 @@ Error Cursor::accept(RecordVisitor& visitor, bool writable, bool step) {
   for (;;) {
     Entry entry(database_);
     if (!engine_cursor_) return not_open();
+    if (writable && database_.refuses_writes()) return no_room();
     for (int i = 0; i < WHILE_INSIDE; i++) {
       visitor.begin(database_.terms());
       if (!engine_cursor_->accept(&visitor, writable, step)) return entry.engine().error();
-      if (visitor.out_of_memory()) return Error(Error::SYSTEM, "out of memory");
+      if (visitor.failure() != nullptr) return Error(Error::SYSTEM, visitor.failure());
+      if (writable && database_.refuses_writes()) return no_room();
       if (!visitor.passed_expired()) return succeeded();
       bool moved = step || (back_ ? engine_cursor_->step_back() : engine_cursor_->step());
       if (!moved) return entry.engine().error();

@@ -7,12 +7,39 @@
 #ifndef KT_KYOTO_CURSOR_H
 #define KT_KYOTO_CURSOR_H
 
+#include <functional>
+#include <list>
 #include <memory>
 #include <string>
 
 #include "kyoto/database/database.h"
 
 namespace kt {
+
+// The engine's part of a cursor. The engine looks for a cursor that goes through the list of all.
+// With many of them, as when many connections end at once, that takes for ever; so each remembers
+// its place in that list, too, and leaves it without the engine's help.
+class EngineCursor {
+ public:
+  EngineCursor() = default;
+  EngineCursor(EngineCursor&&) = default;
+  EngineCursor& operator=(EngineCursor&&) = default;
+
+  // The engine's newest cursor.
+  explicit EngineCursor(kc::BasicDB* engine);
+
+  // Alone inside, as long as the engine is there.
+  void close();
+
+  kc::BasicDB::Cursor* get() const { return cursor_.get(); }
+  kc::BasicDB::Cursor& operator*() const { return *cursor_; }
+  kc::BasicDB::Cursor* operator->() const { return cursor_.get(); }
+  explicit operator bool() const { return cursor_ != nullptr; }
+
+ private:
+  std::unique_ptr<kc::BasicDB::Cursor> cursor_;
+  std::function<void()> unlink_;  // from the engine's list
+};
 
 class Cursor {
  public:
@@ -36,9 +63,9 @@ class Cursor {
   Error remove();
   Error seize(std::string* key, std::string* value, int64_t* xt);
 
-  // --- For the database, alone inside.
+  // --- For the database, alone inside, with the lock of its cursors.
   void attach();
-  void detach() { engine_cursor_.reset(); }
+  void detach() { engine_cursor_.close(); }
 
   // --- For the parts of the engine, with an Entry; null when the database is closed.
   kc::BasicDB::Cursor* engine_cursor() { return engine_cursor_.get(); }
@@ -48,7 +75,8 @@ class Cursor {
   Error move(bool back, Movement movement);
 
   Database& database_;
-  std::unique_ptr<kc::BasicDB::Cursor> engine_cursor_;
+  std::list<Cursor*>::iterator place_;  // in the database's list
+  EngineCursor engine_cursor_;
   bool back_ = false;
 };
 

@@ -5,6 +5,8 @@
 #include <algorithm>
 
 #include "kyoto/database/cursor.h"
+#include "kyoto/database/internals.h"
+#include "kyoto/database/log_check.h"
 #include "kyoto/upkeep/maintenance.h"
 #include "kyoto/upkeep/pages.h"
 
@@ -74,6 +76,17 @@ Kind kind_of(kc::BasicDB* engine) {
   return kind;
 }
 
+// The object whose pages are written back; null where there is no file.
+const void* tree_of(kc::BasicDB* engine) {
+  if (auto* tree = dynamic_cast<kc::TreeDB*>(engine)) return tree;
+  return dynamic_cast<kc::ForestDB*>(engine);
+}
+
+int64_t mapped_size(kc::PolyDB& engine) {
+  std::map<std::string, std::string> status;
+  return engine.status(&status) ? kc::atoi(status["msiz"].c_str()) : 0;
+}
+
 }  // namespace
 
 Database::Database(const std::string& spec, const OpenOptions& options, kc::BasicDB::Logger* logger)
@@ -83,6 +96,7 @@ Database::~Database() { close(); }
 
 Error Database::open() {
   read_spec();
+  std::shared_ptr<File> before = mend_log();
   std::unique_ptr<kc::PolyDB> engine;
   Error error = open_engine(spec_, &engine);
   if (failed(error)) return error;
@@ -90,12 +104,25 @@ Error Database::open() {
   path_ = engine_->path();
   kind_ = kind_of(engine_->reveal_inner_db());
   load_persistence();
-  open_file();
+  adopt_engine(std::move(before));
   if (!persistent_ && !options_.read_only && kind_.removes) {
     sweeper_.start(capacity_count_, capacity_size_, engine_->count() > 0);
   }
   remove_leftovers(*this);
+  if (kind_.pages && !kind_.in_memory && !options_.read_only) write_back_.start();
   return succeeded();
+}
+
+// The engine applies a log without looking whether it is whole, as soon as it has the lock; so we
+// must have it before. Null if there is no log.
+std::shared_ptr<File> Database::mend_log() {
+  const std::string path = spec_.substr(0, spec_.find('#'));
+  if (!options_.read_only) undo_clearing(path);
+  if (options_.no_lock || ::access(log_of(path).c_str(), F_OK) != 0) return nullptr;
+  auto file = std::make_shared<File>(path, options_.read_only);
+  if (!file->is_open() || !file->lock(options_.try_lock)) return nullptr;
+  cut_torn_entry(*file, log_of(path));
+  return file;
 }
 
 Error Database::open_engine(const std::string& spec, std::unique_ptr<kc::PolyDB>* engine) {
@@ -110,15 +137,21 @@ Error Database::open_engine(const std::string& spec, std::unique_ptr<kc::PolyDB>
 
 Error Database::close() {
   sweeper_.stop();
+  write_back_.stop();
+  WriteBack::Turn turn(write_back_);
   Isolation alone(gate_);
   if (!is_open()) return succeeded();
   {
     std::lock_guard<std::mutex> lock(cursors_lock_);
+    close_left_cursors();
     for (Cursor* cursor : cursors_) cursor->detach();
   }
-  bool closed = engine_->close();
-  file_.reset();
-  return closed ? succeeded() : engine_->error();
+  PageStore::Attempt attempt(pages_);
+  const bool closed = engine_->close() && !attempt.failed();
+  if (file_) file_->give_room_back();
+  adopt_engine(nullptr);
+  // The engine keeps no error: it has nothing to keep it in by now.
+  return closed ? succeeded() : Error(Error::SYSTEM, "closing failed: records may be missing");
 }
 
 Error Database::check_open() {
@@ -160,36 +193,55 @@ void Database::load_persistence() {
   if (!options_.read_only) store_persistence();
 }
 
-void Database::store_persistence() {
-  exchange_mark(engine_->reveal_inner_db(), true, &persistent_);
+void Database::store_persistence(kc::PolyDB& engine) {
+  exchange_mark(engine.reveal_inner_db(), true, &persistent_);
 }
 
-void Database::open_file() {
+// What belongs to the present engine object; `before` has been opened before it.
+void Database::adopt_engine(std::shared_ptr<File> before) {
+  kc::BasicDB* engine = engine_->reveal_inner_db();
+  hash_ = dynamic_cast<kc::HashDB*>(engine);
   file_.reset();
-  if (kind_.single_file) file_ = std::make_shared<File>(path_, options_.read_only);
+  if (engine != nullptr && kind_.single_file) {
+    file_ = std::make_shared<File>(path_, options_.read_only, std::move(before));
+    file_->set_mapped(mapped_size(*engine_));
+  }
+  directory_.reset();
+  if (engine != nullptr && !kind_.in_memory && !kind_.single_file) {
+    auto file = std::make_shared<File>(path_, true);
+    if (file->is_directory()) directory_ = std::move(file);
+  }
+  const bool forest = kind_.pages && directory_;
+  pages_.serve(tree_of(engine), forest ? std::exchange(directory_, nullptr) : file_);
 }
+
+int64_t Database::end_of_records() const { return hash_->*reveal(FileEnd{}); }
 
 Error Database::accept(Bytes key, RecordVisitor& visitor, bool writable) {
   {
     Entry entry(*this);
+    if (writable && refuses_writes()) return no_room();
     visitor.begin(terms());
     if (!entry.engine().accept(key.data(), key.size(), &visitor, writable)) {
       return entry.engine().error();
     }
   }
-  if (visitor.out_of_memory()) return Error(Error::SYSTEM, "out of memory");
+  if (visitor.failure() != nullptr) return Error(Error::SYSTEM, visitor.failure());
+  if (writable && refuses_writes()) return no_room();
   if (writable) after_writes(1);
   return succeeded();
 }
 
 Error Database::accept_bulk(const std::vector<std::string>& keys, RecordVisitor& visitor,
-                            bool writable) {
+                            bool writable, size_t size) {
   {
     Entry entry(*this);
+    if (writable && (refuses_writes() || !has_room(size))) return no_room();
     visitor.begin(terms());
     if (!entry.engine().accept_bulk(keys, &visitor, writable)) return entry.engine().error();
   }
-  if (visitor.out_of_memory()) return Error(Error::SYSTEM, "out of memory");
+  if (visitor.failure() != nullptr) return Error(Error::SYSTEM, visitor.failure());
+  if (writable && refuses_writes()) return no_room();
   if (writable) after_writes(static_cast<int64_t>(keys.size()));
   return succeeded();
 }
@@ -221,7 +273,8 @@ Error Database::status(std::map<std::string, std::string>* status) {
 }
 
 Error Database::begin_transaction(bool hard, double timeout) {
-  clean_pages(*this);  // or the engine would do it all at once, locked
+  Error error = clean_pages(*this);  // or the engine would do it all at once, locked
+  if (failed(error)) return error;
   std::unique_lock<std::mutex> lock(transaction_lock_);
   auto ended = [this] { return !in_transaction_; };
   if (timeout < 0) {
@@ -229,8 +282,11 @@ Error Database::begin_transaction(bool hard, double timeout) {
   } else if (!transaction_ended_.wait_for(lock, std::chrono::duration<double>(timeout), ended)) {
     return Error(Error::LOGIC, "competition avoided");
   }
-  Entry entry(*this);
-  if (!entry.engine().begin_transaction_try(hard)) return entry.engine().error();
+  WriteBack::Turn turn(write_back_);
+  Isolation alone(gate_);
+  if (!is_open()) return not_open();
+  clean_rest(*this);
+  if (!engine_->begin_transaction_try(hard)) return engine_->error();
   in_transaction_ = true;
   return succeeded();
 }
@@ -239,12 +295,19 @@ Error Database::end_transaction(bool commit) {
   if (!commit) drop_clean_pages(*this);  // likewise
   std::lock_guard<std::mutex> lock(transaction_lock_);
   Entry entry(*this);
-  if (!commit) epoch_++;
   bool ended = entry.engine().end_transaction(commit);
   Error error = ended ? succeeded() : entry.engine().error();
+  if (!commit || !ended) epoch_++;
   in_transaction_ = false;
   transaction_ended_.notify_all();
   return error;
+}
+
+std::unique_lock<std::mutex> Database::keep_transactions_away() {
+  constexpr std::chrono::milliseconds SOON{50};
+  std::unique_lock<std::mutex> lock(transaction_lock_);
+  if (!transaction_ended_.wait_for(lock, SOON, [this] { return !in_transaction_; })) lock.unlock();
+  return lock;
 }
 
 void Database::between_transactions(const std::function<void()>& action) {
@@ -256,12 +319,18 @@ void Database::between_transactions(const std::function<void()>& action) {
 
 void Database::replace_engine(std::unique_ptr<kc::PolyDB>* engine) {
   std::lock_guard<std::mutex> lock(cursors_lock_);
+  close_left_cursors();
   for (Cursor* cursor : cursors_) cursor->detach();
   engine_.swap(*engine);
   for (Cursor* cursor : cursors_) cursor->attach();
-  open_file();
+  adopt_engine(nullptr);
   switch_rotation();
-  epoch_++;
+  note_cleared();
+}
+
+void Database::close_left_cursors() {
+  for (EngineCursor& cursor : left_cursors_) cursor.close();
+  left_cursors_.clear();
 }
 
 void Database::hold_rotation(bool held) {

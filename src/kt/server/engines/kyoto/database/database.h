@@ -12,10 +12,6 @@
 #ifndef KT_KYOTO_DATABASE_H
 #define KT_KYOTO_DATABASE_H
 
-#include <fcntl.h>
-#include <kcpolydb.h>
-#include <unistd.h>
-
 #include <atomic>
 #include <condition_variable>
 #include <ctime>
@@ -29,13 +25,18 @@
 #include <string>
 #include <vector>
 
+#include "kyoto/database/engine.h"
+#include "kyoto/database/file.h"
 #include "kyoto/database/gate.h"
+#include "kyoto/database/page_store.h"
 #include "kyoto/database/record.h"
 #include "kyoto/upkeep/sweeper.h"
+#include "kyoto/upkeep/write_back.h"
 
 namespace kt {
 
 class Cursor;
+class EngineCursor;
 class KeyWatch;
 
 // What the types of databases differ in.
@@ -59,25 +60,6 @@ struct OpenOptions {
   bool no_repair = false;
 };
 
-// A descriptor of our own of the engine's file. It must live longer than the engine object: closing
-// any descriptor of a file drops the process's lock on it.
-class File {
- public:
-  File(const std::string& path, bool read_only)
-      : descriptor_(::open(path.c_str(), (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC)) {}
-  ~File() {
-    if (descriptor_ >= 0) ::close(descriptor_);
-  }
-  File(const File&) = delete;
-  File& operator=(const File&) = delete;
-
-  int descriptor() const { return descriptor_; }
-  bool synchronize() const { return ::fsync(descriptor_) == 0; }
-
- private:
-  const int descriptor_;
-};
-
 class Database {
  public:
   Database(const std::string& spec, const OpenOptions& options, kc::BasicDB::Logger* logger);
@@ -97,7 +79,9 @@ class Database {
   Error status(std::map<std::string, std::string>* status);
 
   Error accept(Bytes key, RecordVisitor& visitor, bool writable);
-  Error accept_bulk(const std::vector<std::string>& keys, RecordVisitor& visitor, bool writable);
+  // `size` of what will be written, as far as it is known before.
+  Error accept_bulk(const std::vector<std::string>& keys, RecordVisitor& visitor, bool writable,
+                    size_t size = 0);
 
   // One transaction runs at a time; this waits so many seconds for its turn, for ever if negative.
   Error begin_transaction(bool hard, double timeout);
@@ -106,6 +90,9 @@ class Database {
   // To be called after `writes` records were written, outside of any Entry: keeps expired records
   // and those above the capacity from piling up.
   void after_writes(int64_t writes);
+
+  // Whether writes are refused, because what was written before cannot be brought to the file.
+  bool refuses_writes() const { return pages_.failing(); }
 
   // --- For the parts of the engine only.
 
@@ -120,13 +107,23 @@ class Database {
 
   // Counts what makes all cursors forget their places: clearing and aborted transactions.
   uint64_t epoch() const { return epoch_; }
+  uint64_t clearings() const { return clearings_; }
+  void note_cleared() {
+    clearings_++;
+    epoch_++;
+  }
+
+  // While the lock is held, no transaction begins or ends. Not held if one runs that does not end
+  // soon.
+  std::unique_lock<std::mutex> keep_transactions_away();
 
   // Open another engine object as this database is opened; `spec` may differ.
   Error open_engine(const std::string& spec, std::unique_ptr<kc::PolyDB>* engine);
 
   // Exchange the engine object, alone inside. Cursors lose their places.
   void replace_engine(std::unique_ptr<kc::PolyDB>* engine);
-  void store_persistence();
+  void store_persistence() { store_persistence(*engine_); }
+  void store_persistence(kc::PolyDB& engine);
 
   bool in_transaction() const { return in_transaction_; }
   void between_transactions(const std::function<void()>& action);  // runs it alone inside
@@ -134,6 +131,15 @@ class Database {
 
   // A file database's file; null for others. To be asked for inside.
   std::shared_ptr<File> file() const { return file_; }
+
+  // Whether the file can take a record of that size; for a tree, its pages are asked about.
+  bool has_room(size_t size) {
+    if (hash_ != nullptr) return file_->has_room(end_of_records(), static_cast<int64_t>(size));
+    return !directory_ || directory_->has_room(0, static_cast<int64_t>(size));
+  }
+
+  PageStore& pages() { return pages_; }
+  WriteBack& write_back() { return write_back_; }
 
   // Whether reading a record may move it (see Kind::rotates); counts how often it was held.
   void hold_rotation(bool held);
@@ -145,7 +151,10 @@ class Database {
   int64_t untidy() const { return untidy_; }
   void set_untidy(int64_t steps) { untidy_ = steps; }
 
-  // Called for every record that is stored, while the engine has it locked.
+  // Called for every record that is changed, while the engine has it locked.
+  void note_changed() { write_back_.note_changed(); }
+
+  // Called for every record that is stored, likewise.
   void note_stored(Bytes key, int64_t xt, int64_t now) {
     if (xt < XT_MAX) sweeper_.expect(xt, now);
     if (watching_ > 0) tell_watches(key);
@@ -156,9 +165,12 @@ class Database {
   friend class Cursor;
 
   void read_spec();
+  std::shared_ptr<File> mend_log();
   void load_persistence();
-  void open_file();
+  void adopt_engine(std::shared_ptr<File> before);
+  int64_t end_of_records() const;
   void switch_rotation();
+  void close_left_cursors();
   void tell_watches(Bytes key);
   uint32_t mode() const;
 
@@ -174,12 +186,18 @@ class Database {
   Gate gate_;
   std::unique_ptr<kc::PolyDB> engine_;
   std::shared_ptr<File> file_;
-  std::list<Cursor*> cursors_;
+  std::shared_ptr<File> directory_;  // of a database in one
+  kc::HashDB* hash_ = nullptr;       // the engine's, if it is of this type
+  PageStore pages_;
+  std::list<Cursor*> cursors_;  // each knows its place in it
+  std::list<EngineCursor> left_cursors_;  // of some that are gone
   std::mutex cursors_lock_;
   std::atomic<uint64_t> epoch_{0};
+  std::atomic<uint64_t> clearings_{0};
   std::atomic<int64_t> untidy_{0};
   int rotation_holds_ = 0;
   Sweeper sweeper_;
+  WriteBack write_back_{*this};
 
   std::mutex transaction_lock_;
   std::condition_variable transaction_ended_;
@@ -250,6 +268,9 @@ class KeyWatch {
 inline Error succeeded() { return Error(); }
 inline bool failed(const Error& error) { return error.code() != Error::SUCCESS; }
 inline Error not_open() { return Error(Error::INVALID, "not opened"); }
+inline Error no_room() {
+  return Error(Error::SYSTEM, "no room: what was written before is not in the file");
+}
 inline Error no_record() { return Error(Error::NOREC, "no record"); }
 
 }  // namespace kt

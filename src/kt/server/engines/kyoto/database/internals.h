@@ -10,7 +10,9 @@
 #ifndef KT_KYOTO_INTERNALS_H
 #define KT_KYOTO_INTERNALS_H
 
-#include <kcpolydb.h>
+#include <type_traits>
+
+#include "kyoto/database/engine.h"
 
 namespace kt {
 
@@ -38,8 +40,23 @@ template <typename Tree>
 struct CleanInner {  // writes all changed inner pages, which are few
   friend constexpr auto reveal(CleanInner);
 };
+template <typename Tree>
+struct CleanLeaves {  // writes all changed leaf pages
+  friend constexpr auto reveal(CleanLeaves);
+};
+template <typename Tree>
+struct DumpMeta {  // writes what the tree knows about itself
+  friend constexpr auto reveal(DumpMeta);
+};
+template <typename Tree>
+struct CommitAll {  // writes everything as one transaction
+  friend constexpr auto reveal(CommitAll);
+};
 struct PagesFile {  // the file under a file tree
   friend constexpr auto reveal(PagesFile);
+};
+struct FileEnd {  // where the file's last record ends
+  friend constexpr auto reveal(FileEnd);
 };
 struct FreeBlocks {  // the gaps that a file knows of, the largest last
   friend constexpr auto reveal(FreeBlocks);
@@ -47,6 +64,23 @@ struct FreeBlocks {  // the gaps that a file knows of, the largest last
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic pop
 #endif
+
+template <typename Engine>
+struct CursorsOf {  // an engine's list of its cursors
+  friend constexpr auto reveal(CursorsOf);
+};
+template <typename Engine>
+struct CursorHome {  // the engine that a cursor belongs to
+  friend constexpr auto reveal(CursorHome);
+};
+template <typename Tree>
+struct CursorKey {  // the key that a tree's cursor is at
+  friend constexpr auto reveal(CursorKey);
+};
+template <typename Tree>
+struct ForgetPlace {  // frees that
+  friend constexpr auto reveal(ForgetPlace);
+};
 
 template <typename Tag, auto Member>
 struct Reveal {
@@ -57,14 +91,44 @@ struct Reveal {
   template struct Reveal<LeafSlots<kc::Tree>, &kc::Tree::lslots_>;        \
   template struct Reveal<SaveLeaf<kc::Tree>, &kc::Tree::save_leaf_node>;  \
   template struct Reveal<FlushLeaf<kc::Tree>, &kc::Tree::flush_leaf_node>; \
-  template struct Reveal<CleanInner<kc::Tree>, &kc::Tree::clean_inner_cache>;
+  template struct Reveal<CleanInner<kc::Tree>, &kc::Tree::clean_inner_cache>; \
+  template struct Reveal<CleanLeaves<kc::Tree>, &kc::Tree::clean_leaf_cache>; \
+  template struct Reveal<DumpMeta<kc::Tree>, &kc::Tree::dump_meta>;           \
+  template struct Reveal<CommitAll<kc::Tree>, &kc::Tree::fix_auto_transaction_tree>;
 
 KT_REVEAL_TREE(TreeDB)
 KT_REVEAL_TREE(GrassDB)
 KT_REVEAL_TREE(ForestDB)
 #undef KT_REVEAL_TREE
 
+template <typename Engine>
+constexpr bool has_pages = std::is_same_v<Engine, kc::TreeDB> || std::is_same_v<Engine, kc::GrassDB> ||
+                           std::is_same_v<Engine, kc::ForestDB>;
+
+#define KT_REVEAL_CURSORS(Engine)                                    \
+  template struct Reveal<CursorsOf<kc::Engine>, &kc::Engine::curs_>; \
+  template struct Reveal<CursorHome<kc::Engine>, &kc::Engine::Cursor::db_>;
+#define KT_REVEAL_PLACES(Tree)                                       \
+  template struct Reveal<CursorKey<kc::Tree>, &kc::Tree::Cursor::kbuf_>; \
+  template struct Reveal<ForgetPlace<kc::Tree>, &kc::Tree::Cursor::clear_position>;
+
+KT_REVEAL_CURSORS(ProtoHashDB)
+KT_REVEAL_CURSORS(ProtoTreeDB)
+KT_REVEAL_CURSORS(StashDB)
+KT_REVEAL_CURSORS(CacheDB)
+KT_REVEAL_CURSORS(GrassDB)
+KT_REVEAL_CURSORS(HashDB)
+KT_REVEAL_CURSORS(TreeDB)
+KT_REVEAL_CURSORS(DirDB)
+KT_REVEAL_CURSORS(ForestDB)
+KT_REVEAL_PLACES(GrassDB)
+KT_REVEAL_PLACES(TreeDB)
+KT_REVEAL_PLACES(ForestDB)
+#undef KT_REVEAL_CURSORS
+#undef KT_REVEAL_PLACES
+
 template struct Reveal<PagesFile, &kc::TreeDB::db_>;
+template struct Reveal<FileEnd, &kc::HashDB::lsiz_>;
 template struct Reveal<FreeBlocks, &kc::HashDB::fbp_>;
 
 }  // namespace kt

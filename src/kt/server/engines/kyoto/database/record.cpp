@@ -13,7 +13,7 @@ const char* RecordVisitor::visit_full(const char* key, size_t key_size, const ch
   try {
     return visit(Bytes(key, key_size), value, value_size, size);
   } catch (const std::bad_alloc&) {
-    out_of_memory_ = true;
+    failure_ = "out of memory";
     return NOP;
   }
 }
@@ -23,7 +23,7 @@ const char* RecordVisitor::visit_empty(const char* key, size_t key_size, size_t*
     Bytes name(key, key_size);
     return apply(name, on_absence(name), size);
   } catch (const std::bad_alloc&) {
-    out_of_memory_ = true;
+    failure_ = "out of memory";
     return NOP;
   }
 }
@@ -42,7 +42,12 @@ const char* RecordVisitor::visit(Bytes key, const char* value, size_t value_size
 
 const char* RecordVisitor::apply(Bytes key, const Change& change, size_t* size) {
   if (change.kind == Change::KEEP) return NOP;
+  terms_.database->note_changed();
   if (change.kind == Change::REMOVE) return REMOVE;
+  if (!terms_.database->has_room(2 * (key.size() + change.value.size()))) {
+    failure_ = "no room for the record";
+    return NOP;
+  }
   int64_t xt = XT_MAX;
   stored_.clear();
   if (terms_.timed) {

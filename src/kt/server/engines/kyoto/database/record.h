@@ -9,7 +9,7 @@
 #ifndef KT_KYOTO_RECORD_H
 #define KT_KYOTO_RECORD_H
 
-#include <kcdb.h>
+#include "kyoto/database/engine.h"
 
 #include <cstdint>
 #include <string_view>
@@ -62,11 +62,11 @@ class RecordVisitor : public kc::BasicDB::Visitor {
   void begin(const Terms& terms) {
     terms_ = terms;
     passed_expired_ = false;
-    out_of_memory_ = false;
+    failure_ = nullptr;
   }
 
-  // Whether the operation failed for want of memory; the record is then as it was.
-  bool out_of_memory() const { return out_of_memory_; }
+  // Why the operation failed, null if it did not; the record is then as it was.
+  const char* failure() const { return failure_; }
 
   // Whether an expired record was passed over; only when `skips_expired`.
   bool passed_expired() const { return passed_expired_; }
@@ -88,7 +88,7 @@ class RecordVisitor : public kc::BasicDB::Visitor {
   Terms terms_;
   const bool skips_expired_;
   bool passed_expired_ = false;
-  bool out_of_memory_ = false;
+  const char* failure_ = nullptr;
   Buffer stored_;
 };
 

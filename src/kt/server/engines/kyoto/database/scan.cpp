@@ -7,7 +7,9 @@
 // - A file hash database may write a record that has grown into a gap behind the cursor, or past the
 //   end that the cursor goes to: it would be missed, or met twice. So the keys that are written
 //   meanwhile are remembered. The search skips them and looks them up one by one at its end.
-// - An aborted transaction, and clearing, make cursors forget their places: the search begins again.
+// - An aborted transaction makes cursors forget their places: the search begins again. If that goes
+//   on, it keeps transactions from beginning while it runs.
+// - Clearing ends it: at that moment there was nothing to be found.
 
 #include "kyoto/database/scan.h"
 
@@ -142,17 +144,23 @@ class Scan {
       : database_(database), filter_(filter), limit_(limit), keys_(keys), no_rotation_(database) {}
 
   Error run() {
-    constexpr int ATTEMPTS = 64;
-    for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
-      uint64_t epoch = database_.epoch();
+    constexpr int PATIENCE = 8;
+    for (int attempt = 0;; attempt++) {
+      std::unique_lock<std::mutex> no_transactions;
+      if (attempt > PATIENCE) no_transactions = database_.keep_transactions_away();
+      const uint64_t epoch = database_.epoch();
+      const uint64_t clearings = database_.clearings();
       keys_->clear();
       if (enough()) return succeeded();
       if (database_.kind().moves_records) watch_.emplace(database_);
       Error error = pass();
       if (failed(error) && error.code() != Error::NOREC) return error;
+      if (clearings != database_.clearings()) {
+        keys_->clear();
+        return succeeded();
+      }
       if (epoch == database_.epoch()) return watch_ ? look_up_written() : succeeded();
     }
-    return Error(Error::LOGIC, "too many aborted transactions");
   }
 
  private:

@@ -68,7 +68,10 @@ Error read_raw(Database& database, const std::string& key, RawReader& reader) {
 Error store_raw(Database& database, const std::string& key, const std::string& value) {
   {
     Entry entry(database);
+    const bool room = database.has_room(2 * (key.size() + value.size()));
+    if (database.refuses_writes() || !room) return no_room();
     if (!entry.engine().set(key, value)) return entry.engine().error();
+    database.note_changed();
     int64_t xt = value.size() < XT_WIDTH ? XT_MAX : load_expiry(value.data());
     database.note_stored(key, xt, database.terms().now);
   }

@@ -128,10 +128,11 @@ class Stream::Run {
   }
 
   bool visit(Bytes key, RecordVisitor& visitor, bool writable) {
+    if (writable && database_->refuses_writes()) return false;
     visitor.begin(database_->terms_at(now_));
     if (writable) writes_++;
     return entry_->engine().accept(key.data(), key.size(), &visitor, writable) &&
-           !visitor.out_of_memory();
+           visitor.failure() == nullptr && !(writable && database_->refuses_writes());
   }
 
   bool serve(const PlainRequest& request, Buffer* reply) {

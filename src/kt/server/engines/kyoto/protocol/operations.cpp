@@ -265,8 +265,8 @@ Error logical_inconsistency() { return Error(Error::LOGIC, "logical inconsistenc
 
 // Apply one visitor to all keys, at once or one after the other.
 Error accept_all(Database& database, const std::vector<std::string>& keys, RecordVisitor& visitor,
-                 bool writable, bool atomic) {
-  if (atomic) return database.accept_bulk(keys, visitor, writable);
+                 bool writable, bool atomic, size_t size = 0) {
+  if (atomic) return database.accept_bulk(keys, visitor, writable, size);
   for (const std::string& key : keys) {
     Error error = database.accept(key, visitor, writable);
     if (failed(error)) return error;
@@ -329,7 +329,10 @@ Error compare_and_swap(Database& database, Bytes key, const std::optional<Bytes>
 Error set_bulk(Database& database, const std::vector<std::string>& keys,
                const std::vector<Bytes>& values, int64_t xt, bool atomic, int64_t* count) {
   BulkWriter writer(values, xt);
-  Error error = accept_all(database, keys, writer, true, atomic);
+  size_t size = 0;
+  for (const std::string& key : keys) size += 2 * (key.size() + XT_WIDTH + 64);
+  for (Bytes value : values) size += 2 * value.size();
+  Error error = accept_all(database, keys, writer, true, atomic, size);
   *count = static_cast<int64_t>(keys.size());
   return error;
 }

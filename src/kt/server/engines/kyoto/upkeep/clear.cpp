@@ -4,8 +4,12 @@
 // under its lock. Instead a fresh, empty engine takes the place of the old one, which takes a moment,
 // and the old one is done away with afterwards:
 //
-//     in memory     open another                       swap    destroy the old one
-//     single file   rename the file, open a new one    swap    clear the renamed file, close, unlink
+//     in memory     open another                          swap    destroy the old one
+//     single file   make a new file, rename it over the   swap    clear the old file, close, unlink
+//                   old one, open it
+//
+// At every moment there is a whole file under its name, the old or the new one; what else there may
+// be beside it after a crash is removed when the database is opened.
 //
 // Everything else (directories, text files, inside of a transaction) is cleared in place.
 //
@@ -15,9 +19,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <climits>
 #include <cstdio>
+#include <cstdlib>
+#include <fstream>
 #include <set>
 
+#include "kyoto/database/log_check.h"
 #include "kyoto/upkeep/maintenance.h"
 
 namespace kt {
@@ -25,15 +33,25 @@ namespace kt {
 namespace {
 
 std::string put_aside(const std::string& path) { return path + ".kt-cleared"; }
-std::string log_of(const std::string& path) { return path + ".wal"; }
+std::string kept_log(const std::string& path) { return log_of(path) + ".kept"; }
+std::string new_file_of(const std::string& path) { return path + ".kt-new"; }
+
+// What a link leads to.
+std::string real(const std::string& path) {
+  char resolved[PATH_MAX];
+  return ::realpath(path.c_str(), resolved) ? resolved : path;
+}
 
 bool rename_file(const std::string& from, const std::string& to) {
   return std::rename(from.c_str(), to.c_str()) == 0;
 }
 
 Error clear_in_place(Database& database) {
+  WriteBack::Turn turn(database.write_back());
   Entry entry(database);
-  if (!entry.engine().clear()) return entry.engine().error();
+  const bool cleared = entry.engine().clear();
+  database.note_cleared();
+  if (!cleared) return entry.engine().error();
   if (!database.options().read_only) database.store_persistence();
   return succeeded();
 }
@@ -58,15 +76,15 @@ std::string letters(int options) {
   return letters;
 }
 
-// A specification by which a new file becomes like the present one, which may have been created
-// with other parameters than it was opened with now.
+// The parameters by which a new file becomes like the present one, which may have been created with
+// others than it was opened with now.
 std::string likeness(Database& database) {
   static const std::set<std::string> replaced{"bnum", "buckets", "apow", "alignment", "fpow",
                                               "fbp",  "opts",    "options", "psiz",   "page",
-                                              "rcomp", "comparator"};
+                                              "rcomp", "comparator", "type"};
   std::vector<std::string> parameters;
   kc::strsplit(database.spec(), '#', &parameters);
-  std::string spec = parameters.front();
+  std::string spec = database.kind().pages ? "#type=kct" : "#type=kch";
   for (size_t i = 1; i < parameters.size(); i++) {
     std::string name = parameters[i].substr(0, parameters[i].find('='));
     if (replaced.count(name) == 0) spec += "#" + parameters[i];
@@ -80,37 +98,50 @@ std::string likeness(Database& database) {
   return options.empty() ? spec : spec + "#opts=" + options;
 }
 
-// Puts the file aside and opens an empty one in its place. `had_log` tells whether the old engine
-// has a transaction log; where every write is a transaction it is made to have one, lest it open the
-// new engine's later.
+// Makes the new file, complete, under another name.
+bool make_file(Database& database, const std::string& parameters, const struct stat& like) {
+  const std::string path = new_file_of(real(database.path()));
+  ::unlink(path.c_str());
+  std::unique_ptr<kc::PolyDB> engine;
+  if (failed(database.open_engine(path + parameters, &engine))) return false;
+  database.store_persistence(*engine);
+  if (!engine->close()) return false;
+  if (::chmod(path.c_str(), like.st_mode & 07777) != 0) return false;
+  return !database.options().auto_synchronize || File(path, false).synchronize();
+}
+
+// Puts it in the old one's place and opens it there. `had_log` tells whether the old engine has a
+// transaction log; where every write is a transaction it is made to have one, lest it open the new
+// engine's later.
 bool replace_file(Database& database, std::unique_ptr<kc::PolyDB>* engine, bool* had_log) {
-  const std::string& path = database.path();
+  const std::string path = real(database.path());
   const std::string aside = put_aside(path);
   struct stat status;
   if (::lstat(path.c_str(), &status) != 0 || !S_ISREG(status.st_mode)) return false;
   if (database.options().auto_transaction && database.engine().begin_transaction_try()) {
     database.engine().end_transaction(true);
   }
-  std::string spec = likeness(database);
-  if (!rename_file(path, aside)) return false;
-  *had_log = rename_file(log_of(path), log_of(aside));
-  if (failed(database.open_engine(spec, engine))) {
+  const std::string parameters = likeness(database);
+  ::unlink(aside.c_str());
+  if (!make_file(database, parameters, status) || ::link(path.c_str(), aside.c_str()) != 0) return false;
+  if (!rename_file(new_file_of(path), path)) return false;
+  *had_log = rename_file(log_of(database.path()), log_of(aside));
+  if (failed(database.open_engine(database.path() + parameters, engine))) {
     rename_file(aside, path);
-    rename_file(log_of(aside), log_of(path));
+    if (*had_log) rename_file(log_of(aside), log_of(database.path()));
     return false;
   }
-  ::chmod(path.c_str(), status.st_mode & 07777);
   database.replace_engine(engine);
-  database.store_persistence();
   return true;
 }
 
 // False if the file cannot be replaced now.
 bool clear_file(Database& database) {
-  if (database.options().read_only || database.options().auto_synchronize) return false;
+  if (database.options().read_only) return false;
   std::unique_ptr<kc::PolyDB> engine;
   bool had_log = false;
   {
+    WriteBack::Turn turn(database.write_back());
     Isolation alone(database.gate());
     if (!database.is_open() || database.in_transaction()) return false;
     if (!replace_file(database, &engine, &had_log)) return false;
@@ -118,7 +149,7 @@ bool clear_file(Database& database) {
   engine->clear();  // it is quick to close then
   if (had_log) {
     const std::string log = log_of(database.path());
-    const std::string kept = log + ".kept";
+    const std::string kept = kept_log(database.path());
     database.between_transactions([&] {
       bool moved = rename_file(log, kept);
       engine->close();
@@ -141,9 +172,20 @@ Error clear(Database& database) {
 
 void remove_leftovers(Database& database) {
   if (!database.kind().single_file || database.options().read_only) return;
-  const std::string aside = put_aside(database.path());
-  ::unlink(aside.c_str());
-  ::unlink(log_of(aside).c_str());
+  const std::string file = real(database.path());
+  for (const std::string& path : {put_aside(file), new_file_of(file)}) {
+    ::unlink(path.c_str());
+    ::unlink(log_of(path).c_str());
+  }
+  ::unlink(kept_log(database.path()).c_str());
+}
+
+void undo_clearing(const std::string& path) {
+  const std::string aside = put_aside(path);
+  if (::access(aside.c_str(), F_OK) != 0) return;
+  char magic = '\0';
+  std::ifstream(path, std::ios::binary).get(magic);
+  if (magic == '\0') rename_file(aside, path);
 }
 
 }  // namespace kt

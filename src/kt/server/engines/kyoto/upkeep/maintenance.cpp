@@ -1,9 +1,8 @@
 // Synchronizing and vacuuming without keeping the engine's locks.
 //
 // A tree's synchronize() writes all changed pages and then throws all cached pages away, locked, which
-// takes a tenth of a second and more for a full cache. So pages are cleaned before, in turns, and what
-// is left is committed by an empty transaction, which keeps the cache. Waiting for the device needs
-// no lock: it is done with a descriptor of our own.
+// takes a tenth of a second and more for a full cache. So pages are cleaned in turns instead.
+// Waiting for the device needs no lock: it is done with a descriptor of our own.
 
 #include "kyoto/upkeep/maintenance.h"
 
@@ -34,6 +33,11 @@ struct FileState {
   }
 };
 
+// The engine has cut the file off behind its last record, and with it the room that we had made.
+void note_cut(Database& database) {
+  if (database.file()) database.file()->forget_room();
+}
+
 // Closes the gaps from wherever the engine is in the file, once round. The engine does not say when
 // it is round, but the file shrinks then, or has no gaps and all blocks have been looked at.
 Error close_gaps(Database& database, bool* shrank) {
@@ -48,6 +52,7 @@ Error close_gaps(Database& database, bool* shrank) {
     kc::PolyDB& engine = database.engine();
     int64_t size = engine.size();
     if (!defragment_engine(engine.reveal_inner_db(), steps)) return engine.error();
+    note_cut(database);
     *shrank = engine.size() < size;
     if (*shrank) break;
     FileState state(engine);
@@ -68,6 +73,7 @@ bool tidy_file(Database& database) {
   if (untidy <= 0) return false;
   database.set_untidy(untidy - STEPS);
   defragment_engine(entry.engine().reveal_inner_db(), STEPS);
+  note_cut(database);
   return untidy > STEPS;
 }
 
@@ -78,13 +84,11 @@ std::shared_ptr<File> file_of(Database& database) {
 
 // Brings the file up to date with what is in memory; the pages of a tree have been cleaned.
 Error write_to_file(Database& database) {
-  if (database.kind().pages) {
-    Error error = database.begin_transaction(false, 0);
-    if (!failed(error)) error = database.end_transaction(true);
-    if (error.code() != Error::LOGIC) return error;  // else a transaction is running
-  }
+  if (database.kind().pages && !database.in_transaction()) return database.check_open();
   Entry entry(database);
-  return entry.engine().synchronize(false) ? succeeded() : entry.engine().error();
+  const bool done = entry.engine().synchronize(false);
+  note_cut(database);
+  return done ? succeeded() : entry.engine().error();
 }
 
 Error run_processor(Database& database, kc::BasicDB::FileProcessor& processor) {
@@ -103,26 +107,31 @@ Error synchronize(Database& database, bool hard, kc::BasicDB::FileProcessor* pro
   if (database.kind().in_memory) {
     return processor ? run_processor(database, *processor) : database.check_open();
   }
-  clean_pages(database);
+  Error error = clean_pages(database, Pace::COMPLETE);
+  if (failed(error)) return error;
   std::shared_ptr<File> file = file_of(database);
   const bool by_ourselves = file && !database.options().read_only;
   if (by_ourselves && processor == nullptr) {
-    Error error = write_to_file(database);
+    error = write_to_file(database);
     if (failed(error) || !hard || file->synchronize()) return error;
     return Error(Error::SYSTEM, "fsync failed");
   }
   if (by_ourselves && hard) file->synchronize();  // leaves little to do
   drop_clean_pages(database);
   Entry entry(database);
-  return entry.engine().synchronize(hard, processor) ? succeeded() : entry.engine().error();
+  const bool done = entry.engine().synchronize(hard, processor);
+  note_cut(database);
+  if (!done) return entry.engine().error();
+  return database.refuses_writes() ? no_room() : succeeded();
 }
 
 bool has_gaps(Database& database) { return FileState(database.engine()).has_gaps; }
 
 Error defragment(Database& database, int64_t steps) {
   Entry entry(database);
-  if (defragment_engine(entry.engine().reveal_inner_db(), steps)) return succeeded();
-  return entry.engine().error();
+  const bool done = defragment_engine(entry.engine().reveal_inner_db(), steps);
+  note_cut(database);
+  return done ? succeeded() : entry.engine().error();
 }
 
 Error vacuum(Database& database, int64_t steps) {
@@ -134,7 +143,8 @@ Error vacuum(Database& database, int64_t steps) {
   Error error = database.check_open();
   if (failed(error) || !database.kind().single_file) return error;
   if (steps > 0) return defragment(database, steps);
-  clean_pages(database);
+  error = clean_pages(database);
+  if (failed(error)) return error;
   bool shrank = false;
   error = close_gaps(database, &shrank);
   if (!failed(error) && shrank) error = close_gaps(database, &shrank);  // now from the beginning

@@ -16,6 +16,10 @@ Error clear(Database& database);
 // Remove what a clear() that was interrupted by a crash has left beside the file.
 void remove_leftovers(Database& database);
 
+// Before the file is opened: where an older version was interrupted by a crash, so that there is
+// only the beginning of a new file, the old one comes back.
+void undo_clearing(const std::string& path);
+
 // Write everything to the file and, if `hard`, to the device. A processor is run at the end while
 // nobody can write; it is the one thing here that may hold up others for as long as it takes.
 Error synchronize(Database& database, bool hard, kc::BasicDB::FileProcessor* processor);

@@ -1,4 +1,10 @@
 // Working on the engine's own structures, alone inside, for a turn at a time.
+//
+// Pages are written over each other, and half of what a split page held moves to a new one. For a
+// process that is killed in the middle of that, the file under a tree is in a transaction of its
+// own while pages are written back: its log brings the file back to where it was when the pages
+// had been written for the last time. Only pages that are written in between, because the cache is
+// full, have no such protection.
 
 #include "kyoto/upkeep/pages.h"
 
@@ -25,8 +31,9 @@ bool work_through(List& list, Turns& turns, Action action) {
 
 // Applies an action, which tells whether it had anything to do, to all cached leaf pages.
 template <typename Tree, typename Action>
-void for_each_page(Database& database, Action action) {
+void for_each_page(Database& database, Pace pace, Action action) {
   constexpr int SLOTS = 16;
+  constexpr std::chrono::microseconds REST = 9 * Gate::TURN;
   Turns turns(database.gate());
   for (int slot = 0; slot < SLOTS; slot++) {
     for (bool hot : {false, true}) {
@@ -37,6 +44,8 @@ void for_each_page(Database& database, Action action) {
         auto on_page = [&](auto* page) { return action(*tree, page); };
         done = work_through(hot ? *lists.hot : *lists.warm, turns, on_page);
         turns.pause();
+        const bool hurry = pace != Pace::GENTLE || database.write_back().awaited();
+        if (!done && !hurry) std::this_thread::sleep_for(REST);
         turns.resume();
       }
     }
@@ -44,20 +53,46 @@ void for_each_page(Database& database, Action action) {
 }
 
 template <typename Tree>
-void clean(Database& database) {
-  for_each_page<Tree>(database, [](Tree& tree, auto* page) {
+Tree* tree_in(Database& database) {
+  return dynamic_cast<Tree*>(database.engine().reveal_inner_db());
+}
+
+template <typename Tree>
+void clean_in_turns(Database& database, Pace pace) {
+  for_each_page<Tree>(database, pace, [](Tree& tree, auto* page) {
     if (!page->dirty) return false;
     (tree.*reveal(SaveLeaf<Tree>{}))(page);
     return true;
   });
+}
+
+// What is left; alone inside.
+template <typename Tree>
+void clean_at_once(Database& database) {
+  Tree* tree = tree_in<Tree>(database);
+  if (tree == nullptr) return;
+  (tree->*reveal(CleanLeaves<Tree>{}))();
+  (tree->*reveal(CleanInner<Tree>{}))();
+  if (!database.in_transaction() && !database.kind().in_memory) (tree->*reveal(DumpMeta<Tree>{}))();
+}
+
+template <typename Tree>
+void commit(Database& database) {
+  Tree* tree = tree_in<Tree>(database);
+  if (tree != nullptr) (tree->*reveal(CommitAll<Tree>{}))();
+}
+
+// Everything as one transaction, where every write is one.
+void commit_all(Database& database) {
   Isolation alone(database.gate());
-  auto* tree = dynamic_cast<Tree*>(database.engine().reveal_inner_db());
-  if (tree != nullptr) (tree->*reveal(CleanInner<Tree>{}))();
+  if (database.in_transaction()) return;
+  commit<kc::TreeDB>(database);
+  commit<kc::ForestDB>(database);
 }
 
 template <typename Tree>
 void drop(Database& database) {
-  for_each_page<Tree>(database, [](Tree& tree, auto* page) {
+  for_each_page<Tree>(database, Pace::BRISK, [](Tree& tree, auto* page) {
     if (page->dirty) return false;
     (tree.*reveal(FlushLeaf<Tree>{}))(page, false);
     return true;
@@ -67,6 +102,27 @@ void drop(Database& database) {
 kc::HashDB* file_under(kc::BasicDB* engine) {
   if (auto* tree = dynamic_cast<kc::TreeDB*>(engine)) return &(tree->*reveal(PagesFile{}));
   return dynamic_cast<kc::HashDB*>(engine);
+}
+
+// The file under a tree, in a transaction from now on; null where there is none to be had. Alone.
+kc::HashDB* log_alone(Database& database) {
+  constexpr int64_t ENOUGH = 256 << 20;
+  const bool logged = database.kind().single_file && database.kind().pages &&
+                      !database.options().auto_transaction && !database.in_transaction();
+  if (!logged || !database.is_open() || database.file()->free_space() < ENOUGH) return nullptr;
+  kc::HashDB* file = file_under(database.engine().reveal_inner_db());
+  return file != nullptr && file->begin_transaction_try(false) ? file : nullptr;
+}
+
+kc::HashDB* begin_log(Database& database) {
+  Isolation alone(database.gate());
+  return log_alone(database);
+}
+
+void clean_remains(Database& database) {
+  clean_at_once<kc::TreeDB>(database);
+  clean_at_once<kc::GrassDB>(database);
+  clean_at_once<kc::ForestDB>(database);
 }
 
 // False where it cannot be done.
@@ -80,11 +136,30 @@ bool punch_hole(int descriptor, int64_t begin, int64_t length) {
 
 }  // namespace
 
-void clean_pages(Database& database) {
-  if (!database.kind().pages || database.options().read_only) return;
-  clean<kc::TreeDB>(database);
-  clean<kc::GrassDB>(database);
-  clean<kc::ForestDB>(database);
+Error clean_pages(Database& database, Pace pace) {
+  if (!database.kind().pages || database.options().read_only) return succeeded();
+  WriteBack::Turn turn(database.write_back());
+  PageStore::Attempt attempt(database.pages());
+  if (database.options().auto_transaction && !database.kind().in_memory) {
+    if (pace == Pace::COMPLETE || database.refuses_writes()) commit_all(database);
+  } else {
+    kc::HashDB* log = begin_log(database);
+    clean_in_turns<kc::TreeDB>(database, pace);
+    clean_in_turns<kc::GrassDB>(database, pace);
+    clean_in_turns<kc::ForestDB>(database, pace);
+    Isolation alone(database.gate());
+    clean_remains(database);
+    if (log != nullptr && !log->end_transaction(true)) database.pages().fail();
+  }
+  if (attempt.failed()) return no_room();
+  if (!database.in_transaction()) database.pages().recover();
+  return succeeded();
+}
+
+void clean_rest(Database& database) {
+  kc::HashDB* log = log_alone(database);
+  clean_remains(database);
+  if (log != nullptr && !log->end_transaction(true)) database.pages().fail();
 }
 
 void drop_clean_pages(Database& database) {

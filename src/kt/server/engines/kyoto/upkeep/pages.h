@@ -7,8 +7,15 @@
 
 namespace kt {
 
-// Write the changed pages of a tree to its file. Nothing to do for other databases.
-void clean_pages(Database& database);
+// How much of the time others get; COMPLETE means what is known about the tree, too.
+enum class Pace { GENTLE, BRISK, COMPLETE };
+
+// Write the changed pages of a tree to its file. Nothing to do for other databases. Fails if one
+// cannot be written; it is tried again then.
+Error clean_pages(Database& database, Pace pace = Pace::BRISK);
+
+// Write those that have been changed since; alone inside, with the turn of write_back().
+void clean_rest(Database& database);
 
 // Drop the pages that have not been changed from memory.
 void drop_clean_pages(Database& database);

@@ -23,11 +23,16 @@ class Broom final : public kc::BasicDB::Visitor {
  public:
   Broom(int64_t now, std::atomic<int64_t>& next) : now_(now), next_(next) {}
 
+  bool removed = false;
+
  private:
   const char* visit_full(const char*, size_t, const char* value, size_t size, size_t*) override {
     if (size < XT_WIDTH) return NOP;
     int64_t xt = load_expiry(value);
-    if (xt < now_) return REMOVE;
+    if (xt < now_) {
+      removed = true;
+      return REMOVE;
+    }
     if (xt < XT_MAX) lower(next_, xt);
     return NOP;
   }
@@ -95,6 +100,7 @@ bool Sweeper::expire(Database& database, int64_t now, int64_t steps) {
     in_round_ = cursor->jump();
   }
   for (int64_t i = 0; in_round_ && i < steps; i++) in_round_ = cursor->accept(&broom, true, true);
+  if (broom.removed) database.note_changed();
   if (!in_round_ && epoch_ == database.epoch()) finish_round();
   return due_ < now;
 }
@@ -112,6 +118,7 @@ bool Sweeper::shrink(Database& database, int64_t steps, int64_t writes) {
     left = surplus(database, writes);
     kc::BasicDB::Cursor* cursor = cursor_->engine_cursor();
     if (left <= 0 || cursor == nullptr) return false;
+    database.note_changed();
     for (int64_t i = std::min(left, steps); i > 0; i--) {
       if (!cursor->remove() && !(cursor->jump() && cursor->remove())) return false;
     }

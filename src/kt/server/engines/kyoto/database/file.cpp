@@ -1,0 +1,106 @@
+// Room is made with fallocate(), beyond the end of the file, which does not move.
+
+#include "kyoto/database/file.h"
+
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+namespace kt {
+
+namespace {
+
+constexpr int64_t AT_ONCE = 1 << 20;
+constexpr int64_t SLACK = 64 << 10;  // padding, links between records, the engine's own records
+
+// How large a file of this process may be.
+int64_t size_limit() {
+  struct rlimit limit;
+  if (::getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return INT64_MAX;
+  return static_cast<int64_t>(limit.rlim_cur);
+}
+
+bool means_full(int error) {
+  return error == ENOSPC || error == EDQUOT || error == EFBIG || error == EIO;
+}
+
+}  // namespace
+
+File::File(const std::string& path, bool read_only, std::shared_ptr<File> before)
+    : before_(std::move(before)),
+      read_only_(read_only),
+      descriptor_(::open(path.c_str(), (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC)) {}
+
+File::~File() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+bool File::synchronize() const { return ::fsync(descriptor_) == 0; }
+
+bool File::is_directory() const {
+  struct stat status;
+  return ::fstat(descriptor_, &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+bool File::lock(bool tries) const {
+  struct flock lock {};
+  lock.l_type = read_only_ ? F_RDLCK : F_WRLCK;
+  lock.l_whence = SEEK_SET;
+  while (::fcntl(descriptor_, tries ? F_SETLK : F_SETLKW, &lock) != 0) {
+    if (errno != EINTR) return false;
+  }
+  return true;
+}
+
+// Where the file system cannot tell, there is room.
+bool File::allocate(int64_t begin, int64_t end) {
+#ifdef FALLOC_FL_KEEP_SIZE
+  while (begin < end && ::fallocate(descriptor_, FALLOC_FL_KEEP_SIZE, begin, end - begin) != 0) {
+    if (errno != EINTR) return !means_full(errno);
+  }
+#endif
+  return true;
+}
+
+// A new file is a hole: the blocks behind what is mapped of it are still to be had.
+bool File::fill_map(int64_t size) {
+  if (!map_filled_) map_filled_ = allocate(0, std::min(size, mapped_));
+  return map_filled_;
+}
+
+bool File::make_room(int64_t end, int64_t more) {
+  if (is_directory()) return more <= size_limit() && free_space() >= std::min(more, size_limit());
+  if (descriptor_ < 0 || read_only_) return true;
+  std::lock_guard<std::mutex> lock(room_lock_);
+  const int64_t needed = end + more + SLACK;
+  struct stat status;
+  if (::fstat(descriptor_, &status) != 0) return true;
+  // The engine makes a mapped file half as large again whenever it grows.
+  const int64_t grown = needed < mapped_ ? std::min(needed + status.st_size / 2, mapped_) : needed;
+  if (grown > size_limit() || !fill_map(status.st_size)) return false;
+  for (int64_t target : {needed + AT_ONCE, needed}) {
+    if (target > size_limit() || !allocate(end, target)) continue;
+    room_ = target - SLACK;
+    return true;
+  }
+  return false;
+}
+
+int64_t File::free_space() const {
+  struct statvfs status;
+  if (::fstatvfs(descriptor_, &status) != 0) return 0;
+  return std::min(static_cast<int64_t>(status.f_bavail * status.f_frsize), size_limit());
+}
+
+void File::give_room_back() {
+  struct stat status;
+  if (read_only_ || ::fstat(descriptor_, &status) != 0 || room_ <= status.st_size) return;
+  if (::ftruncate(descriptor_, status.st_size) == 0) room_ = 0;
+}
+
+}  // namespace kt

@@ -1,0 +1,188 @@
+"""A Kyoto Cabinet file that cannot be written: what was acknowledged stays, what cannot be kept is
+refused, and all is well again as soon as there is room.
+
+A limit on the size of files stands for the full disk. It is the process's, so the database is
+opened in one of its own, which says what happened.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kt.server.engines.kyoto._engine import Database
+
+from ..http_client import Caller
+from ..processes import ServerProcess
+from .kyoto import contents, set_bulk
+from .test_kyoto_upkeep import wait_until
+
+CODE = """
+import json, os, resource, sys, time
+from kt.server.engines import EngineError
+from kt.server.engines.kyoto._engine import BinaryCore, Database
+
+path, size, limit, again, transactions = sys.argv[1:]
+unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+database = Database(path, auto_transaction=transactions == "t")
+value = os.urandom(int(size) // 2).hex().encode()
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), unlimited[1]))
+
+def refused(action, *arguments, **options):
+    try:
+        action(*arguments, **options)
+    except EngineError as error:
+        return str(error)
+    return None
+
+def is_there(key):
+    try:
+        return database.get(key)[0] == value
+    except EngineError:
+        return False
+
+acknowledged, refusals, number = [], 0, 0
+deadline = time.monotonic() + 30
+while refusals <= 100 and time.monotonic() < deadline:
+    if refused(database.set, b"key%d" % number, value):
+        refusals += 1
+    else:
+        acknowledged.append(number)
+    number = min(number + 1, 1200)  # pages are written a moment later
+why = refused(database.synchronize)
+report = {
+    "acknowledged": acknowledged, "refusals": refusals, "synchronize": why,
+    "readable": all(is_there(b"key%d" % number) for number in acknowledged),
+}
+if why:
+    stream = BinaryCore([database]).stream()
+    request = bytes.fromhex("b8 00000000 00000001 0000 00000001 00000001 7fffffffffffffff 6b 76")
+    report["others"] = [
+        bool(refused(database.set_bulk, {b"a": b"b"})),
+        bool(refused(database.set_bulk, {b"a": b"b"}, atomic=True)),
+        bool(refused(database.begin_transaction)),
+        stream.feed(request)[2] == b"\\xbf",
+    ]
+if again == "again":
+    resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+    deadline = time.monotonic() + 30
+    while refused(database.set, b"after", value):
+        assert time.monotonic() < deadline
+    database.synchronize()
+report["close"] = refused(database.close)
+print(json.dumps(report))
+"""
+
+PLACES = [
+    ("casket.kch", 4500, 10 << 20, ""),
+    ("casket.kch#msiz=0", 4500, 8 << 20, "t"),
+    ("casket.kct", 4500, 3 << 20, ""),
+    ("casket.kct#msiz=0", 4500, 3 << 20, ""),
+    ("casket.kct#pccap=100k", 4500, 3 << 20, ""),
+    ("casket.kct#pccap=100k", 4500, 3 << 20, "t"),
+    ("casket.kct", 100, 460 << 10, "t"),
+    ("casket.kcf", 4500, 4 << 10, ""),
+    ("casket.kcf#pccap=20k", 4500, 4 << 10, ""),
+    ("casket.kcd", 8000, 6 << 10, ""),
+    ("casket.kcx", 8000, 1 << 20, ""),
+]
+
+
+def fill(path: Path, spec: str, *words: object) -> dict[str, Any]:
+    """Run `CODE` with the database in `path`; its report."""
+    command = [sys.executable, "-c", CODE, str(path / spec), *map(str, words)]
+    ended = subprocess.run(command, capture_output=True, timeout=120)
+    assert ended.returncode == 0, ended.stderr
+    report: dict[str, Any] = json.loads(ended.stdout)
+    return report
+
+
+@pytest.mark.parametrize(("spec", "size", "limit", "transactions"), PLACES)
+def test_nothing_acknowledged_is_lost(
+    tmp_path: Path, spec: str, size: int, limit: int, transactions: str
+) -> None:
+    report = fill(tmp_path, spec, size, limit, "again", transactions)
+    assert report["refusals"] > 100
+    assert report["close"] is None
+    if spec.endswith("kcx"):  # a text file has no keys
+        return
+    assert report["readable"]
+    if "kct" in spec or "kcf" in spec:
+        assert report["synchronize"] or transactions
+        assert all(report.get("others", [True]))
+    with Database(str(tmp_path / spec)) as database:
+        found = contents(database)
+    assert {b"key%d" % number for number in report["acknowledged"]} <= found.keys()
+    assert b"after" in found
+
+
+@pytest.mark.parametrize("spec", ["casket.kct", "casket.kcf"])
+def test_closing_says_what_is_missing(tmp_path: Path, spec: str) -> None:
+    limit = 3 << 20 if spec.endswith("kct") else 4 << 10
+    report = fill(tmp_path, spec, 4500, limit, "no", "")
+    assert "closing failed" in report["close"]
+
+
+@pytest.mark.parametrize("spec", ["casket.kct", "casket.kcf"])
+def test_pages_are_written_without_being_asked(tmp_path: Path, spec: str) -> None:
+    records = {b"%06d" % number: b"x" * 20 for number in range(3000)}
+    copy = tmp_path / f"copy-{spec}"
+
+    def take_copy() -> None:
+        for old in tmp_path.glob("copy-*"):
+            (shutil.rmtree if old.is_dir() else Path.unlink)(old)
+        source = tmp_path / spec
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, copy)
+
+    def is_complete() -> bool:
+        with Database(str(copy)) as copied:
+            return contents(copied) == records
+
+    with Database(str(tmp_path / spec)) as database:
+        database.set_bulk(records)
+        take_copy()
+        wait_until(is_complete, take_copy)
+
+
+class TestServer:
+    """The same through both protocols, up to the exit status."""
+
+    @pytest.fixture
+    def limited(self, tmp_path: Path) -> str:
+        """A kt-tycoon whose files may have 3 MiB."""
+        script = tmp_path / "limited"
+        script.write_text(
+            f'#!/bin/sh\nulimit -f 6144\nexec {sys.executable} -m kt.server tycoon "$@"\n'
+        )
+        script.chmod(0o755)
+        return str(script)
+
+    @pytest.mark.parametrize("spec", ["casket.kct", "casket.kct#pccap=100k"])
+    def test_clients_are_told(self, tmp_path: Path, limited: str, spec: str) -> None:
+        with ServerProcess(limited, databases=[spec], directory=tmp_path) as server:
+            with Caller(server) as caller:
+                self.fill(caller)
+            with server.connect() as binary:
+                binary.sendall(set_bulk([(b"key", b"value")]))
+                assert binary.recv(1) == b"\xbf"
+            assert server.stop() == 1
+            assert "closing failed" in server.printed()
+
+    @staticmethod
+    def fill(caller: Caller) -> None:
+        body = b"v" * 9000
+        statuses = [caller.http(b"PUT", b"/%d" % number, body=body).status for number in range(800)]
+        kept = [number for number, status in enumerate(statuses) if status == 201]
+        while statuses[-1] != 500:
+            statuses.append(caller.http(b"PUT", b"/last", body=body).status)
+        assert set(statuses) == {201, 500}
+        assert caller("synchronize")[0] == 500
+        assert caller("set", key="k", value="v")[0] == 500
+        for number in kept:
+            assert caller.http(b"GET", b"/%d" % number).status == 200
