@@ -1,1 +1,1 @@
-"""Kyoto Cabinet, for kt-tycoon: C++ in database/, upkeep/ and protocol/ below a Cython face."""
+"""Kyoto Cabinet, for kt-tycoon: C++ in the folders below, with a Cython face."""

@@ -6,7 +6,7 @@
 
 #include "kyoto/database/cursor.h"
 #include "kyoto/database/internals.h"
-#include "kyoto/database/log_check.h"
+#include "kyoto/storage/log_check.h"
 #include "kyoto/upkeep/maintenance.h"
 #include "kyoto/upkeep/pages.h"
 

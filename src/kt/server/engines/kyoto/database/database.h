@@ -25,10 +25,10 @@
 #include <string>
 #include <vector>
 
-#include "kyoto/database/engine.h"
-#include "kyoto/database/file.h"
+#include "kyoto/storage/engine.h"
+#include "kyoto/storage/file.h"
 #include "kyoto/database/gate.h"
-#include "kyoto/database/page_store.h"
+#include "kyoto/storage/page_store.h"
 #include "kyoto/database/record.h"
 #include "kyoto/upkeep/sweeper.h"
 #include "kyoto/upkeep/write_back.h"

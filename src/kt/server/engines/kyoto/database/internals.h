@@ -12,7 +12,7 @@
 
 #include <type_traits>
 
-#include "kyoto/database/engine.h"
+#include "kyoto/storage/engine.h"
 
 namespace kt {
 
@@ -61,9 +61,6 @@ struct FileEnd {  // where the file's last record ends
 struct FreeBlocks {  // the gaps that a file knows of, the largest last
   friend constexpr auto reveal(FreeBlocks);
 };
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic pop
-#endif
 
 template <typename Engine>
 struct CursorsOf {  // an engine's list of its cursors
@@ -81,6 +78,10 @@ template <typename Tree>
 struct ForgetPlace {  // frees that
   friend constexpr auto reveal(ForgetPlace);
 };
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
 
 template <typename Tag, auto Member>
 struct Reveal {

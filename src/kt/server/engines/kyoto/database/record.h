@@ -9,7 +9,7 @@
 #ifndef KT_KYOTO_RECORD_H
 #define KT_KYOTO_RECORD_H
 
-#include "kyoto/database/engine.h"
+#include "kyoto/storage/engine.h"
 
 #include <cstdint>
 #include <string_view>

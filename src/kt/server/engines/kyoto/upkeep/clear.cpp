@@ -25,7 +25,7 @@
 #include <fstream>
 #include <set>
 
-#include "kyoto/database/log_check.h"
+#include "kyoto/storage/log_check.h"
 #include "kyoto/upkeep/maintenance.h"
 
 namespace kt {

@@ -1,6 +1,6 @@
 // Room is made with fallocate(), beyond the end of the file, which does not move.
 
-#include "kyoto/database/file.h"
+#include "kyoto/storage/file.h"
 
 #include <fcntl.h>
 #include <sys/resource.h>

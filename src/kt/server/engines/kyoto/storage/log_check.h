@@ -5,7 +5,7 @@
 
 #include <string>
 
-#include "kyoto/database/file.h"
+#include "kyoto/storage/file.h"
 
 namespace kt {
 

@@ -10,7 +10,7 @@
 // A torn entry ends at a page's boundary and what it saves has not been overwritten: that comes
 // after. So it is one whose end, from a boundary on, is zeros, and whose beginning is in the file.
 
-#include "kyoto/database/log_check.h"
+#include "kyoto/storage/log_check.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>

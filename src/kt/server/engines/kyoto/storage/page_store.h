@@ -11,7 +11,7 @@
 #include <memory>
 #include <string>
 
-#include "kyoto/database/file.h"
+#include "kyoto/storage/file.h"
 
 namespace kt {
 

@@ -1,6 +1,6 @@
 // Which store serves which tree is looked up by the tree's address: the engine's members know no more.
 
-#include "kyoto/database/page_store.h"
+#include "kyoto/storage/page_store.h"
 
 #include <map>
 #include <mutex>

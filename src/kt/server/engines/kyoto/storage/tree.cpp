@@ -1,8 +1,8 @@
 // What the file trees do instead of the engine's way; see engine.h.
 
-#include "kyoto/database/engine.h"
+#include "kyoto/storage/engine.h"
 #include "kyoto/database/internals.h"
-#include "kyoto/database/page_store.h"
+#include "kyoto/storage/page_store.h"
 
 namespace kt {
 
@@ -87,8 +87,8 @@ bool is_failing(const void* tree) {
 }  // namespace kt
 
 #define KT_TREE PlantDB<HashDB, BasicDB::TYPETREE>
-#include "kyoto/database/tree_members.h"
+#include "kyoto/storage/tree_members.h"
 #undef KT_TREE
 #define KT_TREE PlantDB<DirDB, BasicDB::TYPEFOREST>
-#include "kyoto/database/tree_members.h"
+#include "kyoto/storage/tree_members.h"
 #undef KT_TREE
