@@ -88,7 +88,9 @@ def test_bulk_without_reply(tycoon: KyotoTycoon) -> None:
 def test_several_databases_at_once(tycoon: KyotoTycoon) -> None:
     db = tycoon
     records = [Record(0, "a", "1", FAR), Record(1, "a", "2")]
-    assert db.set_bulk_details([*records, (1, "b", "3", 1000), (7, "c", "4", None)]) == 3
+    assert db.set_bulk_details([*records, (1, "b", "3", 1000)]) == 3
+    with pytest.raises(ServerError, match="stored 1 of 2 records"):
+        db.set_bulk_details([records[1], (7, "c", "4", None)])
     assert db.get_bulk_details([(0, "a"), (1, "a"), (0, "b")]) == records
     assert db.remove_bulk_details([(0, "a"), (1, "b"), (1, "c")]) == 2
     assert db.keys(1) == ["a"]

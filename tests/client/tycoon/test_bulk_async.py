@@ -87,7 +87,9 @@ async def test_bulk_without_reply(async_tycoon: AsyncKyotoTycoon) -> None:
 async def test_several_databases_at_once(async_tycoon: AsyncKyotoTycoon) -> None:
     db = async_tycoon
     records = [Record(0, "a", "1", FAR), Record(1, "a", "2")]
-    assert await db.set_bulk_details([*records, (1, "b", "3", 1000), (7, "c", "4", None)]) == 3
+    assert await db.set_bulk_details([*records, (1, "b", "3", 1000)]) == 3
+    with pytest.raises(ServerError, match="stored 1 of 2 records"):
+        await db.set_bulk_details([records[1], (7, "c", "4", None)])
     assert await db.get_bulk_details([(0, "a"), (1, "a"), (0, "b")]) == records
     assert await db.remove_bulk_details([(0, "a"), (1, "b"), (1, "c")]) == 2
     assert await db.keys(1) == ["a"]
