@@ -48,7 +48,8 @@ if TYPE_CHECKING:
 settings.register_profile("kt", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("kt")
 
-KINDS = ("bundled", "original", "local")
+PROGRAMS = ("bundled", "original")
+KINDS = (*PROGRAMS, "local")
 
 LOCAL = "local"
 """In place of a program: no program, a database in this process."""
@@ -114,13 +115,21 @@ def tycoon_kind(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def tycoon_program(tycoon_kind: str, pytestconfig: pytest.Config) -> str:
+def tycoon_way(tycoon_kind: str, pytestconfig: pytest.Config) -> str:
     return program(tycoon_kind, "kt-tycoon", "ktserver", pytestconfig)
+
+
+@pytest.fixture(scope="session")
+def tycoon_program(tycoon_way: str) -> str:
+    """The program; skips the test where there is none."""
+    if tycoon_way == LOCAL:
+        pytest.skip("it needs a program")
+    return tycoon_way
 
 
 @pytest.fixture
 def start_tycoon(
-    tycoon_program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tycoon_way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[StartTycoon]:
     """Start servers that end with the test: ``start_tycoon("*", "a.kch", args=["-ord"])``.
 
@@ -130,7 +139,7 @@ def start_tycoon(
     started: list[EmbeddedServer] = []
 
     def start(*databases: str, args: tuple[str, ...] | list[str] = ()) -> EmbeddedServer:
-        server = tycoon_of(tycoon_program, databases or ["*"], args)
+        server = tycoon_of(tycoon_way, databases or ["*"], args)
         server.run()
         started.append(server)
         return server
@@ -141,8 +150,8 @@ def start_tycoon(
 
 
 @pytest.fixture(scope="session")
-def tycoon_server(tycoon_program: str) -> Iterator[EmbeddedServer]:
-    with tycoon_of(tycoon_program, ["*", "%"]) as server:
+def tycoon_server(tycoon_way: str) -> Iterator[EmbeddedServer]:
+    with tycoon_of(tycoon_way, ["*", "%"]) as server:
         yield server
 
 
@@ -160,13 +169,21 @@ def tyrant_kind(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def tyrant_program(tyrant_kind: str, pytestconfig: pytest.Config) -> str:
+def tyrant_way(tyrant_kind: str, pytestconfig: pytest.Config) -> str:
     return program(tyrant_kind, "kt-tyrant", "ttserver", pytestconfig)
+
+
+@pytest.fixture(scope="session")
+def tyrant_program(tyrant_way: str) -> str:
+    """The program; skips the test where there is none."""
+    if tyrant_way == LOCAL:
+        pytest.skip("it needs a program")
+    return tyrant_way
 
 
 @pytest.fixture
 def start_tyrant(
-    tyrant_program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tyrant_way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[StartTyrant]:
     """Start servers that end with the test: ``start_tyrant("a.tcb#bnum=9", args=["-mul", "2"])``.
 
@@ -178,7 +195,7 @@ def start_tyrant(
     def start(
         database: str = "*", args: tuple[str, ...] | list[str] = ()
     ) -> EmbeddedTokyoTyrantServer:
-        server = tyrant_of(tyrant_program, database, args)
+        server = tyrant_of(tyrant_way, database, args)
         server.run()
         started.append(server)
         return server
@@ -195,12 +212,12 @@ def tyrant_database(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="session")
 def tyrant_server(
-    tyrant_program: str, tyrant_database: str, tmp_path_factory: pytest.TempPathFactory
+    tyrant_way: str, tyrant_database: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[EmbeddedTokyoTyrantServer]:
     database = tyrant_database
     if database[0] not in "*+":
         database = str(tmp_path_factory.mktemp("tyrant") / database)
-    with tyrant_of(tyrant_program, database) as server:
+    with tyrant_of(tyrant_way, database) as server:
         yield server
 
 

@@ -18,7 +18,7 @@ import pytest
 from kt.embedded import OUTPUT_LIMIT, PORTS, EmbeddedServer, EmbeddedTokyoTyrantServer
 from kt.errors import ImproperlyConfigured, ServerConnectionError, ServerStartError
 
-from .conftest import KINDS, program
+from .conftest import PROGRAMS, program
 
 NAMES: dict[Any, tuple[str, str]] = {
     EmbeddedServer: ("kt-tycoon", "ktserver"),
@@ -34,7 +34,7 @@ def embedded(request: pytest.FixtureRequest) -> Any:
     return request.param
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=PROGRAMS)
 def make(embedded: Any, request: pytest.FixtureRequest, pytestconfig: pytest.Config) -> Make:
     """Make a server object of one class that runs one kind of server."""
     path = program(request.param, *NAMES[embedded], pytestconfig)
@@ -318,7 +318,7 @@ print("nothing is left")
 
 @pytest.mark.skipif(sys.platform != "linux", reason="orphans can be waited for on Linux only")
 @pytest.mark.parametrize("end", ENDS)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", PROGRAMS)
 def test_no_process_is_left(
     embedded: Any, kind: str, end: str, pytestconfig: pytest.Config
 ) -> None:

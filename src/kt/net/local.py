@@ -206,9 +206,11 @@ class Pool:
             value = outcome[0]
             if isinstance(value, ServerError):
                 raise value  # noqa: TRY301 - likewise
-        except BaseException:
+        except BaseException as error:
             if line.closed:
                 del self._local.line
+            if not isinstance(error, KTError):  # what an engine says that is closed meanwhile
+                self._database.check(self.endpoint)
             raise
         return value
 

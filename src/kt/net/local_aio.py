@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
-from kt.errors import ServerError
+from kt.errors import KTError, ServerError
 from kt.net.endpoint import Endpoint
 from kt.net.local import Database, Line, reply_of
 from kt.wire.reading import Reader
@@ -118,7 +118,12 @@ class Pool:
     async def _exchange(self, request: bytes, reader: Reader[Any] | None) -> Any:
         self._database.check(self.endpoint)
         line = self._idle.pop() if self._idle else self._database.line(self.endpoint)
-        reply = await ask(line, request)
+        try:
+            reply = await ask(line, request)
+        except Exception as error:
+            if not isinstance(error, KTError):  # what an engine says that is closed meanwhile
+                self._database.check(self.endpoint)
+            raise
         if not line.closed:
             self._idle.append(line)
         return None if reader is None else reply_of(self.endpoint, reply, reader)

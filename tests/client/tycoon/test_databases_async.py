@@ -46,7 +46,7 @@ def methods_of_databases() -> list[str]:
         name
         for name, method in inspect.getmembers(AsyncKyotoTycoon, inspect.isroutine)
         if not name.startswith("_")
-        and name not in ("set_database", "using")
+        and name not in ("set_database", "using", "changes")
         and "db" in inspect.signature(method).parameters
     ]
 
