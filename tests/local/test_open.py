@@ -60,6 +60,14 @@ def test_another_process_has_it(tmp_path: Path, name: str) -> None:
     assert run(program, tmp_path / name).stdout == ""
 
 
+@pytest.mark.parametrize("name", ["locked.kch", "locked.tch"])
+def test_what_is_no_database(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"x" * 4096)
+    with pytest.raises(ImproperlyConfigured, match=name) as caught:
+        kt.open(tmp_path / name)
+    assert "another process" not in str(caught.value)
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_readers_share(tmp_path: Path, name: str) -> None:
     with kt.open(tmp_path / name) as db:

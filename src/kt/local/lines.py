@@ -15,6 +15,7 @@ from kt.local.databases import Journal, Open, Places
 from kt.net.local import Database as Lines
 from kt.net.local import Line
 from kt.options import Synchronize
+from kt.server.engines import FileLocked
 from kt.server.inline import Inline
 from kt.server.scripting.state import Alone, Limits
 from kt.server.session import Session
@@ -22,9 +23,6 @@ from kt.version import VERSION
 
 if TYPE_CHECKING:
     from kt.server.engines.kyoto._engine import Database as KyotoDatabase
-
-LOCKED = ("fcntl failed", "temporarily unavailable", "lock")
-"""What the libraries say of a file that another process has locked."""
 
 
 class Wanted(NamedTuple):
@@ -114,7 +112,7 @@ def _open_kyoto(wanted: Wanted) -> tuple[list[KyotoDatabase], Places]:
         for database in databases:
             database.close()
         places.leave()
-        raise _unopened(spec, str(error)) from None
+        raise _unopened(spec, error) from None
     return databases, places
 
 
@@ -138,10 +136,10 @@ def open_tyrant(wanted: Wanted) -> Lines:
     spec = wanted.specs[0]
     places = Places(wanted.specs)
     try:
-        database = Database(f"{spec}#mode={'r' if wanted.read_only else 'wc'}f")
+        database = Database(f"{spec}#mode=r" if wanted.read_only else spec)
     except KTError as error:
         places.leave()
-        raise _unopened(spec, str(error)) from None
+        raise _unopened(spec, error) from None
     opened = Open([database], [], places)
     service = TyrantService(database, Journal())
     make_script = None
@@ -167,8 +165,7 @@ def _loaded(
         raise
 
 
-def _unopened(spec: str, reason: str) -> ImproperlyConfigured:
+def _unopened(spec: str, error: KTError) -> ImproperlyConfigured:
     path = spec.partition("#")[0]
-    if any(words in reason for words in LOCKED):
-        return ImproperlyConfigured(f"cannot open {path}: another process has it open")
+    reason = "another process has it open" if isinstance(error, FileLocked) else str(error)
     return ImproperlyConfigured(f"cannot open {path}: {reason}")
