@@ -70,7 +70,7 @@ class LocalServer:
 
     def _carried(self, make: Any, pool: Any, options: dict[str, Any]) -> Any:
         lines, endpoint = self._client._pool._database, self._client._pool.endpoint
-        shared = Shared(lambda: lines.line(endpoint), lambda: None)
+        shared = Shared(lambda: lines.line(endpoint), lambda: None, lambda: None)
         return make(endpoint.host, 0, **options)._carried_by(pool(endpoint, shared))
 
     @property

@@ -181,6 +181,32 @@ def test_a_forked_process_leaves_it_alone(tmp_path: Path, name: str) -> None:
         assert (db.get("1"), db.get("2")) == ("parent", "parent")
 
 
+ANEW = """
+import kt, os, sys
+db = kt.open(sys.argv[1])
+db.set("1", "parent")
+closed, close = os.pipe()
+child = os.fork()
+if not child:
+    os.read(closed, 1)
+    with kt.open(sys.argv[1]) as db:
+        db.set("2", db.get("1") + " and child")
+    os._exit(0)
+db.close()
+os.write(close, b".")
+status = os.waitpid(child, 0)[1]
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+
+
+@pytest.mark.parametrize("name", [*KYOTO, "a.tch", "a.tcb", "a.tcf"])
+def test_a_forked_process_opens_it_anew(tmp_path: Path, name: str) -> None:
+    done = run(ANEW, tmp_path / name)
+    assert done.returncode == 0, done.stderr
+    with kt.open(tmp_path / name) as db:
+        assert db.get("2") == "parent and child"
+
+
 @pytest.mark.parametrize(
     "how",
     [

@@ -78,7 +78,7 @@ class Places:
         ImproperlyConfigured: one is open in this process.
     """
 
-    _lock = threading.Lock()
+    _lock: ClassVar[threading.Lock] = threading.Lock()
     _taken: ClassVar[set[str]] = set()
 
     def __init__(self, specs: Sequence[str]) -> None:
@@ -98,6 +98,11 @@ class Places:
         """The files are closed."""
         with self._lock:
             self._taken.difference_update(self._mine)
+
+    def forget(self) -> None:
+        """In a process that was forked off: it has none of them open."""
+        Places._lock = threading.Lock()  # whoever held it is not here
+        self.leave()
 
 
 class Open:
@@ -149,6 +154,8 @@ class Open:
         for engine in self._engines:
             engine.abandon()
         self._engines = []
+        self._places.forget()
+        _OPEN.discard(self)
 
     def _tend(self) -> None:
         pause = TICK
@@ -168,10 +175,4 @@ def _close_all() -> None:
             _LOG.exception("a database was not closed properly")
 
 
-def _abandon_all() -> None:
-    for databases in list(_OPEN):
-        databases.abandon()
-
-
 atexit.register(_close_all)
-os.register_at_fork(after_in_child=_abandon_all)

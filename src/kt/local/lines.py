@@ -55,7 +55,7 @@ def lines_of(
         make = make_script
         return Inline(make_session(), lambda: make(next(numbers), Alone()))
 
-    return Lines(connect, opened.close)
+    return Lines(connect, opened.close, opened.abandon)
 
 
 def open_tycoon(wanted: Wanted) -> Lines:

@@ -50,15 +50,22 @@ class Database:
     Args:
         connect: makes a line.
         end: closes the databases.
+        abandon: leaves them as they are, in a process that was forked off.
 
     Attributes:
         usable: neither closed nor in a process that was forked off since.
     """
 
-    def __init__(self, connect: Callable[[], Line], end: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        connect: Callable[[], Line],
+        end: Callable[[], None],
+        abandon: Callable[[], None],
+    ) -> None:
         self.usable = True
         self._connect = connect
         self._end = end
+        self._abandon = abandon
         self._forked = False
         self._lock = threading.Lock()
         _DATABASES.add(self)
@@ -92,7 +99,8 @@ class Database:
     def _fork(self) -> None:
         self._forked = True
         self.usable = False
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # whoever held it is not here
+        self._abandon()
 
 
 _DATABASES: weakref.WeakSet[Database] = weakref.WeakSet()

@@ -48,6 +48,7 @@ cdef extern from "tokyo/database/database.h" namespace "kt::tokyo" nogil:
     cdef cppclass CDatabase "kt::tokyo::Database":
         CDatabase(const string &, int) except +
         cbool close() except +
+        void abandon()
         cbool put "writing()->put"(string_view, string_view) except +
         cbool putkeep "writing()->putkeep"(string_view, string_view) except +
         cbool putcat "writing()->putcat"(string_view, string_view) except +
@@ -147,7 +148,7 @@ cdef class Database:
             raise ImproperlyConfigured(f"cannot open the database {name}: {error}") from None
 
     def abandon(self):
-        self.database.release()
+        self.database.release().abandon()
 
     def close(self):
         cdef cbool done

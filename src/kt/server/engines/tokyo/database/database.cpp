@@ -64,6 +64,10 @@ void Database::open_many(const std::string& name, int stores) {
   for (const std::string& one : names) stores_.push_back(std::make_unique<Store>(one + parameters));
 }
 
+void Database::abandon() const {
+  for (const std::unique_ptr<Store>& store : stores_) store->abandon();
+}
+
 bool Database::close() try {
   Gate::Writing writing(gate);
   bool done = true;

@@ -28,6 +28,8 @@ class Database {
   Database(const std::string& name, int stores);
   // Waits for what reads outside the gate; searches that go on later end with Gate::Closed.
   bool close();
+  // In a process that was forked off: leaves everything as it is. Nothing may be called after it.
+  void abandon() const;
 
   Gate gate;
 

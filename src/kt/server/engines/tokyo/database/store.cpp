@@ -164,6 +164,11 @@ Store::~Store() {
   if (adb_ != nullptr) tcadbdel(adb_);
 }
 
+void Store::abandon() const {
+  for (const TCHDB* file : hash_files()) tcpathunlock(file->rpath);
+  if (type_ == Type::FIXED) tcpathunlock(adb_->fdb->rpath);
+}
+
 bool Store::close() {
   share(true);
   return tcadbomode(adb_) == ADBOVOID || tcadbclose(adb_);

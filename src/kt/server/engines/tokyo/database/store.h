@@ -99,6 +99,8 @@ class Store {
   Store& operator=(const Store&) = delete;
 
   bool close();
+  // In a forked process: the library keeps which files a process has open, and this one has none.
+  void abandon() const;
   // Whether several threads are going to read at the same time. Nobody must be inside.
   void share(bool shared);
 
