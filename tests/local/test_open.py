@@ -113,6 +113,13 @@ def test_several_databases(tmp_path: Path) -> None:
             db.set("k", "v", 2)
 
 
+def test_wrong_arguments_leave_nothing_open(tmp_path: Path) -> None:
+    for _ in range(2):
+        with pytest.raises(KTError, match="serializer"):
+            kt.open(tmp_path / "a.kch", serializer="json")  # type: ignore[call-overload]
+    kt.open(tmp_path / "a.kch").close()
+
+
 def test_after_its_end() -> None:
     db = kt.open("*")
     db.close()

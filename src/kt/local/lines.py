@@ -40,6 +40,11 @@ class Wanted(NamedTuple):
     read_only: bool
     synchronize: Synchronize
 
+    @property
+    def name(self) -> str:
+        """What the client calls it: the first database."""
+        return self.specs[0].partition("#")[0]
+
 
 def lines_of(
     opened: Open,

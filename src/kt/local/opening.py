@@ -126,21 +126,19 @@ def open_database(
         ImproperlyConfigured: a database cannot be opened: another process has it open, it is no
             database, or the library for it is not there.
     """
-    wanted, kind = _wanted(databases, scripts, read_only, synchronize, server)
-    lines = _opened(wanted, kind)
     from kt.net.local import Pool
 
-    name = wanted.specs[0].partition("#")[0]
+    wanted, kind = _wanted(databases, scripts, read_only, synchronize, server)
     client: Any
     if kind == "tycoon":
         from kt.client.tycoon.client import KyotoTycoon
 
-        client = KyotoTycoon(name, 0, serializer, decode_keys, default_db=default_db)
+        client = KyotoTycoon(wanted.name, 0, serializer, decode_keys, default_db=default_db)
     else:
         from kt.client.tyrant.client import TokyoTyrant
 
-        client = TokyoTyrant(name, 0, serializer, decode_keys)
-    return client._carried_by(Pool(client._pool.endpoint, lines))
+        client = TokyoTyrant(wanted.name, 0, serializer, decode_keys)
+    return client._carried_by(Pool(client._pool.endpoint, _opened(wanted, kind)))
 
 
 @overload
@@ -216,21 +214,19 @@ def open_database_async(
 
     What takes microseconds is done at once, on the event loop; what may take longer, in a thread.
     """
-    wanted, kind = _wanted(databases, scripts, read_only, synchronize, server)
-    lines = _opened(wanted, kind)
     from kt.net.local_aio import Pool
 
-    name = wanted.specs[0].partition("#")[0]
+    wanted, kind = _wanted(databases, scripts, read_only, synchronize, server)
     client: Any
     if kind == "tycoon":
         from kt.client.tycoon.client_async import AsyncKyotoTycoon
 
-        client = AsyncKyotoTycoon(name, 0, serializer, decode_keys, default_db=default_db)
+        client = AsyncKyotoTycoon(wanted.name, 0, serializer, decode_keys, default_db=default_db)
     else:
         from kt.client.tyrant.client_async import AsyncTokyoTyrant
 
-        client = AsyncTokyoTyrant(name, 0, serializer, decode_keys)
-    return client._carried_by(Pool(client._pool.endpoint, lines))
+        client = AsyncTokyoTyrant(wanted.name, 0, serializer, decode_keys)
+    return client._carried_by(Pool(client._pool.endpoint, _opened(wanted, kind)))
 
 
 def _wanted(
