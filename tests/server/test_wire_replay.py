@@ -18,7 +18,6 @@ from .replay import Json, Replay, scenarios
 RECORDINGS = {"ktserver": "kyoto_tycoon.jsonl", "ttserver": "tokyo_tyrant.jsonl"}
 
 FLAGS_LEFT_OUT = {
-    "tt/binary/manage/bdb": "there, a copy that fails makes the next ones fail, too",
     "-ulog": "the update log is not there yet",
     "-rts": "replication is not there yet",
 }

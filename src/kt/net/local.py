@@ -19,7 +19,7 @@ from typing import Any, Protocol, TypeVar
 
 from kt.errors import KTError, ServerConnectionError, ServerError
 from kt.net.endpoint import Endpoint
-from kt.wire.reading import Incomplete, Reader
+from kt.wire.reading import Buffer, Incomplete, Reader
 
 T = TypeVar("T")
 
@@ -133,6 +133,11 @@ def unread(endpoint: Endpoint, reply: bytes, outcome: tuple[Any, int] | Incomple
     return endpoint.cut_short(len(reply)) if reply else endpoint.unanswered("ended the session")
 
 
+def _no_reply(data: Buffer, pos: int) -> tuple[None, int]:
+    """Read the reply to a request that has none."""
+    return None, pos
+
+
 class Connection:
     """A line for one user.
 
@@ -224,11 +229,7 @@ class Pool:
 
     def send(self, request: bytes, timeout: float | None = None) -> None:
         """Carry out a request that has no reply."""
-        if not self._database.usable:
-            self._database.check(self.endpoint)
-        line = self._local.__dict__.get("line") or self._database.line(self.endpoint)
-        line.ask(request)
-        self._local.line = line
+        self.call(request, _no_reply)
 
     def acquire(self, timeout: float | None = None) -> Connection:
         """Return a line for the caller alone."""

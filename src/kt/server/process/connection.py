@@ -111,7 +111,6 @@ class Connection(asyncio.Protocol):
 
     Attributes:
         session: likewise.
-        peer: the client's address and port, or ``unix``, as the log shows it.
         busy: work of the session is under way.
         plays: it is a script.
     """
@@ -119,7 +118,6 @@ class Connection(asyncio.Protocol):
     def __init__(self, server: Host, session: Session) -> None:
         self.server = server
         self.session = session
-        self.peer = ""
         self._transport: asyncio.Transport
         self._input: bytes | bytearray = b""
         self.busy = False
@@ -232,12 +230,12 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport = cast("asyncio.Transport", transport)
         transport.set_write_buffer_limits(high=WRITE_AHEAD)
-        self.peer = self.session.peer = peer_name(transport)
+        self.session.peer = peer_name(transport)
         self.session.descriptor = transport.get_extra_info("socket").fileno()
         self._progress = self.server.loop.time()
         self.server.connections.add(self)
         if self.server.log.info_wanted:
-            self.server.log.connected(self.peer)
+            self.server.log.connected(self.session.peer)
 
     def connection_lost(self, error: Exception | None) -> None:
         self._closing = self._gone = True
@@ -248,7 +246,7 @@ class Connection(asyncio.Protocol):
             self._lost()
         self.server.forget(self)
         if self.server.log.info_wanted:
-            self.server.log.disconnected(self.peer)
+            self.server.log.disconnected(self.session.peer)
 
     def data_received(self, data: bytes) -> None:
         if self._closing:
@@ -334,7 +332,7 @@ class Connection(asyncio.Protocol):
             self.server.workers.submit(rest)
 
     def _broken(self, report: str) -> None:
-        self.server.log.error(f"({self.peer}): {report}")
+        self.server.log.error(f"({self.session.peer}): {report}")
         if not self._closing:
             self.session.failed()
             self.close()

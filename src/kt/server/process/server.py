@@ -72,7 +72,6 @@ class Server:
         log: the process's log.
         loop: the event loop; there from the time `open` is called.
         connections: those that are open.
-        connection_count: how many have been accepted so far.
         stopping: set when the end has begun: connections close once they have answered.
         start_time: Unix time of the start.
         held: what holds a database's locks for long, at the moment.
