@@ -170,23 +170,30 @@ def summary(
     """Medians and spread of one load on each program, and the ratio first to last."""
     unit = "records_per_second" if load.bulk else "requests_per_second"
     row: dict[str, Any] = {"database": database, "load": load.title, "aim": load.aim}
-    for program, reports in zip(programs, rounds, strict=True):
+    names = titles(programs)
+    for name, reports in zip(names, rounds, strict=True):
         rates = [report[unit] for report in reports]
-        row[Path(program).name] = {
+        row[name] = {
             "median": statistics.median(rates),
             "lowest": min(rates),
             "highest": max(rates),
             "p50_us": statistics.median(report["latency_us"]["p50"] for report in reports),
             "p99_us": statistics.median(report["latency_us"]["p99"] for report in reports),
         }
-    first, last = (row[Path(program).name]["median"] for program in (programs[0], programs[-1]))
+    first, last = (row[name]["median"] for name in (names[0], names[-1]))
     row["ratio"] = round(first / last, 2) if len(programs) > 1 else None
     return row
 
 
+def titles(programs: Sequence[str]) -> list[str]:
+    """What tells the programs apart in the results: their names, or paths where these are equal."""
+    names = [Path(program).name for program in programs]
+    return names if len(set(names)) == len(names) else list(programs)
+
+
 def show(rows: Sequence[dict[str, Any]], programs: Sequence[str]) -> None:
     """Print the rows as a Markdown table."""
-    names = [Path(program).name for program in programs]
+    names = titles(programs)
     head = ["database", "load"]
     for name in names:
         head += [name, "spread", "p99 µs"]
