@@ -99,7 +99,7 @@ def plot_servers(report: dict[str, Any], target: Path) -> None:
         2, len(report), figsize=(8 * len(report), 9), squeeze=False, layout="constrained"
     )
     for column, (server, result) in enumerate(report.items()):
-        names = [Path(program).name for program in reversed(result["programs"])]
+        names = result["titles"][::-1]
         database = result["rows"][0]["database"]
         rows = [row for row in result["rows"] if row["database"] == database]
         labels = [row["load"] for row in rows]

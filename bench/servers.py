@@ -236,7 +236,7 @@ def run(name: str, options: argparse.Namespace) -> dict[str, Any]:
     for database in options.database or contest.databases:
         rows += compare(contest, database, programs, options)
     show(rows, programs)
-    return {"machine": machine(), "command": sys.argv, "programs": programs, "rows": rows}
+    return {"machine": machine(), "command": sys.argv, "titles": titles(programs), "rows": rows}
 
 
 def main() -> None:
