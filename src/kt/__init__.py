@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from kt.local.opening import open_database as open  # noqa: A004, F401 - used as kt.open
     from kt.local.opening import open_database_async as open_async
     from kt.log.reading import LogChanges, read_changes, read_snapshot
-    from kt.options import Moment, Origin, ScriptLock, Signal, Since, Synchronize, Wait
+    from kt.options import Moment, Origin, Retry, ScriptLock, Signal, Since, Synchronize, Wait
     from kt.serializers import KT_BINARY, KT_JSON, KT_MSGPACK, KT_NONE, KT_PICKLE, Serializer
     from kt.types import Change, Check, ExpireTime, Key, Record, UpdateLogFile, What
     from kt.wire.table import IndexKind, Operator
@@ -102,6 +102,7 @@ __all__ = [
     "Moment",
     "Wait",
     "Signal",
+    "Retry",
     "ScriptLock",
     "Synchronize",
     "C",
@@ -163,7 +164,7 @@ _HOME = {
         "kt.embedded": "EmbeddedServer EmbeddedTokyoTyrantServer",
         "kt.local.opening": "open open_async",
         "kt.log.reading": "LogChanges read_changes read_snapshot",
-        "kt.options": "Moment Origin ScriptLock Signal Since Synchronize Wait",
+        "kt.options": "Moment Origin Retry ScriptLock Signal Since Synchronize Wait",
         "kt.serializers": "KT_BINARY KT_JSON KT_MSGPACK KT_NONE KT_PICKLE Serializer",
         "kt.types": "Change Check ExpireTime Key Record UpdateLogFile What",
         "kt.wire.table": "IndexKind Operator",

@@ -22,6 +22,7 @@ from kt.client.tyrant.client import TokyoTyrant
 from kt.client.tyrant.client_async import AsyncTokyoTyrant
 from kt.embedded import EmbeddedServer, EmbeddedTokyoTyrantServer
 from kt.errors import ServerConnectionError, ServerStartError
+from kt.net.endpoint import Endpoint
 from tests.client.peers import Peer
 from tests.local_server import LocalServer
 
@@ -88,7 +89,8 @@ def async_tyrant(tyrant_server: EmbeddedTokyoTyrantServer, tyrant: TokyoTyrant) 
 
 
 @pytest.fixture
-def peer() -> Iterator[Peer]:
-    """A server that behaves as the test says."""
+def peer(monkeypatch: pytest.MonkeyPatch) -> Iterator[Peer]:
+    """A server that behaves as the test says, and may take its time: nobody asks who it is."""
+    monkeypatch.setattr(Endpoint, "patience", lambda self, timeout: None)
     with Peer() as peer:
         yield peer

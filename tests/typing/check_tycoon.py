@@ -17,6 +17,7 @@ from kt import (
     KyotoTycoon,
     Origin,
     Record,
+    Retry,
     Scan,
     Since,
     TycoonChanges,
@@ -43,7 +44,9 @@ def urls(decode_keys: bool) -> None:
     """A URL makes what the constructor makes, and takes no option that it does not."""
     make = KyotoTycoon.from_url
     assert_type(make("kt://localhost"), KyotoTycoon[str, str])
-    assert_type(make("kt://localhost", default_db=1, timeout=3, pool_size=2), KyotoTycoon[str, str])
+    assert_type(
+        make("kt://localhost", default_db=1, timeout=3, retry=Retry()), KyotoTycoon[str, str]
+    )
     assert_type(make("kt://localhost", serializer=KT_NONE), KyotoTycoon[str, bytes])
     assert_type(make("kt://localhost", serializer=KT_JSON, timeout=1), KyotoTycoon[str, Any])
     assert_type(make("kt://localhost", decode_keys=False), KyotoTycoon[bytes, str])

@@ -18,6 +18,7 @@ from kt import (
     Check,
     Origin,
     Record,
+    Retry,
     Since,
     UpdateLogFile,
 )
@@ -43,7 +44,7 @@ def urls(decode_keys: bool) -> None:
     make = AsyncKyotoTycoon.from_url
     assert_type(make("kt://localhost"), AsyncKyotoTycoon[str, str])
     assert_type(
-        make("kt://localhost", default_db=1, timeout=3, pool_size=2), AsyncKyotoTycoon[str, str]
+        make("kt://localhost", default_db=1, timeout=3, retry=Retry()), AsyncKyotoTycoon[str, str]
     )
     assert_type(make("kt://localhost", serializer=KT_NONE), AsyncKyotoTycoon[str, bytes])
     assert_type(make("kt://localhost", serializer=KT_JSON, timeout=1), AsyncKyotoTycoon[str, Any])

@@ -19,6 +19,7 @@ from kt import (
     Model,
     Order,
     Query,
+    Retry,
     Row,
     ScriptLock,
     Table,
@@ -44,7 +45,7 @@ def urls(decode_keys: bool) -> None:
     """A URL makes what the constructor makes, and takes no option that it does not."""
     make = TokyoTyrant.from_url
     assert_type(make("tt://localhost"), TokyoTyrant[str, str])
-    assert_type(make("tt://localhost", timeout=3, pool_size=2), TokyoTyrant[str, str])
+    assert_type(make("tt://localhost", timeout=3, retry=Retry()), TokyoTyrant[str, str])
     assert_type(make("tt://localhost", serializer=KT_NONE), TokyoTyrant[str, bytes])
     assert_type(make("tt://localhost", serializer=KT_JSON, timeout=1), TokyoTyrant[str, Any])
     assert_type(make("tt://localhost", decode_keys=False), TokyoTyrant[bytes, str])

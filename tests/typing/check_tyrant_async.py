@@ -20,6 +20,7 @@ from kt import (
     IndexKind,
     Model,
     Order,
+    Retry,
     Row,
     ScriptLock,
     column,
@@ -43,7 +44,7 @@ def urls(decode_keys: bool) -> None:
     """A URL makes what the constructor makes, and takes no option that it does not."""
     make = AsyncTokyoTyrant.from_url
     assert_type(make("tt://localhost"), AsyncTokyoTyrant[str, str])
-    assert_type(make("tt://localhost", timeout=3, pool_size=2), AsyncTokyoTyrant[str, str])
+    assert_type(make("tt://localhost", timeout=3, retry=Retry()), AsyncTokyoTyrant[str, str])
     assert_type(make("tt://localhost", serializer=KT_NONE), AsyncTokyoTyrant[str, bytes])
     assert_type(make("tt://localhost", serializer=KT_JSON, timeout=1), AsyncTokyoTyrant[str, Any])
     assert_type(make("tt://localhost", decode_keys=False), AsyncTokyoTyrant[bytes, str])

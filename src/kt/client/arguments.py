@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from operator import index
 from os import PathLike, fspath
-from typing import Any, Final, SupportsFloat
+from typing import Any, Final, SupportsFloat, TypedDict
 
 from kt.errors import ArgumentError
+from kt.net.manners import ONCE, Manners
+from kt.options import Retry
 from kt.types import Key
 
 DB_MAX: Final = 0xFFFF
@@ -73,11 +75,21 @@ def checked_seconds(seconds: SupportsFloat, name: str, alternative: str = "") ->
     return seconds
 
 
-def checked_pool_size(pool_size: int) -> int:
-    """Return `pool_size`; raises ArgumentError unless it is a positive int."""
+class Connecting(TypedDict, total=False):
+    """The arguments of both clients that say how they deal with connections."""
+
+    pool_size: int
+    connect_timeout: float | None
+    retry: Retry | None
+
+
+def checked_manners(pool_size: int, connect_timeout: float | None, retry: Retry | None) -> Manners:
+    """Return the arguments put together; raises ArgumentError for what makes no sense."""
     if isinstance(pool_size, bool) or not isinstance(pool_size, int) or pool_size < 1:
         raise ArgumentError(f"pool_size is an int and at least 1, not {pool_size!r}")
-    return pool_size
+    if retry is not None and not isinstance(retry, Retry):
+        raise ArgumentError(f"retry is a kt.Retry or None, not {retry!r}")
+    return Manners(pool_size, checked_timeout(connect_timeout, "connect_timeout"), retry or ONCE)
 
 
 def checked_db(db: int) -> int:

@@ -10,10 +10,11 @@ from __future__ import annotations
 from types import EllipsisType, TracebackType
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar
 
-from kt.client.arguments import checked_pool_size, checked_timeout
+from kt.client.arguments import checked_timeout
 from kt.client.values import Values
 from kt.errors import ServerError
 from kt.net.endpoint import Endpoint
+from kt.net.manners import Manners
 from kt.serializers import Serializer
 from kt.types import K, V
 from kt.wire.reading import Reader
@@ -37,11 +38,11 @@ class Client(Generic[K, V]):
         serializer: Serializer[Any],
         decode_keys: bool,
         timeout: float | None,
-        pool_size: int,
+        manners: Manners,
     ) -> None:
         from kt.net.blocking import Pool  # not before it is needed: pipelines of blocking clients
 
-        self._pool = Pool(endpoint, checked_pool_size(pool_size))
+        self._pool = Pool(endpoint, manners)
         self._values = Values(serializer)
         self._decode_keys = bool(decode_keys)
         self._timeout = checked_timeout(timeout)

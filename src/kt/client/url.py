@@ -1,31 +1,114 @@
-"""Servers as URLs: ``kt://HOST:PORT/DB`` and the like."""
+"""Servers as URLs, for `from_url` of the clients::
+
+    kt://HOST:PORT/DB?timeout=5        a Kyoto Tycoon server and a database; what is left out is as
+                                       in the constructor
+    kt+unix:///run/kt.sock?db=1        the same at a Unix socket
+    tt://HOST:PORT  tt+unix://PATH     a Tokyo Tyrant server
+
+What decides the types of keys and values is the program's business and not the URL's.
+"""
 
 from __future__ import annotations
 
-from typing import Final
-from urllib.parse import urlsplit
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from kt.errors import ArgumentError
+from kt.options import Retry
 
 HOST: Final = "127.0.0.1"
 PORT: Final = 1978
 """Where a client looks for its server unless it is told otherwise."""
 
+VARIABLE: Final = "KT_URL"
+"""Where the URL is when a program names none."""
 
-def parse_url(url: str, scheme: str) -> tuple[str, int, str]:
-    """Return host and port, the clients' defaults where the URL has none, and the path.
+NUMBERS: Final[Mapping[str, Callable[[str], Any]]] = {
+    "timeout": float,
+    "connect_timeout": float,
+    "pool_size": int,
+    "retry": int,
+}
+"""What both clients take."""
+
+TYPED: Final = ("serializer", "decode_keys")
+
+
+def parse_url(url: str | None, scheme: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments for the constructor of a client.
+
+    Args:
+        url: the URL; None for the one in the environment (`VARIABLE`).
+        scheme: ``kt`` or ``tt``.
+        given: arguments from elsewhere, which come before those of the URL unless they are None;
+            with ``default_db`` if the server has several databases.
 
     Raises:
         ArgumentError: it is no URL of this scheme, or has parts that mean nothing here.
     """
+    if url is None:
+        url = os.environ.get(VARIABLE)
+        if url is None:
+            raise ArgumentError(f"no url is given, and {VARIABLE} is not set")
     if not isinstance(url, str):
         raise ArgumentError(f"url is a str, not {url!r}")
     try:
         parts = urlsplit(url)
-        host = HOST if parts.hostname is None else parts.hostname
-        port = PORT if parts.port is None else parts.port
+        options = _place(parts)
     except ValueError as error:
         raise ArgumentError(f"{url!r} is no URL: {error}") from error
-    if parts.scheme != scheme or "@" in parts.netloc or parts.query or parts.fragment:
-        raise ArgumentError(f"a server is {scheme}://HOST:PORT, not {url!r}")
-    return host, port, parts.path.removeprefix("/")
+    is_unix = parts.scheme == f"{scheme}+unix"
+    if not (is_unix or parts.scheme == scheme) or "@" in parts.netloc or parts.fragment:
+        raise ArgumentError(
+            f"a server is {scheme}://HOST:PORT, or {scheme}+unix://PATH, not {url!r}"
+        )
+    pairs = parse_qsl(parts.query, keep_blank_values=True)
+    path = parts.path.removeprefix("/")
+    if is_unix:
+        if parts.netloc or not path:
+            raise ArgumentError(f"a socket is {scheme}+unix:///PATH, not {url!r}")
+    elif path:
+        pairs.append(("db", path))
+    for name, text in pairs:
+        _take(name, text, url, options, "default_db" in given)
+    options.update((name, value) for name, value in given.items() if value is not None)
+    return options
+
+
+def _place(parts: SplitResult) -> dict[str, Any]:
+    """Return host and port of a server; raises ValueError."""
+    if parts.scheme.endswith("+unix"):
+        return {"host": unquote(parts.path), "port": 0}
+    host = HOST if parts.hostname is None else parts.hostname
+    return {"host": host, "port": PORT if parts.port is None else parts.port}
+
+
+def _take(name: str, text: str, url: str, options: dict[str, Any], databases: bool) -> None:
+    """Add an option of a URL to `options`."""
+    known = {**NUMBERS, **({"db": _index} if databases else {})}
+    if name == "db" and not databases:
+        raise ArgumentError(f"{url!r} names a database, but Tokyo Tyrant has only one")
+    if name in TYPED:
+        raise ArgumentError(
+            f"{name} is no part of a URL, because it decides of what types keys and values are: "
+            f"pass {name}=... beside it"
+        )
+    if name not in known:
+        raise ArgumentError(f"{url!r} has an option {name!r}; there are {', '.join(known)}")
+    target = "default_db" if name == "db" else name
+    if target in options:
+        raise ArgumentError(f"{url!r} has {name} twice")
+    try:
+        number = known[name](text)
+    except ValueError as error:
+        raise ArgumentError(f"{name} is a number, not {text!r} as in {url!r}") from error
+    options[target] = Retry(number) if name == "retry" else number
+
+
+def _index(text: str) -> int:
+    """Return the index of a database; raises ValueError for signs, spaces and the like."""
+    if not text.isdecimal():
+        raise ValueError(text)
+    return int(text)

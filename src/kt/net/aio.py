@@ -12,6 +12,9 @@ A *connection* writes requests as they come and hands each reply to the task tha
 - A task that is cancelled, or gives up after its timeout, leaves its place in the queue: the reply
   is read and dropped, so the connection stays in step. Only when a timeout passes in the middle of
   a reply, or in silence from its begin to its end, is the connection taken for dead and closed.
+- With a `Retry`, connecting is tried again, and so is a harmless request whose connection broke.
+- A new connection that stays silent for a second may have met the other kind of server, which has
+  the same default port and waits for the end of a line: then that one is asked for (`Endpoint`).
 - While the socket takes no more, tasks wait for their turn before they write anything: a million
   waiting tasks are a million waiting tasks, not a million requests in a buffer.
 
@@ -29,14 +32,16 @@ import asyncio
 import select
 import socket
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, suppress
 from sys import is_finalizing
 from time import monotonic
 from typing import Any, TypeVar, cast
 
-from kt.errors import KTError, ServerConnectionError, ServerError
+from kt.errors import KTError, ServerConnectionError, ServerError, ServerTimeoutError
+from kt.net.batch import Batch
 from kt.net.endpoint import Endpoint
+from kt.net.manners import Manners, upcoming
 from kt.net.replies import PIPE_MAX, PIPE_REFILL, Replies, is_parting
 from kt.wire.reading import Reader
 
@@ -57,48 +62,6 @@ CLOSE_WAIT = 1.0
 """Seconds for which closing waits until everything written has left."""
 
 
-class Batch:
-    """Stands in for the futures of many calls by one task."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.asked = 0
-        self._loop = loop
-        self._replies: list[Any] = []
-        self._error: BaseException | None = None
-        self._news: asyncio.Future[None] | None = None
-
-    def done(self) -> bool:
-        """Tell whether it takes no more replies."""
-        return self._error is not None
-
-    def set_result(self, reply: Any) -> None:
-        """Take a reply."""
-        self._replies.append(reply)
-        if self._news is not None:
-            self._wake()
-
-    def set_exception(self, error: BaseException) -> None:
-        """Take no more replies, for this reason."""
-        self._error = error
-        self._wake()
-
-    async def take(self) -> list[Any]:
-        """Wait for replies and return them; when none can come any more, raise the reason."""
-        if not self._replies and self._error is None:
-            self._news = self._loop.create_future()
-            await self._news
-        if not self._replies and self._error is not None:
-            raise self._error
-        replies, self._replies = self._replies, []
-        self.asked -= len(replies)
-        return replies
-
-    def _wake(self) -> None:
-        news, self._news = self._news, None
-        if news is not None and not news.done():
-            news.set_result(None)
-
-
 Caller = tuple["asyncio.Future[Any] | Batch", float, float | None]
 """Who waits for a reply: the future, its deadline by the loop's clock, and the timeout as given."""
 
@@ -117,6 +80,23 @@ async def time_limit(endpoint: Endpoint, timeout: float | None) -> AsyncIterator
         raise
     except TimeoutError as error:
         raise endpoint.too_late(timeout) from error
+
+
+async def is_stranger(endpoint: Endpoint) -> bool:
+    """Wait for the other kind of server to answer, and tell whether it does."""
+    try:
+        if endpoint.is_unix:
+            reader, writer = await asyncio.open_unix_connection(endpoint.host)
+        else:
+            reader, writer = await asyncio.open_connection(endpoint.host, endpoint.port)
+        try:
+            writer.write(endpoint.stranger.request)
+            return await reader.read(1) == endpoint.stranger.answer
+        finally:
+            writer.close()
+            await writer.wait_closed()
+    except OSError:
+        return False
 
 
 class Connection(asyncio.Protocol):
@@ -146,6 +126,8 @@ class Connection(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = INFINITY
         self._heard = 0.0  # when bytes came last, by the loop's clock
+        self._first: asyncio.Future[None] = loop.create_future()  # done when something came
+        self._met = False
         self._finishing = False
 
     async def call(
@@ -184,8 +166,10 @@ class Connection(asyncio.Protocol):
                 self._ask(request, reader, timeout, batch)
                 batch.asked += 1
                 if batch.asked == PIPE_MAX:
+                    await self._meet(timeout)
                     while batch.asked > PIPE_REFILL:
                         yield await batch.take()
+            await self._meet(timeout)
             while batch.asked:
                 last = await batch.take()
                 yield last
@@ -199,6 +183,49 @@ class Connection(asyncio.Protocol):
         future: asyncio.Future[T] = self.loop.create_future()
         self._ask(request, reader, timeout, future)
         return future
+
+    async def ask_first(
+        self, request: bytes, reader: Reader[T], timeout: float | None
+    ) -> T | ServerError:
+        """As `ask` and wait; in a first silence, look who is there."""
+        future = self.ask(request, reader, timeout)
+        try:
+            await self._meet(timeout)
+        except BaseException:
+            if not future.cancel():
+                future.exception()  # taken note of
+            raise
+        return await future
+
+    async def _meet(self, timeout: float | None) -> None:
+        """Wait until something has come for the first time, or we have asked who is there.
+
+        Raises:
+            ProtocolError: the other kind of server.
+        """
+        patience = self._endpoint.patience(timeout)
+        if self._heard or self._met or patience is None:
+            return
+        self._met = True
+        await asyncio.wait([self._first], timeout=patience)
+        if self.closed:
+            await self._look_around([], patience)
+        elif not self._heard:
+            await self._look_around([self._first], None if timeout is None else timeout - patience)
+
+    async def _look_around(self, news: list[asyncio.Future[Any]], timeout: float | None) -> None:
+        """Ask for the other kind of server until something comes."""
+        stranger = asyncio.ensure_future(is_stranger(self._endpoint))
+        try:
+            await asyncio.wait(
+                [stranger, *news], timeout=timeout, return_when=asyncio.FIRST_COMPLETED
+            )
+            if stranger.done() and stranger.result() and not self._heard:
+                self.abort()
+                raise self._endpoint.mistaken()
+        finally:
+            stranger.cancel()
+            await asyncio.wait([stranger])
 
     def _ask(
         self,
@@ -293,6 +320,8 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Hand out the replies in `data`; called by the loop."""
+        if not self._heard:
+            self._first.set_result(None)
         self._heard = self.loop.time()
         self.used = monotonic()
         replies = self._replies.feed(data)
@@ -319,6 +348,8 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell everybody who waits; called by the loop."""
         self.closed = True
+        if not self._first.done():
+            self._first.set_result(None)
         if self._timer is not None:
             self._timer.cancel()
         reason = f"broke the connection ({exc})" if exc else "closed the connection"
@@ -420,10 +451,11 @@ async def until_the_end(connections: set[Connection]) -> AsyncGenerator[None, No
 class Pool:
     """Connections to one server, for any number of tasks."""
 
-    def __init__(self, endpoint: Endpoint, size: int) -> None:
-        """Have at most `size` connections at a time, two at least. Nothing is connected yet."""
+    def __init__(self, endpoint: Endpoint, manners: Manners) -> None:
+        """Have two connections at a time at least. Nothing is connected yet."""
         self.endpoint = endpoint
-        self._leases_max = max(1, size - 1)
+        self._manners = manners
+        self._leases_max = max(1, manners.pool_size - 1)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._shared: Connection | None = None
 
@@ -446,17 +478,27 @@ class Pool:
             ServerError, ServerConnectionError, ServerTimeoutError, ProtocolError: as
                 `Connection.call`.
         """
-        connection = self._shared
-        if connection is None or not connection.is_ready():
-            connection, timeout = await self._connect(timeout)
-        reused = connection.used
-        try:
-            value: T | ServerError = await connection.ask(request, reader, timeout)
-        except ServerConnectionError as error:
-            if not reused or (error.sent and not repeatable):
-                raise
-            connection, timeout = await self._connect(timeout)
-            value = await connection.ask(request, reader, timeout)
+        begin = monotonic()
+        left = timeout
+        waits: Iterator[float] | None = None
+        while True:
+            connection = self._shared
+            if connection is None or not connection.is_ready():
+                connection, left = await self._connect(left)
+            reused = connection.used
+            ask = connection.ask if reused else connection.ask_first
+            try:
+                value: T | ServerError = await ask(request, reader, left)
+                break
+            except ServerConnectionError as error:
+                if error.sent and not repeatable:
+                    raise
+                waits = waits or self._manners.waits(reused)
+                wait = upcoming(waits, error, timeout, begin)
+                if wait is None:
+                    raise
+            await asyncio.sleep(wait)
+            left = None if timeout is None else timeout - (monotonic() - begin)
         if isinstance(value, ServerError):
             if is_parting(value) and connection is self._shared:
                 self._shared = None
@@ -483,7 +525,7 @@ class Pool:
                 await self.call(self.endpoint.barrier, self.endpoint.read_barrier, None, True)
             await self._leases.acquire()
             try:
-                return await self._take()
+                return await self._take(timeout)
             except BaseException:
                 self._leases.release()
                 raise
@@ -568,30 +610,45 @@ class Pool:
                 if connection is None or connection.closed or connection.is_stale():
                     if connection is not None:
                         connection.abort()
-                    connection = self._shared = await self._open()
+                    connection = self._shared = await self._open(timeout)
             if connection.congested:
                 await connection.turn()
         return connection, None if timeout is None else timeout - (self._loop.time() - begin)
 
-    async def _take(self) -> Connection:
+    async def _take(self, timeout: float | None) -> Connection:
         """Return an idle connection that is alive, or a new one."""
         while self._idle:
             connection = self._idle.pop()
             if connection.is_quiet() and not connection.readable():
                 return connection
             connection.abort()
-        return await self._open()
+        return await self._open(timeout)
 
-    async def _open(self) -> Connection:
+    async def _open(self, timeout: float | None) -> Connection:
+        """Return a new connection, after as many attempts as it may take."""
+        begin = monotonic()
+        waits = self._manners.waits()
+        while True:
+            limit = self._manners.connecting(timeout, begin)
+            try:
+                return await self._attempt(limit)
+            except (ServerConnectionError, ServerTimeoutError) as error:
+                wait = upcoming(waits, error, timeout, begin)
+                if wait is None:
+                    raise
+            await asyncio.sleep(wait)
+
+    async def _attempt(self, timeout: float | None) -> Connection:
         """Return a new connection."""
         loop = asyncio.get_running_loop()
         host, port = self.endpoint.host, self.endpoint.port
         connection = Connection(self.endpoint, loop)
         try:
-            if self.endpoint.is_unix:
-                await loop.create_unix_connection(lambda: connection, host)
-            else:
-                await loop.create_connection(lambda: connection, host, port)
+            async with asyncio.timeout(timeout):
+                if self.endpoint.is_unix:
+                    await loop.create_unix_connection(lambda: connection, host)
+                else:
+                    await loop.create_connection(lambda: connection, host, port)
         except OSError as error:
             raise self.endpoint.unreachable(error) from error
         connections = self._connections

@@ -17,6 +17,9 @@ call always sees what the thread has written before, also when it did not wait f
   before anything is sent on it, and replaced if so. In the short time before, and when the server
   hangs up just then, a request may be lost after it was sent: it is sent again, once and on a new
   connection, only if that is harmless (`repeatable`).
+- With a `Retry`, connecting is tried again, and so is a harmless request whose connection broke.
+- A new connection that stays silent for a second may have met the other kind of server, which has
+  the same default port and waits for the end of a line: then that one is asked for (`Endpoint`).
 - After a fork, the child leaves its parent's connections alone and opens its own.
 
 There are no locks: the structures shared between threads are changed only by operations that are
@@ -36,11 +39,12 @@ from itertools import islice
 from os import getpid
 from select import POLLIN, POLLOUT
 from sys import is_finalizing
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any, TypeVar
 
 from kt.errors import KTError, ServerConnectionError, ServerError, ServerTimeoutError
 from kt.net.endpoint import Endpoint
+from kt.net.manners import Manners, upcoming
 from kt.net.replies import PIPE_MAX, PIPE_REFILL, Replies, is_parting
 from kt.wire.reading import Buffer, Incomplete, Reader
 
@@ -57,6 +61,9 @@ READ_MAX = 1024 * 1024
 
 PIPE_CHUNK = 64 * 1024
 """Bytes of pipelined requests kept ready to be sent."""
+
+CALLING = 1.0
+"""Seconds for which the other kind of server may keep us from connecting."""
 
 FOREVER = 1e6
 """Seconds that no exchange takes: with any timeout, a socket does not block in mid-operation."""
@@ -88,12 +95,18 @@ def connected(endpoint: Endpoint, timeout: float | None) -> socket.socket:
     return sock
 
 
+def milliseconds(deadline: float | None) -> float | None:
+    """How long to poll until that time, by `time.monotonic`."""
+    return None if deadline is None else max(0.0, deadline - monotonic()) * 1000
+
+
 class Connection:
     """A connected socket. Used by one thread at a time.
 
     Attributes:
         busy: an exchange is going on, or was broken off.
         closed: no longer usable.
+        heard: something has come, or we have asked who is there.
         retired: its pool was closed, or the server may hang up: to be closed when it is not busy.
         unanswered: something was sent that has no reply, and nothing was received since.
         used: when it was last used, by `time.monotonic`; 0.0 if never.
@@ -111,6 +124,7 @@ class Connection:
         "_timeout",
         "busy",
         "closed",
+        "heard",
         "pid",
         "retired",
         "unanswered",
@@ -132,12 +146,13 @@ class Connection:
             raise endpoint.unreachable(error) from error
         self._poller = select.poll()
         self._poller.register(sock, POLLIN)
-        self._socket, self._send, self._receive = sock, sock.send, sock.recv
+        self._socket, self._send = sock, sock.send
+        self._receive: Callable[[int], bytes] = self._receive_first
         sock.settimeout(None)
         self._endpoint = endpoint
         self._timeout: float | None = None
         self._registry = registry
-        self.busy = self.closed = self.retired = self.unanswered = False
+        self.busy = self.closed = self.heard = self.retired = self.unanswered = False
         self.used = 0.0
         self.pid = getpid()
         registry.add(self)
@@ -300,10 +315,50 @@ class Connection:
             raise self._endpoint.cut_short(len(buffer)) from error
         return buffer, reading
 
+    def _receive_first(self, size: int) -> bytes:
+        """As `recv`, for what comes first."""
+        if not self.heard and not self._wait(self._socket.gettimeout()):
+            raise TimeoutError
+        self._receive = self._socket.recv
+        data = self._receive(size)
+        patience = self._endpoint.patience(self._socket.gettimeout())
+        if not data and patience is not None:
+            self._look_around([], monotonic() + patience)
+        return data
+
+    def _wait(self, timeout: float | None) -> list[tuple[int, int]]:
+        """Poll for `timeout` seconds; in a first silence, look who is there."""
+        deadline = None if timeout is None else monotonic() + timeout
+        patience = None if self.heard else self._endpoint.patience(timeout)
+        if patience is not None:
+            ready = self._poller.poll(patience * 1000)
+            if ready:
+                self.heard = ready[0][1] != POLLOUT
+                return ready
+            self.heard = True
+            self._look_around([self._socket], deadline)
+        return self._poller.poll(milliseconds(deadline))
+
+    def _look_around(self, news: list[socket.socket], deadline: float | None) -> None:
+        """Ask for the other kind of server until something comes.
+
+        Raises:
+            ProtocolError: it is there.
+        """
+        stranger = self._endpoint.stranger
+        with suppress(OSError), connected(self._endpoint, CALLING) as sock:
+            sock.sendall(stranger.request)
+            poller = select.poll()
+            for source in (sock, *news):
+                poller.register(source, POLLIN)
+            ready = [descriptor for descriptor, _ in poller.poll(milliseconds(deadline))]
+            if ready == [sock.fileno()] and sock.recv(1) == stranger.answer:
+                raise self._endpoint.mistaken()
+
     def _move(self, outgoing: bytearray, replies: Replies, timeout: float | None) -> bytes:
         """Wait until bytes can go or come, move them, and return what came."""
         self._poller.modify(self._socket, POLLIN | POLLOUT if outgoing else POLLIN)
-        ready = self._poller.poll(None if timeout is None else timeout * 1000)
+        ready = self._wait(timeout)
         if not ready:
             raise self._endpoint.too_late(timeout, replies.received)
         if ready[0][1] == POLLOUT:
@@ -350,10 +405,11 @@ class _Slot:
 class Pool:
     """Connections to one server, for any number of threads and greenlets."""
 
-    def __init__(self, endpoint: Endpoint, size: int) -> None:
-        """Keep at most `size` idle connections. Nothing is connected yet."""
+    def __init__(self, endpoint: Endpoint, manners: Manners) -> None:
+        """Nothing is connected yet."""
         self.endpoint = endpoint
-        self._size = size
+        self._manners = manners
+        self._size = manners.pool_size
         self._local = threading.local()
         self._idle: deque[Connection] = deque()
         self._connections: set[Connection] = set()
@@ -401,13 +457,20 @@ class Pool:
         ):
             connection = self._another(slot, timeout)
         reused = connection.used
-        try:
-            value = connection.exchange(request, reader, timeout, now)
-        except ServerConnectionError as error:
-            if not reused or (error.sent and not repeatable):
-                raise
+        waits: Iterator[float] | None = None
+        while True:
+            try:
+                value = connection.exchange(request, reader, timeout, now)
+                break
+            except ServerConnectionError as error:
+                waits = waits or self._manners.waits(reused)
+                if error.sent and not repeatable:
+                    raise
+                wait = upcoming(waits, error, timeout, now)
+                if wait is None:
+                    raise
+            sleep(wait)
             connection = self._another(slot, timeout)
-            value = connection.exchange(request, reader, timeout, now)
         if is_parting(value):
             connection.close()
         elif connection is not slot.connection:
@@ -487,10 +550,24 @@ class Pool:
             try:
                 connection = self._idle.pop()
             except IndexError:
-                return Connection(self.endpoint, timeout, self._connections)
+                return self._open(timeout)
             if connection.is_fit() and not connection.readable():
                 return connection
             connection.close()
+
+    def _open(self, timeout: float | None) -> Connection:
+        """Return a new connection, after as many attempts as it may take."""
+        begin = monotonic()
+        waits = self._manners.waits()
+        while True:
+            limit = self._manners.connecting(timeout, begin)
+            try:
+                return Connection(self.endpoint, limit, self._connections)
+            except (ServerConnectionError, ServerTimeoutError) as error:
+                wait = upcoming(waits, error, timeout, begin)
+                if wait is None:
+                    raise
+            sleep(wait)
 
     def _settle(self, connection: Connection | None, timeout: float | None) -> None:
         """Wait until the server has carried out everything sent on `connection`.

@@ -10,7 +10,11 @@ from kt.errors import (
     ServerConnectionError,
     ServerTimeoutError,
 )
+from kt.net.greetings import Greeting
 from kt.wire.reading import Buffer, Reader
+
+SILENCE = 1.0
+"""Seconds without a first answer after which a client asks whether it is the right server."""
 
 
 class Endpoint(NamedTuple):
@@ -22,12 +26,14 @@ class Endpoint(NamedTuple):
         barrier: a request that changes nothing. Its reply shows that the server has carried out
             everything sent before it on the same connection.
         read_barrier: reads the reply to `barrier`.
+        stranger: the other kind of server, which is often taken for this one and answers nothing.
     """
 
     host: str
     port: int
     barrier: bytes
     read_barrier: Reader[Any]
+    stranger: Greeting
 
     @property
     def is_unix(self) -> bool:
@@ -47,6 +53,15 @@ class Endpoint(NamedTuple):
         return ServerConnectionError(
             f"cannot connect to {self}: {error.strerror or error}", sent=False
         )
+
+    def patience(self, timeout: float | None) -> float | None:
+        """Seconds without an answer after which to ask for the `stranger`; None: do not ask."""
+        return SILENCE if timeout is None or timeout > SILENCE else None
+
+    def mistaken(self) -> ProtocolError:
+        """The `stranger` is there."""
+        kind = self.stranger
+        return ProtocolError(f"{self} is a {kind.server} server: kt.{kind.client} speaks with it")
 
     def unsent(self) -> ServerConnectionError:
         """The connection was gone before anything of the request had left."""

@@ -12,8 +12,11 @@ import pytest
 
 from kt.client.tycoon.client import KyotoTycoon
 from kt.client.tycoon.client_async import AsyncKyotoTycoon
+from kt.client.tyrant.client import TokyoTyrant
 from kt.embedded import EmbeddedServer
 from kt.errors import ArgumentError, ImproperlyConfigured, ServerError
+from kt.net.manners import Manners
+from kt.options import Retry
 from kt.serializers import KT_BINARY, KT_JSON
 
 
@@ -81,6 +84,9 @@ def test_settings() -> None:
         ("kt://server:1979/", "server", 1979, 0),
         ("kt://server/2", "server", 1978, 2),
         ("kt://[::1]:1979/12", "::1", 1979, 12),
+        ("kt://server?db=3", "server", 1978, 3),
+        ("kt+unix:///run/kt%20tycoon.sock", "/run/kt tycoon.sock", 0, 0),
+        ("kt+unix:///run/kt.sock?db=3", "/run/kt.sock", 0, 3),
     ],
 )
 def test_a_server_as_url(url: str, host: str, port: int, db: int) -> None:
@@ -93,6 +99,18 @@ def test_a_server_as_url(url: str, host: str, port: int, db: int) -> None:
     "url",
     [
         "server",
+        "kt://server:70000",
+        "kt://server/1?db=1",
+        "kt://server?db=-1",
+        "kt://server?timeout=soon",
+        "kt://server?timeout=-1",
+        "kt://server?timeout=1&timeout=2",
+        "kt://server?retry=0",
+        "kt://server?time_out=3",
+        "kt://server?serializer=json",
+        "kt+unix://server/socket",
+        "kt+unix://",
+        "kt+unix:///socket#1",
         "http://server",
         "kt://server:x",
         "kt://server/name",
@@ -198,6 +216,27 @@ def test_writing_by_operator_to_a_database_that_is_not_there(tycoon: KyotoTycoon
         tycoon.using(db=60)["k"] = "v"
     with pytest.raises(ArgumentError):
         tycoon["k", True] = "v"
+
+
+def test_options_of_a_url() -> None:
+    url = "kt://server/2?timeout=2.5&connect_timeout=0.5&pool_size=3&retry=4"
+    client = KyotoTycoon.from_url(url)
+    assert (client.default_db, client.timeout) == (2, 2.5)
+    assert client._pool._manners == Manners(3, 0.5, Retry(4))
+    client = KyotoTycoon.from_url(url, timeout=1, pool_size=1, retry=Retry(2), default_db=0)
+    assert (client.default_db, client.timeout) == (0, 1)
+    assert client._pool._manners == Manners(1, 0.5, Retry(2))
+
+
+def test_a_url_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KT_URL", "kt://server/2")
+    assert KyotoTycoon.from_url().host == "server"
+    assert KyotoTycoon.from_url("kt://other").host == "other"
+    with pytest.raises(ArgumentError, match=r"tt://.* not 'kt://server/2'"):
+        TokyoTyrant.from_url()
+    monkeypatch.delenv("KT_URL")
+    with pytest.raises(ArgumentError, match="KT_URL is not set"):
+        KyotoTycoon.from_url()
 
 
 def test_a_url_and_options() -> None:

@@ -71,6 +71,8 @@ def test_a_server_as_url() -> None:
     assert (client.host, client.port, client.timeout) == ("::1", 2000, 3)
     assert client.serializer is KT_JSON
     assert TokyoTyrant.from_url("tt://example.org").port == 1978
-    for wrong in ("kt://localhost", "tt://localhost/1", "localhost:1978"):
+    assert TokyoTyrant.from_url("tt://example.org?timeout=2").timeout == 2
+    assert TokyoTyrant.from_url("tt+unix:///run/tt.sock").host == "/run/tt.sock"
+    for wrong in ("kt://localhost", "tt://localhost/1", "tt://localhost?db=1", "localhost:1978"):
         with pytest.raises(ArgumentError):
             TokyoTyrant.from_url(wrong)

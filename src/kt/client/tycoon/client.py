@@ -9,27 +9,23 @@ from __future__ import annotations
 from collections.abc import Container, Iterable
 from datetime import datetime
 from types import EllipsisType
-from typing import TYPE_CHECKING, Any, Literal, Self, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, Unpack, overload
 
-from kt.client.arguments import checked_host, checked_port
+from kt.client.arguments import Connecting, checked_host, checked_manners, checked_port
 from kt.client.tycoon.mapping import TycoonMapping
 from kt.client.tycoon.records import TycoonRecords
 from kt.client.url import HOST, PORT, parse_url
-from kt.errors import ArgumentError
+from kt.net import greetings
 from kt.net.endpoint import Endpoint
-from kt.options import Since
+from kt.options import Retry, Since
 from kt.serializers import KT_BINARY, Serializer
 from kt.types import V2, K, Key, V
-from kt.wire.tycoon import pack_get_bulk, read_get_bulk_reply
+from kt.wire.tycoon import read_get_bulk_reply
 
 if TYPE_CHECKING:
     from kt.client.lua import TycoonScripts
     from kt.client.tycoon.changes import TycoonChanges
     from kt.client.tycoon.pipeline import TycoonPipeline
-
-
-BARRIER = pack_get_bulk([], 0)
-"""A request that every server answers and that changes nothing; `read_get_bulk_reply` reads it."""
 
 
 class KyotoTycoon(TycoonRecords[K, V], TycoonMapping[V]):
@@ -49,6 +45,9 @@ class KyotoTycoon(TycoonRecords[K, V], TycoonMapping[V]):
         timeout: seconds that a call may take, connecting included; None: any time.
         default_db: index of the database that is used where a call names none.
         pool_size: for threads, idle connections that are kept; for asyncio, connections at a time.
+        connect_timeout: seconds that an attempt to connect may take; None: as the call.
+        retry: when to try again to connect, and what does no harm when it is done twice. None: only
+            at once, when the server has closed a connection that was idle.
     """
 
     @overload
@@ -59,7 +58,7 @@ class KyotoTycoon(TycoonRecords[K, V], TycoonMapping[V]):
         *,
         timeout: float | None = ...,
         default_db: int = ...,
-        pool_size: int = ...,
+        **connecting: Unpack[Connecting],
     ) -> None: ...
     @overload
     def __init__(
@@ -70,8 +69,7 @@ class KyotoTycoon(TycoonRecords[K, V], TycoonMapping[V]):
         decode_keys: Literal[True] = ...,
         timeout: float | None = ...,
         default_db: int = ...,
-        *,
-        pool_size: int = ...,
+        **connecting: Unpack[Connecting],
     ) -> None: ...
     @overload
     def __init__(
@@ -83,7 +81,7 @@ class KyotoTycoon(TycoonRecords[K, V], TycoonMapping[V]):
         decode_keys: Literal[False],
         timeout: float | None = ...,
         default_db: int = ...,
-        pool_size: int = ...,
+        **connecting: Unpack[Connecting],
     ) -> None: ...
     @overload
     def __init__(
@@ -94,8 +92,7 @@ class KyotoTycoon(TycoonRecords[K, V], TycoonMapping[V]):
         decode_keys: bool = ...,
         timeout: float | None = ...,
         default_db: int = ...,
-        *,
-        pool_size: int = ...,
+        **connecting: Unpack[Connecting],
     ) -> None: ...
     def __init__(
         self,
@@ -107,85 +104,108 @@ class KyotoTycoon(TycoonRecords[K, V], TycoonMapping[V]):
         default_db: int = 0,
         *,
         pool_size: int = 16,
+        connect_timeout: float | None = None,
+        retry: Retry | None = None,
     ) -> None:
         port = checked_port(port)
-        endpoint = Endpoint(checked_host(host, port), port, BARRIER, read_get_bulk_reply)
-        super().__init__(endpoint, serializer, decode_keys, timeout, pool_size)
+        endpoint = Endpoint(
+            checked_host(host, port),
+            port,
+            greetings.TYCOON.request,
+            read_get_bulk_reply,
+            stranger=greetings.TYRANT,
+        )
+        super().__init__(
+            endpoint,
+            serializer,
+            decode_keys,
+            timeout,
+            checked_manners(pool_size, connect_timeout, retry),
+        )
         self.set_database(default_db)
 
     @overload
     @classmethod
     def from_url(
         cls,
-        url: str,
+        url: str | None = ...,
         *,
         timeout: float | None = ...,
         default_db: int | None = ...,
-        pool_size: int = ...,
+        **connecting: Unpack[Connecting],
     ) -> Self: ...
     @overload
     @classmethod
     def from_url(
         cls,
-        url: str,
+        url: str | None = ...,
         *,
         serializer: Serializer[V2] = ...,
         decode_keys: Literal[True] = ...,
         timeout: float | None = ...,
         default_db: int | None = ...,
-        pool_size: int = ...,
+        **connecting: Unpack[Connecting],
     ) -> KyotoTycoon[str, V2]: ...
     @overload
     @classmethod
     def from_url(
         cls,
-        url: str,
+        url: str | None = ...,
         *,
         serializer: Serializer[V2] = ...,
         decode_keys: Literal[False],
         timeout: float | None = ...,
         default_db: int | None = ...,
-        pool_size: int = ...,
+        **connecting: Unpack[Connecting],
     ) -> KyotoTycoon[bytes, V2]: ...
     @overload
     @classmethod
     def from_url(
         cls,
-        url: str,
+        url: str | None = ...,
         *,
         serializer: Serializer[V2] = ...,
         decode_keys: bool = ...,
         timeout: float | None = ...,
         default_db: int | None = ...,
-        pool_size: int = ...,
+        **connecting: Unpack[Connecting],
     ) -> KyotoTycoon[Any, V2]: ...
     @classmethod
     def from_url(
         cls,
-        url: str,
+        url: str | None = None,
         *,
         serializer: Serializer[Any] = KT_BINARY,
         decode_keys: bool = True,
         timeout: float | None = None,
         default_db: int | None = None,
-        pool_size: int = 16,
+        pool_size: int | None = None,
+        connect_timeout: float | None = None,
+        retry: Retry | None = None,
     ) -> Any:
-        """Return a client for ``kt://HOST:PORT/DB``; what is left out is as in the constructor.
+        """Return a client for ``kt://HOST:PORT/DB`` or ``kt+unix://PATH``.
+
+        What is neither in the URL nor given here is as in the constructor.
 
         Args:
-            url: names the server and the default database: ``kt://localhost:1978/1``.
-            serializer, decode_keys, timeout, pool_size: as in the constructor.
-            default_db: instead of the one that the URL names.
+            url: names the server: ``kt://localhost:1978/1?timeout=5``; its options are ``timeout``,
+                ``connect_timeout``, ``pool_size``, ``retry`` (attempts) and ``db``.
+                None for the URL in the environment variable ``KT_URL``.
+            serializer, decode_keys: as in the constructor.
+            timeout, default_db, pool_size, connect_timeout, retry: instead of what the URL says.
 
         Raises:
             ArgumentError: it is not such a URL.
         """
-        host, port, db = parse_url(url, "kt")
-        if not (db.isdecimal() or db == ""):
-            raise ArgumentError(f"{url!r} ends with no index of a database")
-        if default_db is None:
-            default_db = int(db or 0)
-        return cls(host, port, serializer, decode_keys, timeout, default_db, pool_size=pool_size)
+        given = {
+            "timeout": timeout,
+            "default_db": default_db,
+            "pool_size": pool_size,
+            "connect_timeout": connect_timeout,
+            "retry": retry,
+        }
+        options = parse_url(url, "kt", given)
+        return cls(serializer=serializer, decode_keys=decode_keys, **options)
 
     @overload
     def using(

@@ -9,18 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 from types import EllipsisType
-from typing import TYPE_CHECKING, Any, Literal, Self, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, Unpack, overload
 
-from kt.client.arguments import checked_host, checked_port
+from kt.client.arguments import Connecting, checked_host, checked_manners, checked_port
 from kt.client.tyrant.mapping import TyrantMapping
 from kt.client.tyrant.records import TyrantRecords
 from kt.client.url import HOST, PORT, parse_url
-from kt.errors import ArgumentError
+from kt.net import greetings
 from kt.net.endpoint import Endpoint
-from kt.options import Since
+from kt.options import Retry, Since
 from kt.serializers import KT_BINARY, Serializer
 from kt.types import V2, K, Key, V
-from kt.wire.tyrant import RNUM_REQUEST, read_rnum_reply
+from kt.wire.tyrant import read_rnum_reply
 
 if TYPE_CHECKING:
     from kt.client.lua import TyrantScripts
@@ -48,6 +48,9 @@ class TokyoTyrant(TyrantRecords[K, V], TyrantMapping[K, V]):
         decode_keys: keys come back as str, otherwise as bytes.
         timeout: seconds that a call may take, connecting included; None: any time.
         pool_size: for threads, idle connections that are kept; for asyncio, connections at a time.
+        connect_timeout: seconds that an attempt to connect may take; None: as the call.
+        retry: when to try again to connect, and what does no harm when it is done twice. None: only
+            at once, when the server has closed a connection that was idle.
     """
 
     @overload
@@ -57,7 +60,7 @@ class TokyoTyrant(TyrantRecords[K, V], TyrantMapping[K, V]):
         port: int = ...,
         *,
         timeout: float | None = ...,
-        pool_size: int = ...,
+        **connecting: Unpack[Connecting],
     ) -> None: ...
     @overload
     def __init__(
@@ -67,8 +70,7 @@ class TokyoTyrant(TyrantRecords[K, V], TyrantMapping[K, V]):
         serializer: Serializer[V] = ...,
         decode_keys: Literal[True] = ...,
         timeout: float | None = ...,
-        *,
-        pool_size: int = ...,
+        **connecting: Unpack[Connecting],
     ) -> None: ...
     @overload
     def __init__(
@@ -79,7 +81,7 @@ class TokyoTyrant(TyrantRecords[K, V], TyrantMapping[K, V]):
         *,
         decode_keys: Literal[False],
         timeout: float | None = ...,
-        pool_size: int = ...,
+        **connecting: Unpack[Connecting],
     ) -> None: ...
     @overload
     def __init__(
@@ -89,8 +91,7 @@ class TokyoTyrant(TyrantRecords[K, V], TyrantMapping[K, V]):
         serializer: Serializer[V] = ...,
         decode_keys: bool = ...,
         timeout: float | None = ...,
-        *,
-        pool_size: int = ...,
+        **connecting: Unpack[Connecting],
     ) -> None: ...
     def __init__(
         self,
@@ -101,76 +102,101 @@ class TokyoTyrant(TyrantRecords[K, V], TyrantMapping[K, V]):
         timeout: float | None = None,
         *,
         pool_size: int = 16,
+        connect_timeout: float | None = None,
+        retry: Retry | None = None,
     ) -> None:
         port = checked_port(port)
-        endpoint = Endpoint(checked_host(host, port), port, RNUM_REQUEST, read_rnum_reply)
-        super().__init__(endpoint, serializer, decode_keys, timeout, pool_size)
+        endpoint = Endpoint(
+            checked_host(host, port),
+            port,
+            greetings.TYRANT.request,
+            read_rnum_reply,
+            stranger=greetings.TYCOON,
+        )
+        super().__init__(
+            endpoint,
+            serializer,
+            decode_keys,
+            timeout,
+            checked_manners(pool_size, connect_timeout, retry),
+        )
 
     @overload
     @classmethod
     def from_url(
         cls,
-        url: str,
+        url: str | None = ...,
         *,
         timeout: float | None = ...,
-        pool_size: int = ...,
+        **connecting: Unpack[Connecting],
     ) -> Self: ...
     @overload
     @classmethod
     def from_url(
         cls,
-        url: str,
+        url: str | None = ...,
         *,
         serializer: Serializer[V2] = ...,
         decode_keys: Literal[True] = ...,
         timeout: float | None = ...,
-        pool_size: int = ...,
+        **connecting: Unpack[Connecting],
     ) -> TokyoTyrant[str, V2]: ...
     @overload
     @classmethod
     def from_url(
         cls,
-        url: str,
+        url: str | None = ...,
         *,
         serializer: Serializer[V2] = ...,
         decode_keys: Literal[False],
         timeout: float | None = ...,
-        pool_size: int = ...,
+        **connecting: Unpack[Connecting],
     ) -> TokyoTyrant[bytes, V2]: ...
     @overload
     @classmethod
     def from_url(
         cls,
-        url: str,
+        url: str | None = ...,
         *,
         serializer: Serializer[V2] = ...,
         decode_keys: bool = ...,
         timeout: float | None = ...,
-        pool_size: int = ...,
+        **connecting: Unpack[Connecting],
     ) -> TokyoTyrant[Any, V2]: ...
     @classmethod
     def from_url(
         cls,
-        url: str,
+        url: str | None = None,
         *,
         serializer: Serializer[Any] = KT_BINARY,
         decode_keys: bool = True,
         timeout: float | None = None,
-        pool_size: int = 16,
+        pool_size: int | None = None,
+        connect_timeout: float | None = None,
+        retry: Retry | None = None,
     ) -> Any:
-        """Return a client for ``tt://HOST:PORT``; what is left out is as in the constructor.
+        """Return a client for ``tt://HOST:PORT`` or ``tt+unix://PATH``.
+
+        What is neither in the URL nor given here is as in the constructor.
 
         Args:
-            url: names the server.
-            serializer, decode_keys, timeout, pool_size: as in the constructor.
+            url: names the server: ``tt://localhost:1978?timeout=5``; its options are ``timeout``,
+                ``connect_timeout``, ``pool_size`` and ``retry`` (attempts).
+                None for the URL in the environment variable ``KT_URL``.
+            serializer, decode_keys: as in the constructor.
+            timeout, pool_size, connect_timeout, retry: instead of what the URL says.
 
         Raises:
             ArgumentError: it is not such a URL.
         """
-        host, port, path = parse_url(url, "tt")
-        if path:
-            raise ArgumentError(f"{url!r} names a database, but Tokyo Tyrant has only one")
-        return cls(host, port, serializer, decode_keys, timeout, pool_size=pool_size)
+        given = {
+            "timeout": timeout,
+            "pool_size": pool_size,
+            "connect_timeout": connect_timeout,
+            "retry": retry,
+        }
+        options = parse_url(url, "tt", given)
+        return cls(serializer=serializer, decode_keys=decode_keys, **options)
 
     @overload
     def using(self, *, timeout: float | EllipsisType | None = ...) -> Self: ...

@@ -8,18 +8,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 from types import EllipsisType
-from typing import TYPE_CHECKING, Any, Literal, Self, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, Unpack, overload
 
-from kt.client.arguments import checked_host, checked_port
+from kt.client.arguments import Connecting, checked_host, checked_manners, checked_port
 from kt.client.tyrant.mapping import AsyncTyrantMapping
 from kt.client.tyrant.records_async import AsyncTyrantRecords
 from kt.client.url import HOST, PORT, parse_url
-from kt.errors import ArgumentError
+from kt.net import greetings
 from kt.net.endpoint import Endpoint
-from kt.options import Since
+from kt.options import Retry, Since
 from kt.serializers import KT_BINARY, Serializer
 from kt.types import V2, K, Key, V
-from kt.wire.tyrant import RNUM_REQUEST, read_rnum_reply
+from kt.wire.tyrant import read_rnum_reply
 
 if TYPE_CHECKING:
     from kt.client.lua_async import AsyncTyrantScripts
@@ -47,6 +47,9 @@ class AsyncTokyoTyrant(AsyncTyrantRecords[K, V], AsyncTyrantMapping[K, V]):
         decode_keys: keys come back as str, otherwise as bytes.
         timeout: seconds that a call may take, connecting included; None: any time.
         pool_size: for threads, idle connections that are kept; for asyncio, connections at a time.
+        connect_timeout: seconds that an attempt to connect may take; None: as the call.
+        retry: when to try again to connect, and what does no harm when it is done twice. None: only
+            at once, when the server has closed a connection that was idle.
     """
 
     @overload
@@ -56,7 +59,7 @@ class AsyncTokyoTyrant(AsyncTyrantRecords[K, V], AsyncTyrantMapping[K, V]):
         port: int = ...,
         *,
         timeout: float | None = ...,
-        pool_size: int = ...,
+        **connecting: Unpack[Connecting],
     ) -> None: ...
     @overload
     def __init__(
@@ -66,8 +69,7 @@ class AsyncTokyoTyrant(AsyncTyrantRecords[K, V], AsyncTyrantMapping[K, V]):
         serializer: Serializer[V] = ...,
         decode_keys: Literal[True] = ...,
         timeout: float | None = ...,
-        *,
-        pool_size: int = ...,
+        **connecting: Unpack[Connecting],
     ) -> None: ...
     @overload
     def __init__(
@@ -78,7 +80,7 @@ class AsyncTokyoTyrant(AsyncTyrantRecords[K, V], AsyncTyrantMapping[K, V]):
         *,
         decode_keys: Literal[False],
         timeout: float | None = ...,
-        pool_size: int = ...,
+        **connecting: Unpack[Connecting],
     ) -> None: ...
     @overload
     def __init__(
@@ -88,8 +90,7 @@ class AsyncTokyoTyrant(AsyncTyrantRecords[K, V], AsyncTyrantMapping[K, V]):
         serializer: Serializer[V] = ...,
         decode_keys: bool = ...,
         timeout: float | None = ...,
-        *,
-        pool_size: int = ...,
+        **connecting: Unpack[Connecting],
     ) -> None: ...
     def __init__(
         self,
@@ -100,76 +101,101 @@ class AsyncTokyoTyrant(AsyncTyrantRecords[K, V], AsyncTyrantMapping[K, V]):
         timeout: float | None = None,
         *,
         pool_size: int = 16,
+        connect_timeout: float | None = None,
+        retry: Retry | None = None,
     ) -> None:
         port = checked_port(port)
-        endpoint = Endpoint(checked_host(host, port), port, RNUM_REQUEST, read_rnum_reply)
-        super().__init__(endpoint, serializer, decode_keys, timeout, pool_size)
+        endpoint = Endpoint(
+            checked_host(host, port),
+            port,
+            greetings.TYRANT.request,
+            read_rnum_reply,
+            stranger=greetings.TYCOON,
+        )
+        super().__init__(
+            endpoint,
+            serializer,
+            decode_keys,
+            timeout,
+            checked_manners(pool_size, connect_timeout, retry),
+        )
 
     @overload
     @classmethod
     def from_url(
         cls,
-        url: str,
+        url: str | None = ...,
         *,
         timeout: float | None = ...,
-        pool_size: int = ...,
+        **connecting: Unpack[Connecting],
     ) -> Self: ...
     @overload
     @classmethod
     def from_url(
         cls,
-        url: str,
+        url: str | None = ...,
         *,
         serializer: Serializer[V2] = ...,
         decode_keys: Literal[True] = ...,
         timeout: float | None = ...,
-        pool_size: int = ...,
+        **connecting: Unpack[Connecting],
     ) -> AsyncTokyoTyrant[str, V2]: ...
     @overload
     @classmethod
     def from_url(
         cls,
-        url: str,
+        url: str | None = ...,
         *,
         serializer: Serializer[V2] = ...,
         decode_keys: Literal[False],
         timeout: float | None = ...,
-        pool_size: int = ...,
+        **connecting: Unpack[Connecting],
     ) -> AsyncTokyoTyrant[bytes, V2]: ...
     @overload
     @classmethod
     def from_url(
         cls,
-        url: str,
+        url: str | None = ...,
         *,
         serializer: Serializer[V2] = ...,
         decode_keys: bool = ...,
         timeout: float | None = ...,
-        pool_size: int = ...,
+        **connecting: Unpack[Connecting],
     ) -> AsyncTokyoTyrant[Any, V2]: ...
     @classmethod
     def from_url(
         cls,
-        url: str,
+        url: str | None = None,
         *,
         serializer: Serializer[Any] = KT_BINARY,
         decode_keys: bool = True,
         timeout: float | None = None,
-        pool_size: int = 16,
+        pool_size: int | None = None,
+        connect_timeout: float | None = None,
+        retry: Retry | None = None,
     ) -> Any:
-        """Return a client for ``tt://HOST:PORT``; what is left out is as in the constructor.
+        """Return a client for ``tt://HOST:PORT`` or ``tt+unix://PATH``.
+
+        What is neither in the URL nor given here is as in the constructor.
 
         Args:
-            url: names the server.
-            serializer, decode_keys, timeout, pool_size: as in the constructor.
+            url: names the server: ``tt://localhost:1978?timeout=5``; its options are ``timeout``,
+                ``connect_timeout``, ``pool_size`` and ``retry`` (attempts).
+                None for the URL in the environment variable ``KT_URL``.
+            serializer, decode_keys: as in the constructor.
+            timeout, pool_size, connect_timeout, retry: instead of what the URL says.
 
         Raises:
             ArgumentError: it is not such a URL.
         """
-        host, port, path = parse_url(url, "tt")
-        if path:
-            raise ArgumentError(f"{url!r} names a database, but Tokyo Tyrant has only one")
-        return cls(host, port, serializer, decode_keys, timeout, pool_size=pool_size)
+        given = {
+            "timeout": timeout,
+            "pool_size": pool_size,
+            "connect_timeout": connect_timeout,
+            "retry": retry,
+        }
+        options = parse_url(url, "tt", given)
+        return cls(serializer=serializer, decode_keys=decode_keys, **options)
 
     @overload
     def using(self, *, timeout: float | EllipsisType | None = ...) -> Self: ...
