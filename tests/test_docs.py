@@ -1,13 +1,21 @@
-"""The documents tell the truth: their Python examples run, and their links lead somewhere."""
+"""The documents tell the truth: their examples run, and their links lead somewhere.
+
+Python examples run as they are. In ``console`` examples a line after ``$`` is run by a shell, with
+the programs of this environment before others; what it prints must be what stands below it.
+"""
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from sybil import Sybil
-from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
+from sybil import Example, Sybil
+from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser, SkipParser
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -18,11 +26,44 @@ documents = pytest.mark.parametrize(
 )
 
 
+def run_console(example: Example) -> None:
+    """Run the lines of a console example and compare what they print."""
+    for block in re.split(r"^\$ ", example.parsed, flags=re.MULTILINE)[1:]:
+        line, _, expected = block.partition("\n")
+        done = subprocess.run(
+            line,
+            shell=True,
+            check=False,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        assert done.stdout == expected, line
+
+
+@pytest.fixture
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put the programs of this checkout on PATH, whether they are installed or not."""
+    folder = tmp_path / "programs"
+    folder.mkdir()
+    program = f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m kt.cli "$@"\n'
+    (folder / "kt").write_text(program)
+    (folder / "kt").chmod(0o755)
+    path = (str(folder), str(Path(sys.executable).parent), os.environ["PATH"])
+    monkeypatch.setenv("PATH", os.pathsep.join(path))
+
+
 @documents
+@pytest.mark.usefixtures("programs")
 def test_examples(document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All examples of a document, from top to bottom, in one namespace and an empty directory."""
-    monkeypatch.chdir(tmp_path)
-    sybil = Sybil(parsers=[PythonCodeBlockParser(), SkipParser()], path=str(document.parent))
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    for name in ("KT_URL", "TABLES"):  # an example may set them
+        monkeypatch.setenv(name, "")
+    console = CodeBlockParser("console", run_console)
+    parsers = [PythonCodeBlockParser(), console, SkipParser()]
+    sybil = Sybil(parsers=parsers, path=str(document.parent))
     for example in sybil.parse(document).examples():
         example.evaluate()
 

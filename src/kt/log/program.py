@@ -1,4 +1,4 @@
-"""The program ``python -m kt.log``: list, check and cut update logs, and list snapshots.
+"""The program ``kt log`` (``python -m kt.log``): list, check and cut update logs, list snapshots.
 
 Files of both servers are taken, and folders of them. Exit status: 0, 1 if something is damaged or
 missing, 2 if the command cannot be carried out.
@@ -30,9 +30,9 @@ DESCRIPTION: Final = """List, check and cut update logs of Kyoto Tycoon and Toky
 snapshots of Kyoto Tycoon. PATH is a file, or a folder with logs or snapshots."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, program: str = "python -m kt.log") -> int:
     """Run the program and return its exit status."""
-    options = _parser().parse_args(arguments)
+    options = _parser(program).parse_args(arguments)
     command: Callable[[argparse.Namespace], int] = options.command
     try:
         return command(options)
@@ -44,8 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m kt.log", description=DESCRIPTION)
+def _parser(program: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=program, description=DESCRIPTION)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, (command, add_options, text) in _COMMANDS.items():
         added = commands.add_parser(name, help=text, description=f"{text.capitalize()}.")

@@ -1,0 +1,138 @@
+"""Completion of command lines by bash, zsh and fish.
+
+``kt completion bash`` prints what to put into ``~/.bashrc``. The shells then call
+``kt completion words WORD...`` with the words of the line so far, the last one possibly begun;
+keys are asked for from the server that the line names, a hundred at most.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+from kt.cli import verbs
+from kt.cli.commands import Call, arranged, verb, word
+from kt.cli.faults import Usage
+from kt.cli.target import is_file, is_url
+from kt.errors import KTError
+
+KEYED: Final = frozenset(
+    (
+        *("get", "set", "append", "replace", "cas", "incr", "rm", "remove", "exists", "ls", "scan"),
+        *("getbulk", "removebulk", "list", "match", "table get"),
+    )
+)
+"""Verbs whose first word is a key."""
+KEYS: Final = 100
+PATIENCE: Final = 1.0
+"""Seconds that a shell may be kept waiting."""
+
+SCRIPTS: Final = {
+    "bash": """_kt() {
+    local IFS=$'\\n'
+    COMPREPLY=($(kt completion words -- "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null))
+}
+complete -o default -F _kt kt
+""",
+    "zsh": """#compdef kt
+_kt() {
+    local -a found
+    found=("${(@f)$(kt completion words -- "${(@)words[2,CURRENT]}" 2>/dev/null)}")
+    if [[ -n "${found[1]}" ]]; then compadd -U -- "${found[@]}"; else _files; fi
+}
+compdef _kt kt
+""",
+    "fish": """function __kt_words
+    kt completion words -- (commandline -opc)[2..-1] (commandline -ct) 2>/dev/null
+end
+complete -c kt -f -a '(__kt_words)'
+""",
+}
+
+
+def verb_names(begun: str) -> list[str]:
+    """Names of verbs that begin so; of a verb of two words, the first."""
+    names = [name.split()[0] for name in (*verbs.VERBS, *verbs.ALIASES, "tcrmgr", "ktremotemgr")]
+    return sorted({name for name in names if name.startswith(begun)})
+
+
+def option_names(name: str, begun: str) -> list[str]:
+    """Options of a verb that begin so."""
+    import click
+
+    home = verbs.find(name)
+    if home is None or name == "log":
+        return []
+    found = [
+        each
+        for parameter in verbs.load(home).params
+        if isinstance(parameter, click.Option) and not parameter.hidden
+        for each in parameter.opts
+    ]
+    return [each for each in sorted(found) if each.startswith(begun)]
+
+
+def key_names(url: str, begun: str) -> list[str]:
+    """Keys of a server that begin so."""
+    from kt.cli.searching import keys_of
+    from kt.cli.target import open_target
+
+    target = open_target(url, PATIENCE, read_only=True)
+    try:
+        found = keys_of(target, os.fsencode(begun), None, KEYS)
+        return [os.fsdecode(key) for key in found]
+    finally:
+        target.close()
+
+
+def completed(words: list[str]) -> list[str]:
+    """What the last word of a line may become."""
+    *before, begun = words or [""]
+    url = None
+    if before and (is_url(before[0]) or is_file(before[0])):
+        url = before.pop(0)
+    if before and before[0] in ("tcrmgr", "ktremotemgr"):
+        before.pop(0)
+    if not before:
+        return verb_names(begun)
+    name = before.pop(0)
+    if name == "table":
+        if not before:
+            return [each[6:] for each in verbs.VERBS if each.startswith(f"table {begun}")]
+        name = f"table {before.pop(0)}"
+    if begun.startswith("-"):
+        return option_names(name, begun)
+    if name not in KEYED:
+        return []
+    return _keys(name, before, url, begun)
+
+
+def _keys(name: str, before: list[str], url: str | None, begun: str) -> list[str]:
+    from kt.cli.target import DEFAULT
+
+    line = arranged(verbs.load(verbs.find(name) or name), before)
+    end = line.index("--")
+    if "--url" in line[:end]:
+        url = line[line.index("--url") + 1]
+    if line[end + 1 :] and name not in ("getbulk", "rm", "remove", "removebulk"):
+        return []
+    try:
+        return key_names(url or os.environ.get("KT_URL") or DEFAULT, begun)
+    except KTError:
+        return []  # a shell asks in vain rather than with an error
+
+
+@verb(word("shell", shown="bash|zsh|fish"), word("words", many=True, required=False))
+def do_completion(call: Call, shell: str, words: tuple[str, ...]) -> None:
+    """Print what makes a command shell complete the lines of kt.
+
+    bash: add `eval "$(kt completion bash)"` to ~/.bashrc; zsh: the same with zsh to ~/.zshrc, after
+    compinit; fish: kt completion fish > ~/.config/fish/completions/kt.fish
+    """
+    if shell == "words":
+        for each in completed(list(words)):
+            call.out.line(os.fsencode(each))
+    elif shell in SCRIPTS:
+        print(SCRIPTS[shell], end="")
+    else:
+        raise Usage("completion is there for bash, zsh and fish")

@@ -1,0 +1,99 @@
+"""The verbs by name: which module each is in, and what it is called there.
+
+Names of two words are verbs of `table`. ``tcrmgr`` before a line takes its names from `TCRMGR`
+first.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    import click
+
+SECTIONS: Final[dict[str, dict[str, str]]] = {
+    "Records": {
+        "get": "records.do_get",
+        "set": "records.do_set",
+        "add": "records.do_add",
+        "replace": "records.do_replace",
+        "append": "records.do_append",
+        "cas": "records.do_cas",
+        "incr": "records.do_incr",
+        "rm": "records.do_remove",
+        "exists": "records.do_exists",
+        "getbulk": "records.do_getbulk",
+        "setbulk": "records.do_setbulk",
+        "removebulk": "records.do_removebulk",
+        "import": "records.do_import",
+    },
+    "Search": {
+        "ls": "searching.do_ls",
+        "scan": "searching.do_scan",
+        "list": "searching.do_list",
+        "match": "searching.do_match",
+        "regex": "searching.do_regex",
+    },
+    "Server": {
+        "ping": "admin.do_ping",
+        "report": "admin.do_report",
+        "status": "admin.do_status",
+        "inform": "admin.do_inform",
+        "clear": "admin.do_clear",
+        "sync": "admin.do_sync",
+        "vacuum": "admin.do_vacuum",
+        "script": "admin.do_script",
+        "tunerepl": "admin.do_tunerepl",
+    },
+    "Tables": {
+        "table get": "table.do_get",
+        "table put": "table.do_put",
+        "table query": "table.do_query",
+        "table index": "table.do_index",
+    },
+    "Tokyo Tyrant": {
+        "put": "tyrant.do_put",
+        "out": "tyrant.do_out",
+        "mget": "tyrant.do_mget",
+        "ext": "tyrant.do_ext",
+        "misc": "tyrant.do_misc",
+        "optimize": "tyrant.do_optimize",
+        "vanish": "tyrant.do_vanish",
+        "importtsv": "tyrant.do_importtsv",
+        "restore": "tyrant.do_restore",
+        "setmst": "tyrant.do_setmst",
+    },
+    "Command": {
+        "log": "program.log",
+        "completion": "completion.do_completion",
+    },
+}
+
+ALIASES: Final = {"remove": "rm", "delete": "rm", "keys": "ls"}
+
+TCRMGR: Final = {
+    "inform": "tyrant.do_inform",
+    "get": "tyrant.do_get",
+    "list": "tyrant.do_list",
+    "sync": "tyrant.do_sync",
+    "copy": "tyrant.do_copy",
+}
+"""Verbs of tcrmgr that mean something else here, or whose first word is a host."""
+
+VERBS: Final = {name: home for verbs in SECTIONS.values() for name, home in verbs.items()}
+
+
+def find(name: str, tcrmgr: bool = False) -> str | None:
+    """Where the verb of this name is; None if there is none."""
+    if tcrmgr and name in TCRMGR:
+        return TCRMGR[name]
+    return VERBS.get(ALIASES.get(name, name))
+
+
+def load(home: str) -> click.Command:
+    """Load a verb."""
+    from importlib import import_module
+
+    module, _, name = home.partition(".")
+    command: click.Command = getattr(import_module(f"kt.cli.{module}"), name)
+    return command

@@ -1,0 +1,75 @@
+"""The same lines through ktremotemgr or tcrmgr and through `kt`: what they print, and whether
+they succeed."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from kt.embedded import EmbeddedServer, EmbeddedTokyoTyrantServer
+from tests.conftest import find_original
+
+from .conftest import Kt
+from .lines import LINES, lines_of
+
+Result = tuple[str, bool, str]
+"""The line, whether it succeeded, and what it printed, in base64."""
+
+RECORDED = Path(__file__).parent / "data/lines.json"
+
+
+def results(program: str, run: Callable[[list[str]], tuple[int, bytes]]) -> list[Result]:
+    """What all lines print, run with a fresh server."""
+    if program == "ktremotemgr":
+        server: EmbeddedServer | EmbeddedTokyoTyrantServer
+        server = EmbeddedServer("kt-tycoon", database=["*", "%"])
+    else:
+        server = EmbeddedTokyoTyrantServer("kt-tyrant", database="+")
+    found = []
+    with server:
+        assert server.port is not None
+        for line, words in zip(lines_of(program, 0), lines_of(program, server.port), strict=True):
+            status, out = run(words)
+            out = out if status == 0 else b""  # some had begun; nobody relies on that
+            found.append((" ".join(line), status == 0, base64.b64encode(out).decode()))
+    return found
+
+
+def recorded(program: str) -> list[Result]:
+    return [tuple(each) for each in json.loads(RECORDED.read_text())[program]]
+
+
+@pytest.mark.parametrize("program", LINES)
+def test_kt(program: str, kt: Kt, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(words: list[str]) -> tuple[int, bytes]:
+        ran = kt(program, *words)
+        assert ran.status in (0, 1, 2, 3)
+        return ran.status, ran.out
+
+    monkeypatch.delenv("KT_URL", raising=False)
+    assert results(program, run) == recorded(program)
+
+
+@pytest.mark.parametrize("program", LINES)
+def test_what_was_recorded(program: str) -> None:
+    original = find_original(program)
+    if original is None:
+        pytest.skip(f"{program} is not here")
+
+    def run(words: list[str]) -> tuple[int, bytes]:
+        done = subprocess.run(
+            [original, *words], capture_output=True, check=False, stdin=subprocess.DEVNULL
+        )
+        return done.returncode, done.stdout
+
+    found = results(program, run)
+    if os.environ.get("KT_RECORD"):
+        data = json.loads(RECORDED.read_text()) if RECORDED.exists() else {}
+        RECORDED.write_text(json.dumps(data | {program: found}, indent=1) + "\n")
+    assert found == recorded(program)
