@@ -44,6 +44,7 @@ ROOMS = {
     "client.tyrant": "client net wire",
     "lua": f"{CLIENTS} wire",
     "log": "client wire",
+    "contrib": CLIENTS,
     "embedded": CLIENTS,
     "server.engines": "",
     "server.holders": "",

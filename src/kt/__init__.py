@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from kt.client.deferred import PipelineResult
+    from kt.client.slow import slow_calls
     from kt.client.tycoon.changes import TycoonChanges
     from kt.client.tycoon.changes_async import AsyncTycoonChanges
     from kt.client.tycoon.client import KyotoTycoon
@@ -73,6 +74,7 @@ __all__ = [
     "TyrantPipeline",
     "AsyncTyrantPipeline",
     "PipelineResult",
+    "slow_calls",
     "open_async",  # `kt.open` is not here: with a star it would take the place of Python's own
     "EmbeddedServer",
     "EmbeddedTokyoTyrantServer",
@@ -149,6 +151,7 @@ _HOME = {
         "kt.client.tycoon.client_async": "AsyncKyotoTycoon",
         "kt.client.tycoon.cursor": "Cursor Scan",
         "kt.client.tycoon.cursor_async": "AsyncCursor AsyncScan",
+        "kt.client.slow": "slow_calls",
         "kt.client.deferred": "PipelineResult",
         "kt.client.tycoon.pipeline": "TycoonPipeline",
         "kt.client.tycoon.pipeline_async": "AsyncTycoonPipeline",

@@ -5,7 +5,7 @@ Whatever is wrong is said at once, by its name, and not by the first call that s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from operator import index
 from os import PathLike, fspath
 from typing import Any, Final, SupportsFloat, TypedDict
@@ -75,12 +75,17 @@ def checked_seconds(seconds: SupportsFloat, name: str, alternative: str = "") ->
     return seconds
 
 
-class Connecting(TypedDict, total=False):
-    """The arguments of both clients that say how they deal with connections."""
+OnCall = Callable[[str, float, BaseException | None], object]
+"""Is told of a call: name of the method, seconds, and what it raised."""
+
+
+class Handling(TypedDict, total=False):
+    """The arguments of both clients that say how calls are carried out."""
 
     pool_size: int
     connect_timeout: float | None
     retry: Retry | None
+    on_call: OnCall | None
 
 
 def checked_manners(pool_size: int, connect_timeout: float | None, retry: Retry | None) -> Manners:

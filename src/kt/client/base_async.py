@@ -9,9 +9,9 @@ from __future__ import annotations
 from types import EllipsisType, TracebackType
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar
 
-from kt.client.arguments import checked_timeout
+from kt.client.arguments import OnCall, checked_timeout
 from kt.client.values import Values
-from kt.errors import ServerError
+from kt.errors import ArgumentError, ServerError
 from kt.net.endpoint import Endpoint
 from kt.net.manners import Manners
 from kt.serializers import Serializer
@@ -28,6 +28,8 @@ class AsyncClient(Generic[K, V]):
     """Base of `AsyncKyotoTycoon` and `AsyncTokyoTyrant`."""
 
     _pool: Pool
+    _system: str
+    """Kind of server, as OpenTelemetry would call it."""
     _pipelined = False
     """Part of a pipeline: a call that makes several exchanges would lose its turn."""
 
@@ -45,6 +47,31 @@ class AsyncClient(Generic[K, V]):
         self._values = Values(serializer)
         self._decode_keys = bool(decode_keys)
         self._timeout = checked_timeout(timeout)
+
+    def _observe(self, on_call: OnCall | None) -> None:
+        """Have calls told to `on_call`, unless it is None."""
+        if on_call is None:
+            return
+        if not callable(on_call):
+            raise ArgumentError(
+                f"on_call is a function of name, seconds and error, not {on_call!r}"
+            )
+        from kt.client.observed_async import observe  # not before it is needed
+
+        observe(self, on_call)
+
+    def _observed_by(self, on_call: OnCall) -> Self:
+        """Return a second client of the same pool whose calls are told to `on_call`, too."""
+        view = self._view(None, ...)
+        earlier: OnCall | None = vars(self).get("_on_call")
+
+        def both(name: str, seconds: float, error: BaseException | None) -> None:
+            if earlier is not None:
+                earlier(name, seconds, error)
+            on_call(name, seconds, error)
+
+        view._observe(both)
+        return view
 
     def _carried_by(self, pool: Any) -> Self:
         """Return this client, with another way from a request to its reply: a pool like ours."""

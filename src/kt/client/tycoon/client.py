@@ -11,7 +11,7 @@ from datetime import datetime
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack, overload
 
-from kt.client.arguments import Connecting, checked_host, checked_manners, checked_port
+from kt.client.arguments import Handling, OnCall, checked_host, checked_manners, checked_port
 from kt.client.tycoon.mapping import TycoonMapping
 from kt.client.tycoon.records import TycoonRecords
 from kt.client.url import HOST, PORT, parse_url
@@ -48,7 +48,11 @@ class KyotoTycoon(TycoonRecords[K, V], TycoonMapping[V]):
         connect_timeout: seconds that an attempt to connect may take; None: as the call.
         retry: when to try again to connect, and what does no harm when it is done twice. None: only
             at once, when the server has closed a connection that was idle.
+        on_call: is told of every call when it is over: name of the method, seconds, and what it
+            raised or None. A pipeline is one call; cursors and other iterations are none.
     """
+
+    _system = "kyoto_tycoon"
 
     @overload
     def __init__(
@@ -58,7 +62,7 @@ class KyotoTycoon(TycoonRecords[K, V], TycoonMapping[V]):
         *,
         timeout: float | None = ...,
         default_db: int = ...,
-        **connecting: Unpack[Connecting],
+        **handling: Unpack[Handling],
     ) -> None: ...
     @overload
     def __init__(
@@ -69,7 +73,7 @@ class KyotoTycoon(TycoonRecords[K, V], TycoonMapping[V]):
         decode_keys: Literal[True] = ...,
         timeout: float | None = ...,
         default_db: int = ...,
-        **connecting: Unpack[Connecting],
+        **handling: Unpack[Handling],
     ) -> None: ...
     @overload
     def __init__(
@@ -81,7 +85,7 @@ class KyotoTycoon(TycoonRecords[K, V], TycoonMapping[V]):
         decode_keys: Literal[False],
         timeout: float | None = ...,
         default_db: int = ...,
-        **connecting: Unpack[Connecting],
+        **handling: Unpack[Handling],
     ) -> None: ...
     @overload
     def __init__(
@@ -92,7 +96,7 @@ class KyotoTycoon(TycoonRecords[K, V], TycoonMapping[V]):
         decode_keys: bool = ...,
         timeout: float | None = ...,
         default_db: int = ...,
-        **connecting: Unpack[Connecting],
+        **handling: Unpack[Handling],
     ) -> None: ...
     def __init__(
         self,
@@ -106,6 +110,7 @@ class KyotoTycoon(TycoonRecords[K, V], TycoonMapping[V]):
         pool_size: int = 16,
         connect_timeout: float | None = None,
         retry: Retry | None = None,
+        on_call: OnCall | None = None,
     ) -> None:
         port = checked_port(port)
         endpoint = Endpoint(
@@ -123,6 +128,7 @@ class KyotoTycoon(TycoonRecords[K, V], TycoonMapping[V]):
             checked_manners(pool_size, connect_timeout, retry),
         )
         self.set_database(default_db)
+        self._observe(on_call)
 
     @overload
     @classmethod
@@ -132,7 +138,7 @@ class KyotoTycoon(TycoonRecords[K, V], TycoonMapping[V]):
         *,
         timeout: float | None = ...,
         default_db: int | None = ...,
-        **connecting: Unpack[Connecting],
+        **handling: Unpack[Handling],
     ) -> Self: ...
     @overload
     @classmethod
@@ -144,7 +150,7 @@ class KyotoTycoon(TycoonRecords[K, V], TycoonMapping[V]):
         decode_keys: Literal[True] = ...,
         timeout: float | None = ...,
         default_db: int | None = ...,
-        **connecting: Unpack[Connecting],
+        **handling: Unpack[Handling],
     ) -> KyotoTycoon[str, V2]: ...
     @overload
     @classmethod
@@ -156,7 +162,7 @@ class KyotoTycoon(TycoonRecords[K, V], TycoonMapping[V]):
         decode_keys: Literal[False],
         timeout: float | None = ...,
         default_db: int | None = ...,
-        **connecting: Unpack[Connecting],
+        **handling: Unpack[Handling],
     ) -> KyotoTycoon[bytes, V2]: ...
     @overload
     @classmethod
@@ -168,7 +174,7 @@ class KyotoTycoon(TycoonRecords[K, V], TycoonMapping[V]):
         decode_keys: bool = ...,
         timeout: float | None = ...,
         default_db: int | None = ...,
-        **connecting: Unpack[Connecting],
+        **handling: Unpack[Handling],
     ) -> KyotoTycoon[Any, V2]: ...
     @classmethod
     def from_url(
@@ -182,6 +188,7 @@ class KyotoTycoon(TycoonRecords[K, V], TycoonMapping[V]):
         pool_size: int | None = None,
         connect_timeout: float | None = None,
         retry: Retry | None = None,
+        on_call: OnCall | None = None,
     ) -> Any:
         """Return a client for ``kt://HOST:PORT/DB`` or ``kt+unix://PATH``.
 
@@ -193,6 +200,7 @@ class KyotoTycoon(TycoonRecords[K, V], TycoonMapping[V]):
                 None for the URL in the environment variable ``KT_URL``.
             serializer, decode_keys: as in the constructor.
             timeout, default_db, pool_size, connect_timeout, retry: instead of what the URL says.
+            on_call: as in the constructor.
 
         Raises:
             ArgumentError: it is not such a URL.
@@ -203,6 +211,7 @@ class KyotoTycoon(TycoonRecords[K, V], TycoonMapping[V]):
             "pool_size": pool_size,
             "connect_timeout": connect_timeout,
             "retry": retry,
+            "on_call": on_call,
         }
         options = parse_url(url, "kt", given)
         return cls(serializer=serializer, decode_keys=decode_keys, **options)

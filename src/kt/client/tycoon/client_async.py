@@ -10,7 +10,7 @@ from datetime import datetime
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack, overload
 
-from kt.client.arguments import Connecting, checked_host, checked_manners, checked_port
+from kt.client.arguments import Handling, OnCall, checked_host, checked_manners, checked_port
 from kt.client.tycoon.mapping import AsyncTycoonMapping
 from kt.client.tycoon.records_async import AsyncTycoonRecords
 from kt.client.url import HOST, PORT, parse_url
@@ -47,7 +47,11 @@ class AsyncKyotoTycoon(AsyncTycoonRecords[K, V], AsyncTycoonMapping[V]):
         connect_timeout: seconds that an attempt to connect may take; None: as the call.
         retry: when to try again to connect, and what does no harm when it is done twice. None: only
             at once, when the server has closed a connection that was idle.
+        on_call: is told of every call when it is over: name of the method, seconds, and what it
+            raised or None. A pipeline is one call; cursors and other iterations are none.
     """
+
+    _system = "kyoto_tycoon"
 
     @overload
     def __init__(
@@ -57,7 +61,7 @@ class AsyncKyotoTycoon(AsyncTycoonRecords[K, V], AsyncTycoonMapping[V]):
         *,
         timeout: float | None = ...,
         default_db: int = ...,
-        **connecting: Unpack[Connecting],
+        **handling: Unpack[Handling],
     ) -> None: ...
     @overload
     def __init__(
@@ -68,7 +72,7 @@ class AsyncKyotoTycoon(AsyncTycoonRecords[K, V], AsyncTycoonMapping[V]):
         decode_keys: Literal[True] = ...,
         timeout: float | None = ...,
         default_db: int = ...,
-        **connecting: Unpack[Connecting],
+        **handling: Unpack[Handling],
     ) -> None: ...
     @overload
     def __init__(
@@ -80,7 +84,7 @@ class AsyncKyotoTycoon(AsyncTycoonRecords[K, V], AsyncTycoonMapping[V]):
         decode_keys: Literal[False],
         timeout: float | None = ...,
         default_db: int = ...,
-        **connecting: Unpack[Connecting],
+        **handling: Unpack[Handling],
     ) -> None: ...
     @overload
     def __init__(
@@ -91,7 +95,7 @@ class AsyncKyotoTycoon(AsyncTycoonRecords[K, V], AsyncTycoonMapping[V]):
         decode_keys: bool = ...,
         timeout: float | None = ...,
         default_db: int = ...,
-        **connecting: Unpack[Connecting],
+        **handling: Unpack[Handling],
     ) -> None: ...
     def __init__(
         self,
@@ -105,6 +109,7 @@ class AsyncKyotoTycoon(AsyncTycoonRecords[K, V], AsyncTycoonMapping[V]):
         pool_size: int = 16,
         connect_timeout: float | None = None,
         retry: Retry | None = None,
+        on_call: OnCall | None = None,
     ) -> None:
         port = checked_port(port)
         endpoint = Endpoint(
@@ -122,6 +127,7 @@ class AsyncKyotoTycoon(AsyncTycoonRecords[K, V], AsyncTycoonMapping[V]):
             checked_manners(pool_size, connect_timeout, retry),
         )
         self.set_database(default_db)
+        self._observe(on_call)
 
     @overload
     @classmethod
@@ -131,7 +137,7 @@ class AsyncKyotoTycoon(AsyncTycoonRecords[K, V], AsyncTycoonMapping[V]):
         *,
         timeout: float | None = ...,
         default_db: int | None = ...,
-        **connecting: Unpack[Connecting],
+        **handling: Unpack[Handling],
     ) -> Self: ...
     @overload
     @classmethod
@@ -143,7 +149,7 @@ class AsyncKyotoTycoon(AsyncTycoonRecords[K, V], AsyncTycoonMapping[V]):
         decode_keys: Literal[True] = ...,
         timeout: float | None = ...,
         default_db: int | None = ...,
-        **connecting: Unpack[Connecting],
+        **handling: Unpack[Handling],
     ) -> AsyncKyotoTycoon[str, V2]: ...
     @overload
     @classmethod
@@ -155,7 +161,7 @@ class AsyncKyotoTycoon(AsyncTycoonRecords[K, V], AsyncTycoonMapping[V]):
         decode_keys: Literal[False],
         timeout: float | None = ...,
         default_db: int | None = ...,
-        **connecting: Unpack[Connecting],
+        **handling: Unpack[Handling],
     ) -> AsyncKyotoTycoon[bytes, V2]: ...
     @overload
     @classmethod
@@ -167,7 +173,7 @@ class AsyncKyotoTycoon(AsyncTycoonRecords[K, V], AsyncTycoonMapping[V]):
         decode_keys: bool = ...,
         timeout: float | None = ...,
         default_db: int | None = ...,
-        **connecting: Unpack[Connecting],
+        **handling: Unpack[Handling],
     ) -> AsyncKyotoTycoon[Any, V2]: ...
     @classmethod
     def from_url(
@@ -181,6 +187,7 @@ class AsyncKyotoTycoon(AsyncTycoonRecords[K, V], AsyncTycoonMapping[V]):
         pool_size: int | None = None,
         connect_timeout: float | None = None,
         retry: Retry | None = None,
+        on_call: OnCall | None = None,
     ) -> Any:
         """Return a client for ``kt://HOST:PORT/DB`` or ``kt+unix://PATH``.
 
@@ -192,6 +199,7 @@ class AsyncKyotoTycoon(AsyncTycoonRecords[K, V], AsyncTycoonMapping[V]):
                 None for the URL in the environment variable ``KT_URL``.
             serializer, decode_keys: as in the constructor.
             timeout, default_db, pool_size, connect_timeout, retry: instead of what the URL says.
+            on_call: as in the constructor.
 
         Raises:
             ArgumentError: it is not such a URL.
@@ -202,6 +210,7 @@ class AsyncKyotoTycoon(AsyncTycoonRecords[K, V], AsyncTycoonMapping[V]):
             "pool_size": pool_size,
             "connect_timeout": connect_timeout,
             "retry": retry,
+            "on_call": on_call,
         }
         options = parse_url(url, "kt", given)
         return cls(serializer=serializer, decode_keys=decode_keys, **options)

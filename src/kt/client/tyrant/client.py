@@ -11,7 +11,7 @@ from datetime import datetime
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack, overload
 
-from kt.client.arguments import Connecting, checked_host, checked_manners, checked_port
+from kt.client.arguments import Handling, OnCall, checked_host, checked_manners, checked_port
 from kt.client.tyrant.mapping import TyrantMapping
 from kt.client.tyrant.records import TyrantRecords
 from kt.client.url import HOST, PORT, parse_url
@@ -51,7 +51,11 @@ class TokyoTyrant(TyrantRecords[K, V], TyrantMapping[K, V]):
         connect_timeout: seconds that an attempt to connect may take; None: as the call.
         retry: when to try again to connect, and what does no harm when it is done twice. None: only
             at once, when the server has closed a connection that was idle.
+        on_call: is told of every call when it is over: name of the method, seconds, and what it
+            raised or None. A pipeline is one call; cursors and other iterations are none.
     """
+
+    _system = "tokyo_tyrant"
 
     @overload
     def __init__(
@@ -60,7 +64,7 @@ class TokyoTyrant(TyrantRecords[K, V], TyrantMapping[K, V]):
         port: int = ...,
         *,
         timeout: float | None = ...,
-        **connecting: Unpack[Connecting],
+        **handling: Unpack[Handling],
     ) -> None: ...
     @overload
     def __init__(
@@ -70,7 +74,7 @@ class TokyoTyrant(TyrantRecords[K, V], TyrantMapping[K, V]):
         serializer: Serializer[V] = ...,
         decode_keys: Literal[True] = ...,
         timeout: float | None = ...,
-        **connecting: Unpack[Connecting],
+        **handling: Unpack[Handling],
     ) -> None: ...
     @overload
     def __init__(
@@ -81,7 +85,7 @@ class TokyoTyrant(TyrantRecords[K, V], TyrantMapping[K, V]):
         *,
         decode_keys: Literal[False],
         timeout: float | None = ...,
-        **connecting: Unpack[Connecting],
+        **handling: Unpack[Handling],
     ) -> None: ...
     @overload
     def __init__(
@@ -91,7 +95,7 @@ class TokyoTyrant(TyrantRecords[K, V], TyrantMapping[K, V]):
         serializer: Serializer[V] = ...,
         decode_keys: bool = ...,
         timeout: float | None = ...,
-        **connecting: Unpack[Connecting],
+        **handling: Unpack[Handling],
     ) -> None: ...
     def __init__(
         self,
@@ -104,6 +108,7 @@ class TokyoTyrant(TyrantRecords[K, V], TyrantMapping[K, V]):
         pool_size: int = 16,
         connect_timeout: float | None = None,
         retry: Retry | None = None,
+        on_call: OnCall | None = None,
     ) -> None:
         port = checked_port(port)
         endpoint = Endpoint(
@@ -120,6 +125,7 @@ class TokyoTyrant(TyrantRecords[K, V], TyrantMapping[K, V]):
             timeout,
             checked_manners(pool_size, connect_timeout, retry),
         )
+        self._observe(on_call)
 
     @overload
     @classmethod
@@ -128,7 +134,7 @@ class TokyoTyrant(TyrantRecords[K, V], TyrantMapping[K, V]):
         url: str | None = ...,
         *,
         timeout: float | None = ...,
-        **connecting: Unpack[Connecting],
+        **handling: Unpack[Handling],
     ) -> Self: ...
     @overload
     @classmethod
@@ -139,7 +145,7 @@ class TokyoTyrant(TyrantRecords[K, V], TyrantMapping[K, V]):
         serializer: Serializer[V2] = ...,
         decode_keys: Literal[True] = ...,
         timeout: float | None = ...,
-        **connecting: Unpack[Connecting],
+        **handling: Unpack[Handling],
     ) -> TokyoTyrant[str, V2]: ...
     @overload
     @classmethod
@@ -150,7 +156,7 @@ class TokyoTyrant(TyrantRecords[K, V], TyrantMapping[K, V]):
         serializer: Serializer[V2] = ...,
         decode_keys: Literal[False],
         timeout: float | None = ...,
-        **connecting: Unpack[Connecting],
+        **handling: Unpack[Handling],
     ) -> TokyoTyrant[bytes, V2]: ...
     @overload
     @classmethod
@@ -161,7 +167,7 @@ class TokyoTyrant(TyrantRecords[K, V], TyrantMapping[K, V]):
         serializer: Serializer[V2] = ...,
         decode_keys: bool = ...,
         timeout: float | None = ...,
-        **connecting: Unpack[Connecting],
+        **handling: Unpack[Handling],
     ) -> TokyoTyrant[Any, V2]: ...
     @classmethod
     def from_url(
@@ -174,6 +180,7 @@ class TokyoTyrant(TyrantRecords[K, V], TyrantMapping[K, V]):
         pool_size: int | None = None,
         connect_timeout: float | None = None,
         retry: Retry | None = None,
+        on_call: OnCall | None = None,
     ) -> Any:
         """Return a client for ``tt://HOST:PORT`` or ``tt+unix://PATH``.
 
@@ -185,6 +192,7 @@ class TokyoTyrant(TyrantRecords[K, V], TyrantMapping[K, V]):
                 None for the URL in the environment variable ``KT_URL``.
             serializer, decode_keys: as in the constructor.
             timeout, pool_size, connect_timeout, retry: instead of what the URL says.
+            on_call: as in the constructor.
 
         Raises:
             ArgumentError: it is not such a URL.
@@ -194,6 +202,7 @@ class TokyoTyrant(TyrantRecords[K, V], TyrantMapping[K, V]):
             "pool_size": pool_size,
             "connect_timeout": connect_timeout,
             "retry": retry,
+            "on_call": on_call,
         }
         options = parse_url(url, "tt", given)
         return cls(serializer=serializer, decode_keys=decode_keys, **options)

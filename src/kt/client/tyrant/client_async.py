@@ -10,7 +10,7 @@ from datetime import datetime
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack, overload
 
-from kt.client.arguments import Connecting, checked_host, checked_manners, checked_port
+from kt.client.arguments import Handling, OnCall, checked_host, checked_manners, checked_port
 from kt.client.tyrant.mapping import AsyncTyrantMapping
 from kt.client.tyrant.records_async import AsyncTyrantRecords
 from kt.client.url import HOST, PORT, parse_url
@@ -50,7 +50,11 @@ class AsyncTokyoTyrant(AsyncTyrantRecords[K, V], AsyncTyrantMapping[K, V]):
         connect_timeout: seconds that an attempt to connect may take; None: as the call.
         retry: when to try again to connect, and what does no harm when it is done twice. None: only
             at once, when the server has closed a connection that was idle.
+        on_call: is told of every call when it is over: name of the method, seconds, and what it
+            raised or None. A pipeline is one call; cursors and other iterations are none.
     """
+
+    _system = "tokyo_tyrant"
 
     @overload
     def __init__(
@@ -59,7 +63,7 @@ class AsyncTokyoTyrant(AsyncTyrantRecords[K, V], AsyncTyrantMapping[K, V]):
         port: int = ...,
         *,
         timeout: float | None = ...,
-        **connecting: Unpack[Connecting],
+        **handling: Unpack[Handling],
     ) -> None: ...
     @overload
     def __init__(
@@ -69,7 +73,7 @@ class AsyncTokyoTyrant(AsyncTyrantRecords[K, V], AsyncTyrantMapping[K, V]):
         serializer: Serializer[V] = ...,
         decode_keys: Literal[True] = ...,
         timeout: float | None = ...,
-        **connecting: Unpack[Connecting],
+        **handling: Unpack[Handling],
     ) -> None: ...
     @overload
     def __init__(
@@ -80,7 +84,7 @@ class AsyncTokyoTyrant(AsyncTyrantRecords[K, V], AsyncTyrantMapping[K, V]):
         *,
         decode_keys: Literal[False],
         timeout: float | None = ...,
-        **connecting: Unpack[Connecting],
+        **handling: Unpack[Handling],
     ) -> None: ...
     @overload
     def __init__(
@@ -90,7 +94,7 @@ class AsyncTokyoTyrant(AsyncTyrantRecords[K, V], AsyncTyrantMapping[K, V]):
         serializer: Serializer[V] = ...,
         decode_keys: bool = ...,
         timeout: float | None = ...,
-        **connecting: Unpack[Connecting],
+        **handling: Unpack[Handling],
     ) -> None: ...
     def __init__(
         self,
@@ -103,6 +107,7 @@ class AsyncTokyoTyrant(AsyncTyrantRecords[K, V], AsyncTyrantMapping[K, V]):
         pool_size: int = 16,
         connect_timeout: float | None = None,
         retry: Retry | None = None,
+        on_call: OnCall | None = None,
     ) -> None:
         port = checked_port(port)
         endpoint = Endpoint(
@@ -119,6 +124,7 @@ class AsyncTokyoTyrant(AsyncTyrantRecords[K, V], AsyncTyrantMapping[K, V]):
             timeout,
             checked_manners(pool_size, connect_timeout, retry),
         )
+        self._observe(on_call)
 
     @overload
     @classmethod
@@ -127,7 +133,7 @@ class AsyncTokyoTyrant(AsyncTyrantRecords[K, V], AsyncTyrantMapping[K, V]):
         url: str | None = ...,
         *,
         timeout: float | None = ...,
-        **connecting: Unpack[Connecting],
+        **handling: Unpack[Handling],
     ) -> Self: ...
     @overload
     @classmethod
@@ -138,7 +144,7 @@ class AsyncTokyoTyrant(AsyncTyrantRecords[K, V], AsyncTyrantMapping[K, V]):
         serializer: Serializer[V2] = ...,
         decode_keys: Literal[True] = ...,
         timeout: float | None = ...,
-        **connecting: Unpack[Connecting],
+        **handling: Unpack[Handling],
     ) -> AsyncTokyoTyrant[str, V2]: ...
     @overload
     @classmethod
@@ -149,7 +155,7 @@ class AsyncTokyoTyrant(AsyncTyrantRecords[K, V], AsyncTyrantMapping[K, V]):
         serializer: Serializer[V2] = ...,
         decode_keys: Literal[False],
         timeout: float | None = ...,
-        **connecting: Unpack[Connecting],
+        **handling: Unpack[Handling],
     ) -> AsyncTokyoTyrant[bytes, V2]: ...
     @overload
     @classmethod
@@ -160,7 +166,7 @@ class AsyncTokyoTyrant(AsyncTyrantRecords[K, V], AsyncTyrantMapping[K, V]):
         serializer: Serializer[V2] = ...,
         decode_keys: bool = ...,
         timeout: float | None = ...,
-        **connecting: Unpack[Connecting],
+        **handling: Unpack[Handling],
     ) -> AsyncTokyoTyrant[Any, V2]: ...
     @classmethod
     def from_url(
@@ -173,6 +179,7 @@ class AsyncTokyoTyrant(AsyncTyrantRecords[K, V], AsyncTyrantMapping[K, V]):
         pool_size: int | None = None,
         connect_timeout: float | None = None,
         retry: Retry | None = None,
+        on_call: OnCall | None = None,
     ) -> Any:
         """Return a client for ``tt://HOST:PORT`` or ``tt+unix://PATH``.
 
@@ -184,6 +191,7 @@ class AsyncTokyoTyrant(AsyncTyrantRecords[K, V], AsyncTyrantMapping[K, V]):
                 None for the URL in the environment variable ``KT_URL``.
             serializer, decode_keys: as in the constructor.
             timeout, pool_size, connect_timeout, retry: instead of what the URL says.
+            on_call: as in the constructor.
 
         Raises:
             ArgumentError: it is not such a URL.
@@ -193,6 +201,7 @@ class AsyncTokyoTyrant(AsyncTyrantRecords[K, V], AsyncTyrantMapping[K, V]):
             "pool_size": pool_size,
             "connect_timeout": connect_timeout,
             "retry": retry,
+            "on_call": on_call,
         }
         options = parse_url(url, "tt", given)
         return cls(serializer=serializer, decode_keys=decode_keys, **options)
