@@ -58,7 +58,7 @@ ROOMS = {
     "server.__main__": "server.advice server.process server.tycoon server.tyrant",
     "local": f"net {CLIENTS} server.inline server.session server.scripting server.engines "
     "server.tycoon server.tyrant",
-    "cli": f"{CLIENTS} embedded local log wire",
+    "cli": f"{CLIENTS} embedded local log net wire",
     "": f"{CLIENTS} embedded local log wire",
 }
 

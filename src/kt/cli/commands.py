@@ -81,6 +81,17 @@ class Call:
             self._options["host"] = host
             self._kind = "tyrant"
 
+    def named(self, url: str) -> None:
+        """Work on what came as a word."""
+        if self._options["url"] is not None:
+            raise Usage(f"{url!r} is one word too many")
+        self._options["url"] = url
+
+    @property
+    def names_db(self) -> bool:
+        """A database is named."""
+        return self._options["db"] is not None
+
     def without_host(self, words: Sequence[str]) -> list[str]:
         """Take the host from the words of a line of tcrmgr, unless it is known already."""
         options = self._options

@@ -34,6 +34,12 @@ SECTIONS: Final[dict[str, dict[str, str]]] = {
         "match": "searching.do_match",
         "regex": "searching.do_regex",
     },
+    "Transfer": {
+        "dump": "transfer.verbs.do_dump",
+        "load": "transfer.verbs.do_load",
+        "copy": "transfer.verbs.do_copy",
+        "diff": "transfer.verbs.do_diff",
+    },
     "Server": {
         "ping": "admin.do_ping",
         "report": "admin.do_report",
@@ -94,6 +100,6 @@ def load(home: str) -> click.Command:
     """Load a verb."""
     from importlib import import_module
 
-    module, _, name = home.partition(".")
+    module, _, name = home.rpartition(".")
     command: click.Command = getattr(import_module(f"kt.cli.{module}"), name)
     return command

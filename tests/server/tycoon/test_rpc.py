@@ -92,6 +92,17 @@ def test_cursors_belong_to_their_connection(server: ServerProcess, call: Caller)
         assert other("cur_get", CUR="x") == (400, {"ERROR": "no such cursor"})
 
 
+def test_many_keys_of_a_cursor(call: Caller) -> None:
+    for key in "abcde":
+        call("set", DB=1, key=key, value=key)
+    call("cur_jump", DB=1, CUR=7)
+    assert call("cur_get_key", CUR=7, step="", max=3) == (200, {"_a": "", "_b": "", "_c": ""})
+    assert call("cur_get_key", CUR=7, max=3) == (200, {"key": "d"})
+    assert call("cur_get_key", CUR=7, step="", max=-1) == (200, {"_d": ""})
+    assert call("cur_get_key", CUR=7, step="", max=3) == (200, {"_e": ""})
+    assert call("cur_get_key", CUR=7, step="", max=3) == (450, {"ERROR": NO_RECORD})
+
+
 def test_deleting_a_cursor(call: Caller) -> None:
     assert call("cur_delete", CUR=1) == (501, {"ERROR": "not implemented: cur_delete"})
     assert call("cur_delete", CUR=1) == (200, {})

@@ -16,7 +16,14 @@ from enum import IntEnum
 from math import inf
 from typing import Final, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
-from kt.server.engines.kyoto._engine import NEVER, XT_MAX, Cursor, Database
+from kt.server.engines import EngineError
+from kt.server.engines.kyoto._engine import (
+    NEVER,
+    XT_MAX,
+    Code,
+    Cursor,
+    Database,
+)
 from kt.server.tycoon.large import pieces
 from kt.server.tycoon.values import integer, real
 
@@ -244,7 +251,21 @@ def cur_remove(cursor: Cursor, columns: Columns) -> Columns:
 
 
 def cur_get_key(cursor: Cursor, columns: Columns) -> Columns:
+    if b"max" in columns and b"step" in columns:
+        return _keys_ahead(cursor, min(max(_limit(columns), 1), MANY_RECORDS))
     return {b"key": cursor.get_key(b"step" in columns)}
+
+
+def _keys_ahead(cursor: Cursor, limit: int) -> Columns:
+    """Several keys, which the original server does not give: it takes ``max`` for nothing."""
+    reply = {b"_" + cursor.get_key(True): b""}  # it fails if there is none
+    try:
+        for _ in range(limit - 1):
+            reply[b"_" + cursor.get_key(True)] = b""
+    except EngineError as error:
+        if error.code != Code.NOREC:
+            raise
+    return reply
 
 
 def cur_get_value(cursor: Cursor, columns: Columns) -> Columns:

@@ -1,0 +1,203 @@
+"""A transfer while it runs: the source in a thread of its own, progress, and where to go on."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
+from queue import Empty, Full, Queue
+from threading import Event, Thread
+from time import monotonic
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from kt.cli.output import json_value
+from kt.cli.transfer.batches import Batch
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+DEPTH: Final = 8
+"""Batches that wait between the source and the sink."""
+PATIENCE: Final = 0.2
+"""Seconds until a thread that waits looks whether the other one has ended."""
+SAVE_EVERY: Final = 1.0
+
+
+class _End:
+    """What the source's thread leaves last: its error, if it had one."""
+
+    def __init__(self, error: BaseException | None) -> None:
+        self.error = error
+
+
+class _Fetcher:
+    """Fetches batches in a thread, as long as somebody takes them."""
+
+    def __init__(self, batches: Generator[Batch, None, None]) -> None:
+        self.queue: Queue[Batch | _End] = Queue(DEPTH)
+        self.stopped = Event()
+        self._batches = batches
+        self.thread = Thread(target=self._fetch, name="kt-source", daemon=True)
+
+    def _fetch(self) -> None:
+        error = None
+        try:
+            with closing(self._batches) as batches:  # its connection goes back in this thread
+                for batch in batches:
+                    if not self._put(batch):
+                        return
+        except BaseException as raised:  # noqa: BLE001 - it is raised in the other thread
+            error = raised
+        self._put(_End(error))
+
+    def _put(self, item: Batch | _End) -> bool:
+        while not self.stopped.is_set():
+            try:
+                self.queue.put(item, timeout=PATIENCE)
+            except Full:
+                continue
+            return True
+        return False
+
+
+def ahead(batches: Generator[Batch, None, None]) -> Iterator[Batch]:
+    """Yield batches that a thread fetches meanwhile."""
+    fetcher = _Fetcher(batches)
+    fetcher.thread.start()
+    try:
+        while not isinstance(item := _taken(fetcher.queue), _End):
+            yield item
+        if item.error is not None:
+            raise item.error
+    finally:
+        fetcher.stopped.set()
+        fetcher.thread.join()
+
+
+def _taken(queue: Queue[Batch | _End]) -> Batch | _End:
+    while True:
+        try:
+            return queue.get(timeout=60)  # with a timeout, so that Ctrl-C ends it
+        except Empty:
+            continue
+
+
+class Meter:
+    """Counts what has been done and shows it: a bar on a terminal, one line at the end.
+
+    Args:
+        what: the verb.
+        total: how many records there will be; None if nobody knows.
+        quiet: show nothing.
+    """
+
+    def __init__(self, what: str, total: int | None, quiet: bool) -> None:
+        self._what = what
+        self._quiet = quiet
+        self._begin = monotonic()
+        self._bar: Progress | None = None
+        self._task: Any = None
+        self.records = 0
+        if not quiet and sys.stderr.isatty():
+            self._show_bar(total)
+
+    def _show_bar(self, total: int | None) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.completed:,} records, {task.fields[rate]:,}/s"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+        )
+        self._task = self._bar.add_task(self._what, total=total, rate=0)
+
+    def __enter__(self) -> Self:
+        if self._bar is not None:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+        if kind is None and not self._quiet:
+            print(
+                f"{self._what}: {self.records:,} records in {self.seconds:.1f} s, "
+                f"{self.rate:,} per second",
+                file=sys.stderr,
+            )
+
+    @property
+    def seconds(self) -> float:
+        """How long it has taken."""
+        return monotonic() - self._begin
+
+    @property
+    def rate(self) -> int:
+        """Records per second."""
+        return int(self.records / max(self.seconds, 1e-6))
+
+    def add(self, records: int) -> None:
+        """Count records that are done."""
+        self.records += records
+        if self._bar is not None:
+            self._bar.update(self._task, advance=records, rate=self.rate)
+
+
+class State:
+    """Where an interrupted transfer goes on: a file that is there as long as it is not complete.
+
+    Args:
+        path: the file; None to keep nothing.
+        between: what is being transferred; a state of something else is refused.
+    """
+
+    def __init__(self, path: str | None, between: dict[str, str]) -> None:
+        self._path = path
+        self._between = between
+        self._saved = monotonic()
+        self.members: dict[str, Any] = {}
+        if path is not None and os.path.exists(path):
+            from kt.cli.faults import Usage
+
+            with open(path, encoding="utf-8") as file:
+                found = json.load(file)
+            if found.get("between") != between:
+                raise Usage(f"{path} is of another transfer: {found.get('between')}")
+            self.members = found["members"]
+
+    def reached(self, **members: Any) -> None:
+        """Remember how far it has come; written now and then."""
+        self.members = {name: json_value(value) for name, value in members.items()}
+        if monotonic() - self._saved > SAVE_EVERY:
+            self.save()
+
+    def save(self) -> None:
+        """Write the file, whole or not at all."""
+        self._saved = monotonic()
+        if self._path is None or not self.members:
+            return
+        with open(f"{self._path}.new", "w", encoding="utf-8") as file:
+            json.dump({"between": self._between, "members": self.members}, file)
+        os.replace(f"{self._path}.new", self._path)
+
+    def finished(self) -> None:
+        """Remove the file."""
+        if self._path is not None and os.path.exists(self._path):
+            os.remove(self._path)
+
+
+def run(batches: Generator[Batch, None, None], work: Callable[[Batch], int], meter: Meter) -> None:
+    """Give every batch to `work`, which says how many records it did."""
+    for batch in ahead(batches):
+        meter.add(work(batch))

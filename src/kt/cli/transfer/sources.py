@@ -1,0 +1,284 @@
+"""Where records come from: servers and files, both kinds.
+
+Keys are asked for first, in slices, and values then by `get_bulk`, so that nothing is held for long
+and memory stays bounded:
+
+====================  ==============================================================================
+keys of               come
+====================  ==============================================================================
+kt-tycoon, a file     from a cursor, a thousand at a time (``max``, which ktserver does not know)
+ktserver              one by one from a cursor, many requests under way at once; all at once if
+                      there are at most `AT_ONCE`, which is quicker
+prefix or regex       all that match at once, from the server's own search
+Tokyo Tyrant          as `TokyoTyrant.items` has them
+====================  ==============================================================================
+
+In a cache database, ``*``, a record that is read becomes the last one, so that all keys are fetched
+before the first value, and memory is as much as they need.
+
+After an interruption a cursor goes on at the last key; where there is none, keys up to the last one
+are left out. A record that is stored or removed meanwhile may be met or missed.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Generator, Iterable, Iterator
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+
+from kt.cli.faults import Usage
+from kt.cli.searching import keys_of
+from kt.cli.target import Target
+from kt.cli.transfer.batches import BATCH_BYTES, BATCH_MAX, Batch, next_size, packed
+from kt.client.expiry import NO_EXPIRY
+from kt.client.tycoon.columns import MISSED, Columns, succeeded
+from kt.client.tycoon.cursor import CURSOR, DELETE, STEP
+from kt.errors import ServerError
+from kt.types import Key
+from kt.wire.tycoon import pack_get_bulk, read_get_bulk_reply
+from kt.wire.tycoon_rpc import Field, RpcReply, decode_columns, pack_rpc, read_rpc_reply
+
+if TYPE_CHECKING:
+    from kt.cli.target import Tycoon
+    from kt.net.blocking import Connection
+
+AT_ONCE: Final = 500_000
+CACHE: Final = 32
+"""The type of a database ``*`` in its status."""
+SLICE: Final = 1000
+AHEAD: Final = 4
+"""Requests for slices of keys that are under way at once."""
+SINGLES: Final = 500
+"""The same for single keys."""
+MAX: Final[tuple[Key, Field]] = ("max", SLICE)
+BULK_HEAD: Final = 5
+
+
+class Source:
+    """Records of a target that fit a prefix and a regular expression.
+
+    Args:
+        target: where they are.
+        prefix: only keys that begin so.
+        regex: only keys in which this is found.
+    """
+
+    def __init__(self, target: Target, prefix: bytes = b"", regex: str | None = None) -> None:
+        self.target = target
+        self.prefix = prefix
+        self.regex = regex
+
+    @property
+    def filtered(self) -> bool:
+        """Only some of the keys are wanted."""
+        return bool(self.prefix) or self.regex is not None
+
+    def databases(self) -> list[int]:
+        """Indices of all databases that the target has."""
+        if self.target.kind == "tyrant":
+            return [0]
+        names = self.target.tycoon.report()
+        numbers = (name.removeprefix("db_") for name in names)
+        return sorted(int(number) for number in numbers if number.isdecimal())
+
+    def total(self, db: int) -> int | None:
+        """How many records there are; None if only some of them are wanted."""
+        if self.filtered:
+            return None
+        if self.target.kind == "tyrant":
+            return self.target.tyrant.count()
+        return self.target.tycoon.count(db)
+
+    def is_table(self) -> bool:
+        """Tell whether the target's records are rows."""
+        return self.target.kind == "tyrant" and self.target.tyrant.stat().get("type", "") == "table"
+
+    def batches(self, db: int, after: bytes | None = None) -> Generator[Batch, None, None]:
+        """Yield the records of a database, those after a key only if one is given."""
+        if self.target.kind == "tyrant":
+            yield from self._tyrant_batches(after)
+            return
+        client = self.target.tycoon
+        if self.filtered:
+            client = client.using(db=db)
+            found = keys_of(Target(self.target.url, "tycoon", client), self.prefix, self.regex)
+            keys: Iterator[bytes] = iter(skipped(found, after))
+        elif client.status(db).get("type") != CACHE:
+            keys = tycoon_keys(client, db, after)
+        elif after is None:
+            # Every get moves a record to the end, where a cursor would meet it again.
+            keys = iter(all_at_once(tycoon_keys(client, db, None)))
+        else:
+            raise Usage("a transfer from a cache database cannot go on; begin anew")
+        yield from tycoon_batches(client, db, keys)
+
+    def _tyrant_batches(self, after: bytes | None) -> Iterator[Batch]:
+        client = self.target.tyrant
+        records: Iterable[tuple[bytes, bytes]]
+        if self.filtered:
+            keys = iter(skipped(keys_of(self.target, self.prefix, self.regex), after))
+            groups = iter(lambda: list(islice(keys, SLICE)), [])
+            records = (record for group in groups for record in client.get_bulk(group).items())
+        else:
+            records = client.items() if after is None else skipped_records(client.items(), after)
+        batch: list[tuple[bytes, bytes, int]] = []
+        size = 0
+        for key, value in records:
+            batch.append((key, value, NO_EXPIRY))
+            size += len(key) + len(value)
+            if size >= BATCH_BYTES or len(batch) >= BATCH_MAX:
+                yield packed(0, batch)
+                batch, size = [], 0
+        if batch:
+            yield packed(0, batch)
+
+
+def skipped(keys: Iterable[bytes], after: bytes | None) -> Iterator[bytes]:
+    """Yield the keys after one of them."""
+    found = after is None
+    for key in keys:
+        if found:
+            yield key
+        found = found or key == after
+    if not found:
+        raise Usage(f"the transfer cannot go on: {after!r} is no longer there; begin anew")
+
+
+def skipped_records(
+    records: Iterable[tuple[bytes, bytes]], after: bytes
+) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the records after the last one of this key, of those that follow each other."""
+    found = past = False
+    for record in records:
+        past = past or (found and record[0] != after)
+        found = found or record[0] == after
+        if past:
+            yield record
+    if not found:
+        raise Usage(f"the transfer cannot go on: {after!r} is no longer there; begin anew")
+
+
+def all_at_once(keys: Iterator[bytes]) -> Iterator[bytes]:
+    """Take all keys before the first one is given, in little more memory than their bytes need."""
+    slices = []
+    while group := list(islice(keys, SLICE)):
+        slices.append((array("I", map(len, group)), b"".join(group)))
+    slices.reverse()
+    while slices:
+        sizes, joined = slices.pop()
+        at = 0
+        for size in sizes:
+            yield joined[at : at + size]
+            at += size
+
+
+def tycoon_batches(client: Tycoon, db: int, keys: Iterator[bytes]) -> Iterator[Batch]:
+    """Yield the records of keys, as bytes."""
+    size = 64
+    while group := list(islice(keys, size)):
+        frame = client._call(pack_get_bulk(group, db), read_get_bulk_reply, True)
+        count = int.from_bytes(frame[1:BULK_HEAD])
+        yield Batch(db, count, frame[BULK_HEAD:], group[-1])
+        size = next_size(len(group), len(frame))
+
+
+def tycoon_keys(client: Tycoon, db: int, after: bytes | None) -> Iterator[bytes]:
+    """Yield all keys of a database, from a cursor of its own."""
+    with client._pool.lease(client.timeout) as connection:
+        cursor = _Cursor(connection, db, client.timeout)
+        try:
+            if not cursor.place(after):
+                return
+            first = cursor.call("cur_get_key", STEP, MAX)
+            if first is None:
+                return
+            many = any(name[:1] == b"_" for name in first)
+            if not many and after is None and client.count(db) <= AT_ONCE:
+                yield from client.match_prefix(b"", db=db)
+                return
+            yield from names_of(first)
+            yield from cursor.keys(AHEAD if many else SINGLES)
+        finally:
+            if not connection.closed:
+                connection.call(DELETE, read_rpc_reply, client.timeout)
+
+
+class _Cursor:
+    """A cursor of the server, on its own connection."""
+
+    def __init__(self, connection: Connection, db: int, timeout: float | None) -> None:
+        self._connection = connection
+        self._target: Columns = [CURSOR, ("DB", db)]
+        self._timeout = timeout
+
+    def call(self, procedure: str, *columns: tuple[Key, Field]) -> dict[bytes, bytes] | None:
+        """Call a procedure; None if the cursor stands on no record."""
+        request = pack_rpc(procedure, [*self._target, *columns])
+        return columns_of(self._connection.call(request, read_rpc_reply, self._timeout))
+
+    def place(self, after: bytes | None) -> bool:
+        """Place the cursor on the first record, or on that after a key; False if there is none."""
+        if after is None:
+            return self.call("cur_jump") is not None
+        if self.call("cur_jump", ("key", after)) is None:
+            raise Usage(f"the transfer cannot go on: {after!r} is no longer there; begin anew")
+        if (self.call("cur_get_key") or {}).get(b"key") != after:
+            return True  # a tree goes to the next one
+        return self.call("cur_step") is not None
+
+    def keys(self, ahead: int) -> Iterator[bytes]:
+        """Yield keys from there on, with so many requests under way at once."""
+        ask = pack_rpc("cur_get_key", [*self._target, STEP, MAX])
+        while True:
+            calls = ((ask, read_rpc_reply) for _ in range(ahead))
+            replies = self._connection.call_many(calls, self._timeout)
+            found = [columns_of(reply) for batch in replies for reply in batch]
+            for columns in found:
+                if columns is None:
+                    return
+                yield from names_of(columns)
+
+
+def names_of(columns: dict[bytes, bytes]) -> Iterator[bytes]:
+    """Yield the keys of a reply: many, or one in the words of the original server."""
+    for name, value in columns.items():
+        if name[:1] == b"_":
+            yield name[1:]
+        elif name == b"key":
+            yield value
+
+
+def columns_of(reply: RpcReply) -> dict[bytes, bytes] | None:
+    """The columns of a reply; None if the cursor stands on no record."""
+    if reply.status == MISSED:
+        return None
+    return decode_columns(succeeded(reply).body, reply.encoding)
+
+
+def indices_of(target: Target, columns: Iterable[str]) -> dict[str, str]:
+    """Which of the columns of a table have an index, and of which kind.
+
+    No command tells; but a search says how it was done. So each column is searched in the four ways
+    that indices are for.
+    """
+    from kt.client.tyrant.table_query import Column
+    from kt.wire.table import IndexKind, Operator
+
+    ways = {
+        IndexKind.LEXICAL: (Operator.STREQ, "asc (STREQ)"),
+        IndexKind.DECIMAL: (Operator.NUMEQ, "asc (NUMEQ)"),
+        IndexKind.TOKEN: (Operator.STRAND, "inverted (STRAND)"),
+        IndexKind.QGRAM: (Operator.FTSPH, "inverted (FTS)"),
+    }
+    found = {}
+    for name in columns:
+        for kind, (operator, mark) in ways.items():
+            query = target.tyrant.query().filter(Column(name).match(operator, "1")).limit(1)
+            try:
+                explained = query.explain()
+            except ServerError:
+                continue
+            if f'"{name}" {mark}' in explained:
+                found[name] = kind.name.lower()
+    return found
