@@ -195,8 +195,8 @@ def test_the_wrong_kind_of_server(kt: Kt, tycoon_url: str) -> None:
 def test_help(kt: Kt) -> None:
     assert b"ktremotemgr" in kt("--help").out
     assert kt("help", "get").out == kt("get", "--help").out
-    for name in verbs.VERBS:
-        if name != "log":
+    for name, home in verbs.VERBS.items():
+        if home:
             ran = kt(*name.split(), "--help")
             assert (ran.status, ran.err) == (0, "")
     assert kt("--version").out.startswith(b"kt ")

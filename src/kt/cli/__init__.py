@@ -3,7 +3,8 @@
 =================  =================================================================================
 module             has
 =================  =================================================================================
-program            from the words of a command line to an exit status; nothing else prints errors
+program            from the words of a command line to an exit status
+performing         carries out a line, and tells what an error means
 verbs              the verbs by name, and the module that each is in
 commands           what a verb is made of: parameters, the options that all have, how words are read
 target             the server or the file that a verb works on
@@ -11,6 +12,8 @@ output             how bytes are shown: as they are, in hexadecimal, as JSON
 records, searching, admin, table, tyrant
                    the verbs
 completion         what a command shell needs to complete a line
+transfer           dump, load, copy, diff
+shell              what there is without a verb
 =================  =================================================================================
 
 A verb is loaded when it is used, so that ``kt ping`` pays for nothing else. Keys and values are

@@ -46,6 +46,7 @@ class Call:
     def __init__(self, session: Session, options: dict[str, Any], kind: Kind, patient: bool):
         self.session = session
         self.out = Output(options["json"], options["null"], options.get("px", False))
+        self.out.escapes = session.interactive
         self._options = options
         self._kind: Kind = kind
         self._patient = patient

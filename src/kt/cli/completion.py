@@ -13,7 +13,7 @@ from typing import Final
 from kt.cli import verbs
 from kt.cli.commands import Call, arranged, verb, word
 from kt.cli.faults import Usage
-from kt.cli.target import is_file, is_url
+from kt.cli.target import DEFAULT, Target, is_file, is_url, open_target
 from kt.errors import KTError
 
 KEYED: Final = frozenset(
@@ -72,21 +72,17 @@ def option_names(name: str, begun: str) -> list[str]:
     return [each for each in sorted(found) if each.startswith(begun)]
 
 
-def key_names(url: str, begun: str) -> list[str]:
+def key_names(target: Target, begun: str) -> list[str]:
     """Keys of a server that begin so."""
     from kt.cli.searching import keys_of
-    from kt.cli.target import open_target
 
-    target = open_target(url, PATIENCE, read_only=True)
-    try:
-        found = keys_of(target, os.fsencode(begun), None, KEYS)
-        return [os.fsdecode(key) for key in found]
-    finally:
-        target.close()
+    quick = Target(target.url, target.kind, target.client.using(timeout=PATIENCE))
+    found = keys_of(quick, os.fsencode(begun), None, KEYS)
+    return [os.fsdecode(key) for key in found]
 
 
-def completed(words: list[str]) -> list[str]:
-    """What the last word of a line may become."""
+def completed(words: list[str], target: Target | None = None) -> list[str]:
+    """What the last word of a line may become; `target` is asked where the line names none."""
     *before, begun = words or [""]
     url = None
     if before and (is_url(before[0]) or is_file(before[0])):
@@ -104,11 +100,12 @@ def completed(words: list[str]) -> list[str]:
         return option_names(name, begun)
     if name not in KEYED:
         return []
-    return _keys(name, before, url, begun)
+    return _keys(name, before, url, begun, target)
 
 
-def _keys(name: str, before: list[str], url: str | None, begun: str) -> list[str]:
-    from kt.cli.target import DEFAULT
+def _keys(
+    name: str, before: list[str], url: str | None, begun: str, target: Target | None
+) -> list[str]:
 
     line = arranged(verbs.load(verbs.find(name) or name), before)
     end = line.index("--")
@@ -117,7 +114,13 @@ def _keys(name: str, before: list[str], url: str | None, begun: str) -> list[str
     if line[end + 1 :] and name not in ("getbulk", "rm", "remove", "removebulk"):
         return []
     try:
-        return key_names(url or os.environ.get("KT_URL") or DEFAULT, begun)
+        if target is not None and url is None:
+            return key_names(target, begun)
+        opened = open_target(url or os.environ.get("KT_URL") or DEFAULT, read_only=True)
+        try:
+            return key_names(opened, begun)
+        finally:
+            opened.close()
     except KTError:
         return []  # a shell asks in vain rather than with an error
 

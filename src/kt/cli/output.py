@@ -43,6 +43,7 @@ class Output:
         self.as_json = as_json
         self.as_hex = as_hex
         self.separator = separator
+        self.escapes = False  # for a terminal that somebody reads: what is no text as \\xff
         self.end = b"\0" if null else b"\n"
 
     def raw(self, data: bytes) -> None:
@@ -53,7 +54,9 @@ class Output:
         """Return bytes as a line has them."""
         if self.as_hex:
             return data.hex(" ").upper().encode()
-        return data if self.separator is None else data.replace(b"\0", self.separator)
+        if self.separator is not None:
+            data = data.replace(b"\0", self.separator)
+        return data.decode("utf-8", "backslashreplace").encode() if self.escapes else data
 
     def line(self, *fields: bytes | str | int) -> None:
         """Write fields with a tab between them; only bytes are data, and may be hexadecimal."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     import click
 
+# `log` has options of its own: `program` gives it its line.
 SECTIONS: Final[dict[str, dict[str, str]]] = {
     "Records": {
         "get": "records.do_get",
@@ -70,7 +71,7 @@ SECTIONS: Final[dict[str, dict[str, str]]] = {
         "setmst": "tyrant.do_setmst",
     },
     "Command": {
-        "log": "program.log",
+        "log": "",
         "completion": "completion.do_completion",
     },
 }
