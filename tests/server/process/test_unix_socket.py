@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import stat
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +17,7 @@ import pytest
 
 from kt import KyotoTycoon
 from kt.server.process.delegation import PLAIN_REQUESTS
+from kt.server.process.listening import UnixListener
 from kt.server.tyrant.options import tyrant_options
 
 from ..processes import BUNDLED, SECONDS, ServerProcess
@@ -82,6 +85,32 @@ def test_tycoon(start_at: StartAt, socket_path: str, environment: dict[str, str]
     assert f" expr={socket_path}\n" in printed
     assert printed.count("(unix): set_bulk: 1\n") == MANY + 1
     assert "disconnecting: expr=unix\n" in printed
+
+
+@pytest.mark.parametrize("length", [1, 107])
+def test_listens_from_the_moment_it_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, length: int
+) -> None:
+    """Looked at after every call that the listener makes; 107 bytes are all that a name has."""
+    monkeypatch.chdir(tmp_path)
+    path = "s" * length
+    listener = UnixListener(tyrant_options("p", ["-host", path, "-port", "0", "*"]))
+    seen = []
+
+    def look(_frame: object, event: str, _argument: object) -> None:
+        if event == "c_return" and os.path.exists(path):
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+                seen.append(client.connect_ex(path))
+
+    sys.setprofile(look)
+    try:
+        listener.listen()
+    finally:
+        sys.setprofile(None)
+    assert set(seen) == {0}
+    assert os.listdir() == [path]
+    listener.close()
+    assert os.listdir() == []
 
 
 @bundled

@@ -124,12 +124,32 @@ class UnixListener:
             ImproperlyConfigured: it cannot be made.
         """
         try:
-            self._socket.bind(self._path)
-            self._socket.listen(BACKLOG)
+            self._bind()
         except OSError as error:
             raise _refused(self._path, error.strerror or str(error)) from None
         self._file = os.path.abspath(self._path)  # scripts may change the directory
         self._identity = _identity(self._file)
+
+    def _bind(self) -> None:
+        """Listen under another name first; the file at the path is a link to that one.
+
+        Between two system calls a busy machine may let others run for long. The other name is no
+        shorter: where the path is too long for a socket, nobody could connect.
+        """
+        folder, last = os.path.split(self._path)
+        name = os.path.join(folder, f".{os.getpid()}".ljust(len(os.fsencode(last)), "-"))
+        try:
+            self._socket.bind(name)
+        except OSError:  # when it is the longer one, it may be too long
+            self._socket.bind(self._path)
+            self._socket.listen(BACKLOG)
+            return
+        try:
+            self._socket.listen(BACKLOG)
+            _link(name, self._path)
+        finally:
+            with suppress(FileNotFoundError):
+                os.remove(name)
 
     async def serve(self, loop: asyncio.AbstractEventLoop, connect: Connect) -> asyncio.Server:
         """Accept connections, until the result is closed."""
@@ -192,6 +212,16 @@ def peer_name(transport: asyncio.BaseTransport) -> str:
 def _identity(path: str) -> tuple[int, int]:
     status = os.lstat(path)
     return status.st_dev, status.st_ino
+
+
+def _link(name: str, path: str) -> None:
+    """Give a file the name `path`, which nothing has; it may lose the one that it had."""
+    try:
+        os.link(name, path)
+    except FileExistsError:
+        raise
+    except OSError:  # not every file system has links
+        os.rename(name, path)
 
 
 def _refused(place: str, reason: str) -> ImproperlyConfigured:
