@@ -1,27 +1,7 @@
 """The compiled parts, each optional: what cannot be built here is left out, and kt says so when
 it is needed. ``KT_COMPILED=no`` leaves all of them out. Everything else is in pyproject.toml.
 
-=========================  ============================  ==============================
-module                     what it does                  needs
-=========================  ============================  ==============================
-kt.wire.kernels._compiled  faster bytes <-> values       a C compiler
-kt.server.engines.io       the servers' I/O threads      C++
-kt.server.engines.kyoto    kt-tycoon's engine            C++, libkyotocabinet
-kt.server.engines.tokyo    kt-tyrant's engine            C++, libtokyocabinet
-=========================  ============================  ==============================
-
-Files are compiled side by side, as many as there are processors or as ``--parallel`` says. What
-goes into a wheel has no symbols; what is built in place, for work on it, keeps them.
-
-What the modules say of themselves to Python, Cython's defaults written out: none works in a
-subinterpreter, since Cython keeps a module's objects once for the process; and none is made for
-free-threaded Python, which therefore turns its GIL on when it loads one. The engines' objects are
-shared by all threads of a server, and the GIL guards what of them is Python's.
-
-A package index shows the README without the files that it links to. Where these can be seen is
-not known here: whoever publishes says so with ``KT_HOME=https://...``, and links and pictures lead
-there. Without it they are left out of the description, and their words stay.
-"""
+=========================  ============================  ======================="""
 
 import os
 import re
@@ -36,8 +16,8 @@ from setuptools.command.build_ext import build_ext
 KERNELS = "src/kt/wire/kernels"
 ENGINES = "src/kt/server/engines"
 CXX_FLAGS = ["-O2", "-std=c++17", "-Wall", "-Wextra", "-Wno-unused-parameter"]
-MAIN_MODULES = ("_io.pyx", "_engine.pyx")
-LIBRARIES = {"io": [], "kyoto": ["kyotocabinet"], "tokyo": ["tokyocabinet"]}
+MAIN_MODULES = ("_io.pyx", "_engine.pyx", "_log.pyx")
+LIBRARIES = {"io": [], "log": [], "kyoto": ["kyotocabinet"], "tokyo": ["tokyocabinet"]}
 DECLARED = {"freethreading_compatible": False, "subinterpreters_compatible": "no"}
 STRIP = ["-Wl,-S,-x"] if sys.platform == "darwin" else ["-Wl,--strip-all"]
 

@@ -18,13 +18,15 @@ from .replay import Json, Replay, scenarios
 RECORDINGS = {"ktserver": "kyoto_tycoon.jsonl", "ttserver": "tokyo_tyrant.jsonl"}
 
 FLAGS_LEFT_OUT = {
-    "-ulog": "the update log is not there yet",
     "-rts": "replication is not there yet",
 }
 """Scenarios with these flags are left out for the bundled servers."""
 
 LEFT_OUT = {
     "tt/binary/manage/bdb": "there, a copy that fails makes the next ones fail, too",
+    "tt/options/update_log": "kt-tyrant has no update log yet",
+    "tt/options/restore": "likewise",
+    "tt/options/restore_nothing": "likewise",
     "kt/quirk/float_limits": "counters beyond the range of a double, printed into 128 bytes",
 }
 """Single scenarios that are left out for the bundled servers."""

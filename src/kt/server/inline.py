@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any
 
 from kt.errors import ServerError
-from kt.server.session import Await, InThread, Session, Work
+from kt.server.session import Await, Drain, InThread, Session, Work
 
 
 class Inline:
@@ -149,6 +149,8 @@ class Inline:
             return work.run
         if isinstance(work, Await):
             return partial(waited, work)
+        if isinstance(work, Drain):
+            return lambda: True
         if self._script is None:
             if self._make_script is None:
                 raise ServerError("there is no script to be called")

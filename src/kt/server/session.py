@@ -70,7 +70,19 @@ class Await(NamedTuple):
     then: Callable[[bool], None]
 
 
-Work: TypeAlias = InThread | InScript | Await
+class Drain(NamedTuple):
+    """Wait until the client has taken what is written, or most of it; then go on.
+
+    Attributes:
+        seconds: after so many it is given up; 0 or less for no limit.
+        then: gets whether the client has taken it.
+    """
+
+    seconds: float
+    then: Callable[[bool], None]
+
+
+Work: TypeAlias = InThread | InScript | Await | Drain
 
 
 class Session:

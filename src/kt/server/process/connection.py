@@ -42,7 +42,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from kt.server.engines.io._io import FAILED
 from kt.server.process.delegation import PLAIN_REQUESTS
 from kt.server.process.listening import peer_name
-from kt.server.session import Await, InScript, InThread, Session, Work
+from kt.server.session import Await, Drain, InScript, InThread, Session, Work
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -56,6 +56,7 @@ WRITE_AHEAD = 1 << 18
 STEPS_PER_TURN = 32
 JOIN_UP_TO = 1 << 16
 LINGER = 2.0
+FOR_EVER = 1e9
 
 
 class Done(Protocol):
@@ -130,6 +131,7 @@ class Connection(asyncio.Protocol):
         self._ended = False  # the peer has ended its side
         self._gone = False  # the transport has ended
         self._abandon: Callable[[], None] | None = None  # ends a wait
+        self._drained: Callable[[bool], None] | None = None  # ends one for the peer to read
         self._progress = 0.0  # loop time at which it last got on
         self._unsent = 0  # bytes that the transport kept at the last `sweep`
 
@@ -145,8 +147,22 @@ class Connection(asyncio.Protocol):
         elif isinstance(work, InScript):
             self.plays = True
             self.server.script_workers.submit(work.run, lambda job: self._worked(job, work.then))
+        elif isinstance(work, Drain):
+            seconds = work.seconds if work.seconds > 0 else FOR_EVER
+            self._wait(Await(self._until_drained, seconds, work.then))
         else:
             self._wait(work)
+
+    def _until_drained(self, over: Callable[[bool], None]) -> Callable[[], None]:
+        self._flush()
+        if not self._choked:
+            return self.server.loop.call_soon(over, True).cancel
+        self._drained = over
+
+        def leave() -> None:
+            self._drained = None
+
+        return leave
 
     def _worked(self, done: Done, then: Callable[[Any], None]) -> None:
         self.busy = self.plays = False
@@ -193,6 +209,8 @@ class Connection(asyncio.Protocol):
         if session.unserved:
             self._input = bytearray(session.unserved) + self._input
             session.unserved = b""
+        if session.work is not None:
+            self._flush()  # it may take long
         self._look()
         if not self.busy:
             self._serve()
@@ -379,6 +397,9 @@ class Connection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._choked = False
+        drained, self._drained = self._drained, None
+        if drained is not None:
+            drained(True)
         if not (self.busy or self._yielded or self._closing):
             self._serve()
 

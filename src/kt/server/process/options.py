@@ -115,6 +115,19 @@ def port(word: str) -> int:
     return max(chosen, 0)
 
 
+def log_limit(word: str) -> int:
+    """A number of bytes; 0, as which the original servers take everything below 1, for no limit."""
+    return max(integer(word), 0)
+
+
+def server_id(word: str) -> int:
+    """The number of a server in update logs and replication."""
+    number = int(word)
+    if not 0 <= number <= 65535:
+        raise ValueError("it is a number from 0 to 65535")
+    return number
+
+
 def threads(word: str) -> int:
     """A number of threads; above `MAX_THREADS` counts as that, as in the original servers."""
     wanted = number(word)

@@ -13,8 +13,10 @@ from kt.server.process.options import (
     SERVICE_FLAGS,
     Flag,
     ServiceOptions,
+    log_limit,
     read_command_line,
     seconds,
+    server_id,
     threads,
 )
 
@@ -38,6 +40,10 @@ class TycoonOptions(ServiceOptions):
         synchronize_interval: seconds between two automatic synchronizations; 0 for none.
         synchronize_hard: automatic synchronization reaches the device.
         command_directory: where the commands are that `synchronize` may run.
+        log_directory: where the update log is; None for none.
+        log_limit: bytes of a file of it after which the next one begins; 0 for no limit.
+        log_interval: seconds after which it is brought to the device; 0 for never.
+        server_id: number of this server in update logs; None if it has none.
     """
 
     databases: list[str] = field(default_factory=lambda: [":"])
@@ -50,6 +56,10 @@ class TycoonOptions(ServiceOptions):
     synchronize_interval: float = 0.0
     synchronize_hard: bool = False
     command_directory: str = "."
+    log_directory: str | None = None
+    log_limit: int = 256 << 20
+    log_interval: float = 0.0
+    server_id: int | None = None
 
 
 FLAGS: Final = (
@@ -67,13 +77,16 @@ FLAGS: Final = (
     Flag("-onr", "no_repair", "do not repair broken files"),
     Flag("-asi", "synchronize_interval", "synchronize every so often", "SECONDS", seconds),
     Flag("-ash", "synchronize_hard", "such synchronization reaches the device"),
+    Flag("-ulog", "log_directory", "keep an update log; needs -sid", "DIRECTORY", str),
+    Flag("-ulim", "log_limit", "bytes of a file of it (256m); 0 for no limit", "BYTES", log_limit),
+    Flag("-uasi", "log_interval", "bring it to the device every so often", "SECONDS", seconds),
+    Flag("-sid", "server_id", "number of this server in update logs", "NUMBER", server_id),
     Flag("-cmd", "command_directory", "the commands that synchronize may run", "DIRECTORY", str),
     Flag("-scr", "script", "the Lua functions that clients may call", "FILE", str),
     *SCRIPT_FLAGS,
 )
 
 MISSING: Final = {
-    "-ulog": "the update log",
     "-mhost": "replication",
     "-bgs": "background snapshots",
     "-plsv": "plug-in servers",

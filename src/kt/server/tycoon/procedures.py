@@ -11,6 +11,8 @@ original server where that says nothing (docs/conformance.md).
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Callable, Mapping
 from enum import IntEnum
 from math import inf
@@ -24,6 +26,7 @@ from kt.server.engines.kyoto._engine import (
     Cursor,
     Database,
 )
+from kt.server.history import History, file_states
 from kt.server.tycoon.large import pieces
 from kt.server.tycoon.values import integer, real
 
@@ -291,6 +294,9 @@ class Reporting(Protocol):
     @property
     def report(self) -> Callable[[], Columns]: ...
 
+    @property
+    def history(self) -> History | None: ...
+
 
 def void(server: Reporting, columns: Columns) -> Columns:
     return {}
@@ -308,12 +314,30 @@ def tune_replication(server: Reporting, columns: Columns) -> Columns:
     raise Refused(501, b"the RTS file is not set")
 
 
+def _log_directory(server: Reporting) -> str:
+    if server.history is None:
+        raise Refused(400, b"no update log allows no replication")
+    return server.history.directory
+
+
 def ulog_list(server: Reporting, columns: Columns) -> Columns:
-    raise Refused(400, b"no update log allows no replication")
+    states = file_states(_log_directory(server))
+    return {os.fsencode(path): b"%d:%d" % state for path, state in states.items()}
 
 
 def ulog_remove(server: Reporting, columns: Columns) -> Columns:
-    raise Refused(400, b"no update log allows no replication")
+    """Remove files that have nothing newer than a stamp, but never the newest one."""
+    states = file_states(_log_directory(server))
+    text = columns.get(b"ts")
+    until = time.time_ns() if text in (None, b"now") else integer(text or b"")
+    for path in list(states)[:-1]:
+        if states[path][1] > until:
+            continue
+        try:
+            os.remove(path)
+        except OSError:
+            raise Refused(500, b"removing a file failed: " + os.fsencode(path)) from None
+    return {}
 
 
 # The tables

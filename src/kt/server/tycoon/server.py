@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING
 from kt.errors import ImproperlyConfigured
 from kt.server.engines import EngineError, FileLocked
 from kt.server.engines.kyoto._engine import Database
+from kt.server.history import History
 from kt.server.process.connection import Connection
 from kt.server.process.server import Server
 from kt.server.scripting.state import Limits
@@ -62,6 +63,7 @@ class TycoonServer(Server):
         self._synchronizing: Future[None] | None = None
         self._synchronize_at = 0.0
         self._tended = 0
+        self._history: History | None = None
 
     def report(self) -> Columns:
         """The columns of the procedure of that name."""
@@ -99,6 +101,8 @@ class TycoonServer(Server):
             writes_wait=options.auto_synchronize,
             held=self.held,
             report=self.report,
+            history=self._open_history(),
+            timeout=options.timeout,
         )
         service.procedures[b"synchronize"] = Procedure(
             Synchronize(options.command_directory, self.log), ("misc",), Synchronize.pace
@@ -109,6 +113,27 @@ class TycoonServer(Server):
             self.scripts = start_scripts(
                 service, options.script, limits, options.threads, self.loop
             )
+
+    def _open_history(self) -> History | None:
+        options = self.options
+        if options.log_directory is None:
+            return None
+        if options.server_id is None:
+            raise ImproperlyConfigured("an update log needs the number of the server: -sid")
+        try:
+            os.makedirs(options.log_directory, exist_ok=True)
+        except OSError as error:
+            raise ImproperlyConfigured(f"cannot make the update log: {error}") from None
+        self._history = History(
+            options.log_directory,
+            "tycoon",
+            server=options.server_id,
+            limit=options.log_limit,
+            interval=options.log_interval,
+            log=self.log,
+            loop=self.loop,
+        )
+        return self._history
 
     def _open(self, spec: str) -> Database:
         self.log.system(f"opening a database: path={spec}")
@@ -149,6 +174,8 @@ class TycoonServer(Server):
     def tick(self) -> None:
         """Remove a few expired records from one database, and synchronize when it is time."""
         self.service.set_stamp()
+        if self._history is not None:
+            self._history.tick(lambda: self.workers)
         if self.options.read_only:
             return
         with self.service.turn:
@@ -180,6 +207,8 @@ class TycoonServer(Server):
 
     def drain(self) -> None:
         self.service.signals.end()
+        if self._history is not None:
+            self._history.end()
 
     def close(self) -> bool:
         closed = True
@@ -190,4 +219,6 @@ class TycoonServer(Server):
             except EngineError as error:
                 log_engine_error(self.log, error)
                 closed = False
+        if self._history is not None:
+            closed = self._history.close() and closed
         return closed

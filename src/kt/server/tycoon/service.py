@@ -17,6 +17,7 @@ from typing import Final, TypeVar
 
 from kt.server.engines import EngineError
 from kt.server.engines.kyoto._engine import BinaryCore, Database
+from kt.server.history import History
 from kt.server.holders import Holders, holding
 from kt.server.session import Journal
 from kt.server.tycoon.procedures import DATABASE_PROCEDURES, Columns, Procedure
@@ -40,6 +41,8 @@ class TycoonService:
         held: what holds a database's locks for long, at the moment.
         turn: held while a session calls the engine, where others wait until none does.
         report: makes the columns of the procedure of that name.
+        history: the update log; None without one.
+        timeout: seconds that a client may take to read what it gets; 0 or less for no limit.
 
     Attributes:
         core: runs the binary protocol on the databases.
@@ -61,6 +64,8 @@ class TycoonService:
         held: Holders | None = None,
         turn: AbstractContextManager[object] | None = None,
         report: Callable[[], Columns] = dict,
+        history: History | None = None,
+        timeout: float = 0.0,
     ) -> None:
         self.databases = databases
         self.log = log
@@ -75,6 +80,11 @@ class TycoonService:
             self.counts[kind] = self.counts[f"{kind}_misses"] = 0
         self.has_scripts = False
         self.report = report
+        self.history = history
+        self.timeout = timeout
+        if history is not None:
+            for index, database in enumerate(databases):
+                database.set_update_log(history.log, index)
         self._names = {os.fsencode(os.path.basename(db.path)): db for db in databases}
         self._program = program.encode()
         self._writes_wait = writes_wait

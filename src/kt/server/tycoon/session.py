@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from kt.errors import ProtocolError
 from kt.server.engines.kyoto._engine import State, Stream
+from kt.server.feed import Feed
 from kt.server.tycoon.answering import Answering
 from kt.server.tycoon.rest import serve_record
 from kt.server.tycoon.rpc import RPC_PATH, Call
@@ -50,6 +51,16 @@ LEFT: Final = (int(State.HTTP), int(State.COMMAND))
 LEFT_BY_STREAM: Final = frozenset((*range(1, 0x80), PLAY_SCRIPT, REPLICATION))
 """First bytes of what the stream leaves to us, always or, HTTP, in part."""
 
+FRAME: Final = bytes([REPLICATION])
+"""Begins the messages of replication, and confirms heartbeats."""
+
+BEAT: Final = b"\xb0"
+PULSE: Final = 0.1
+"""Seconds between two heartbeats."""
+
+ONLY_OWN: Final = 1
+"""The flag of replication that asks for the changes of one server only."""
+
 COMMANDS: Final = {
     SET_BULK: "set_bulk",
     REMOVE_BULK: "remove_bulk",
@@ -68,8 +79,12 @@ class TycoonSession(Answering):
         self._half_read: tuple[Reader[Any], Callable[[Any], None]] | None = None
         self._unanswered = b""  # what a half-read request gets if its rest does not come
         self._speaks_http = False  # in the last request that was read here
+        self._feed: Feed | None = None
+        self._answer_due = False
 
     def step(self, data: bytes | bytearray, pos: int) -> int:
+        if self._feed is not None:
+            return self._confirmed(self._feed, data, pos)
         if self._half_read is not None:
             return self._read_request(*self._half_read, data, pos)
         service = self.service
@@ -178,10 +193,42 @@ class TycoonSession(Answering):
     def _drop(self, reply: bytes) -> None:
         """The client does not want it."""
 
+    # Replication: the update log is sent, and nothing else is served any more.
+
     def _replicate(self, request: Replication) -> None:
-        """There is no update log: an error, and the end."""
-        self.write(ERROR_REPLY)
-        self.close()
+        service = self.service
+        if service.history is None:
+            self.write(ERROR_REPLY)
+            self.close()
+            return
+        since, server = request.since, request.server
+        service.log.system(f"({self.peer}): follows the update log: ts={since} sid={server}")
+        self.write(FRAME)
+        reader = service.history.reader(since, server, only=bool(request.flags & ONLY_OWN))
+        self._feed = Feed(
+            self,
+            service.history,
+            reader,
+            pulse=PULSE,
+            timeout=service.timeout,
+            caught_up=self._beat,
+            log=service.log,
+        )
+        self._feed.go_on()
+
+    def _beat(self) -> None:
+        """All has been sent: say up to when, and have that confirmed."""
+        assert self._feed is not None
+        self.write(BEAT + self._feed.stamp.to_bytes(8, "big"))
+        self._answer_due = True
+
+    def _confirmed(self, feed: Feed, data: bytes | bytearray, pos: int) -> int:
+        if data[pos] != FRAME[0] or not self._answer_due:
+            self.close()
+            return pos
+        self._answer_due = False
+        feed.wait()
+        return pos + 1
 
     # I/O threads
 
@@ -195,7 +242,7 @@ class TycoonSession(Answering):
     # Ends
 
     def begun(self) -> bool:
-        return self._stream.pending
+        return self._stream.pending or self._answer_due
 
     def cut_off(self) -> None:
         self.write(self._stream.finish() if self._stream.pending else self._unanswered)

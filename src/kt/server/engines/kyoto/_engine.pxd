@@ -1,6 +1,6 @@
 """The C++ side of _engine.pyx: what the headers database/, upkeep/ and protocol/ declare. They say what it means."""
 
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int64_t, uint16_t, uint64_t
 from libcpp cimport bool as boolean
 from libcpp.map cimport map as cpp_map
 from libcpp.optional cimport optional
@@ -9,6 +9,7 @@ from libcpp.string_view cimport string_view
 from libcpp.vector cimport vector
 
 from kt.server.engines.io._io cimport Servant
+from kt.server.engines.log._log cimport ChangeLog
 
 
 cdef extern from "kcutil.h" namespace "kyotocabinet" nogil:
@@ -71,6 +72,7 @@ cdef extern from "kyoto/database/database.h" namespace "kt" nogil:
         Error accept_bulk(const vector[string] &, RecordVisitor &, boolean) except +
         Error begin_transaction(boolean, double) except +
         Error end_transaction(boolean) except +
+        void connect "journal().connect"(ChangeLog *, uint16_t)
 
 
 cdef extern from "kyoto/protocol/operations.h" namespace "kt" nogil:

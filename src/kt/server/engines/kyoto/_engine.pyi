@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Final, Protocol, Self
 
 from kt.server.engines.io._io import Servable
+from kt.server.engines.log._log import Loggable
 
 NEVER: Final = 9223372036854775807
 XT_MAX: Final = 1099511627775
@@ -101,6 +102,9 @@ class Database:
     def abandon(self) -> None:
         """Leave everything as it is, for ever: in a process that was forked off the one that opened
         it. Its streams and cursors must not be used any more."""
+
+    def set_update_log(self, log: Loggable, index: int) -> None:
+        """Tell the log what is changed from now on, as changes of database number `index`."""
 
     def __enter__(self) -> Self: ...
     def __exit__(

@@ -22,6 +22,7 @@ import os
 
 from kt.server.engines import EngineError, FileLocked
 from kt.server.engines.io._io cimport Servable
+from kt.server.engines.log._log cimport Loggable
 
 
 NEVER = 9223372036854775807
@@ -181,6 +182,7 @@ cdef class Database:
     cdef NativeDatabase *_native
     cdef CallbackLogger *_log
     cdef object _logger
+    cdef Loggable _update_log
     cdef readonly str spec
     cdef readonly str path
 
@@ -231,6 +233,10 @@ cdef class Database:
         with nogil:
             error = native.close()
         check_error(error)
+
+    def set_update_log(self, Loggable log not None, int index):
+        self._update_log = log
+        self.native().connect(log.log, index)
 
     def __enter__(self):
         return self

@@ -137,6 +137,14 @@ Error Cursor::step_back() {
 }
 
 Error Cursor::accept(RecordVisitor& visitor, bool writable, bool step) {
+  Journal& journal = database_.journal();
+  if (!writable) return go_through(visitor, writable, step);
+  Error error = journal.admit();
+  if (!failed(error)) error = go_through(visitor, writable, step);
+  return failed(error) ? error : journal.settle();
+}
+
+Error Cursor::go_through(RecordVisitor& visitor, bool writable, bool step) {
   constexpr int WHILE_INSIDE = 256;
   for (;;) {
     Entry entry(database_);
@@ -144,7 +152,7 @@ Error Cursor::accept(RecordVisitor& visitor, bool writable, bool step) {
     if (writable && database_.refuses_writes()) return no_room();
     for (int i = 0; i < WHILE_INSIDE; i++) {
       visitor.begin(database_.terms());
-      if (!engine_cursor_->accept(&visitor, writable, step)) return entry.engine().error();
+      if (!engine_cursor_->accept(&visitor, writable, step)) return refused(visitor);
       if (visitor.failure() != nullptr) return Error(Error::SYSTEM, visitor.failure());
       if (writable && database_.refuses_writes()) return no_room();
       if (!visitor.passed_expired()) return succeeded();
@@ -152,6 +160,16 @@ Error Cursor::accept(RecordVisitor& visitor, bool writable, bool step) {
       if (!moved) return entry.engine().error();
     }
   }
+}
+
+// Why the engine has failed to do what the visitor wanted.
+Error Cursor::refused(const RecordVisitor& visitor) {
+  const Error error = database_.engine().error();
+  if (!visitor.told()) return error;
+  size_t size;
+  const std::unique_ptr<char[]> key(engine_cursor_->get_key(&size, false));
+  if (key) database_.journal().correct(database_.engine(), Bytes(key.get(), size));
+  return error;
 }
 
 Error Cursor::get(std::string* key, std::string* value, int64_t* xt, bool step) {

@@ -73,6 +73,8 @@ class Cursor {
  private:
   template <typename Movement>
   Error move(bool back, Movement movement);
+  Error go_through(RecordVisitor& visitor, bool writable, bool step);
+  Error refused(const RecordVisitor& visitor);
 
   Database& database_;
   std::list<Cursor*>::iterator place_;  // in the database's list

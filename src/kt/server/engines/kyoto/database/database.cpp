@@ -218,32 +218,46 @@ void Database::adopt_engine(std::shared_ptr<File> before) {
 int64_t Database::end_of_records() const { return hash_->*reveal(FileEnd{}); }
 
 Error Database::accept(Bytes key, RecordVisitor& visitor, bool writable) {
+  Error error = writable ? journal_.admit() : succeeded();
+  if (failed(error)) return error;
   {
     Entry entry(*this);
     if (writable && refuses_writes()) return no_room();
     visitor.begin(terms());
     if (!entry.engine().accept(key.data(), key.size(), &visitor, writable)) {
-      return entry.engine().error();
+      error = entry.engine().error();
+      if (visitor.told()) journal_.correct(entry.engine(), key);
     }
   }
+  if (failed(error)) return error;
   if (visitor.failure() != nullptr) return Error(Error::SYSTEM, visitor.failure());
-  if (writable && refuses_writes()) return no_room();
-  if (writable) after_writes(1);
-  return succeeded();
+  if (!writable) return succeeded();
+  if (refuses_writes()) return no_room();
+  after_writes(1);
+  return journal_.settle();
 }
 
 Error Database::accept_bulk(const std::vector<std::string>& keys, RecordVisitor& visitor,
                             bool writable, size_t size) {
+  Error error = writable ? journal_.admit() : succeeded();
+  if (failed(error)) return error;
   {
     Entry entry(*this);
     if (writable && (refuses_writes() || !has_room(size))) return no_room();
     visitor.begin(terms());
-    if (!entry.engine().accept_bulk(keys, &visitor, writable)) return entry.engine().error();
+    if (!entry.engine().accept_bulk(keys, &visitor, writable)) {
+      error = entry.engine().error();
+      for (const std::string& key : keys) {
+        if (visitor.told()) journal_.correct(entry.engine(), key);
+      }
+    }
   }
+  if (failed(error)) return error;
   if (visitor.failure() != nullptr) return Error(Error::SYSTEM, visitor.failure());
-  if (writable && refuses_writes()) return no_room();
-  if (writable) after_writes(static_cast<int64_t>(keys.size()));
-  return succeeded();
+  if (!writable) return succeeded();
+  if (refuses_writes()) return no_room();
+  after_writes(static_cast<int64_t>(keys.size()));
+  return journal_.settle();
 }
 
 void Database::after_writes(int64_t writes) {
@@ -272,8 +286,26 @@ Error Database::status(std::map<std::string, std::string>* status) {
   return succeeded();
 }
 
+// With an update log nobody may be in the middle of a change when a transaction ends: it must be
+// clear to which side it belongs.
+class Database::Border {
+ public:
+  explicit Border(Database& database) {
+    if (database.journal_.connected()) {
+      alone_.emplace(database.gate_);
+    } else {
+      entry_.emplace(database);
+    }
+  }
+
+ private:
+  std::optional<Isolation> alone_;
+  std::optional<Entry> entry_;
+};
+
 Error Database::begin_transaction(bool hard, double timeout) {
-  Error error = clean_pages(*this);  // or the engine would do it all at once, locked
+  Error error = journal_.admit();
+  if (!failed(error)) error = clean_pages(*this);  // or the engine would do it all at once, locked
   if (failed(error)) return error;
   std::unique_lock<std::mutex> lock(transaction_lock_);
   auto ended = [this] { return !in_transaction_; };
@@ -287,20 +319,25 @@ Error Database::begin_transaction(bool hard, double timeout) {
   if (!is_open()) return not_open();
   clean_rest(*this);
   if (!engine_->begin_transaction_try(hard)) return engine_->error();
+  journal_.hold();
   in_transaction_ = true;
   return succeeded();
 }
 
 Error Database::end_transaction(bool commit) {
   if (!commit) drop_clean_pages(*this);  // likewise
-  std::lock_guard<std::mutex> lock(transaction_lock_);
-  Entry entry(*this);
-  bool ended = entry.engine().end_transaction(commit);
-  Error error = ended ? succeeded() : entry.engine().error();
-  if (!commit || !ended) epoch_++;
-  in_transaction_ = false;
-  transaction_ended_.notify_all();
-  return error;
+  Error error = succeeded();
+  {
+    std::lock_guard<std::mutex> lock(transaction_lock_);
+    Border border(*this);
+    const bool ended = engine_->end_transaction(commit);
+    if (!ended) error = engine_->error();
+    if (!commit || !ended) epoch_++;
+    journal_.release(commit);
+    in_transaction_ = false;
+    transaction_ended_.notify_all();
+  }
+  return failed(error) ? error : journal_.settle();
 }
 
 std::unique_lock<std::mutex> Database::keep_transactions_away() {

@@ -28,6 +28,7 @@
 #include "kyoto/storage/engine.h"
 #include "kyoto/storage/file.h"
 #include "kyoto/database/gate.h"
+#include "kyoto/database/journal.h"
 #include "kyoto/storage/page_store.h"
 #include "kyoto/database/record.h"
 #include "kyoto/upkeep/sweeper.h"
@@ -84,6 +85,7 @@ class Database {
                     size_t size = 0);
 
   // One transaction runs at a time; this waits so many seconds for its turn, for ever if negative.
+  // The update log gets what is changed meanwhile at the end.
   Error begin_transaction(bool hard, double timeout);
   Error end_transaction(bool commit);
 
@@ -104,6 +106,7 @@ class Database {
   Terms terms() { return terms_at(std::time(nullptr)); }
   Terms terms_at(int64_t now) { return {this, !persistent_, now}; }
   Sweeper& sweeper() { return sweeper_; }
+  Journal& journal() { return journal_; }
 
   // Counts what makes all cursors forget their places: clearing and aborted transactions.
   uint64_t epoch() const { return epoch_; }
@@ -163,6 +166,7 @@ class Database {
  private:
   friend class Entry;
   friend class Cursor;
+  class Border;
 
   void read_spec();
   std::shared_ptr<File> mend_log();
@@ -184,6 +188,7 @@ class Database {
   int64_t capacity_size_ = -1;
 
   Gate gate_;
+  Journal journal_;
   std::unique_ptr<kc::PolyDB> engine_;
   std::shared_ptr<File> file_;
   std::shared_ptr<File> directory_;  // of a database in one

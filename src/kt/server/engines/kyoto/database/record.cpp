@@ -43,7 +43,12 @@ const char* RecordVisitor::visit(Bytes key, const char* value, size_t value_size
 const char* RecordVisitor::apply(Bytes key, const Change& change, size_t* size) {
   if (change.kind == Change::KEEP) return NOP;
   terms_.database->note_changed();
-  if (change.kind == Change::REMOVE) return REMOVE;
+  Journal& journal = terms_.database->journal();
+  if (change.kind == Change::REMOVE) {
+    journal.removed(key);
+    told_ = true;
+    return REMOVE;
+  }
   if (!terms_.database->has_room(2 * (key.size() + change.value.size()))) {
     failure_ = "no room for the record";
     return NOP;
@@ -55,6 +60,8 @@ const char* RecordVisitor::apply(Bytes key, const Change& change, size_t* size) 
     store_big_endian(stored_.extend(XT_WIDTH), XT_WIDTH, static_cast<uint64_t>(xt));
   }
   stored_.append(change.value.data(), change.value.size());
+  journal.stored(key, Bytes(stored_.data(), stored_.size()));
+  told_ = true;
   terms_.database->note_stored(key, xt, terms_.now);
   *size = stored_.size();
   return stored_.empty() ? "" : stored_.data();

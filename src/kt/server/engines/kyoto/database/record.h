@@ -63,10 +63,14 @@ class RecordVisitor : public kc::BasicDB::Visitor {
     terms_ = terms;
     passed_expired_ = false;
     failure_ = nullptr;
+    told_ = false;
   }
 
   // Why the operation failed, null if it did not; the record is then as it was.
   const char* failure() const { return failure_; }
+
+  // Whether the update log was told of a change.
+  bool told() const { return told_; }
 
   // Whether an expired record was passed over; only when `skips_expired`.
   bool passed_expired() const { return passed_expired_; }
@@ -89,6 +93,7 @@ class RecordVisitor : public kc::BasicDB::Visitor {
   const bool skips_expired_;
   bool passed_expired_ = false;
   const char* failure_ = nullptr;
+  bool told_ = false;
   Buffer stored_;
 };
 

@@ -129,10 +129,12 @@ class Stream::Run {
 
   bool visit(Bytes key, RecordVisitor& visitor, bool writable) {
     if (writable && database_->refuses_writes()) return false;
+    if (writable && failed(database_->journal().admit())) return false;
     visitor.begin(database_->terms_at(now_));
     if (writable) writes_++;
-    return entry_->engine().accept(key.data(), key.size(), &visitor, writable) &&
-           visitor.failure() == nullptr && !(writable && database_->refuses_writes());
+    const bool done = entry_->engine().accept(key.data(), key.size(), &visitor, writable);
+    if (!done && visitor.told()) database_->journal().correct(entry_->engine(), key);
+    return done && visitor.failure() == nullptr && !(writable && database_->refuses_writes());
   }
 
   bool serve(const PlainRequest& request, Buffer* reply) {
@@ -187,18 +189,27 @@ void Core::set_stamp(Bytes lines) {
   stamp = lines;
 }
 
+bool Core::settle() { return databases.empty() || !failed(databases[0]->journal().settle()); }
+
 State Stream::feed(const char* data, size_t size, size_t* consumed) {
-  Run run(core_, reply_);
+  const bool in_http = remaining_ == 0 && size > 0 && is_http(static_cast<uint8_t>(data[0]));
   Bytes input(data, size);
+  const State state = serve(&input);
+  *consumed = size - input.size();
+  return !LogBatch::used() || core_.settle() ? state : fail_all(in_http);
+}
+
+State Stream::serve(Bytes* input) {
+  LogBatch batch;
+  Run run(core_, reply_);
   std::optional<State> stopped;
   while (!stopped) {
     if (complete_ > REPLY_AT_ONCE) {
       stopped = State::AGAIN;
     } else {
-      stopped = remaining_ > 0 ? run_records(run, &input) : run_command(run, &input);
+      stopped = remaining_ > 0 ? run_records(run, input) : run_command(run, input);
     }
   }
-  *consumed = size - input.size();
   return *stopped;
 }
 
@@ -305,6 +316,22 @@ void Stream::end_command() {
 State Stream::fail() {
   reply_.truncate(complete_);
   if (!silent_) reply_.put8(FAILED);
+  complete_ = reply_.size();
+  remaining_ = 0;
+  if (core_.trace) traced_.push_back(static_cast<char>(FAILED));
+  return State::CLOSE;
+}
+
+// What has been done could not be logged, so none of it is acknowledged.
+State Stream::fail_all(bool in_http) {
+  const bool owed = complete_ > 0;
+  reply_.clear();
+  if (owed && in_http) {
+    const Bytes reply = "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n";
+    reply_.append(reply.data(), reply.size());
+  } else if (owed) {
+    reply_.put8(FAILED);
+  }
   complete_ = reply_.size();
   remaining_ = 0;
   if (core_.trace) traced_.push_back(static_cast<char>(FAILED));

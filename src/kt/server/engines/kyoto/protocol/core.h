@@ -52,6 +52,8 @@ struct Core {
   Counts present_counts();
   std::string present_stamp();
   void set_stamp(Bytes lines);
+  // Whether all that was changed is in the update log.
+  bool settle();
 };
 
 class Stream final : public Servant {
@@ -81,6 +83,7 @@ class Stream final : public Servant {
   class Run;
   struct Record;
 
+  State serve(Bytes* input);
   std::optional<State> run_command(Run& run, Bytes* input);
   std::optional<State> run_http(Run& run, Bytes* input);
   std::optional<State> run_records(Run& run, Bytes* input);
@@ -88,6 +91,7 @@ class Stream final : public Servant {
   void begin_command(const char* header);
   void end_command();
   State fail();
+  State fail_all(bool in_http);
 
   Core& core_;
   uint8_t command_ = 0;

@@ -264,14 +264,21 @@ class BulkReader final : public RecordVisitor {
 Error logical_inconsistency() { return Error(Error::LOGIC, "logical inconsistency"); }
 
 // Apply one visitor to all keys, at once or one after the other.
-Error accept_all(Database& database, const std::vector<std::string>& keys, RecordVisitor& visitor,
-                 bool writable, bool atomic, size_t size = 0) {
-  if (atomic) return database.accept_bulk(keys, visitor, writable, size);
+Error accept_each(Database& database, const std::vector<std::string>& keys, RecordVisitor& visitor,
+                  bool writable) {
+  LogBatch batch;
   for (const std::string& key : keys) {
     Error error = database.accept(key, visitor, writable);
     if (failed(error)) return error;
   }
   return succeeded();
+}
+
+Error accept_all(Database& database, const std::vector<std::string>& keys, RecordVisitor& visitor,
+                 bool writable, bool atomic, size_t size = 0) {
+  if (atomic) return database.accept_bulk(keys, visitor, writable, size);
+  Error error = accept_each(database, keys, visitor, writable);
+  return writable && !failed(error) ? database.journal().settle() : error;
 }
 
 }  // namespace

@@ -48,10 +48,11 @@ bool rename_file(const std::string& from, const std::string& to) {
 
 Error clear_in_place(Database& database) {
   WriteBack::Turn turn(database.write_back());
-  Entry entry(database);
-  const bool cleared = entry.engine().clear();
+  Isolation alone(database.gate());
+  const bool cleared = database.engine().clear();
   database.note_cleared();
-  if (!cleared) return entry.engine().error();
+  if (!cleared) return database.engine().error();
+  database.journal().cleared();
   if (!database.options().read_only) database.store_persistence();
   return succeeded();
 }
@@ -64,6 +65,7 @@ bool replace_in_memory(Database& database, Error* error) {
   Isolation alone(database.gate());
   if (!database.is_open() || database.in_transaction()) return false;
   database.replace_engine(&engine);
+  database.journal().cleared();
   // The gate opens before `engine`, now the old one, is destroyed: it was declared first.
   return true;
 }
@@ -145,6 +147,7 @@ bool clear_file(Database& database) {
     Isolation alone(database.gate());
     if (!database.is_open() || database.in_transaction()) return false;
     if (!replace_file(database, &engine, &had_log)) return false;
+    database.journal().cleared();
   }
   engine->clear();  // it is quick to close then
   if (had_log) {
@@ -161,13 +164,19 @@ bool clear_file(Database& database) {
   return true;
 }
 
-}  // namespace
-
-Error clear(Database& database) {
+Error clear_somehow(Database& database) {
   Error error = succeeded();
   if (database.kind().in_memory && replace_in_memory(database, &error)) return error;
   if (database.kind().single_file && clear_file(database)) return succeeded();
   return clear_in_place(database);
+}
+
+}  // namespace
+
+Error clear(Database& database) {
+  Error error = database.journal().admit();
+  if (!failed(error)) error = clear_somehow(database);
+  return failed(error) ? error : database.journal().settle();
 }
 
 void remove_leftovers(Database& database) {

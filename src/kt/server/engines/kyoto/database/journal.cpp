@@ -1,0 +1,108 @@
+#include "kyoto/database/journal.h"
+
+namespace kt {
+
+namespace {
+
+enum What : uint8_t { SET = 0xA1, REMOVE = 0xA2, CLEAR = 0xA5 };
+
+// The begin of a message.
+class Head {
+ public:
+  Head(uint16_t server, uint16_t database, What what) {
+    store_big_endian(bytes_, 2, server);
+    store_big_endian(bytes_ + 2, 2, database);
+    bytes_[4] = static_cast<char>(what);
+  }
+  void add(size_t number) { size_ += kc::writevarnum(bytes_ + size_, number); }
+  Bytes bytes() const { return Bytes(bytes_, size_); }
+
+ private:
+  char bytes_[5 + 2 * 10];
+  size_t size_ = 5;
+};
+
+class Teller final : public kc::BasicDB::Visitor {
+ public:
+  explicit Teller(Journal& journal) : journal_(journal) {}
+
+ private:
+  const char* visit_full(const char* key, size_t key_size, const char* value, size_t size,
+                         size_t*) override {
+    return tell([&] { journal_.stored(Bytes(key, key_size), Bytes(value, size)); });
+  }
+  const char* visit_empty(const char* key, size_t key_size, size_t*) override {
+    return tell([&] { journal_.removed(Bytes(key, key_size)); });
+  }
+  template <typename Telling>
+  const char* tell(Telling telling) {
+    try {
+      telling();
+    } catch (const std::bad_alloc&) {
+      // No exception may leave a visitor, and there is nobody to be told.
+    }
+    return NOP;
+  }
+
+  Journal& journal_;
+};
+
+}  // namespace
+
+void Journal::stored(Bytes key, Bytes stored) {
+  if (log_ == nullptr) return;
+  Head head(log_->server(), index_, SET);
+  head.add(key.size());
+  head.add(stored.size());
+  tell(head.bytes(), key, stored);
+}
+
+void Journal::removed(Bytes key) {
+  if (log_ == nullptr) return;
+  Head head(log_->server(), index_, REMOVE);
+  head.add(key.size());
+  tell(head.bytes(), key, Bytes());
+}
+
+void Journal::cleared() {
+  if (log_ != nullptr) tell(Head(log_->server(), index_, CLEAR).bytes(), Bytes(), Bytes());
+}
+
+void Journal::tell(Bytes head, Bytes key, Bytes value) {
+  LogBatch::use();
+  if (!holds_) return log_->append({log_->server(), 0}, {head, key, value});
+  std::string message;
+  message.reserve(head.size() + key.size() + value.size());
+  message.append(head).append(key).append(value);
+  std::lock_guard<std::mutex> guard(lock_);
+  held_.push_back(std::move(message));
+}
+
+void Journal::hold() { holds_ = log_ != nullptr; }
+
+void Journal::release(bool commit) {
+  if (!holds_) return;
+  holds_ = false;
+  std::lock_guard<std::mutex> guard(lock_);
+  if (commit) {
+    for (const std::string& message : held_) log_->append({log_->server(), 0}, {message});
+  }
+  held_.clear();
+}
+
+Error Journal::admit() {
+  if (log_ == nullptr || log_->ready()) return Error();
+  return Error(Error::SYSTEM, "the update log cannot be written");
+}
+
+Error Journal::settle() {
+  if (log_ == nullptr || LogBatch::open() || log_->flush()) return Error();
+  return Error(Error::SYSTEM, "the update log could not be written");
+}
+
+void Journal::correct(kc::PolyDB& engine, Bytes key) {
+  Teller teller(*this);
+  engine.accept(key.data(), key.size(), &teller, false);
+}
+
+}  // namespace kt

@@ -1,0 +1,64 @@
+// What a database tells the update log (log/change_log.h): every record that is stored or removed.
+//
+//     message  | server 2 | database 2 | A1 | varnum key size | varnum size | key | what is stored
+//                                      | A2 | varnum key size | key                    removed
+//                                      | A5                                            cleared
+//
+// Records are told while they are locked, so the log has their changes in the order in which they
+// were made. What the engine then fails to store is told again, as it really is. During a
+// transaction everything is kept back, also what others change: an abort undoes that, too.
+
+#ifndef KT_KYOTO_JOURNAL_H
+#define KT_KYOTO_JOURNAL_H
+
+#include <kcpolydb.h>
+
+#include <atomic>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "kyoto/database/record.h"
+#include "log/change_log.h"
+
+namespace kt {
+
+class Journal {
+ public:
+  // `index` is the number of the database. To be called before anything is changed.
+  void connect(ChangeLog* log, uint16_t index) {
+    index_ = index;
+    log_ = log;
+  }
+  bool connected() const { return log_ != nullptr; }
+
+  // With the record locked, or alone inside.
+  void stored(Bytes key, Bytes stored);
+  void removed(Bytes key);
+  void cleared();
+
+  // Alone inside: begins to keep back, and ends that.
+  void hold();
+  void release(bool commit);
+
+  // Outside, before a change: fails while changes cannot be logged.
+  Error admit();
+  // Outside, after changes: fails if they could not be logged. Nothing happens in a LogBatch.
+  Error settle();
+
+  // Tells again what there is under a key, whose change has failed.
+  void correct(kc::PolyDB& engine, Bytes key);
+
+ private:
+  void tell(Bytes head, Bytes key, Bytes value);
+
+  ChangeLog* log_ = nullptr;
+  uint16_t index_ = 0;
+  std::atomic<bool> holds_{false};
+  std::mutex lock_;
+  std::vector<std::string> held_;
+};
+
+}  // namespace kt
+
+#endif

@@ -1,0 +1,293 @@
+#include "log/update_log.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <stdexcept>
+#include <utility>
+
+#include "io/buffer.h"
+
+namespace kt {
+
+namespace {
+
+constexpr size_t KEPT = 1 << 20;  // bytes of memory that a written buffer keeps
+
+[[noreturn]] void fail(const std::string& what) {
+  throw std::runtime_error(what + ": " + std::strerror(errno));
+}
+
+uint64_t size_of(int file) {
+  struct stat status;
+  if (fstat(file, &status) != 0) fail("the update log");
+  return static_cast<uint64_t>(status.st_size);
+}
+
+void empty_out(std::string* buffer) {
+  buffer->clear();
+  if (buffer->capacity() > KEPT) std::string().swap(*buffer);
+}
+
+}  // namespace
+
+UpdateLog::UpdateLog(Format format, const std::string& directory, uint64_t limit, uint16_t server,
+                     bool keeps_files)
+    : format_(format), directory_(directory), limit_(limit), server_(server),
+      keeps_files_(keeps_files) {
+  try {
+    lock_file_ = open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (lock_file_ < 0) fail(directory);
+    if (flock(lock_file_, LOCK_EX | LOCK_NB) != 0) fail(directory + " is in use");
+    if (pipe(pipe_) != 0) fail("pipe");
+    for (int end : pipe_) {
+      fcntl(end, F_SETFL, O_NONBLOCK);
+      fcntl(end, F_SETFD, FD_CLOEXEC);
+    }
+    go_on();
+  } catch (...) {
+    for (int file : {file_, lock_file_, pipe_[0], pipe_[1]}) {
+      if (file >= 0) close(file);
+    }
+    throw;
+  }
+}
+
+UpdateLog::~UpdateLog() {
+  flush();
+  for (int file : full_) close(file);
+  for (int file : {file_, lock_file_, pipe_[0], pipe_[1]}) close(file);
+}
+
+std::string UpdateLog::path(uint64_t number) const {
+  return directory_ + "/" + file_name(format_, number);
+}
+
+std::map<uint64_t, std::string> UpdateLog::files() const {
+  std::map<uint64_t, std::string> files;
+  DIR* directory = opendir(directory_.c_str());
+  if (directory == nullptr) fail(directory_);
+  while (const dirent* entry = readdir(directory)) {
+    if (const auto number = file_number(format_, entry->d_name)) files[*number] = path(*number);
+  }
+  closedir(directory);
+  return files;
+}
+
+// Finds out where the log ends.
+void UpdateLog::go_on() {
+  const auto files = this->files();
+  if (files.empty()) return open_file(1, true);
+  const auto& [number, path] = *files.rbegin();
+  const int file = open(path.c_str(), O_RDWR | O_CLOEXEC);
+  if (file < 0) fail(path);
+  uint64_t whole = 0;
+  bool good;
+  try {
+    const uint64_t size = size_of(file);
+    good = scan(file, size, &whole);
+    if (good && whole < size) cut(file, path, whole, size);
+  } catch (...) {
+    close(file);
+    throw;
+  }
+  close(file);
+  stamp_ = newest_;
+  if (!good) return open_file(number + 1, true);
+  size_ = whole;
+  open_file(number, whole == 0);
+}
+
+void UpdateLog::cut(int file, const std::string& path, uint64_t whole, uint64_t size) {
+  std::string rest(size - whole, '\0');
+  if (pread(file, rest.data(), rest.size(), static_cast<off_t>(whole)) < 0) fail(path);
+  const std::string beside = path + ".cut";
+  const int kept = open(beside.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+  const bool done = kept >= 0 && write(kept, rest.data(), rest.size()) >= 0;
+  if (kept >= 0) close(kept);
+  if (!done) fail(beside);
+  if (ftruncate(file, static_cast<off_t>(whole)) != 0) fail(path);
+  findings_ = "half a record at the end of the update log is cut off: " +
+              std::to_string(size - whole) + " bytes, kept in " + beside;
+}
+
+// Where the last whole record ends. False if there is something behind it that should not be cut off.
+bool UpdateLog::scan(int file, uint64_t size, uint64_t* whole) {
+  const size_t header = header_size(format_);
+  uint64_t stated = 0;
+  if (size > 0 && header > 0) {
+    char start[17] = {};
+    const ssize_t got = pread(file, start, header, 0);
+    if (got < 1 || static_cast<unsigned char>(start[0]) != 0xA0) {
+      findings_ = "the newest file of the update log is none; it is left as it is";
+      return false;
+    }
+    if (size >= header) {
+      stated = load64(start + 1);
+      newest_ = load64(start + 9);
+    }
+  }
+  if (size < header) return true;  // it was just being made
+  RecordScanner scanner(format_, file, header);
+  LogRecord record;
+  auto found = RecordScanner::Found::NOTHING;
+  while ((found = scanner.next(size, &record)) == RecordScanner::Found::RECORD) {
+    newest_ = std::max(newest_, record.stamp);
+  }
+  *whole = scanner.offset();
+  if (found == RecordScanner::Found::NOTHING) return true;
+  const bool half = found == RecordScanner::Found::HALF;
+  if (header > 0 ? *whole >= stated || (half && stated > size) : half) return true;
+  findings_ = "the update log is broken at byte " + std::to_string(*whole) +
+              " of its newest file, which is left as it is";
+  return false;
+}
+
+// Makes a file the one that is written, at `size_` unless it is fresh.
+void UpdateLog::open_file(uint64_t number, bool fresh) {
+  const std::string path = this->path(number);
+  const int flags = O_RDWR | O_CLOEXEC | O_CREAT | (fresh ? O_TRUNC : 0);
+  const int file = open(path.c_str(), flags, 0644);
+  if (file < 0) fail(path);
+  const int old = std::exchange(file_, file);
+  try {
+    const uint64_t size = fresh ? header_size(format_) : size_;
+    // A fresh file may have been begun for what is written next: it is as new as that.
+    if (header_size(format_) > 0) write_at(file_header(size, fresh ? 0 : newest_), 0);
+    size_ = size;
+  } catch (...) {
+    close(file);
+    if (fresh) unlink(path.c_str());
+    file_ = old;
+    throw;
+  }
+  number_ = number;
+  if (old < 0) return;
+  keeps_files_ ? full_.push_back(old) : static_cast<void>(close(old));
+}
+
+void UpdateLog::append(const Origin& origin, std::initializer_list<std::string_view> parts) {
+  std::lock_guard<std::mutex> guard(lock_);
+  const size_t before = appended_.size();
+  const uint64_t stamp = next_stamp(format_, stamp_);
+  put_record(format_, &appended_, stamp, origin, parts);
+  stamp_ = appended_stamp_ = stamp;
+  taken_ += appended_.size() - before;
+}
+
+bool UpdateLog::flush() {
+  const uint64_t wanted = taken_;
+  if (written_ >= wanted) return true;
+  std::lock_guard<std::mutex> guard(file_lock_);
+  return written_ >= wanted || write_pending();
+}
+
+// With `file_lock_`: writes everything there is.
+bool UpdateLog::write_pending() {
+  uint64_t stamp;
+  {
+    std::lock_guard<std::mutex> guard(lock_);
+    if (pending_.empty()) {
+      pending_.swap(appended_);
+    } else {
+      pending_ += appended_;
+      appended_.clear();
+    }
+    stamp = appended_stamp_;
+  }
+  try {
+    if (limit_ > 0 && size_ >= limit_) open_file(number_ + 1, true);
+    write_at(pending_, size_);
+    if (header_size(format_) > 0) write_at(file_header(size_ + pending_.size(), stamp), 0);
+  } catch (const std::exception& error) {
+    // A reader that goes by the file's size must not find half a record.
+    if (ftruncate(file_, static_cast<off_t>(size_)) != 0) {
+      // Then it is overwritten by the next attempt.
+    }
+    trouble_ = error.what();
+    failing_ = true;
+    return false;
+  }
+  size_ += pending_.size();
+  newest_ = stamp;
+  written_ += pending_.size();
+  empty_out(&pending_);
+  failing_ = false;
+  trouble_.clear();
+  tell();
+  if (format_ == Format::TYRANT && limit_ > 0 && size_ >= limit_) {
+    try {
+      open_file(number_ + 1, true);
+    } catch (const std::exception&) {
+      // The next write tries again.
+    }
+  }
+  return true;
+}
+
+void UpdateLog::write_at(const std::string& data, uint64_t offset) {
+  for (size_t done = 0; done < data.size();) {
+    const ssize_t n = pwrite(file_, data.data() + done, data.size() - done,
+                             static_cast<off_t>(offset + done));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) throw std::runtime_error(std::strerror(errno));
+    done += static_cast<size_t>(n);
+  }
+}
+
+std::string UpdateLog::trouble() {
+  std::lock_guard<std::mutex> guard(file_lock_);
+  return trouble_;
+}
+
+bool UpdateLog::synchronize() {
+  std::vector<int> files;
+  {
+    std::lock_guard<std::mutex> guard(file_lock_);
+    files.swap(full_);
+    const int copy = fcntl(file_, F_DUPFD_CLOEXEC, 0);
+    if (copy < 0) return false;
+    files.push_back(copy);
+  }
+  bool done = true;
+  for (int file : files) {
+    done = fsync(file) == 0 && done;
+    close(file);
+  }
+  return done;
+}
+
+UpdateLog::Position UpdateLog::position() {
+  std::lock_guard<std::mutex> guard(file_lock_);
+  return {number_, size_};
+}
+
+uint64_t UpdateLog::stamp_at(const Position& position) {
+  std::lock_guard<std::mutex> guard(file_lock_);
+  std::lock_guard<std::mutex> other(lock_);
+  const bool all = position.number == number_ && position.size == size_ && pending_.empty() &&
+                   appended_.empty();
+  if (all) stamp_ = std::max(stamp_, present_stamp(format_));
+  return all ? stamp_ : newest_;
+}
+
+void UpdateLog::heard() {
+  char bytes[64];
+  while (read(pipe_[0], bytes, sizeof bytes) > 0) continue;
+}
+
+void UpdateLog::tell() {
+  if (!awaited_.exchange(false)) return;
+  const char byte = 0;
+  if (write(pipe_[1], &byte, 1) < 0) {
+    // It is full, so it is readable.
+  }
+}
+
+}  // namespace kt

@@ -1,0 +1,105 @@
+"""Sends the update log to whoever follows it: a slave, or a program that reads changes.
+
+::
+
+    reader --- frames ---> client                         as long as there is more
+       |                     |  not faster than it reads
+       +-- nothing more ---> caught up: the protocol says so, then `wait` --> more is written, or
+                                                                               `PULSE` is over
+
+A feed is work of its session, a piece at a time: it has no thread. What was written lately is read
+at once, what is older by a worker thread, for a moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+from kt.server.engines.log._log import BROKEN, MORE, LogReader
+from kt.server.history import History
+from kt.server.session import Await, Drain, Journal, Session
+
+AT_ONCE: Final = 1 << 17
+"""Bytes that are read and sent at once."""
+
+
+class Feed:
+    """One reader's.
+
+    Args:
+        session: whose work it is.
+        history: what is read.
+        reader: where it stands.
+        pulse: seconds after which a client that has everything hears from us again.
+        timeout: seconds that a client may take to read; 0 or less for no limit.
+        caught_up: called when everything has been sent. It says so, and sees to it that `wait` is
+            called.
+        log: the server's.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        history: History,
+        reader: LogReader,
+        *,
+        pulse: float,
+        timeout: float,
+        caught_up: Callable[[], None],
+        log: Journal,
+    ) -> None:
+        self._session = session
+        self._history = history
+        self._reader = reader
+        self._pulse = pulse
+        self._timeout = timeout
+        self._caught_up = caught_up
+        self._log = log
+        self._seen = (0, 0)
+        self._begun = False
+
+    @property
+    def stamp(self) -> int:
+        """Up to here everything has been sent; when it has caught up."""
+        return self._reader.stamp()
+
+    def go_on(self) -> None:
+        """Send what there is."""
+        self._seen = self._history.log.position()
+        if self._reader.close_behind:
+            self._send(self._reader.read(AT_ONCE))
+        else:
+            self._session.in_thread(partial(self._reader.read, AT_ONCE), self._send)
+
+    def wait(self) -> None:
+        """Go on when more has been written, or after a while."""
+        enter = partial(self._history.await_more, self._seen)
+        self._session.work = Await(enter, self._pulse, self._waited)
+
+    def _waited(self, more: bool) -> None:
+        self.go_on()
+
+    def _send(self, read: tuple[int, bytes]) -> None:
+        state, frames = read
+        session = self._session
+        if not self._begun:
+            self._begun = True
+            if self._reader.incomplete:
+                self._log.error(f"({session.peer}): asks for changes that have been removed")
+        if frames:
+            session.write(frames)
+        if state == BROKEN:
+            self._log.error(f"({session.peer}): {self._reader.trouble}")
+            session.close()
+        elif state == MORE:
+            session.work = Drain(self._timeout, self._drained)
+        else:
+            self._caught_up()
+
+    def _drained(self, taken: bool) -> None:
+        if taken:
+            self.go_on()
+        else:
+            self._session.close()

@@ -1,0 +1,145 @@
+"""The update log in a running server: opened, tended, and waited for.
+
+Engines write it natively (`kt.server.engines.log`). Here is what is rare: what is said about it in
+the server's own log, its way to the device every so often, and waking up those that read it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from typing import TYPE_CHECKING
+
+from kt.errors import ImproperlyConfigured
+from kt.server.engines.log._log import LogReader, UpdateLog
+from kt.server.session import Journal
+
+if TYPE_CHECKING:
+    from kt.server.engines.log._log import Kind
+
+
+class History:
+    """The update log of a server. For the event loop's thread, unless it says otherwise.
+
+    Args:
+        directory: of the log's files, as it was given.
+        kind: whose files.
+        server: the number of this server.
+        limit: bytes of a file after which the next one begins; 0 for no limit.
+        interval: seconds after which it is brought to the device; 0 for never.
+        log: the server's.
+        loop: its event loop.
+
+    Attributes:
+        log: what is written.
+
+    Raises:
+        ImproperlyConfigured: it cannot be opened.
+    """
+
+    def __init__(
+        self,
+        directory: str,
+        kind: Kind,
+        *,
+        server: int,
+        limit: int,
+        interval: float,
+        log: Journal,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        log.system(f"opening the update log: path={directory} sid={server}")
+        try:
+            self.log = UpdateLog(
+                directory, kind=kind, server=server, limit=limit, keeps_files=interval > 0
+            )
+        except OSError as error:
+            raise ImproperlyConfigured(f"cannot open the update log: {error}") from None
+        if self.log.findings:
+            log.error(self.log.findings)
+        self.directory = directory
+        self._journal = log
+        self._loop = loop
+        self._interval = interval
+        self._due = time.monotonic() + interval
+        self._synchronizing: Future[bool] | None = None
+        self._trouble = ""
+        self._readers: dict[object, Callable[[bool], None]] = {}
+        loop.add_reader(self.log.fileno(), self._heard)
+
+    def tick(self, workers: Callable[[], Executor]) -> None:
+        """Ten times a second: write what failed commands have left, and say what goes wrong."""
+        self.log.flush()
+        trouble = self.log.trouble()
+        if trouble and trouble != self._trouble:
+            self._journal.error(f"the update log cannot be written, changes are refused: {trouble}")
+        elif self._trouble and not trouble:
+            self._journal.system("the update log is written again")
+        self._trouble = trouble
+        busy = self._synchronizing is not None and not self._synchronizing.done()
+        if self._interval > 0 and not busy and time.monotonic() >= self._due:
+            self._due = time.monotonic() + self._interval
+            self._synchronizing = workers().submit(self._synchronize)
+
+    def _synchronize(self) -> bool:
+        done = self.log.synchronize()
+        if not done:
+            self._journal.error("the update log cannot be brought to the device")
+        return done
+
+    def close(self) -> bool:
+        """Write what is left; False if that fails (and is logged)."""
+        self._loop.remove_reader(self.log.fileno())
+        done = self.log.flush() and (self._interval <= 0 or self._synchronize())
+        if not done:
+            self._journal.error(f"the update log was not closed properly: {self.log.trouble()}")
+        return done
+
+    # Readers
+
+    def await_more(self, seen: tuple[int, int], over: Callable[[bool], None]) -> Callable[[], None]:
+        """Call `over` once more is written than at the position `seen`; returns what gives up."""
+        token = object()
+        self._readers[token] = over
+        self.log.await_more()
+        if self.log.position() != seen:
+            self._loop.call_soon(self._heard)
+        return lambda: self._readers.pop(token, None) and None
+
+    def _heard(self) -> None:
+        self.log.heard()
+        self._tell(True)
+
+    def end(self) -> None:
+        """The server stops: nothing more is to be waited for."""
+        self._tell(False)
+
+    def _tell(self, outcome: bool) -> None:
+        readers, self._readers = self._readers, {}
+        for over in readers.values():
+            over(outcome)
+
+    # Files. For any thread.
+
+    def reader(self, since: int, server: int, *, only: bool = False) -> LogReader:
+        """Read the log as the protocol of replication sends it; see `UpdateLog.reader`."""
+        return self.log.reader(since, server, only)
+
+
+def file_states(directory: str) -> dict[str, tuple[int, int]]:
+    """Size and newest stamp of each of Kyoto Tycoon's log files in a directory, by their paths."""
+    states = {}
+    for name in sorted(os.listdir(directory)):
+        path = os.path.join(directory, name)
+        try:
+            with open(path, "rb") as file:
+                header = file.read(17)
+                size = os.fstat(file.fileno()).st_size
+        except OSError:
+            continue
+        if header[:1] == b"\xa0" and len(header) == 17:
+            states[path] = size, int.from_bytes(header[9:], "big")
+    return states
