@@ -171,9 +171,9 @@ def test_flags_without_effect(program: str, flags: str, tmp_path: Path) -> None:
 
 @both
 def test_such_a_flag_needs_its_word(program: str, tmp_path: Path) -> None:
-    server = Served(program, file="-sid", directory=tmp_path)
+    server = Served(program, file="-mport", directory=tmp_path)
     status, printed = server.ended()
-    assert (status, printed) == (1, f"{program}: -sid needs a value: -sid VALUE\n")
+    assert (status, printed) == (1, f"{program}: -mport needs a value: -mport VALUE\n")
 
 
 # The log: lines of the originals

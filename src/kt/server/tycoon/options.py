@@ -94,9 +94,7 @@ MISSING: Final = {
 }
 """Flags of the original that are refused, and what they would be for."""
 
-IDLE: Final = dict.fromkeys(
-    ("-ulim", "-uasi", "-sid", "-mport", "-rts", "-riv", "-bgsi", "-bgsc", "-plex"), 1
-)
+IDLE: Final = dict.fromkeys(("-mport", "-rts", "-riv", "-bgsi", "-bgsc", "-plex"), 1)
 """Those that have no effect without one of them, each with a word."""
 
 
