@@ -26,6 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 MODULES = (
     "kt/wire/kernels/_compiled.",
     "kt/server/engines/io/_io.",
+    "kt/server/engines/log/_log.",
     "kt/server/engines/kyoto/_engine.",
     "kt/server/engines/tokyo/_engine.",
 )
