@@ -27,7 +27,10 @@ BASE = {"errors", "options", "serializers", "types", "version"}
 """Rooms that all that stand after them may import."""
 
 CLIENTS = "client client.tycoon client.tyrant"
-SERVING = "server.engines server.holders server.session server.scripting server.process"
+SERVING = (
+    "server.engines server.holders server.session server.history server.feed server.scripting "
+    "server.process"
+)
 
 # Room -> what it may import besides BASE, all of it before it. A module belongs to the room with
 # the longest name that fits; "" is kt itself. Clients and servers have only wire in common.
@@ -50,6 +53,8 @@ ROOMS = {
     "server.holders": "",
     "server.session": "server.engines",
     "server.inline": "server.session",
+    "server.history": "server.engines server.session",
+    "server.feed": "server.history server.engines server.session",
     "server.scripting": "server.holders",
     "server.process": "server.session server.holders server.engines server.scripting",
     "server.tycoon": f"{SERVING} wire",
