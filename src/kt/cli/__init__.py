@@ -12,7 +12,8 @@ output             how bytes are shown: as they are, in hexadecimal, as JSON
 records, searching, admin, table, tyrant
                    the verbs
 completion         what a command shell needs to complete a line
-transfer           dump, load, copy, diff
+transfer           dump, load, copy, diff, convert
+care               top, doctor, bench
 shell              what there is without a verb
 =================  =================================================================================
 

@@ -40,6 +40,7 @@ SECTIONS: Final[dict[str, dict[str, str]]] = {
         "load": "transfer.verbs.do_load",
         "copy": "transfer.verbs.do_copy",
         "diff": "transfer.verbs.do_diff",
+        "convert": "transfer.verbs.do_convert",
     },
     "Server": {
         "ping": "admin.do_ping",
@@ -51,6 +52,11 @@ SECTIONS: Final[dict[str, dict[str, str]]] = {
         "vacuum": "admin.do_vacuum",
         "script": "admin.do_script",
         "tunerepl": "admin.do_tunerepl",
+    },
+    "Care": {
+        "top": "care.top.do_top",
+        "doctor": "care.doctor.do_doctor",
+        "bench": "care.bench.do_bench",
     },
     "Tables": {
         "table get": "table.do_get",

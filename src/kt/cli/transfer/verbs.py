@@ -7,7 +7,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -15,7 +15,7 @@ import click
 
 from kt.cli.commands import Call, flag, option, verb, word
 from kt.cli.faults import No, Usage
-from kt.cli.target import open_target
+from kt.cli.target import is_file, open_target
 from kt.cli.transfer.batches import Batch
 from kt.cli.transfer.dumps import (
     BinaryWriter,
@@ -359,6 +359,37 @@ def _copy(source: Source, databases: list[int], sink: Sink, state: State, meter:
     if columns is not None:
         sink.make_indices(indices_of(source.target, columns.names))
     state.finished()
+
+
+@verb(word("source", shown="FROM"), word("made", shown="TO"), DROP, QUIET, patient=True)
+def do_convert(call: Call, source: str, made: str, drop_expiry: bool, quiet: bool) -> None:
+    """Make a database file of another type, or with other parameters, of the records of one.
+
+    TO names the type by its suffix, and parameters after it: 'new.kct#bnum=1000000#psiz=4096'. It
+    must not be there yet.
+    """
+    if not (is_file(source) and is_file(made)):
+        raise Usage("files are converted; kt copy takes servers, too")
+    if os.path.exists(made.partition("#")[0]):
+        raise Usage(f"{made.partition('#')[0]} is there already")
+    call.named(source)
+    call.read_only = True
+    _transfer(call, made, drop_expiry, quiet)
+
+
+def _transfer(call: Call, made: str, drop_expiry: bool, quiet: bool) -> None:
+    source = source_of(call, None, None)
+    databases = chosen(call, source)
+    target = open_target(made, call.timeout, create=True)
+    try:
+        with closing(target):
+            sink = Sink(target, None, "empty", drop_expiry)
+            sink.check(databases, source.is_table())
+            with Meter("convert", total_of(source, databases), quiet) as meter:
+                _copy(source, databases, sink, State(None, {}), meter)
+    except BaseException:
+        os.remove(made.partition("#")[0])  # there was none before
+        raise
 
 
 # ------------------------------------------------------------------------------------------ diff
