@@ -185,6 +185,7 @@ def test_resume_a_dump(
     kt(source, "dump", dump)
     whole = dump.read_bytes()
     dump.write_bytes(whole[: len(whole) * 2 // 3])
+    assert kt(source, "dump", dump, "--resume", "--prefix", "k").status == 2  # other records
     assert kt(source, "dump", dump, "--resume").status == 0
     assert kt(copy, "load", dump, "--create").status == 0
     assert content(copy) == content(source)

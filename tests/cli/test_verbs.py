@@ -179,6 +179,24 @@ def test_what_goes_wrong(kt: Kt, tycoon_url: str, tmp_path: Path) -> None:
     assert kt("-u", "kt://127.0.0.1:1", "ping").status == 3
     assert kt("get", "-sx", "zz").status == 2
     assert kt("import", tmp_path / "none").status == 3
+    assert kt("get", "k", "l").status == 2
+    assert kt("tcrmgr").out == kt("--help").out
+
+
+def test_closed_and_full_files(tycoon_url: str) -> None:
+    command = f"{sys.executable} -m kt.cli"
+    for line, status in {
+        "ping >&-": 0,
+        "get none 2>&-": 1,
+        "set k <&-": 0,
+        "ls >/dev/full": 3,
+        "ls | head -c 1": 0,
+    }.items():
+        done = subprocess.run(
+            f"{command} {line}", shell=True, capture_output=True, check=False, text=True
+        )
+        assert (done.returncode, done.stdout[:3]) == (status, "k" if "head" in line else "")
+        assert "Traceback" not in done.stderr
 
 
 def test_words_that_look_like_urls(kt: Kt, tycoon_url: str) -> None:

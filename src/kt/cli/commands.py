@@ -82,6 +82,12 @@ class Call:
             self._options["host"] = host
             self._kind = "tyrant"
 
+    @property
+    def is_told(self) -> bool:
+        """Somebody has said what to work on, other than by host and port."""
+        found = (self._options["url"], self.session.url, self.session.target)
+        return found != (None, None, None) or bool(os.environ.get("KT_URL"))
+
     def named(self, url: str) -> None:
         """Work on what came as a word."""
         if self._options["url"] is not None:
@@ -183,7 +189,7 @@ def word(
 
 def _common() -> list[click.Parameter]:
     return [
-        option("url", "-u", "--url", help="Server or file (or KT_URL, or the first word)."),
+        option("url", "-u", "-url", "--url", help="Server or file (or KT_URL, or the first word)."),
         option("host", "-host", "--host", help="Host of the server."),
         option("port", "-port", "--port", type=int, help="Port of the server."),
         option("db", "-db", "--db", help="Index or name of the database."),

@@ -24,6 +24,8 @@ def perform(words: list[str], session: Session) -> int:
     """Run one verb; its errors are raised."""
     from kt.cli.commands import arranged
 
+    if words[0] in ("tcrmgr", "ktremotemgr") and words[1:] in ([], ["--help"], ["-h"]):
+        return show_help([])
     name, home, rest = _verb(words)
     command = verbs.load(home)
     context = command.make_context(f"kt {name}", arranged(command, rest), obj=session)
@@ -36,7 +38,7 @@ def _verb(words: list[str]) -> tuple[str, str, list[str]]:
     """Name and place of a line's verb, and the words after it."""
     tcrmgr = words[0] == "tcrmgr"
     if words[0] in ("tcrmgr", "ktremotemgr"):
-        words = words[1:] or ["--help"]
+        words = words[1:]
     size = 2 if words[0] == "table" else 1
     name = " ".join(words[:size])
     home = verbs.find(name, tcrmgr)

@@ -49,7 +49,7 @@ def _value(value: bytes | None, file: str | None, sx: bool) -> bytes:
 )
 def do_get(call: Call, words: tuple[bytes, ...], sx: bool, rm: bool, pt: bool, pz: bool) -> None:
     """Write the value of KEY to standard output."""
-    if len(words) == 2:  # as tcrmgr has it
+    if len(words) == 2 and not call.is_told:  # as tcrmgr has it
         call.at_host(words[0].decode())
     elif len(words) != 1:
         raise Usage("get takes one key; getbulk takes many")

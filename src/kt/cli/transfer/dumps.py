@@ -107,7 +107,8 @@ class BinaryWriter:
             file.write(MAGIC + json.dumps(header).encode() + b"\n")
 
     def write(self, batch: Batch) -> None:
-        self._block(batch.db, batch.number, batch.body, batch.last)
+        if batch.number:  # a block without records is the end
+            self._block(batch.db, batch.number, batch.body, batch.last)
 
     def end(self, members: Json) -> None:
         self._block(0, 0, json.dumps(members).encode(), b"")
@@ -324,8 +325,8 @@ class Rest:
             file.truncate(end)
 
 
-def make_header(source: str, kind: str, rows: bool) -> Json:
-    """Return what the first line of a dump says."""
+def make_header(source: str, kind: str, rows: bool, filters: Json) -> Json:
+    """Return what the first line of a dump says; `filters` is which records it has."""
     from datetime import UTC, datetime
 
     return {
@@ -334,6 +335,7 @@ def make_header(source: str, kind: str, rows: bool) -> Json:
         "source": source,
         "server": kind,
         "table": rows,
+        "filters": filters,
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 

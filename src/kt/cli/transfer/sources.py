@@ -22,6 +22,7 @@ are left out. A record that is stored or removed meanwhile may be met or missed.
 
 from __future__ import annotations
 
+import os
 from array import array
 from collections.abc import Generator, Iterable, Iterator
 from itertools import islice
@@ -73,6 +74,12 @@ class Source:
     def filtered(self) -> bool:
         """Only some of the keys are wanted."""
         return bool(self.prefix) or self.regex is not None
+
+    @property
+    def filters(self) -> dict[str, str]:
+        """Which records are wanted, for people and to compare."""
+        found = {"prefix": os.fsdecode(self.prefix), "regex": self.regex or ""}
+        return {name: text for name, text in found.items() if text}
 
     def databases(self) -> list[int]:
         """Indices of all databases that the target has."""
@@ -175,7 +182,7 @@ def all_at_once(keys: Iterator[bytes]) -> Iterator[bytes]:
 
 def tycoon_batches(client: Tycoon, db: int, keys: Iterator[bytes]) -> Iterator[Batch]:
     """Yield the records of keys, as bytes."""
-    size = 64
+    size = 16
     while group := list(islice(keys, size)):
         frame = client._call(pack_get_bulk(group, db), read_get_bulk_reply, True)
         count = int.from_bytes(frame[1:BULK_HEAD])

@@ -151,8 +151,11 @@ def _output(file: str | None, force: bool, resumes: bool) -> Iterator[IO[bytes]]
 def _writer(output: IO[bytes], source: Source, file: str, lines: bool, rest: Rest | None) -> Writer:
     rows = source.is_table()
     header = None
+    filters = source.filters
     if rest is None:
-        header = make_header(source.target.url, source.target.kind, rows)
+        header = make_header(source.target.url, source.target.kind, rows, filters)
+    elif rest.reader.header.get("filters") != filters:
+        raise Usage(f"{file} has other records: {rest.reader.header.get('filters')}")
     elif rest.reader.is_binary == lines:
         raise Usage(f"{file} is of the other form")
     if lines:
@@ -314,7 +317,7 @@ def do_copy(
         if to_db is None and target.kind == "tycoon" and target.tycoon.default_db:
             to_db = target.tycoon.default_db
         sink = Sink(target, to_db, mode_of(overwrite, keep), drop_expiry)
-        between = {"from": call.target.url, "to": target.url}
+        between = {"from": call.target.url, "to": target.url, "filters": str(source.filters)}
         state = State(resume, between)
         if state.members:
             sink.mode = "overwrite" if sink.mode == "empty" else sink.mode
