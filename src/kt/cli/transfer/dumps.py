@@ -204,6 +204,7 @@ class Reader:
 
     def batches(self) -> Generator[Batch, None, None]:
         """Yield what it holds; raises `DumpDamage` where it is damaged, or has no end."""
+        self.ending = None
         try:
             with opened(self.path) as file:
                 self._begin(file)
@@ -222,34 +223,56 @@ class Reader:
                 return
 
     def _lines(self, file: IO[bytes]) -> Iterator[Batch]:
-        db, size = 0, 0
-        found: list[tuple[bytes, bytes, int]] = []
-        for number, line in enumerate(file, 2):
+        number = 2
+        while lines := file.readlines(BATCH_BYTES):
+            db = None
+            found: list[tuple[bytes, bytes, int]] = []
+            for members in self._parsed(lines, number):
+                try:
+                    new_db, key, value, xt = record_of(members)
+                except (ValueError, KeyError, TypeError, AttributeError):
+                    if isinstance(members, dict) and "end" in members:
+                        self.ending = members
+                        break
+                    raise DumpDamage(f"{self.path} is damaged about line {number}") from None
+                if found and (new_db != db or len(found) >= BATCH_MAX):
+                    yield packed(db or 0, found)
+                    found = []
+                db = new_db
+                found.append((key, value, xt))
+            if found:
+                yield packed(db or 0, found)
+            if self.ending is not None:
+                return
+            number += len(lines)
+
+    def _parsed(self, lines: list[bytes], number: int) -> list[Any]:
+        """What lines say, parsed together, which is quicker."""
+        try:
+            found = json.loads(b"[%b]" % b",".join(lines))
+            if len(found) == len(lines):
+                return list(found)
+        except ValueError:
+            pass
+        found = []
+        for offset, line in enumerate(lines):
             try:
-                members = json.loads(line)
-                if "end" in members:
-                    self.ending = members
-                    break
-                new_db, key, value, xt = record_of(members)
-            except (ValueError, KeyError, TypeError, AttributeError):
-                raise DumpDamage(f"{self.path} is damaged in line {number}") from None
-            if found and (new_db != db or size > BATCH_BYTES or len(found) >= BATCH_MAX):
-                yield packed(db, found)
-                found, size = [], 0
-            db = new_db
-            found.append((key, value, xt))
-            size += len(key) + len(value)
-        if found:
-            yield packed(db, found)
+                found.append(json.loads(line))
+            except ValueError:
+                raise DumpDamage(f"{self.path} is damaged in line {number + offset}") from None
+        return found
 
 
 def record_of(members: Json) -> tuple[int, bytes, bytes, int]:
     """Return the record of a line."""
+    key = members["key"]
+    name = key.encode() if type(key) is str else bytes_of(key)
     if "row" in members:
-        return 0, bytes_of(members["key"]), encode_row(members["row"]), NO_EXPIRY
+        return 0, name, encode_row(members["row"]), NO_EXPIRY
+    value = members["value"]
+    content = value.encode() if type(value) is str else bytes_of(value)
     xt = members.get("expires")
-    expiry = NO_EXPIRY if xt is None else int(xt)
-    return int(members.get("db", 0)), bytes_of(members["key"]), bytes_of(members["value"]), expiry
+    return int(members.get("db", 0)), name, content, NO_EXPIRY if xt is None else int(xt)
 
 
 def bytes_of(value: Any) -> bytes:

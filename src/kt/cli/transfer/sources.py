@@ -48,8 +48,12 @@ AT_ONCE: Final = 500_000
 CACHE: Final = 32
 """The type of a database ``*`` in its status."""
 SLICE: Final = 1000
-AHEAD: Final = 4
+AHEAD: Final = 8
 """Requests for slices of keys that are under way at once."""
+WINDOW: Final = 3
+"""Requests for values that are under way at once."""
+FIRST_SIZE: Final = 16
+"""Keys in the first of them."""
 SINGLES: Final = 500
 """The same for single keys."""
 MAX: Final[tuple[Key, Field]] = ("max", SLICE)
@@ -182,12 +186,18 @@ def all_at_once(keys: Iterator[bytes]) -> Iterator[bytes]:
 
 def tycoon_batches(client: Tycoon, db: int, keys: Iterator[bytes]) -> Iterator[Batch]:
     """Yield the records of keys, as bytes."""
-    size = 16
-    while group := list(islice(keys, size)):
-        frame = client._call(pack_get_bulk(group, db), read_get_bulk_reply, True)
-        count = int.from_bytes(frame[1:BULK_HEAD])
-        yield Batch(db, count, frame[BULK_HEAD:], group[-1])
-        size = next_size(len(group), len(frame))
+    size = FIRST_SIZE
+    with client._pool.lease(client.timeout) as connection:
+        while groups := [group for _ in range(WINDOW) if (group := list(islice(keys, size)))]:
+            calls = ((pack_get_bulk(group, db), read_get_bulk_reply) for group in groups)
+            replies = connection.call_many(calls, client.timeout)
+            frames = (frame for several in replies for frame in several)
+            for group, frame in zip(groups, frames, strict=True):
+                if isinstance(frame, ServerError):
+                    raise frame
+                number = int.from_bytes(frame[1:BULK_HEAD])
+                yield Batch(db, number, frame[BULK_HEAD:], group[-1])
+                size = next_size(len(group), len(frame))
 
 
 def tycoon_keys(client: Tycoon, db: int, after: bytes | None) -> Iterator[bytes]:

@@ -19,6 +19,7 @@ from kt.cli.target import is_file, open_target
 from kt.cli.transfer.batches import Batch
 from kt.cli.transfer.dumps import (
     BinaryWriter,
+    DumpDamage,
     LineWriter,
     Reader,
     Rest,
@@ -227,7 +228,7 @@ def do_load(
             sink.mode = "overwrite" if sink.mode == "empty" else sink.mode
         sink.check(databases, bool(reader.header.get("table")))
         with Meter("load", records, quiet) as meter:
-            _load(reader, sink, state, meter)
+            _load(reader, sink, state, meter, records)
     if call.out.as_json:
         call.out.object({"records": meter.records, "seconds": round(meter.seconds, 3)})
 
@@ -261,18 +262,21 @@ def _checked(reader: Reader) -> tuple[list[int], int]:
     return sorted(databases), records
 
 
-def _load(reader: Reader, sink: Sink, state: State, meter: Meter) -> None:
+def _load(reader: Reader, sink: Sink, state: State, meter: Meter, records: int) -> None:
     skip = int(state.members.get("batches", 0))
-    done = 0
+    done = read = 0
     try:
         for batch in ahead(reader.batches()):
             done += 1
+            read += batch.number
             if done > skip:
                 meter.add(sink.store(batch))
                 state.reached(batches=done)
     except BaseException:
         state.save()
         raise
+    if read != records:
+        raise DumpDamage(f"{reader.path} has changed since it was checked")
     ending = reader.ending or {}
     if reader.header.get("table"):
         sink.make_indices(ending.get("indices", {}))
