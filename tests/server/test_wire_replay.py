@@ -24,9 +24,6 @@ FLAGS_LEFT_OUT = {
 
 LEFT_OUT = {
     "tt/binary/manage/bdb": "there, a copy that fails makes the next ones fail, too",
-    "tt/options/update_log": "kt-tyrant has no update log yet",
-    "tt/options/restore": "likewise",
-    "tt/options/restore_nothing": "likewise",
     "kt/quirk/float_limits": "counters beyond the range of a double, printed into 128 bytes",
 }
 """Single scenarios that are left out for the bundled servers."""

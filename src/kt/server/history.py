@@ -35,6 +35,7 @@ class History:
 
     Attributes:
         log: what is written.
+        ended: the server stops.
 
     Raises:
         ImproperlyConfigured: it cannot be opened.
@@ -61,6 +62,7 @@ class History:
         if self.log.findings:
             log.error(self.log.findings)
         self.directory = directory
+        self.ended = False
         self._journal = log
         self._loop = loop
         self._interval = interval
@@ -115,6 +117,7 @@ class History:
 
     def end(self) -> None:
         """The server stops: nothing more is to be waited for."""
+        self.ended = True
         self._tell(False)
 
     def _tell(self, outcome: bool) -> None:

@@ -26,6 +26,7 @@ class Answering(Session):
         super().__init__()
         self.service = service
         self.half_read: tuple[Reader[Any], Callable[[Any], None]] | None = None
+        self.supply: object | None = None  # what sends the update log, if that has been asked for
         self.keeps = True  # whether the last request lets the connection live
 
     def read(self, reader: Reader[Any], serve: Callable[[Any], None]) -> None:

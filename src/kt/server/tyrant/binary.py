@@ -9,15 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from os import fsdecode
 from typing import Any, Final, NamedTuple
 
 from kt.errors import ProtocolError
 from kt.server.engines.tokyo._engine import Event, Hold
 from kt.server.tyrant.answering import Answering
+from kt.server.tyrant.applying import Applier, restore_from
 from kt.server.tyrant.options import Command
 from kt.server.tyrant.script import TyrantScript
 from kt.server.tyrant.service import TyrantService
 from kt.server.tyrant.status import stat
+from kt.server.tyrant.supply import Supply
 from kt.wire import tyrant_commands as codes
 from kt.wire.reading import Incomplete, Reader
 from kt.wire.tyrant_server import (
@@ -30,6 +33,7 @@ from kt.wire.tyrant_server import (
     pack_copy_reply,
     pack_ext_reply,
     pack_optimize_reply,
+    pack_repl_reply,
     pack_restore_reply,
     pack_setmst_reply,
     pack_stat_reply,
@@ -90,8 +94,10 @@ def copy(service: TyrantService, request: bytes) -> bytes:
 
 
 def restore(service: TyrantService, request: Restore) -> bytes:
-    """There is no update log to apply."""
-    return pack_restore_reply(_logged(service, Command.RESTORE, False))
+    applier = Applier(service, carry_out)
+    consistent = bool(request.flags & codes.CHECK_CONSISTENCY)
+    done = restore_from(service, applier, fsdecode(request.path), request.since, consistent)
+    return pack_restore_reply(_logged(service, Command.RESTORE, done))
 
 
 def setmst(service: TyrantService, request: SetMaster) -> bytes:
@@ -100,7 +106,8 @@ def setmst(service: TyrantService, request: SetMaster) -> bytes:
 
 
 def misc(service: TyrantService, request: Misc) -> bytes:
-    found = service.database.misc(request.name, request.items)
+    logged = not request.flags & codes.NO_UPDATE_LOG
+    found = service.database.misc(request.name, request.items, logged=logged)
     return FAILED_LIST if found is None else codes.OK_REPLY + found
 
 
@@ -137,6 +144,13 @@ COMMANDS: Final = {
     ),
 }
 """By the byte that names them, the commands that run in a worker thread."""
+
+
+def carry_out(service: TyrantService, request: bytes) -> bytes:
+    """The reply to a request for one of the `COMMANDS`; nothing is forbidden, nothing counted."""
+    row = COMMANDS[request[1]]
+    value, _ = _whole(row.read, request, 0)
+    return service.holding(row.hold(service, value), partial(row.run, service, value))()
 
 
 def serve_binary(session: Answering, data: bytes | bytearray, pos: int) -> int:
@@ -212,6 +226,19 @@ def _serve_stat(session: Answering) -> None:
 
 
 def _serve_repl(session: Answering, request: Repl) -> None:
-    """There is no update log to replicate: hang up."""
-    session.service.core.count(Command.REPL)
-    session.close()
+    """Send the update log, for as long as the client listens."""
+    service = session.service
+    service.core.count(Command.REPL)
+    service.note(Command.REPL, Event.DOING)
+    own = service.server_id
+    if service.forbids(Command.REPL, Command.ALLORG):
+        service.note(Command.REPL, Event.FORBIDDEN)
+        session.close()
+    elif not request.since or request.server in (0, own):
+        session.close()
+    else:
+        session.write(pack_repl_reply(own))
+        if service.history is None:
+            session.close()
+        else:
+            session.supply = Supply(session, service.history, request)

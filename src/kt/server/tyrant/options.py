@@ -22,9 +22,11 @@ from kt.server.process.options import (
     SERVICE_FLAGS,
     Flag,
     ServiceOptions,
+    log_limit,
     number,
     read_command_line,
     seconds,
+    server_id,
     threads,
 )
 
@@ -98,6 +100,10 @@ class TyrantOptions(ServiceOptions):
         mask: the bits of the forbidden commands.
         kill: end the server that the pid file names, before this one starts.
         periodic: functions of the script to be called every so often.
+        log_directory: where the update log is; None for none.
+        log_limit: bytes of a file of it after which the next one begins; 0 for no limit.
+        log_asynchronous: has no effect: the log is always written before a command is answered.
+        server_id: number of this server in update logs; 0 if it has none.
     """
 
     database: str = "*"
@@ -105,6 +111,10 @@ class TyrantOptions(ServiceOptions):
     mask: int = 0
     kill: bool = False
     periodic: tuple[Periodic, ...] = ()
+    log_directory: str | None = None
+    log_limit: int = 1 << 30
+    log_asynchronous: bool = False
+    server_id: int = 0
     timeout: float = 0.0
     threads: int = 8
     log_level: Level = Level.INFO
@@ -155,6 +165,10 @@ FLAGS: Final = (
     Flag("-ld", "log_level", "log every command too", value=Level.DEBUG),
     Flag("-le", "log_level", "log start, stop and errors only", value=Level.SYSTEM),
     Flag("-mul", "stores", "spread a new database over so many files", "NUMBER", number),
+    Flag("-ulog", "log_directory", "keep an update log; needs -sid", "DIRECTORY", str),
+    Flag("-ulim", "log_limit", "bytes of a file of it (1g); 0 for no limit", "BYTES", log_limit),
+    Flag("-uas", "log_asynchronous", "no effect: it is always written before an answer"),
+    Flag("-sid", "server_id", "number of this server in update logs", "NUMBER", server_id),
     Flag("-mask", "mask", "forbid these commands", "NAMES", command_mask, combine=_mask),
     Flag("-unmask", "mask", "allow these commands", "NAMES", command_mask, combine=_unmask),
     Flag("-ext", "script", "the Lua functions that clients may call", "FILE", str),
@@ -170,13 +184,12 @@ FLAGS: Final = (
 )
 
 MISSING: Final = {
-    "-ulog": "the update log",
     "-mhost": "replication",
     "-skel": "database plug-ins",
 }
 """Flags of the original that are refused, and what they would be for."""
 
-IDLE: Final = {"-ulim": 1, "-uas": 0, "-sid": 1, "-mport": 1, "-rts": 1, "-rcc": 0}
+IDLE: Final = {"-mport": 1, "-rts": 1, "-rcc": 0}
 """Those that have no effect without one of them, and how many words follow each."""
 
 

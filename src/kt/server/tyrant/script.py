@@ -332,10 +332,12 @@ class TyrantScript:
     def _table(self, frame: bytes) -> LuaTable:
         return self._lua.table(items(frame))
 
-    def _misc(self, name: bytes, arguments: LuaTable, _silent: bool) -> LuaTable:
+    def _misc(self, name: bytes, arguments: LuaTable, silent: bool) -> LuaTable:
         given = list(arguments.values())
         hold = self._database.hold_of(name, given)
-        frame = self._service.holding(hold, lambda: self._database.misc(name, given))()
+        frame = self._service.holding(
+            hold, lambda: self._database.misc(name, given, logged=not silent)
+        )()
         return None if frame is None else self._table(frame)
 
     def _records(self, keys: LuaTable) -> LuaFunction:

@@ -11,6 +11,8 @@ binary                    the other binary commands
 memcached                 the text commands of memcached
 http                      HTTP requests for single records and functions
 scripts                   Lua functions that clients call; what they see is in script
+supply                    the update log, sent to who follows it
+applying                  commands from an update log, carried out again
 status                    what ``stat``, ``stats`` and OPTIONS answer
 ========================  =========================================================================
 """
@@ -18,6 +20,7 @@ status                    what ``stat``, ``stats`` and OPTIONS answer
 from __future__ import annotations
 
 from kt.server.engines.tokyo._engine import Database
+from kt.server.history import History
 from kt.server.process.connection import Connection
 from kt.server.process.log import Level
 from kt.server.process.server import Server
@@ -37,6 +40,7 @@ class TyrantServer(Server):
 
     options: TyrantOptions
     service: TyrantService
+    _history: History | None = None
 
     # What `Server` asks for
 
@@ -59,6 +63,9 @@ class TyrantServer(Server):
             trace=options.log_level <= Level.DEBUG,
             threads=options.threads,
             held=self.held,
+            server_id=options.server_id,
+            history=self._open_history(),
+            timeout=options.timeout,
         )
         if options.mask:
             self.log.system(f"command bit mask: {options.mask:#x}")
@@ -68,12 +75,36 @@ class TyrantServer(Server):
                 self.service, options.script, limits, options.periodic, self.loop
             )
 
+    def _open_history(self) -> History | None:
+        options = self.options
+        if options.log_directory is None:
+            return None
+        if options.server_id == 0:
+            self.log.error("there is no update log: it needs the number of the server, -sid")
+            return None
+        self._history = History(
+            options.log_directory,
+            "tyrant",
+            server=options.server_id,
+            limit=options.log_limit,
+            interval=0,
+            log=self.log,
+            loop=self.loop,
+        )
+        return self._history
+
     def connect(self) -> Connection:
         return Connection(self, TyrantSession(self.service))
 
     def tick(self) -> None:
-        """Log what the engine has noted."""
+        """Log what the engine has noted, and tend the update log."""
         self.service.log_events()
+        if self._history is not None:
+            self._history.tick(lambda: self.workers)
+
+    def drain(self) -> None:
+        if self._history is not None:
+            self._history.end()
 
     def close(self) -> bool:
         if not hasattr(self, "service"):
@@ -83,4 +114,6 @@ class TyrantServer(Server):
         closed = self.service.database.close()
         if not closed:
             self.log.error("the database was not closed properly")
+        if self._history is not None:
+            closed = self._history.close() and closed
         return closed

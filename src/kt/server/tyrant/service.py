@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Final, TypeVar
 
 from kt.server.engines.tokyo._engine import BinaryCore, Database, Event, Hold
+from kt.server.history import History
 from kt.server.holders import Holders, holding
 from kt.server.session import Journal
 from kt.server.tyrant.options import Command
@@ -60,6 +61,9 @@ class TyrantService:
         trace: whether every command is to be logged.
         threads: how many worker threads there may be; for `stats`.
         held: what holds the database for long, at the moment.
+        server_id: number of this server in update logs; 0 if it has none.
+        history: the update log; None without one.
+        timeout: seconds that a client may take to read what it gets; 0 or less for no limit.
 
     Attributes:
         core: runs the quick binary commands, and counts.
@@ -78,6 +82,9 @@ class TyrantService:
         trace: bool = False,
         threads: int = 1,
         held: Holders | None = None,
+        server_id: int = 0,
+        history: History | None = None,
+        timeout: float = 0.0,
     ) -> None:
         self.database = database
         self.log = log
@@ -88,6 +95,11 @@ class TyrantService:
         self.searches: set[object] = set()
         self.has_scripts = False
         self.start_time = time.time()
+        self.server_id = server_id
+        self.history = history
+        self.timeout = timeout
+        if history is not None:
+            database.set_update_log(history.log)
         self._mask = mask
 
     @property

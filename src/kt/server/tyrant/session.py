@@ -43,6 +43,8 @@ class TyrantSession(Answering):
 
     def step(self, data: bytes | bytearray, pos: int) -> int:
         self.keeps = True
+        if self.supply is not None:
+            return len(data)  # who follows the log has nothing more to say
         if self.half_read is not None:
             end = self._read_text(*self.half_read, data, pos)
         elif self._stream.in_list or data[pos] == MAGIC:

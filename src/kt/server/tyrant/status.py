@@ -45,7 +45,7 @@ def describe(service: TyrantService, descriptor: int) -> Facts:
         ("os", platform.system()),
         ("time", f"{now:.6f}"),
         ("pid", os.getpid()),
-        ("sid", 0),
+        ("sid", service.server_id),
         ("type", database.type_name),
         ("path", database.path),
         ("rnum", database.count()),

@@ -1,7 +1,7 @@
 # distutils: language = c++
 """update_log.h and log_reader.h with a Python face. See the stub file."""
 
-from libc.stdint cimport uint16_t, uint64_t
+from libc.stdint cimport uint16_t, uint32_t, uint64_t
 from libcpp cimport bool as boolean
 from libcpp.map cimport map as cpp_map
 from libcpp.string cimport string
@@ -42,7 +42,7 @@ cdef extern from "log/update_log.h" namespace "kt" nogil:
 cdef extern from "log/log_reader.h" namespace "kt" nogil:
     cppclass Interest:
         uint64_t since
-        uint16_t server
+        uint32_t server
         boolean only
 
     enum class CState "kt::LogReader::State":
@@ -126,7 +126,7 @@ cdef class UpdateLog(Loggable):
     def heard(self):
         self._native.heard()
 
-    def reader(self, uint64_t since, uint16_t server, bint only=False):
+    def reader(self, uint64_t since, uint32_t server, bint only=False):
         return LogReader(self, since, server, only)
 
 
@@ -134,7 +134,7 @@ cdef class LogReader:
     cdef NativeReader *_native
     cdef UpdateLog _log
 
-    def __init__(self, UpdateLog log not None, uint64_t since, uint16_t server, bint only):
+    def __init__(self, UpdateLog log not None, uint64_t since, uint32_t server, bint only):
         cdef Interest interest
         interest.since = since
         interest.server = server

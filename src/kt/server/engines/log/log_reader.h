@@ -17,7 +17,7 @@ namespace kt {
 // What is wanted of a log.
 struct Interest {
   uint64_t since = 0;    // Kyoto Tycoon: only newer ones; Tokyo Tyrant: this one, too
-  uint16_t server = 0;   // of who asks: changes made there are left out
+  uint32_t server = 0;   // of who asks: changes made there are left out
   bool only = false;     // Kyoto Tycoon: all others are left out instead
 };
 

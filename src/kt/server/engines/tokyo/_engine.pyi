@@ -13,6 +13,7 @@ from enum import IntEnum
 from typing import Final
 
 from kt.server.engines.io._io import Servable
+from kt.server.engines.log._log import Loggable
 
 LIBRARY_VERSION: Final[str]
 """Version of the Tokyo Cabinet library, such as ``1.4.48``."""
@@ -36,6 +37,9 @@ class Database:
 
     def close(self) -> bool:
         """Flush and close; closing twice is harmless. Nothing else may be called then."""
+
+    def set_update_log(self, log: Loggable) -> None:
+        """Tell the log the commands that are given from now on."""
 
     def abandon(self) -> None:
         """Leave everything as it is, for ever: in a process that was forked off the one that opened
@@ -73,8 +77,13 @@ class Database:
         `OverflowError` if the list would be longer than 1 GiB.
         """
 
-    def misc(self, name: bytes, arguments: Iterable[bytes] = ()) -> bytes | None:
-        """Call the function `name`; its result is a list in wire form."""
+    def misc(
+        self, name: bytes, arguments: Iterable[bytes] = (), *, logged: bool = True
+    ) -> bytes | None:
+        """Call the function `name`; its result is a list in wire form.
+
+        Unless `logged`, the update log is not told.
+        """
 
     def hold_of(self, name: bytes, arguments: Iterable[bytes] = ()) -> Hold:
         """Whom `misc` with these arguments holds up for as long as it takes."""
@@ -105,6 +114,10 @@ class Database:
     @property
     def fatal_error(self) -> str | None:
         """What has broken the database, if something has."""
+
+def come_from(server: int, master: int) -> None:
+    """Of what this thread does from now on, the update log is told that it was given at `server`,
+    and came by way of `master`; 0 and 0: it is given here."""
 
 class Hold(IntEnum):
     """Who has to wait for the end of a long operation."""

@@ -2,7 +2,7 @@
 
 from libc.limits cimport INT_MAX, INT_MIN
 from libc.math cimport isnan
-from libc.stdint cimport uint64_t
+from libc.stdint cimport uint16_t, uint64_t
 from libcpp cimport bool as cbool
 from libcpp.memory cimport unique_ptr
 from libcpp.pair cimport pair
@@ -16,6 +16,7 @@ from os import fsdecode, fsencode
 from kt.errors import ImproperlyConfigured
 from kt.server.engines import FileLocked
 from kt.server.engines.io._io cimport Servable, Servant
+from kt.server.engines.log._log cimport ChangeLog, Loggable
 
 cdef extern from "<string_view>" namespace "std" nogil:
     cdef cppclass string_view:
@@ -63,7 +64,7 @@ cdef extern from "tokyo/database/database.h" namespace "kt::tokyo" nogil:
         uint64_t count "reading()->count"() except +
         uint64_t size "reading()->size"() except +
         CHold hold_of(string_view, const vector[string_view] &)
-        cbool long_misc(const string &, const vector[string_view] &, List *) except +
+        cbool long_misc(const string &, const vector[string_view] &, List *, cbool) except +
         void long_fwmkeys(string_view, int, List *) except +
         cbool sync() except +
         cbool optimize(const string &) except +
@@ -76,6 +77,16 @@ cdef extern from "tokyo/database/database.h" namespace "kt::tokyo" nogil:
         cbool in_memory()
         cbool rebuilt()
         vector[string] kept()
+        cbool settled(cbool) except +
+        void connect "journal.connect"(ChangeLog *)
+
+cdef extern from *:
+    """
+    static inline void act_for(uint16_t server, uint16_t master) {
+      kt::tokyo::Journal::act_for({server, master});
+    }
+    """
+    void act_for(uint16_t, uint16_t) nogil
 
 cdef extern from "tokyo/protocol/stream.h" namespace "kt::tokyo" nogil:
     cdef int COUNTS
@@ -137,6 +148,7 @@ cdef inline bytes copied(string_view data):
 cdef class Database:
     cdef unique_ptr[CDatabase] database
     cdef readonly str name
+    cdef Loggable update_log
 
     def __init__(self, str name, *, int stores=0):
         self.name = name
@@ -146,6 +158,10 @@ cdef class Database:
             if str(error).encode() == LOCKED:
                 raise FileLocked(f"{name}: {error}") from None
             raise ImproperlyConfigured(f"cannot open the database {name}: {error}") from None
+
+    def set_update_log(self, Loggable log not None):
+        self.update_log = log
+        self.database.get().connect(log.log)
 
     def abandon(self):
         self.database.release().abandon()
@@ -161,6 +177,7 @@ cdef class Database:
         cdef cbool done
         with nogil:
             done = self.database.get().put(k, v)
+            done = self.database.get().settled(done)
         return done
 
     def putkeep(self, bytes key not None, bytes value not None):
@@ -168,6 +185,7 @@ cdef class Database:
         cdef cbool done
         with nogil:
             done = self.database.get().putkeep(k, v)
+            done = self.database.get().settled(done)
         return done
 
     def putcat(self, bytes key not None, bytes value not None):
@@ -175,6 +193,7 @@ cdef class Database:
         cdef cbool done
         with nogil:
             done = self.database.get().putcat(k, v)
+            done = self.database.get().settled(done)
         return done
 
     def putshl(self, bytes key not None, bytes value not None, int width):
@@ -182,6 +201,7 @@ cdef class Database:
         cdef cbool done
         with nogil:
             done = self.database.get().putshl(k, v, width)
+            done = self.database.get().settled(done)
         return done
 
     def out(self, bytes key not None):
@@ -189,6 +209,7 @@ cdef class Database:
         cdef cbool done
         with nogil:
             done = self.database.get().out(k)
+            done = self.database.get().settled(done)
         return done
 
     def get(self, bytes key not None):
@@ -210,14 +231,18 @@ cdef class Database:
         cdef int total
         with nogil:
             total = self.database.get().addint(k, number)
+            if not self.database.get().settled(True):
+                total = INT_MIN
         return total if total != INT_MIN else None
 
     def adddouble(self, bytes key not None, double number):
         cdef string_view k = view(key)
         cdef double total
+        cdef cbool done
         with nogil:
             total = self.database.get().adddouble(k, number)
-        return None if isnan(total) else total
+            done = self.database.get().settled(True)
+        return None if isnan(total) or not done else total
 
     def iterinit(self):
         cdef cbool done
@@ -250,7 +275,7 @@ cdef class Database:
             self.database.get().long_fwmkeys(p, limit, &keys)
         return copied(keys.frame())
 
-    def misc(self, bytes name not None, arguments=()):
+    def misc(self, bytes name not None, arguments=(), *, cbool logged=True):
         cdef string function = name
         cdef vector[string_view] views
         cdef List result
@@ -259,7 +284,8 @@ cdef class Database:
         for argument in kept:
             views.push_back(view(<bytes?>argument))
         with nogil:
-            done = self.database.get().long_misc(function, views, &result)
+            done = self.database.get().long_misc(function, views, &result, logged)
+            done = self.database.get().settled(done)
         return copied(result.frame()) if done else None
 
     def hold_of(self, bytes name not None, arguments=()):
@@ -273,6 +299,7 @@ cdef class Database:
         cdef cbool done
         with nogil:
             done = self.database.get().sync()
+            done = self.database.get().settled(done)
         return done
 
     def optimize(self, bytes parameters not None=b""):
@@ -280,12 +307,14 @@ cdef class Database:
         cdef cbool done
         with nogil:
             done = self.database.get().optimize(text)
+            done = self.database.get().settled(done)
         return done
 
     def vanish(self):
         cdef cbool done
         with nogil:
             done = self.database.get().vanish()
+            done = self.database.get().settled(done)
         return done
 
     def copy(self, bytes path not None):
@@ -320,6 +349,10 @@ cdef class Database:
         if not self.database.get().fatal():
             return None
         return (<bytes>self.database.get().error_text()).decode("ascii", "replace")
+
+
+def come_from(uint16_t server, uint16_t master):
+    act_for(server, master)
 
 
 cdef class BinaryCore:

@@ -8,6 +8,7 @@
 #include <climits>
 #include <cmath>
 #include <cstring>
+#include <optional>
 #include <thread>
 
 namespace kt::tokyo {
@@ -103,29 +104,39 @@ std::vector<Store*> Database::all() const {
   return stores;
 }
 
+bool Database::refused() {
+  error_ = TCEWRITE;
+  return false;
+}
+
 bool Database::put(Bytes key, Bytes value) {
+  if (!journal.admits()) return refused();
   Store& store = to_write(key);
-  return noted(store.put(key, value), store);
+  return journal.put(0x10, key, value, noted(store.put(key, value), store));
 }
 
 bool Database::putkeep(Bytes key, Bytes value) {
+  if (!journal.admits()) return refused();
   Store& store = to_write(key);
-  return noted(store.putkeep(key, value), store);
+  return journal.put(0x11, key, value, noted(store.putkeep(key, value), store));
 }
 
 bool Database::putcat(Bytes key, Bytes value) {
+  if (!journal.admits()) return refused();
   Store& store = to_write(key);
-  return noted(store.putcat(key, value), store);
+  return journal.put(0x12, key, value, noted(store.putcat(key, value), store));
 }
 
 bool Database::putshl(Bytes key, Bytes value, int width) {
+  if (!journal.admits()) return refused();
   Store& store = to_write(key);
-  return noted(store.putshl(key, value, width), store);
+  return journal.putshl(key, value, width, noted(store.putshl(key, value, width), store));
 }
 
 bool Database::out(Bytes key) {
+  if (!journal.admits()) return refused();
   Store& store = to_write(key);
-  return noted(store.out(key), store);
+  return journal.out(key, noted(store.out(key), store));
 }
 
 Block Database::get(Bytes key) {
@@ -143,16 +154,28 @@ int Database::vsiz(Bytes key) {
 }
 
 int Database::addint(Bytes key, int number) {
+  if (!journal.admits()) {
+    refused();
+    return INT_MIN;
+  }
   Store& store = to_write(key);
+  const bool changes = number != 0 || store.vsiz(key) < 0;
   const int sum = store.addint(key, number);
-  noted(sum != INT_MIN, store);
+  const bool done = noted(sum != INT_MIN, store);
+  if (changes) journal.addint(key, number, done);
   return sum;
 }
 
 double Database::adddouble(Bytes key, double number) {
+  if (!journal.admits()) {
+    refused();
+    return std::nan("");
+  }
   Store& store = to_write(key);
+  const bool changes = number != 0 || store.vsiz(key) < 0;
   const double sum = store.adddouble(key, number);
-  noted(!std::isnan(sum), store);
+  const bool done = noted(!std::isnan(sum), store);
+  if (changes) journal.adddouble(key, number, done);
   return sum;
 }
 
@@ -206,7 +229,7 @@ bool Database::get_listed(Bytes key, List* result) {
   return !result->too_long();
 }
 
-bool Database::sync() {
+bool Database::sync_all() {
   std::vector<int> files;
   {
     Gate::Turn turn(gate);
@@ -223,7 +246,7 @@ bool Database::sync() {
   return done;
 }
 
-bool Database::optimize(const std::string& parameters) {
+bool Database::optimize_all(const std::string& parameters) {
   bool done = true;
   for (const auto& store : stores_) {
     Gate::Slice slice(gate);
@@ -232,15 +255,30 @@ bool Database::optimize(const std::string& parameters) {
   return done;
 }
 
-bool Database::vanish() {
+// All stores at once where there is a log: what is written meanwhile must come after it or before.
+bool Database::vanish_all(const std::function<bool(bool)>& tell) {
+  std::vector<std::unique_ptr<Store>> old(stores_.size());  // deleted outside: that takes long
+  std::optional<Gate::Slice> all;
+  if (journal.connected()) all.emplace(gate);
   bool done = true;
-  for (const auto& store : stores_) {
-    std::unique_ptr<Store> old;  // deleted outside the gate: that takes long
-    Gate::Slice slice(gate);
+  for (size_t i = 0; i < stores_.size(); i++) {
+    std::optional<Gate::Slice> one;
+    if (!all) one.emplace(gate);
     for (Scan* scan : scans_) scan->vanished();
-    done = noted(store->vanish(&old), *store) && done;
+    done = noted(stores_[i]->vanish(&old[i]), *stores_[i]) && done;
   }
-  return done;
+  return all ? tell(done) : done;
+}
+
+bool Database::sync() { return journal.plain(0x70, sync_all()); }
+
+bool Database::optimize(const std::string& parameters) {
+  return journal.optimize(parameters, optimize_all(parameters));
+}
+
+bool Database::vanish() {
+  if (!journal.admits()) return refused();
+  return vanish_all([this](bool done) { return journal.plain(0x72, done); });
 }
 
 bool Database::copy(const std::string& path) {

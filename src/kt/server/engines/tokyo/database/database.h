@@ -10,11 +10,13 @@
 #define KT_TOKYO_DATABASE_H
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "tokyo/database/gate.h"
+#include "tokyo/database/journal.h"
 #include "tokyo/database/list.h"
 #include "tokyo/database/scan.h"
 #include "tokyo/database/store.h"
@@ -32,6 +34,7 @@ class Database {
   void abandon() const;
 
   Gate gate;
+  Journal journal;
 
   // The gate for one call: `database.reading()->get(key)`, `database.writing()->put(key, value)`.
   template <class Turn>
@@ -64,8 +67,9 @@ class Database {
   bool put_listed(Bytes key, Bytes value);
   bool out_listed(Bytes key);
   bool get_listed(Bytes key, List* result);
-  // Functions for which `quick` holds; the answer to a function is false on failure.
-  bool misc(const std::string& name, const Arguments& arguments, List* result);
+  // Functions for which `quick` holds; the answer to a function is false on failure. If it is not
+  // `logged`, the update log is not told.
+  bool misc(const std::string& name, const Arguments& arguments, List* result, bool logged = true);
   void fwmkeys(Bytes prefix, int limit, List* result);
 
   // How long may it take? Inside the gate.
@@ -78,13 +82,17 @@ class Database {
   static Hold hold_of(Bytes name, const Arguments& arguments);
 
   // Outside the gate, in a worker thread.
-  bool long_misc(const std::string& name, const Arguments& arguments, List* result);
+  bool long_misc(const std::string& name, const Arguments& arguments, List* result,
+                 bool logged = true);
   // Throws std::overflow_error if a list cannot have so many.
   void long_fwmkeys(Bytes prefix, int limit, List* result);
   bool sync();
   bool optimize(const std::string& parameters);
   bool vanish();
   bool copy(const std::string& path);
+
+  // Outside the gate, after anything of the above that was `done`: whether it is logged, too.
+  bool settled(bool done) { return journal.settle() && done; }
 
   // What the library calls the type, and the path, or nothing in memory.
   const char* type_name() const;
@@ -108,6 +116,8 @@ class Database {
   Store& to_write(Bytes key);
   // Keeps the number of the error if there is one; returns `done`.
   bool noted(bool done, const Store& store);
+  // Fails because changes cannot be logged.
+  bool refused();
   std::vector<Store*> all() const;
 
   std::unique_ptr<Scan> prefix_scan(Bytes prefix, int limit, List* result) const;
@@ -119,15 +129,22 @@ class Database {
   // Outside the gate: a scan from begin to end, in slices.
   void run(Scan* scan);
 
+  // What `misc`, `sync`, `optimize` and `vanish` do.
+  bool call(const std::string& name, const Arguments& arguments, List* result);
+  bool sync_all();
+  bool optimize_all(const std::string& parameters);
+  // Tells what became of it inside the gate.
+  bool vanish_all(const std::function<bool(bool)>& tell);
+
   bool at_key(const std::string& name, const Arguments& arguments, List* result);
   bool everywhere(const std::string& name, const Arguments& arguments, List* result);
   bool iterate(const std::string& name, const Arguments& arguments, List* result);
   bool listed(const std::string& name, const Arguments& arguments, size_t begin, size_t end,
               List* result);
-  bool each(const std::string& name, const Arguments& arguments, List* result);
-  bool managed(const std::string& name, const Arguments& arguments);
-  bool tabular(const std::string& name, const Arguments& arguments, List* result);
-  bool long_listed(const std::string& name, const Arguments& arguments, List* result);
+  bool each(const std::string& name, const Arguments& arguments, List* result, bool logged);
+  bool managed(const std::string& name, const Arguments& arguments, bool logged);
+  bool tabular(const std::string& name, const Arguments& arguments, List* result, bool logged);
+  bool long_listed(const std::string& name, const Arguments& arguments, List* result, bool logged);
   bool defrag(int64_t steps);
   bool defrag_file(Store* store, size_t number, int64_t steps);
   bool copy_memory(const std::string& path);

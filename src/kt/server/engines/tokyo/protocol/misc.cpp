@@ -173,7 +173,16 @@ Database::Hold Database::hold_of(Bytes name, const Arguments& arguments) {
   return name == "setindex" || removes ? Hold::ALL : Hold::WRITERS;
 }
 
-bool Database::misc(const std::string& name, const Arguments& arguments, List* result) {
+bool Database::misc(const std::string& name, const Arguments& arguments, List* result,
+                    bool logged) {
+  if (!logged) return call(name, arguments, result);
+  const bool ready = journal.admits();
+  if (!ready && !only_reads(name)) return refused();
+  const bool done = call(name, arguments, result);
+  return ready ? journal.misc(name, arguments, done) : done;
+}
+
+bool Database::call(const std::string& name, const Arguments& arguments, List* result) {
   switch (kind_of(name)) {
     case Kind::READ:
     case Kind::WRITE: return at_key(name, arguments, result);
@@ -196,25 +205,26 @@ bool Database::misc(const std::string& name, const Arguments& arguments, List* r
   }
 }
 
-bool Database::long_misc(const std::string& name, const Arguments& arguments, List* result) {
-  if (kind_of(name) == Kind::TABLE) return tabular(name, arguments, result);
+bool Database::long_misc(const std::string& name, const Arguments& arguments, List* result,
+                         bool logged) {
+  if (kind_of(name) == Kind::TABLE) return tabular(name, arguments, result, logged);
   if (only_reads(name)) {
     Gate::Turn turn(gate);
-    if (quick_misc(name, arguments)) return misc(name, arguments, result);
+    if (quick_misc(name, arguments)) return misc(name, arguments, result, logged);
   } else {
     Gate::Writing writing(gate);
-    if (quick_misc(name, arguments)) return misc(name, arguments, result);
+    if (quick_misc(name, arguments)) return misc(name, arguments, result, logged);
   }
   switch (kind_of(name)) {
-    case Kind::LISTED: return long_listed(name, arguments, result);
+    case Kind::LISTED: return long_listed(name, arguments, result, logged);
     case Kind::SCAN: {
       const auto scan = this->scan(name, arguments, result);
-      if (!scan) return false;
-      run(scan.get());
-      return !result->too_long();
+      if (scan) run(scan.get());
+      const bool done = scan && !result->too_long();
+      return logged && journal.admits() ? journal.misc(name, arguments, done) : done;
     }
-    case Kind::MANAGE: return managed(name, arguments);
-    default: return each(name, arguments, result);
+    case Kind::MANAGE: return managed(name, arguments, logged);
+    default: return each(name, arguments, result, logged);
   }
 }
 
@@ -266,24 +276,33 @@ bool Database::listed(const std::string& name, const Arguments& arguments, size_
   return true;
 }
 
-bool Database::long_listed(const std::string& name, const Arguments& arguments, List* result) {
+bool Database::long_listed(const std::string& name, const Arguments& arguments, List* result,
+                           bool logged) {
   using Clock = std::chrono::steady_clock;
   constexpr size_t AT_ONCE = 16;  // even: `putlist` takes pairs
+  const auto at = [&](size_t i) { return arguments.begin() + static_cast<std::ptrdiff_t>(i); };
   for (size_t i = 0; i < arguments.size();) {
     Gate::Slice slice(gate);
+    const bool ready = !logged || journal.admits();
+    if (!ready && !only_reads(name)) return refused();
+    const size_t begin = i;
     const auto over = Clock::now() + Scan::SLICE_TIME;
+    bool done;
     do {
       const size_t end = std::min(i + AT_ONCE, arguments.size());
-      if (!listed(name, arguments, i, end, result)) return false;
+      done = listed(name, arguments, i, end, result);
       i = end;
-    } while (i < arguments.size() && Clock::now() < over);
+    } while (done && i < arguments.size() && Clock::now() < over);
+    if (logged && ready) journal.misc(name, Arguments(at(begin), at(i)), done);
+    if (!done) return false;
   }
   return true;
 }
 
 // Where there are many stores, `@name` calls a function of one record once for each argument,
 // `%name` once for each pair; the results are strung together, failures left out.
-bool Database::each(const std::string& name, const Arguments& arguments, List* result) {
+bool Database::each(const std::string& name, const Arguments& arguments, List* result,
+                    bool logged) {
   const std::string function = name.substr(1);
   const Kind kind = kind_of(function);
   if (stores_.size() == 1 || (kind != Kind::READ && kind != Kind::WRITE)) return false;
@@ -291,31 +310,38 @@ bool Database::each(const std::string& name, const Arguments& arguments, List* r
   for (size_t i = 0; i + step <= arguments.size(); i += step) {
     const auto first = arguments.begin() + static_cast<std::ptrdiff_t>(i);
     Gate::Slice slice(gate);
-    at_key(function, Arguments(first, first + static_cast<std::ptrdiff_t>(step)), result);
+    misc(function, Arguments(first, first + static_cast<std::ptrdiff_t>(step)), result, logged);
   }
   return !result->too_long();
 }
 
-bool Database::managed(const std::string& name, const Arguments& arguments) {
-  if (name == "sync") return sync();
-  if (name == "vanish") return vanish();
-  if (name == "optimize") return optimize(arguments.empty() ? "" : std::string(arguments[0]));
-  if (name == "defrag") return defrag(number(arguments, 0, -1));
+bool Database::managed(const std::string& name, const Arguments& arguments, bool logged) {
+  const bool ready = !logged || journal.admits();
+  if (!ready) return refused();
+  const auto tell = [&](bool done) { return logged ? journal.misc(name, arguments, done) : done; };
+  if (name == "vanish") return vanish_all(tell);
+  if (name == "sync") return tell(sync_all());
+  if (name == "optimize") {
+    return tell(optimize_all(arguments.empty() ? "" : std::string(arguments[0])));
+  }
+  if (name == "defrag") return tell(defrag(number(arguments, 0, -1)));
   Gate::Slice slice(gate);
   List nothing;
-  return everywhere(name, arguments, &nothing);
+  return tell(everywhere(name, arguments, &nothing));
 }
 
-bool Database::tabular(const std::string& name, const Arguments& arguments, List* result) {
+bool Database::tabular(const std::string& name, const Arguments& arguments, List* result,
+                       bool logged) {
   if (hold_of(name, arguments) == Hold::WRITERS) {
     Gate::Reading reading(gate);
-    return everywhere(name, arguments, result);
+    const bool done = everywhere(name, arguments, result);
+    return logged && journal.admits() ? journal.misc(name, arguments, done) : done;
   }
   // It may write records that it does not name: not while a scan is under way.
   for (;;) {
     {
       Gate::Slice slice(gate);
-      if (scans_.empty()) return everywhere(name, arguments, result);
+      if (scans_.empty()) return misc(name, arguments, result, logged);
     }
     std::this_thread::sleep_for(Scan::SLICE_TIME);
   }

@@ -26,6 +26,9 @@ constexpr size_t REPLY_BUDGET = 1 << 18;
 
 constexpr size_t EVENTS_KEPT = 4096;
 
+// An option of `misc`: the update log is not told.
+constexpr uint32_t MISC_NO_LOG = 1;
+
 constexpr uint64_t bit(int number) {
   return uint64_t{1} << number;
 }
@@ -126,15 +129,23 @@ Core::Events Core::take_events() {
 Progress Stream::feed(Bytes input, Buffer* reply, bool wait) {
   input_ = input;
   reply_ = reply;
-  State state;
-  if (wait) {
-    Gate::Writing writing(database_.gate);
-    state = serve();
-  } else {
-    Gate::Attempt inside(database_.gate);
-    state = inside ? serve() : State::BUSY;
+  const size_t before = reply->size();
+  State state = enter(wait);
+  if (LogBatch::used() && !database_.settled(true)) {
+    reply->truncate(before);  // nothing of it is acknowledged
+    state = State::CLOSE;
   }
   return Progress{state, input.size() - input_.size(), need_};
+}
+
+State Stream::enter(bool wait) {
+  LogBatch batch;
+  if (wait) {
+    Gate::Writing writing(database_.gate);
+    return serve();
+  }
+  Gate::Attempt inside(database_.gate);
+  return inside ? serve() : State::BUSY;
 }
 
 Servant::Step Stream::step(Bytes input) {
@@ -155,6 +166,7 @@ State Stream::serve() {
     if (served > 0 && served % LOOK_EVERY == 0 && Clock::now() >= end) break;
     state = listing_ == Listing::NONE ? step() : list_element();
   }
+  if (untold_count_ > 0) tell_list(true);
   return state == State::AGAIN && input_.empty() ? wait(1) : state;
 }
 
@@ -261,16 +273,16 @@ State Stream::misc() {
   const size_t whole = walked_;
   walked_ = 0;
   if (!database_.quick_misc(name, arguments)) return State::COMMAND;
-  run_misc(std::string(name), arguments);
+  run_misc(std::string(name), arguments, !(load32(input_.data() + PREFIX + 4) & MISC_NO_LOG));
   input_.remove_prefix(whole);
   return State::AGAIN;
 }
 
-void Stream::run_misc(const std::string& name, const Arguments& arguments) {
+void Stream::run_misc(const std::string& name, const Arguments& arguments, bool logged) {
   core_.add(MISC, 1);
   if (core_.trace) core_.note(MISC, Event::DOING);
   List result;
-  list(!allowed(MISC) || database_.misc(name, arguments, &result), result);
+  list(!allowed(MISC) || database_.misc(name, arguments, &result, logged), result);
 }
 
 State Stream::begin_list(Command command, Bytes name, uint32_t count) {
@@ -285,6 +297,8 @@ State Stream::begin_list(Command command, Bytes name, uint32_t count) {
   left_ = count;
   failed_ = false;
   skip_ = !allowed(command);
+  silent_ = command == MGET || skip_ || (load32(input_.data() + PREFIX + 4) & MISC_NO_LOG);
+  told_ = false;
   found_.clear();
   input_.remove_prefix(consumed);
   return left_ == 0 ? end_list() : State::AGAIN;
@@ -304,7 +318,10 @@ State Stream::list_element() {
     consumed += 4 + value.size();
   }
   bool done = true;
-  if (!skip_) {
+  const bool ready = silent_ || skip_ || database_.journal.admits();
+  if (!skip_ && writes && !ready) {
+    done = false;
+  } else if (!skip_) {
     switch (listing_) {
       case Listing::PUTLIST: done = !pair || database_.put_listed(key, value); break;
       case Listing::OUTLIST: done = database_.out_listed(key); break;
@@ -313,6 +330,11 @@ State Stream::list_element() {
         if (const Block block = database_.get(key)) found_.add_record(key, block.bytes());
     }
   }
+  if (!silent_ && !skip_ && ready && database_.journal.connected()) {
+    untold_.append(input_.data(), consumed);
+    untold_count_ += pair ? 2 : 1;
+    if (!done) tell_list(false);
+  }
   if (!done) failed_ = skip_ = true;
   if (found_.too_long()) return State::CLOSE;
   input_.remove_prefix(consumed);
@@ -320,7 +342,20 @@ State Stream::list_element() {
   return left_ == 0 ? end_list() : State::AGAIN;
 }
 
+// Gives the update log what has been worked off of a list.
+void Stream::tell_list(bool done) {
+  const Bytes name = listing_ == Listing::PUTLIST   ? "putlist"
+                     : listing_ == Listing::OUTLIST ? "outlist"
+                                                    : "getlist";
+  database_.journal.misc(name, untold_count_, untold_, done);
+  untold_.clear();
+  untold_count_ = 0;
+  told_ = true;
+}
+
 State Stream::end_list() {
+  const bool untold = untold_count_ > 0 || !(told_ || failed_);
+  if (!silent_ && untold && database_.journal.admits()) tell_list(true);
   listing_ = Listing::NONE;
   list(!failed_, found_);
   found_.clear();

@@ -139,6 +139,7 @@ class Stream final : public Servant {
 
   using Clock = std::chrono::steady_clock;
 
+  State enter(bool wait);
   State serve();
   bool must_wait(bool writes) const { return writes && database_.gate.reading(); }
   State step();
@@ -147,6 +148,7 @@ class Stream final : public Servant {
   State begin_list(Command command, Bytes name, uint32_t count);
   State list_element();
   State end_list();
+  void tell_list(bool done);
   bool element(size_t at, Bytes* element, State* otherwise);
   bool allowed(Command command);
   template <class Operation>
@@ -156,7 +158,7 @@ class Stream final : public Servant {
     return State::MORE;
   }
   State broken(Command command, size_t consumed);
-  void run_misc(const std::string& name, const Arguments& arguments);
+  void run_misc(const std::string& name, const Arguments& arguments, bool logged);
 
   void code(bool done);
   void number(bool done, int number);
@@ -194,6 +196,10 @@ class Stream final : public Servant {
   uint32_t left_ = 0;  // elements to come
   bool skip_ = false;  // do nothing with them: forbidden, or one has failed
   bool failed_ = false;
+  bool silent_ = false;     // the update log is not told
+  bool told_ = false;       // the update log has got a part of it
+  uint32_t untold_count_ = 0;  // what it has not got yet
+  std::string untold_;
   List found_;
 
   // A `misc` that is not whole yet: how far its elements have been looked at.

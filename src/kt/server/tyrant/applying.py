@@ -1,0 +1,140 @@
+"""Commands from an update log, carried out in kt-tyrant's database.
+
+A command of the log is a request and one byte that says whether it failed. It is carried out as a
+client's would be, but for the mask; our own log gets it with the numbers of the servers that it
+came from. Commands that had failed are carried out, too: they fail again, or something is wrong.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from kt.errors import ProtocolError
+from kt.server.engines.tokyo._engine import BinaryCore, State, come_from
+from kt.server.tyrant.service import TyrantService
+from kt.wire import tyrant_commands as codes
+from kt.wire.log.tyrant import Record, read_record
+from kt.wire.reading import Incomplete
+
+NAME: Final = re.compile(r"[0-9]{8}\.ulog")
+CHUNK: Final = 1 << 20
+
+AGAIN: Final = int(State.AGAIN)
+COMMAND: Final = int(State.COMMAND)
+MORE: Final = int(State.MORE)
+
+LOGGED: Final = frozenset(
+    (
+        *(codes.PUT, codes.PUTKEEP, codes.PUTCAT, codes.PUTSHL, codes.OUT),
+        *(codes.ADDINT, codes.ADDDOUBLE),
+        *(codes.SYNC, codes.OPTIMIZE, codes.VANISH, codes.MISC),
+    )
+)
+"""The commands that a log may have."""
+
+COUNTED: Final = (codes.ADDINT, codes.ADDDOUBLE)
+"""Commands whose success says nothing where they had failed: there may be a number by now."""
+
+
+class Applier:
+    """Carries out commands. For one thread at a time, a worker's: any of them may take long.
+
+    Args:
+        service: of the database.
+        carry_out: answers a request that the engine's stream leaves to Python.
+    """
+
+    def __init__(
+        self, service: TyrantService, carry_out: Callable[[TyrantService, bytes], bytes]
+    ) -> None:
+        self._service = service
+        self._carry_out = carry_out
+        self._core = BinaryCore(service.database)
+
+    def apply(self, record: Record) -> bool:
+        """Carry out a command; whether it has turned out as it did before.
+
+        Raises:
+            ProtocolError: it is no command.
+        """
+        command = record.command
+        if len(command) < 3 or command[0] != codes.MAGIC or command[1] not in LOGGED:
+            raise ProtocolError(f"the update log has no command at {record.stamp}")
+        failed = command[-1] != 0
+        request = command[:-1]
+        if request[1] == codes.MISC:
+            request = request[:6] + bytes(4) + request[6:]  # the log leaves out the flags
+        come_from(record.sid, record.mid)
+        try:
+            reply = self._reply(request)
+        finally:
+            come_from(0, 0)
+        fails = reply[:1] != codes.OK_REPLY
+        return fails == failed or (failed and request[1] in COUNTED)
+
+    def _reply(self, request: bytes) -> bytes:
+        stream = self._core.stream()
+        state, at, _, reply = stream.feed(request, wait=True)
+        while state == AGAIN and at < len(request):
+            state, more, _, rest = stream.feed(request, at, wait=True)
+            at += more
+            reply += rest
+        if state == COMMAND:
+            return self._carry_out(self._service, request)
+        if at < len(request) or stream.in_list or not reply:
+            raise ProtocolError(f"{len(request)} bytes that are no command: {request[:20]!r}")
+        return reply
+
+
+def restore_from(
+    service: TyrantService, applier: Applier, directory: str, since: int, consistent: bool
+) -> bool:
+    """Carry out what is in a directory of log files.
+
+    Args:
+        service: of the database.
+        applier: does it.
+        directory: must not be that of our own log, which would get everything anew.
+        since: stamp before which commands are left out, in microseconds since the epoch.
+        consistent: stop at the first command that does not turn out as it did before.
+
+    Returns:
+        False if it is not there, is damaged, or something turned out otherwise and had not to.
+    """
+    history = service.history
+    try:
+        if history is not None and os.path.samefile(directory, history.directory):
+            service.log.error(f"an update log cannot be restored into itself: {directory}")
+            return False
+        for record in _records(directory):
+            if record.stamp < since or applier.apply(record):
+                continue
+            service.log.error(f"detected inconsistency: ts={record.stamp} sid={record.sid}")
+            if consistent:
+                return False
+    except (OSError, ProtocolError) as error:
+        service.log.error(f"restoring from {directory} ended: {error}")  # noqa: TRY400 - it says it all
+        return False
+    return True
+
+
+def _records(directory: str) -> Iterator[Record]:
+    for name in sorted(filter(NAME.fullmatch, os.listdir(directory))):
+        with open(os.path.join(directory, name), "rb") as file:
+            data, pos = b"", 0
+            while True:
+                reading = read_record(data, pos)
+                if isinstance(reading, Incomplete):
+                    wanted = max(CHUNK, reading.need - (len(data) - pos))
+                    more = file.read(wanted)
+                    if not more:
+                        break
+                    data, pos = data[pos:] + more, 0
+                    continue
+                record, pos = reading
+                yield record
+            if pos < len(data):
+                raise ProtocolError(f"half a record at the end of {name}")

@@ -1,0 +1,54 @@
+"""The update log of kt-tyrant, sent to a client that follows it.
+
+After our number come commands, as they are in the log, and between them a byte that says we are
+here: at first, and once a second while nothing happens. The client says nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+from kt.server.feed import Feed
+from kt.server.history import History
+from kt.server.tyrant.answering import Answering
+from kt.wire.tyrant_server import Repl
+
+BEAT: Final = b"\xca"
+PULSE: Final = 1.0
+"""Seconds between two of them."""
+
+
+class Supply:
+    """What one client gets, from now on."""
+
+    def __init__(self, session: Answering, history: History, request: Repl) -> None:
+        service = session.service
+        since, server = request.since, request.server
+        service.log.system(f"({session.peer}): follows the update log: ts={since} sid={server}")
+        self._session = session
+        self._history = history
+        self._beaten = 0.0
+        self._feed = Feed(
+            session,
+            history,
+            history.reader(since, server),
+            pulse=PULSE,
+            timeout=service.timeout,
+            caught_up=self._caught_up,
+            log=service.log,
+        )
+        self._beat()
+        self._feed.go_on()
+
+    def _caught_up(self) -> None:
+        if self._history.ended:
+            self._session.close()
+            return
+        if time.monotonic() - self._beaten >= PULSE:
+            self._beat()
+        self._feed.wait()
+
+    def _beat(self) -> None:
+        self._session.write(BEAT)
+        self._beaten = time.monotonic()
