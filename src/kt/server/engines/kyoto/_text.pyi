@@ -19,6 +19,9 @@ def hash_murmur(data: bytes, /) -> int:
 def hash_fnv(data: bytes, /) -> int:
     """64 bits."""
 
+def end_matching() -> None:
+    """The process ends: every `regex_match` and `regex_replace` from now on is a RuntimeError."""
+
 def distance(a: bytes, b: bytes, utf8: bool, /) -> int:
     """Levenshtein distance in bytes, or in characters if `utf8`."""
 

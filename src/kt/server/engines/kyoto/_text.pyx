@@ -40,20 +40,21 @@ cdef extern from "kccompress.h" namespace "kyotocabinet" nogil:
 cdef extern from * nogil:
     """
     #include <kcregex.h>
-    #include "io/pattern.h"
+    #include "io/matcher.h"
 
     // A pattern that is refused is one that does not compile.
     static inline bool match_bytes(const std::string& text, const std::string& pattern) {
-      kt::ByteLocale bytes;
-      return !kt::pattern_fault(pattern) && kyotocabinet::Regex::match(text, pattern);
+      kt::Matcher matcher(pattern);
+      return matcher.valid() && matcher.matches(text);
     }
     static inline std::string replace_bytes(const std::string& text, const std::string& pattern,
                                             const std::string& replacement) {
+      if (!match_bytes(text, pattern)) return text;
       kt::ByteLocale bytes;
-      if (kt::pattern_fault(pattern)) return text;
       return kyotocabinet::Regex::replace(text, pattern, replacement);
     }
     """
+    void c_end_matching "kt::end_matching"()
     boolean c_match "match_bytes"(const string &, const string &) except +
     string c_replace "replace_bytes"(const string &, const string &, const string &) except +
 
@@ -115,6 +116,10 @@ def regex_replace(const char *text, const char *pattern, const char *replacement
     with nogil:
         result = c_replace(string(text), string(pattern), string(replacement))
     return result
+
+
+def end_matching():
+    c_end_matching()
 
 
 cdef taken(char *text, size_t size):

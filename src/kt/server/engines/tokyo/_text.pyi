@@ -16,6 +16,9 @@ def regex_match(text: bytes, pattern: bytes, /) -> bool:
 def regex_replace(text: bytes, pattern: bytes, replacement: bytes, /) -> bytes:
     """Every occurrence replaced; ``&`` and ``\\1``... in the replacement are special."""
 
+def end_matching() -> None:
+    """The process ends: every `regex_match` and `regex_replace` from now on is a RuntimeError."""
+
 def distance(a: bytes, b: bytes, utf8: bool, /) -> int:
     """Levenshtein distance in bytes, or in characters if `utf8`."""
 

@@ -40,20 +40,23 @@ cdef extern from * nogil:
     #include <cstdlib>
     #include <cstring>
     #include <tcutil.h>
-    #include "io/pattern.h"
+    #include "io/matcher.h"
 
     // A pattern that is refused is one that does not compile.
     static inline bool match_bytes(const char* text, const char* pattern) {
-      kt::ByteLocale bytes;
-      return !kt::pattern_fault(pattern) && tcregexmatch(text, pattern);
+      const bool folds_case = *pattern == '*';
+      kt::Matcher matcher(pattern + folds_case, folds_case);
+      return matcher.valid() && matcher.matches(text);
     }
     static inline char* replace_bytes(const char* text, const char* pattern, const char* with) {
+      if (!match_bytes(text, pattern)) return strdup(text);
       kt::ByteLocale bytes;
-      return kt::pattern_fault(pattern) ? strdup(text) : tcregexreplace(text, pattern, with);
+      return tcregexreplace(text, pattern, with);
     }
     """
-    bint match_bytes(const char *, const char *)
-    char *replace_bytes(const char *, const char *, const char *)
+    bint match_bytes(const char *, const char *) except +
+    char *replace_bytes(const char *, const char *, const char *) except +
+    void c_end_matching "kt::end_matching"()
 
 ctypedef char *(*TextEncoder)(const char *, int) noexcept nogil
 ctypedef char *(*TextDecoder)(const char *, int *) noexcept nogil
@@ -178,6 +181,10 @@ def regex_replace(const char *text, const char *pattern, const char *replacement
     with nogil:
         result = replace_bytes(text, pattern, replacement)
     return taken(result, -1)
+
+
+def end_matching():
+    c_end_matching()
 
 
 def distance(const char *a, const char *b, bint utf8):

@@ -13,12 +13,10 @@
 
 #include "kyoto/database/scan.h"
 
-#include <kcregex.h>
-
 #include <algorithm>
 #include <cstring>
 
-#include "io/pattern.h"
+#include "io/matcher.h"
 #include "kyoto/database/cursor.h"
 
 namespace kt {
@@ -46,17 +44,13 @@ class Filter {
 
 class RegexFilter final : public Filter {
  public:
-  bool compile(const std::string& regex) {
-    ByteLocale bytes;
-    return regex_.compile(regex, kc::Regex::MATCHONLY);
-  }
-  bool wants(const std::string& key) override {
-    ByteLocale bytes;
-    return regex_.match(key);
-  }
+  explicit RegexFilter(const std::string& regex) : matcher_(regex) {}
+
+  bool valid() const { return matcher_.valid(); }
+  bool wants(const std::string& key) override { return matcher_.matches(key); }
 
  private:
-  kc::Regex regex_;
+  Matcher matcher_;
 };
 
 // Levenshtein distance of at most so much.
@@ -236,9 +230,13 @@ Error match_prefix(Database& database, const std::string& prefix, int64_t limit,
 
 Error match_regex(Database& database, const std::string& regex, int64_t limit, Keys* keys) {
   if (const char* fault = pattern_fault(regex)) return Error(Error::LOGIC, fault);
-  RegexFilter filter;
-  if (!filter.compile(regex)) return Error(Error::LOGIC, "compilation failed");
-  return Scan(database, filter, limit, keys).run();
+  RegexFilter filter(regex);
+  if (!filter.valid()) return Error(Error::LOGIC, "compilation failed");
+  try {
+    return Scan(database, filter, limit, keys).run();
+  } catch (const MatchEnded& ended) {
+    return Error(Error::LOGIC, ended.what());
+  }
 }
 
 Error match_similar(Database& database, const std::string& origin, size_t distance, bool utf8,

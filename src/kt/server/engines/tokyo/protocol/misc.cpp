@@ -1,7 +1,5 @@
 // The functions of `misc`, and the other ways to look at many records.
 
-#include <regex.h>
-
 #include <algorithm>
 #include <climits>
 #include <cstring>
@@ -9,7 +7,7 @@
 #include <thread>
 #include <unordered_map>
 
-#include "io/pattern.h"
+#include "io/matcher.h"
 #include "tokyo/database/database.h"
 
 namespace kt::tokyo {
@@ -66,36 +64,11 @@ void add_all(const TCLIST* list, List* result) {
   for (int i = 0; i < tclistnum(list) && !result->too_long(); i++) result->add(element(list, i));
 }
 
-class Regex {
- public:
-  // A pattern that begins with `*` does not distinguish upper and lower case.
-  explicit Regex(std::string pattern) {
-    int options = REG_EXTENDED | REG_NOSUB;
-    if (pattern.compare(0, 1, "*") == 0) {
-      options |= REG_ICASE;
-      pattern.erase(0, 1);
-    }
-    ByteLocale bytes;
-    valid_ = !pattern_fault(pattern) && regcomp(&compiled_, pattern.c_str(), options) == 0;
-  }
-  ~Regex() {
-    if (valid_) regfree(&compiled_);
-  }
-  Regex(const Regex&) = delete;
-  Regex& operator=(const Regex&) = delete;
-
-  bool valid() const { return valid_; }
-  bool matches(Bytes text) {
-    text_.assign(text);
-    ByteLocale bytes;
-    return regexec(&compiled_, text_.c_str(), 0, nullptr, 0) == 0;
-  }
-
- private:
-  regex_t compiled_;
-  bool valid_;
-  std::string text_;
-};
+// A pattern that begins with `*` does not distinguish upper and lower case.
+Matcher matcher_of(Bytes pattern) {
+  const bool folds_case = pattern.substr(0, 1) == "*";
+  return Matcher(pattern.substr(folds_case ? 1 : 0), folds_case);
+}
 
 // Numbers of a fixed-length database, such as "[3,20)" or "(min,max]".
 struct Interval {
@@ -219,8 +192,13 @@ bool Database::long_misc(const std::string& name, const Arguments& arguments, Li
     case Kind::LISTED: return long_listed(name, arguments, result, logged);
     case Kind::SCAN: {
       const auto scan = this->scan(name, arguments, result);
-      if (scan) run(scan.get());
-      const bool done = scan && !result->too_long();
+      bool done = scan != nullptr;
+      try {
+        if (scan) run(scan.get());
+      } catch (const MatchEnded&) {
+        done = false;
+      }
+      done = done && !result->too_long();
       return logged && journal.admits() ? journal.misc(name, arguments, done) : done;
     }
     case Kind::MANAGE: return managed(name, arguments, logged);
@@ -431,7 +409,7 @@ std::unique_ptr<Scan> Database::scan(const std::string& name, const Arguments& a
 
 std::unique_ptr<Scan> Database::regex_scan(const Arguments& arguments, List* result) const {
   if (arguments.empty()) return nullptr;
-  const auto regex = std::make_shared<Regex>(std::string(arguments[0]));
+  const auto regex = std::make_shared<Matcher>(matcher_of(arguments[0]));
   if (!regex->valid()) return nullptr;
   const auto judge = [regex](Bytes key, Bytes) {
     return regex->matches(key) ? Scan::Verdict::TAKE : Scan::Verdict::PASS;
