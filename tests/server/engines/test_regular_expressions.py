@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
+import platform
+import random
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import assume, given, strategies
 
 from kt.server.engines.kyoto import _text as kyoto_text
 from kt.server.engines.kyoto._engine import EngineError
@@ -75,6 +79,69 @@ def test_limits_and_values(tmp_path: Path) -> None:
         assert sorted(found[::2]) == [b"key%d" % number for number in range(2, 10)]
         assert set(found[1::2]) == {large}
         assert len(items(database.misc(b"regex", [b"*^KEY", b"3"]))) == 6
+
+
+ATOMS = [
+    *(b"a b . _ ^ $ ( ) * + ? | , [ { - ]".split()),
+    *(rb"\w \W \s \S \b \B \< \> \` \' \a \. \}".split()),
+    *(rb"{2} {0} {,2} {1,} {1\,2} [ab] [^a] []a] [^]-] [-a] [a-] [Z-a] [--a] [\]".split()),
+    *(b"[[:alpha:]] [[:upper:]_] [[.a.]-c] [[=b=]] [[:digit:]-z] [[:no:]]".split()),
+    b"\xff",
+]
+NOSUB, EXTENDED, ICASE = 8, 1, 2
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="compares with the GNU C library")
+@given(
+    pattern=strategies.lists(strategies.sampled_from(ATOMS), min_size=1, max_size=8).map(b"".join),
+    texts=strategies.lists(
+        strategies.text("aabAB_ -.\n", max_size=6).map(str.encode), min_size=8, max_size=8
+    ),
+    folds_case=strategies.booleans(),
+)
+def test_they_mean_what_they_mean_to_the_library(
+    pattern: bytes, texts: list[bytes], folds_case: bool
+) -> None:
+    assume(not pattern.startswith(b"*"))  # asks for ICASE
+    # The library sees borders of words where there are none when it counts them.
+    assume(b"{" not in pattern or not any(place in pattern for place in (rb"\b", rb"\B")))
+    library = ctypes.CDLL(None)
+    compiled = ctypes.create_string_buffer(1024)
+    options = EXTENDED | NOSUB | (ICASE if folds_case else 0)
+    valid = library.regcomp(compiled, pattern, options) == 0
+    for text in texts:
+        expected = valid and library.regexec(compiled, text, 0, None, 0) == 0
+        assert tokyo_text.regex_match(text, b"*" * folds_case + pattern) == expected
+        if not folds_case:
+            assert kyoto_text.regex_match(text, pattern) == expected
+    if valid:
+        library.regfree(compiled)
+
+
+@pytest.mark.parametrize("pattern", [b"a*b", b"(a+)+$b", b"(a|b)*a(a|b){1000}c", b"(a?){9000}b"])
+def test_long_keys_take_one_pass(tmp_path: Path, pattern: bytes) -> None:
+    """By the square of the length, each of these would take hours."""
+    key = b"a" * (4 << 20)
+    for text in (kyoto_text, tokyo_text):
+        assert not text.regex_match(key, pattern)
+        assert text.regex_replace(key, pattern, b"") == key
+    with kyoto_opened("*", tmp_path) as database, opened("*", tmp_path) as other:
+        database.set(key, b"v")
+        assert other.put(key, b"v")
+        assert database.match_regex(pattern) == []
+        assert items(other.misc(b"regex", [pattern])) == []
+
+
+def test_what_takes_too_long_is_given_up(tmp_path: Path) -> None:
+    pattern = b"(a|b)*a(a|b){4000}c"
+    key = random.Random(1).choices([b"a", b"b"], k=1_000_000)
+    with kyoto_opened("*", tmp_path) as database, opened("*", tmp_path) as other:
+        database.set(b"".join(key), b"v")
+        assert other.put(b"".join(key), b"v")
+        with pytest.raises(EngineError, match="takes too long"):
+            database.match_regex(pattern)
+        assert other.misc(b"regex", [pattern]) is None
+        assert database.match_regex(b"^a") + database.match_regex(b"^b") == [b"".join(key)]
 
 
 BYTES = """

@@ -1,7 +1,7 @@
 // POSIX extended regular expressions: from their text to a program for a Matcher.
 //
 // The grammar is the one that regcomp of the GNU C library has in the locale "C", which is what the
-// original servers are built on; `tests/server/engines/test_expressions.py` compares the two. With
+// original servers are built on; `tests/server/engines/test_regular_expressions.py` compares the two. With
 // its extensions (\w \W \s \S \b \B \< \> \` \'), an operator must have something before it, a `)`
 // without `(` is a character, and ignoring case means: pattern and text are in upper case, except
 // for a character behind a backslash.

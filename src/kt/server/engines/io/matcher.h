@@ -1,4 +1,4 @@
-// Whether a regular expression occurs in a text: in one pass, with bounded memory, to be ended.
+// Whether a regular expression occurs in a text: in one pass, with bounded memory and work.
 //
 // The C library's matcher begins anew at every byte of the text, which takes time by the square of
 // its length, keeps each state that it meets, and nobody can end it. Where only "yes" or "no" is
@@ -13,14 +13,13 @@
 // table has grown to MEMORY_LIMIT it is begun anew. A zero byte ends the text, as in the original.
 //
 // Making a transition takes time by the size of the program. An expression that needs a new one for
-// nearly every byte of a long text is given up after WORK_LIMIT steps in all (MatchEnded), some ten
-// seconds; no other one ever comes near. `end_matching` ends all that are under way.
+// nearly every byte of a long text is given up after WORK_LIMIT steps in all (MatchEnded), some
+// seconds; no other one ever comes near.
 
 #ifndef KT_IO_MATCHER_H
 #define KT_IO_MATCHER_H
 
 #include <algorithm>
-#include <atomic>
 #include <cstdint>
 #include <stdexcept>
 #include <string>
@@ -39,18 +38,10 @@ class MatchEnded : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-inline std::atomic<bool>& matching_ends() {
-  static std::atomic<bool> ends{false};
-  return ends;
-}
-
-// From now on every match raises MatchEnded: the process is about to end.
-inline void end_matching() { matching_ends() = true; }
-
 class Matcher {
  public:
   static constexpr size_t MEMORY_LIMIT = 4 << 20;
-  static constexpr uint64_t WORK_LIMIT = 2'000'000'000;
+  static constexpr uint64_t WORK_LIMIT = 500'000'000;
 
   // Invalid if the pattern is refused, or no regular expression.
   explicit Matcher(std::string_view pattern, bool folds_case = false)
@@ -65,16 +56,8 @@ class Matcher {
 
   // Throws MatchEnded.
   bool matches(std::string_view text) {
-    constexpr size_t WITHOUT_LOOK = 1 << 20;
-    int32_t state = states_.empty() ? begin() : 0;
-    while (!text.empty()) {
-      const std::string_view piece = text.substr(0, WITHOUT_LOOK);
-      state = go_through(piece, state);
-      if (state < 0) return state == MATCH;
-      text.remove_prefix(piece.size());
-      if (matching_ends()) throw MatchEnded("the server is about to end");
-    }
-    return next(state, columns_ - 1) == MATCH;
+    const int32_t state = go_through(text, states_.empty() ? begin() : 0);
+    return (state < 0 ? state : next(state, columns_ - 1)) == MATCH;
   }
 
  private:
@@ -89,11 +72,19 @@ class Matcher {
   };
   static constexpr int32_t UNKNOWN = -1, MATCH = -2, NO_MATCH = -3;
 
+  // A state is the place of its row in the table.
   int32_t go_through(std::string_view piece, int32_t state) {
     const int32_t* table = table_.data();
-    for (const char c : piece) {
-      const uint32_t column = column_[static_cast<uint8_t>(c)];
-      int32_t after = table[static_cast<size_t>(state) * columns_ + column];
+    const char* at = piece.data();
+    const char* const end = at + piece.size();
+    while (at < end) {
+      const uint32_t column = column_[static_cast<uint8_t>(*at++)];
+      int32_t after = table[static_cast<uint32_t>(state) + column];
+      if (after == state) {  // what begins nowhere: bytes that need not wait for each other
+        const int32_t* const row = table + state;
+        while (at < end && row[column_[static_cast<uint8_t>(*at)]] == state) at++;
+        continue;
+      }
       if (after < 0) {
         if (after == UNKNOWN) after = make(state, column);
         if (after < 0) return after;
@@ -105,7 +96,7 @@ class Matcher {
   }
 
   int32_t next(int32_t state, uint32_t column) {
-    const int32_t after = table_[static_cast<size_t>(state) * columns_ + column];
+    const int32_t after = table_[static_cast<uint32_t>(state) + column];
     return after == UNKNOWN ? make(state, column) : after;
   }
 
@@ -138,7 +129,7 @@ class Matcher {
   int32_t add(Reached reached) {
     const auto found = numbers_.find(reached);
     if (found != numbers_.end()) return found->second;
-    const auto number = static_cast<int32_t>(states_.size());
+    const auto number = static_cast<int32_t>(table_.size());
     memory_ += columns_ * sizeof(int32_t) + reached.size() * sizeof(uint32_t) + 128;
     table_.resize(table_.size() + columns_, UNKNOWN);
     states_.push_back(&numbers_.emplace(std::move(reached), number).first->first);
@@ -155,14 +146,13 @@ class Matcher {
 
   // What follows this state where the text goes on with this column.
   int32_t make(int32_t state, uint32_t column) {
-    if (matching_ends()) throw MatchEnded("the server is about to end");
     if (work_ > WORK_LIMIT) throw MatchEnded("the regular expression takes too long");
     const bool at_end = column == columns_ - 1;
     const uint8_t byte = at_end ? 0 : sample_[column];
     const Neighbour after = at_end ? EDGE : neighbour(byte);
     int32_t result = NO_MATCH;
     Reached reached;
-    if (follow(*states_[static_cast<size_t>(state)], after, byte, &reached)) {
+    if (follow(*states_[static_cast<uint32_t>(state) / columns_], after, byte, &reached)) {
       result = MATCH;
     } else if (!at_end && !(reached.empty() && anchored_)) {
       std::sort(reached.begin(), reached.end());
@@ -173,7 +163,7 @@ class Matcher {
       }
       result = add(std::move(reached));
     }
-    return table_[static_cast<size_t>(state) * columns_ + column] = result;
+    return table_[static_cast<uint32_t>(state) + column] = result;
   }
 
   Neighbour neighbour(uint8_t byte) const {

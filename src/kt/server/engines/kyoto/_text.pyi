@@ -1,7 +1,8 @@
 """The text utilities of Kyoto Cabinet, exactly as the original server's scripts know them.
 
 Where the library takes a C string, text ends at its first zero byte. Whatever may take long lets go
-of the GIL. `MemoryError`: the result, or the work on the way to it, does not fit.
+of the GIL. `MemoryError`: the result, or the work on the way to it, does not fit. `RuntimeError`: a match
+takes too long.
 """
 
 def atoi(text: bytes, /) -> int:
@@ -18,9 +19,6 @@ def hash_murmur(data: bytes, /) -> int:
 
 def hash_fnv(data: bytes, /) -> int:
     """64 bits."""
-
-def end_matching() -> None:
-    """The process ends: every `regex_match` and `regex_replace` from now on is a RuntimeError."""
 
 def distance(a: bytes, b: bytes, utf8: bool, /) -> int:
     """Levenshtein distance in bytes, or in characters if `utf8`."""

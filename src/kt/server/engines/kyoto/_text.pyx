@@ -54,7 +54,6 @@ cdef extern from * nogil:
       return kyotocabinet::Regex::replace(text, pattern, replacement);
     }
     """
-    void c_end_matching "kt::end_matching"()
     boolean c_match "match_bytes"(const string &, const string &) except +
     string c_replace "replace_bytes"(const string &, const string &, const string &) except +
 
@@ -116,10 +115,6 @@ def regex_replace(const char *text, const char *pattern, const char *replacement
     with nogil:
         result = c_replace(string(text), string(pattern), string(replacement))
     return result
-
-
-def end_matching():
-    c_end_matching()
 
 
 cdef taken(char *text, size_t size):

@@ -1,7 +1,8 @@
 """The text utilities of Tokyo Cabinet, exactly as the original server's scripts know them.
 
 Where the library takes a C string, text ends at its first zero byte. Whatever may take long lets go
-of the GIL. `MemoryError`: the text is longer than the library takes.
+of the GIL. `MemoryError`: the text is longer than the library takes. `RuntimeError`: a match
+takes too long.
 """
 
 def codec(mode: bytes, data: bytes, /) -> bytes | None:
@@ -15,9 +16,6 @@ def regex_match(text: bytes, pattern: bytes, /) -> bool:
 
 def regex_replace(text: bytes, pattern: bytes, replacement: bytes, /) -> bytes:
     """Every occurrence replaced; ``&`` and ``\\1``... in the replacement are special."""
-
-def end_matching() -> None:
-    """The process ends: every `regex_match` and `regex_replace` from now on is a RuntimeError."""
 
 def distance(a: bytes, b: bytes, utf8: bool, /) -> int:
     """Levenshtein distance in bytes, or in characters if `utf8`."""

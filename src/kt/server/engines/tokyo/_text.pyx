@@ -56,7 +56,6 @@ cdef extern from * nogil:
     """
     bint match_bytes(const char *, const char *) except +
     char *replace_bytes(const char *, const char *, const char *) except +
-    void c_end_matching "kt::end_matching"()
 
 ctypedef char *(*TextEncoder)(const char *, int) noexcept nogil
 ctypedef char *(*TextDecoder)(const char *, int *) noexcept nogil
@@ -181,10 +180,6 @@ def regex_replace(const char *text, const char *pattern, const char *replacement
     with nogil:
         result = replace_bytes(text, pattern, replacement)
     return taken(result, -1)
-
-
-def end_matching():
-    c_end_matching()
 
 
 def distance(const char *a, const char *b, bint utf8):
