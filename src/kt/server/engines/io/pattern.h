@@ -15,7 +15,8 @@
 //    than the original (the leftmost longest). A process to be killed would be sound, but costs more
 //    than each match.
 //
-// What is left takes time by the square of the text's length at worst.
+// Where only yes or no is asked for, `matcher.h` matches; the library does where text is replaced, and
+// in searches of tables: by the square of the text's length at worst.
 
 #ifndef KT_IO_PATTERN_H
 #define KT_IO_PATTERN_H

@@ -1,8 +1,8 @@
 """The text utilities of Kyoto Cabinet, exactly as the original server's scripts know them.
 
 Where the library takes a C string, text ends at its first zero byte. Whatever may take long lets go
-of the GIL. `MemoryError`: the result, or the work on the way to it, does not fit. `RuntimeError`: a match
-takes too long.
+of the GIL. `MemoryError`: the result, or the work on the way to it, does not fit.
+`RuntimeError`: a match takes too long.
 """
 
 def atoi(text: bytes, /) -> int:

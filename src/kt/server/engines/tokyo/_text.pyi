@@ -1,8 +1,8 @@
 """The text utilities of Tokyo Cabinet, exactly as the original server's scripts know them.
 
 Where the library takes a C string, text ends at its first zero byte. Whatever may take long lets go
-of the GIL. `MemoryError`: the text is longer than the library takes. `RuntimeError`: a match
-takes too long.
+of the GIL. `MemoryError`: the text is longer than the library takes.
+`RuntimeError`: a match takes too long.
 """
 
 def codec(mode: bytes, data: bytes, /) -> bytes | None:
