@@ -18,7 +18,8 @@ import select
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from time import perf_counter, sleep
 from typing import Any
 
@@ -70,8 +71,14 @@ def fill(db: KyotoTycoon[Any, Any] | TokyoTyrant[Any, Any], count: int) -> None:
 
 def probe(program: str, port: int, kind: str) -> None:
     """Ask until standard input ends; print the waits, in milliseconds."""
-    db = (KyotoTycoon if program == "tycoon" else TokyoTyrant)(port=port, timeout=None)
-    ask = {"binary": lambda: db.get("key-00000001"), "loop": db.status}[kind]
+    make = partial(KyotoTycoon if program == "tycoon" else TokyoTyrant, port=port, timeout=None)
+    db = make()
+
+    def connect() -> None:
+        with make() as other:
+            other.get("key-00000001")
+
+    ask = {"binary": lambda: db.get("key-00000001"), "loop": db.status, "connect": connect}[kind]
     waits: list[float] = []
     print("ready", flush=True)
     while not waits or not select.select([sys.stdin], [], [], 0.0003)[0]:
@@ -82,8 +89,10 @@ def probe(program: str, port: int, kind: str) -> None:
     print(json.dumps({"longest": waits[-1], "p99.9": waits[int(len(waits) * 0.999)]}))
 
 
-def probes(program: str, port: int) -> list[subprocess.Popen[str]]:
-    """Both probes, at work."""
+def probes(
+    program: str, port: int, kinds: Sequence[str] = ("binary", "loop")
+) -> list[subprocess.Popen[str]]:
+    """Probes, at work."""
     started = [
         subprocess.Popen(
             [sys.executable, __file__, "--probe", program, str(port), kind],
@@ -91,7 +100,7 @@ def probes(program: str, port: int) -> list[subprocess.Popen[str]]:
             stdout=subprocess.PIPE,
             text=True,
         )
-        for kind in ("binary", "loop")
+        for kind in kinds
     ]
     for process in started:
         assert process.stdout is not None

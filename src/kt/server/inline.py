@@ -102,7 +102,7 @@ class Inline:
         """Replies that have not been taken yet."""
         session = self._session
         output = session.output
-        replies = output[0] if len(output) == 1 else b"".join(output)
+        replies = bytes(output[0]) if len(output) == 1 else b"".join(output)
         output.clear()
         session.wrote = 0
         return replies

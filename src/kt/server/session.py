@@ -20,12 +20,32 @@ everything at once, in the thread that asks.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias, TypeVar
+
+from kt.wire.reading import Incomplete, Reader
 
 if TYPE_CHECKING:
-    from kt.server.engines.io._io import Servable
+    from kt.server.engines.io._io import Reply, Servable
 
 T = TypeVar("T")
+
+LARGE_REQUEST: Final = 1 << 20
+"""A request of more bytes is cut out of the input by a worker thread."""
+
+
+def read_in_thread(
+    reader: Reader[Any], data: bytes | bytearray, pos: int
+) -> tuple[Any, bytes | bytearray]:
+    """What a reader reads, and the input behind it; all of it with `Incomplete`.
+
+    For a worker thread, which has taken over the input and lets go of it: to free it takes long,
+    too.
+    """
+    result = reader(data, pos)
+    if isinstance(result, Incomplete):
+        return result, data[pos:] if pos else data
+    value, end = result
+    return value, bytes(memoryview(data)[end:])
 
 
 class Journal(Protocol):
@@ -106,7 +126,7 @@ class Session:
     """
 
     def __init__(self) -> None:
-        self.output: list[bytes] = []
+        self.output: list[bytes | Reply] = []
         self.wrote = 0
         self.work: Work | None = None
         self.yields = False
@@ -114,7 +134,7 @@ class Session:
         self.need = 1
         self.plain = 0
         self.behind = False
-        self.unserved = b""
+        self.unserved: bytes | bytearray = b""
         self.peer = ""
         self.descriptor = -1
 
@@ -124,7 +144,8 @@ class Session:
         """Serve what begins at `data[pos]`.
 
         Args:
-            data: everything received and not yet served; valid during this call only.
+            data: everything received and not yet served; valid during this call only, except for
+                a step that serves or takes over all of it: nobody changes it then.
             pos: offset of the first unserved byte; there are at least `need` of them.
 
         Returns:
@@ -181,7 +202,7 @@ class Session:
 
     # What a protocol uses
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | Reply) -> None:
         """Send `data` after everything written before."""
         self.output.append(data)
         self.wrote += len(data)
@@ -202,7 +223,7 @@ class Session:
         """As `in_thread`, where there is a script: that is what `run` gets."""
         self.work = InScript(run, then)
 
-    def unread(self, data: bytes) -> None:
+    def unread(self, data: bytes | bytearray) -> None:
         """Put back the part of the input that a threaded command had taken over and not used."""
         self.unserved = data
 

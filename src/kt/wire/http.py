@@ -25,7 +25,7 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from kt.errors import ProtocolError
-from kt.wire.reading import Buffer, Incomplete
+from kt.wire.reading import Buffer, Cutting, Incomplete, cut
 
 LINE_MAX: Final = 8191
 """Longest request line in bytes."""
@@ -118,6 +118,12 @@ class IncompleteBody(Incomplete[HttpRequest]):
     refusal = (400, "receiving data failed")
 
 
+class MissingBody(IncompleteBody, Cutting[HttpRequest]):
+    """Likewise, and nothing of the body has to be looked at."""
+
+    __slots__ = ()
+
+
 def parse_number(text: bytes) -> int:
     """The decimal number at the begin of `text`, as leniently as C's atoi; 0 if there is none."""
     found = _NUMBER.match(text)
@@ -192,10 +198,8 @@ def _read_body(
     request: HttpRequest, begin: int, end: int, data: Buffer, pos: int
 ) -> tuple[HttpRequest, int] | Incomplete[HttpRequest]:
     if len(data) < pos + end:
-        return IncompleteBody(end, partial(_read_body, request, begin, end))
-    with memoryview(data) as view:  # a body may be long: copy it once
-        body = bytes(view[pos + begin : pos + end])
-    return request._replace(body=body), pos + end
+        return MissingBody(end, partial(_read_body, request, begin, end))
+    return request._replace(body=cut(data, pos + begin, pos + end)), pos + end
 
 
 def _read_chunk(

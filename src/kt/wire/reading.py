@@ -18,7 +18,8 @@ caller decides whether to raise it (a call) or to hand it on (a pipeline).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Generic, TypeAlias, TypeVar
+from io import BytesIO
+from typing import Final, Generic, TypeAlias, TypeVar
 
 Buffer: TypeAlias = bytes | bytearray
 T = TypeVar("T")
@@ -33,6 +34,26 @@ class Incomplete(Generic[T_co]):
     def __init__(self, need: int, resume: Reader[T_co]) -> None:
         self.need = need
         self.resume = resume
+
+
+class Cutting(Incomplete[T_co]):
+    """Likewise, and with `need` bytes it takes as long to go on as to copy them."""
+
+    __slots__ = ()
+
+
+CUT_AT_ONCE: Final = 1 << 20
+
+
+def cut(data: Buffer, begin: int, end: int) -> bytes:
+    """A part of `data`, copied once; a large one in slices, so that other threads get on."""
+    with memoryview(data) as view:
+        if end - begin <= CUT_AT_ONCE:
+            return bytes(view[begin:end])
+        whole = BytesIO()
+        for at in range(begin, end, CUT_AT_ONCE):
+            whole.write(view[at : min(at + CUT_AT_ONCE, end)])
+    return whole.getvalue()
 
 
 Reader: TypeAlias = Callable[[Buffer, int], "tuple[T, int] | Incomplete[T]"]

@@ -20,7 +20,7 @@ from typing import Final
 from kt.wire import faults
 from kt.wire.http import HttpRequest, parse_number
 from kt.wire.magic import SIZE_MAX
-from kt.wire.reading import Buffer, Incomplete
+from kt.wire.reading import Buffer, Cutting, Incomplete, cut
 
 LINE_MAX: Final = 2**24
 """Longest line of a command, in bytes."""
@@ -62,10 +62,10 @@ def read_data(
         return None, end + 1
     if len(data) < end + 2:
         need = size + 1 if len(data) <= end else size + 2
-        return Incomplete(need, partial(read_data, size))
+        return Cutting(need, partial(read_data, size))
     if data[end + 1 : end + 2] != b"\n":
         return None, end + 2
-    return bytes(data[pos:end]), end + 2
+    return cut(data, pos, end), end + 2
 
 
 def is_http(words: list[bytes]) -> bool:
@@ -115,5 +115,5 @@ def _read_body(
 ) -> tuple[HttpRequest, int] | Incomplete[HttpRequest]:
     begin, end = pos + begin, pos + begin + length
     if len(data) < end:
-        return Incomplete(end - pos, partial(_read_body, request, begin - pos, length))
-    return request._replace(body=bytes(data[begin:end])), end
+        return Cutting(end - pos, partial(_read_body, request, begin - pos, length))
+    return request._replace(body=cut(data, begin, end)), end

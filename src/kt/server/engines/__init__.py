@@ -28,5 +28,12 @@ class EngineError(KTError):
         self.message = message
 
 
+class LargeValue(KTError):
+    """A thread in a hurry, which serves many, has to leave this to one that may take its time.
+
+    Nothing has been done.
+    """
+
+
 class FileLocked(KTError):
     """Another process has locked the file of a database, which was not to be waited for."""

@@ -26,6 +26,9 @@ from a busy socket before it looks at another.
 connection after the server's time-out (`sweep`, about once a second). A connection that only waits
 for its next request is never closed, as with the original servers: clients keep pools.
 
+**Large replies** go out in slices (`Outgoing`), which holds the connection like a peer that does
+not read: nothing is served until the last slice has been given to the transport.
+
 **End.** When the peer ends its side, or stops in the middle of a request for too long, whole
 requests have been answered, and `Session.cut_off` may answer the rest. When we close, replies are
 sent, our side is ended, and what still comes is thrown away for up to `LINGER` seconds: closing a
@@ -42,11 +45,13 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from kt.server.engines.io._io import FAILED
 from kt.server.process.delegation import PLAIN_REQUESTS
 from kt.server.process.listening import peer_name
+from kt.server.process.outgoing import Outgoing
 from kt.server.session import Await, Drain, InScript, InThread, Session, Work
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
+    from kt.server.engines.io._io import Reply
     from kt.server.process.delegation import Delegation
     from kt.server.process.log import Log
 
@@ -54,7 +59,6 @@ READ_AHEAD = 1 << 18
 LARGE_READ = 1 << 16
 WRITE_AHEAD = 1 << 18
 STEPS_PER_TURN = 32
-JOIN_UP_TO = 1 << 16
 LINGER = 2.0
 FOR_EVER = 1e9
 
@@ -120,12 +124,14 @@ class Connection(asyncio.Protocol):
         self.server = server
         self.session = session
         self._transport: asyncio.Transport
+        self._outgoing: Outgoing
         self._input: bytes | bytearray = b""
         self.busy = False
         self.plays = False
         self._away = False  # an I/O thread serves it
         self._yielded = False  # waiting for the next turn
-        self._choked = False  # the peer does not read
+        self._paused = False  # the transport keeps enough
+        self._choked = False  # the peer does not read, or there is more to be sent
         self._closing = False
         self._reading = True
         self._ended = False  # the peer has ended its side
@@ -238,6 +244,11 @@ class Connection(asyncio.Protocol):
         self._flush()
         self._abandoned()
         self._read(True)
+        if not self._outgoing:
+            self._end()
+
+    def _end(self) -> None:
+        """Everything has been given to the transport: end our side."""
         if self._ended or self._transport.is_closing():
             self._transport.close()
         else:
@@ -248,6 +259,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport = cast("asyncio.Transport", transport)
         transport.set_write_buffer_limits(high=WRITE_AHEAD)
+        self._outgoing = Outgoing(transport, WRITE_AHEAD)
         self.session.peer = peer_name(transport)
         self.session.descriptor = transport.get_extra_info("socket").fileno()
         self._progress = self.server.loop.time()
@@ -259,6 +271,7 @@ class Connection(asyncio.Protocol):
         self._closing = self._gone = True
         self._input = b""
         self.session.output.clear()
+        self._outgoing.clear()
         self._abandoned()
         if not self.busy:
             self._lost()
@@ -367,16 +380,39 @@ class Connection(asyncio.Protocol):
 
     def _flush(self) -> None:
         session = self.session
-        output = session.output
-        if output:
-            if len(output) == 1:
-                self._transport.write(output[0])
-            elif session.wrote <= JOIN_UP_TO:
-                self._transport.write(b"".join(output))
-            else:
-                self._transport.writelines(output)
-            output.clear()
+        if session.output:
+            self._outgoing.write(session.output, session.wrote)
+            session.output.clear()
             session.wrote = 0
+            if self._outgoing:
+                self._choked = True
+                self._send_on_soon()
+
+    def _send_on_soon(self) -> None:
+        """A transport that is paused tells when it wants more; another one gets it next turn."""
+        if not self._paused:
+            self.server.loop.call_soon(self._send_on)
+
+    def _send_on(self) -> None:
+        if self._paused or self._gone:
+            return
+        if self._outgoing:
+            self._outgoing.go_on()
+        if self._outgoing:
+            self._send_on_soon()
+        elif self._closing:
+            self._end()
+        elif self._choked and not self._paused:
+            self._unchoked()
+
+    def _unchoked(self) -> None:
+        """The peer has read: serve on."""
+        self._choked = False
+        drained, self._drained = self._drained, None
+        if drained is not None:
+            drained(True)
+        if not (self.busy or self._yielded or self._closing):
+            self._serve()
 
     def _read(self, wanted: bool) -> None:
         if wanted is not self._reading and not self._transport.is_closing():
@@ -393,15 +429,14 @@ class Connection(asyncio.Protocol):
             abandon()
 
     def pause_writing(self) -> None:
-        self._choked = True
+        self._paused = self._choked = True
 
     def resume_writing(self) -> None:
-        self._choked = False
-        drained, self._drained = self._drained, None
-        if drained is not None:
-            drained(True)
-        if not (self.busy or self._yielded or self._closing):
-            self._serve()
+        self._paused = False
+        if self._outgoing:
+            self._send_on()
+        else:
+            self._unchoked()
 
     def eof_received(self) -> bool:
         self._ended = True
@@ -409,7 +444,7 @@ class Connection(asyncio.Protocol):
             # A client that waits and ends its side has given up; it must not take a signal from one
             # that still waits.
             self.close()
-            return False
+            return bool(self._outgoing)
         if not (self.busy or self._yielded or self._choked):
             self._serve()
         return True
@@ -420,7 +455,7 @@ class Connection(asyncio.Protocol):
         """Let an I/O thread serve the connection until it needs Python again."""
         delegation, servable = self.server.delegation, self.session.servable()
         self.session.plain = 0
-        if delegation is None or servable is None or self._transport.get_write_buffer_size():
+        if delegation is None or servable is None or not self.has_sent_all():
             return
         self._away = True
         self._read(False)
@@ -430,7 +465,7 @@ class Connection(asyncio.Protocol):
         """Log what an I/O thread has run."""
         self.session.log_trace(traced, when)
 
-    def come_back(self, state: int, received: bytes, unsent: bytes) -> None:
+    def come_back(self, state: int, received: bytes, unsent: bytes | Reply) -> None:
         """Go on here.
 
         Args:
@@ -476,7 +511,7 @@ class Connection(asyncio.Protocol):
         """
         if self._away:
             return
-        unsent = self._transport.get_write_buffer_size()
+        unsent = self._transport.get_write_buffer_size() + len(self._outgoing)
         if unsent != self._unsent:
             self._unsent, self._progress = unsent, now
         stands_still = now - self._progress
@@ -491,7 +526,7 @@ class Connection(asyncio.Protocol):
 
     def has_sent_all(self) -> bool:
         """Whether every reply has left for the network."""
-        return not self._transport.get_write_buffer_size()
+        return not (self._outgoing or self._transport.get_write_buffer_size())
 
     def abort(self) -> None:
         """Drop the connection at once."""

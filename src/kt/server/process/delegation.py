@@ -24,7 +24,7 @@ from kt.server.holders import Holders
 if TYPE_CHECKING:
     import asyncio
 
-    from kt.server.engines.io._io import Servable
+    from kt.server.engines.io._io import Reply, Servable
 
 PLAIN_REQUESTS: Final = 32
 """Steps in a row without Python's help after which a connection is passed on."""
@@ -33,7 +33,7 @@ PLAIN_REQUESTS: Final = 32
 class Delegated(Protocol):
     """A connection that can be passed on."""
 
-    def come_back(self, state: int, received: bytes, unsent: bytes) -> None:
+    def come_back(self, state: int, received: bytes, unsent: bytes | Reply) -> None:
         """Go on without the I/O thread; see `IoThread.take`."""
 
     def log_trace(self, traced: bytes, when: float) -> None:

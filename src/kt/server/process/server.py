@@ -113,6 +113,9 @@ class Server:
         """Whether connections may be served without Python."""
         return True
 
+    def hurry(self, hurried: bool) -> None:
+        """Whether engines are to leave large values to other threads than this one."""
+
     def tick(self) -> None:
         """Ten times a second: what a server does by itself. Must be quick."""
 
@@ -171,8 +174,10 @@ class Server:
             self.open()
             if self.scripts is not None:
                 sys.setswitchinterval(SCRIPT_SWITCH_INTERVAL)
+            self.hurry(True)
             self.loop.run_until_complete(self._serve())
         finally:
+            self.hurry(False)
             closed = self._close_all()
             self.loop.close()
         return 0 if closed else 1

@@ -23,6 +23,9 @@ from kt.wire.tycoon_rpc import (
 
 T = TypeVar("T")
 
+LARGE_VALUE: Final = 1 << 20
+"""A value of more bytes is stored, or packed, by a worker thread."""
+
 PIECE_BYTES: Final = 1 << 17
 PIECE_COLUMNS: Final = 4000
 
@@ -32,6 +35,25 @@ def pieces(items: Iterable[T], size: int = PIECE_COLUMNS) -> Iterator[list[T]]:
     iterator = iter(items)
     while piece := list(islice(iterator, size)):
         yield piece
+
+
+def column_pieces(columns: dict[bytes, bytes]) -> Iterator[list[tuple[bytes, bytes]]]:
+    """As `pieces`, of so many bytes that one does not take long either."""
+    piece: list[tuple[bytes, bytes]] = []
+    size = 0
+    for column in columns.items():
+        piece.append(column)
+        size += len(column[1])
+        if size > LARGE_VALUE or len(piece) == PIECE_COLUMNS:
+            yield piece
+            piece, size = [], 0
+    if piece:
+        yield piece
+
+
+def is_large(columns: dict[bytes, bytes]) -> bool:
+    """Whether the values of a few columns are large."""
+    return sum(map(len, columns.values())) > LARGE_VALUE
 
 
 def take_records(columns: dict[bytes, bytes]) -> None:
@@ -75,11 +97,11 @@ def pack_large_rpc_reply(
     status: int, columns: dict[bytes, bytes], *, keep_alive: bool, stamp: bytes, bodiless: bool
 ) -> list[bytes]:
     """What `pack_rpc_reply` does, but the columns stay in their order; empties `columns`."""
-    encoded = [encode_columns(piece, REPLY_PLAIN_MAX) for piece in pieces(columns.items())]
+    encoded = [encode_columns(piece, REPLY_PLAIN_MAX) for piece in column_pieces(columns)]
     encoding: Encoding = next((encoding for encoding, _ in encoded if encoding), PLAIN)
     bodies = [
         body if its_encoding == encoding else encode_columns_as(piece, encoding)
-        for (its_encoding, body), piece in zip(encoded, pieces(columns.items()), strict=True)
+        for (its_encoding, body), piece in zip(encoded, column_pieces(columns), strict=True)
     ]
     while columns:  # as one object it would be destroyed in one go
         columns.popitem()

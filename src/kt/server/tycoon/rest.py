@@ -19,14 +19,12 @@ from __future__ import annotations
 from functools import partial
 from typing import Final, NamedTuple, TypeAlias
 
-from kt.server.engines import EngineError
+from kt.server.engines import EngineError, LargeValue
 from kt.server.engines.kyoto._engine import NEVER, XT_MAX, Code, Database
 from kt.server.tycoon.answering import Answering
+from kt.server.tycoon.large import LARGE_VALUE
 from kt.server.tycoon.values import date, http_date
 from kt.wire.tycoon_rpc import HttpRequest, decode_url, pack_http_reply
-
-LARGE_VALUE: Final = 1 << 20
-"""A value of more bytes is stored by a worker thread."""
 
 Headers: TypeAlias = list[tuple[bytes, bytes]]
 
@@ -98,11 +96,19 @@ def serve_record(session: Answering, request: HttpRequest) -> None:
     else:
         with service.turn:
             slow = service.engine_may_block or len(request.body) > LARGE_VALUE
-            answer = None if slow else _run(database, key, request)
+            answer = None if slow else _run_at_once(database, key, request)
         if answer is None:
             session.in_thread(partial(_run, database, key, request), finish)
         else:
             finish(answer)
+
+
+def _run_at_once(database: Database, key: bytes, request: HttpRequest) -> Answer | None:
+    """As `_run`; None if it is for a worker thread."""
+    try:
+        return _run(database, key, request)
+    except LargeValue:
+        return None
 
 
 def _run(database: Database, key: bytes, request: HttpRequest) -> Answer:
@@ -130,6 +136,10 @@ def _finish(session: Answering, request: HttpRequest, answer: Answer) -> None:
         service.log.error(f"{request.method.decode()}: {headers[0][1].decode('utf-8', 'replace')}")
     if status == 201:
         headers = [(b"Location", service.location + request.target)]
+    bodies = []
+    if body is not None and len(body) > LARGE_VALUE:  # it is not copied
+        headers = [(b"Content-Length", b"%d" % len(body)), *headers]
+        bodies, body = [body], None
     reply = pack_http_reply(
         status,
         headers,
@@ -137,4 +147,4 @@ def _finish(session: Answering, request: HttpRequest, answer: Answer) -> None:
         keep_alive=request.keep_alive,
         stamp=service.stamp,
     )
-    session.answer(request, status, reply)
+    session.answer(request, status, reply, *bodies)

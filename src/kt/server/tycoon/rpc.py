@@ -28,11 +28,17 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, NamedTuple
 
-from kt.server.engines import EngineError
+from kt.server.engines import EngineError, LargeValue
 from kt.server.engines.kyoto._engine import Code, Cursor, Database
 from kt.server.session import Await
 from kt.server.tycoon.answering import Answering
-from kt.server.tycoon.large import decode_large_rpc, pack_large_rpc_reply, take_records
+from kt.server.tycoon.large import (
+    LARGE_VALUE,
+    decode_large_rpc,
+    is_large,
+    pack_large_rpc_reply,
+    take_records,
+)
 from kt.server.tycoon.procedures import (
     CURSOR_PROCEDURES,
     SERVER_PROCEDURES,
@@ -51,7 +57,7 @@ LARGE_BODY: Final = 1 << 17
 """A body of more bytes is decoded in a worker thread."""
 
 MANY_COLUMNS: Final = 1000
-"""A reply of more columns is packed in a worker thread."""
+"""A reply of more columns is packed in a worker thread, and so is one with a large value."""
 
 MAX_CURSORS: Final = 1000
 """So many cursors may a connection have."""
@@ -97,6 +103,14 @@ def run(procedure: Procedure[Any], target: Any, columns: Columns) -> Outcome:
         return Outcome(status, {b"ERROR": message}, total=total)
 
 
+def run_at_once(procedure: Procedure[Any], target: Any, columns: Columns) -> Outcome | None:
+    """As `run`, in a thread that hurries; None if it is for a worker thread."""
+    try:
+        return run(procedure, target, columns)
+    except LargeValue:
+        return None
+
+
 def run_slowly(procedure: Procedure[Any], target: Any, columns: Columns) -> Outcome:
     """As `run`, in a worker thread; takes the records out of `columns`."""
     outcome = run(procedure, target, columns)
@@ -113,20 +127,22 @@ class Call:
         request: what came.
     """
 
-    __slots__ = ("_columns", "_name", "_request", "_service", "_session")
+    __slots__ = ("_columns", "_large", "_name", "_request", "_service", "_session")
 
     def __init__(self, session: Answering, request: HttpRequest) -> None:
         self._session = session
         self._service = session.service
         self._request = request
         self._name = b""
+        self._large = len(request.body) > LARGE_VALUE
         self._columns: Columns = {}
 
     def begin(self) -> None:
         """Take the first stage."""
         request = self._request
         if len(request.body) > LARGE_BODY:
-            self._session.in_thread(lambda: decode_large_rpc(request), self._decoded)
+            self._request = request._replace(body=b"")  # it is let go of once it is decoded
+            self._session.in_thread(partial(decode_large_rpc, request), self._decoded)
         else:
             self._decoded(decode_rpc(request))
 
@@ -168,8 +184,8 @@ class Call:
         columns = self._columns
         pace = Pace.QUICK if procedure.pace is None else procedure.pace(columns)
         with self._service.turn:
-            quick = pace == Pace.QUICK and not self._service.engine_may_block
-            outcome = run(procedure, target, columns) if quick else None
+            quick = pace == Pace.QUICK and not (self._large or self._service.engine_may_block)
+            outcome = run_at_once(procedure, target, columns) if quick else None
         if outcome is not None:
             self._finish(outcome, procedure)
             return
@@ -265,7 +281,7 @@ class Call:
         request = self._request
         bodiless = request.method == b"HEAD"
         stamp, keep_alive = self._service.stamp, request.keep_alive
-        if len(columns) <= MANY_COLUMNS:
+        if len(columns) <= MANY_COLUMNS and not is_large(columns):
             reply = pack_rpc_reply(
                 status, columns.items(), keep_alive=keep_alive, stamp=stamp, bodiless=bodiless
             )

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 
 from kt.errors import ImproperlyConfigured
 from kt.server.engines import EngineError, FileLocked
-from kt.server.engines.kyoto._engine import Database
+from kt.server.engines.kyoto._engine import Database, hurry
 from kt.server.history import History
 from kt.server.process.connection import Connection
 from kt.server.process.server import Server
@@ -170,6 +170,9 @@ class TycoonServer(Server):
     def delegates(self) -> bool:
         """Not if any write may take long."""
         return not self.options.auto_synchronize
+
+    def hurry(self, hurried: bool) -> None:
+        hurry(hurried)
 
     def tick(self) -> None:
         """Remove a few expired records from one database, and synchronize when it is time."""

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from kt.errors import ProtocolError
 from kt.server.engines.kyoto._engine import State, Stream
 from kt.server.feed import Feed
+from kt.server.session import LARGE_REQUEST, read_in_thread
 from kt.server.tycoon.answering import Answering
 from kt.server.tycoon.rest import serve_record
 from kt.server.tycoon.rpc import RPC_PATH, Call
@@ -30,7 +31,7 @@ from kt.wire.magic import (
     REPLICATION,
     SET_BULK,
 )
-from kt.wire.reading import Incomplete, Reader
+from kt.wire.reading import Cutting, Incomplete, Reader
 from kt.wire.tycoon import ERROR_REPLY, PlayScript, Replication, read_play_script, read_replication
 from kt.wire.tycoon_rpc import (
     HttpRefusal,
@@ -40,12 +41,16 @@ from kt.wire.tycoon_rpc import (
     read_http_request,
 )
 
+if TYPE_CHECKING:
+    from kt.server.engines.io._io import Reply
+
 REQUEST_MAX: Final = 2 * BODY_MAX + (1 << 20)
 """Bytes that a request of the kinds that are buffered whole (not bulk commands) may have."""
 
 MORE: Final = int(State.MORE)
 AGAIN: Final = int(State.AGAIN)
 CLOSE: Final = int(State.CLOSE)
+LARGE: Final = int(State.LARGE)
 LEFT: Final = (int(State.HTTP), int(State.COMMAND))
 
 LEFT_BY_STREAM: Final = frozenset((*range(1, 0x80), PLAY_SCRIPT, REPLICATION))
@@ -70,6 +75,17 @@ COMMANDS: Final = {
 """What the log calls the commands that the engine runs by itself."""
 
 
+def feed_in_thread(
+    stream: Stream, data: bytes | bytearray, pos: int
+) -> tuple[int, bytes, bytes | Reply]:
+    """What `Stream.feed` does in a worker thread, and what it has left.
+
+    The input is let go of here: to free it takes long, too.
+    """
+    state, consumed, reply = stream.feed(data, pos)
+    return state, bytes(memoryview(data)[pos + consumed :]), reply
+
+
 class TycoonSession(Answering):
     """See the module's docstring."""
 
@@ -78,6 +94,7 @@ class TycoonSession(Answering):
         self._stream = service.core.stream()
         self._half_read: tuple[Reader[Any], Callable[[Any], None]] | None = None
         self._unanswered = b""  # what a half-read request gets if its rest does not come
+        self._awaits_large = False  # of which nothing is missing but bytes
         self._speaks_http = False  # in the last request that was read here
         self._feed: Feed | None = None
         self._answer_due = False
@@ -96,14 +113,17 @@ class TycoonSession(Answering):
         self.plain = self.plain + 1 if state == MORE else 0
         self._after_feed(state, reply)
         pos += consumed
+        if state == LARGE:
+            return self._feed_in_thread(data, pos)
         return self._read_left(data, pos) if state in LEFT else pos
 
     def at_once(self, requests: bytes) -> tuple[bytes, int]:
-        state, served, replies = self._stream.feed(requests)
+        state, served, reply = self._stream.feed(requests)
+        replies = bytes(reply)
         while state == AGAIN:
-            state, more, rest = self._stream.feed(requests, served)
+            state, more, reply = self._stream.feed(requests, served)
             served += more
-            replies += rest
+            replies += reply
         if state == CLOSE:
             self.close()
         return replies, served
@@ -122,6 +142,13 @@ class TycoonSession(Answering):
         self, reader: Reader[Any], serve: Callable[[Any], None], data: bytes | bytearray, pos: int
     ) -> int:
         """Read a request that is served whole; `reader` goes on where it has stopped before."""
+        if self._awaits_large:
+            self._awaits_large = False
+            self._half_read = None
+            self.in_thread(
+                partial(read_in_thread, reader, data, pos), partial(self._have_read, serve)
+            )
+            return len(data)
         try:
             result = reader(data, pos)
         except HttpRefusal as refusal:
@@ -140,9 +167,17 @@ class TycoonSession(Answering):
             self.close()
         self._half_read = result.resume, serve
         self.need = result.need
+        self._awaits_large = isinstance(result, Cutting) and result.need > LARGE_REQUEST
         if isinstance(result, IncompleteBody):
             self._unanswered = pack_http_refusal(*result.refusal, self.service.stamp)
         return pos
+
+    def _have_read(self, serve: Callable[[Any], None], read: tuple[Any, bytes | bytearray]) -> None:
+        """The end of a reading in a worker thread, which had taken over the input."""
+        request, rest = read
+        assert not isinstance(request, Incomplete)  # a body is there when its bytes are
+        self.unread(rest)
+        serve(request)
 
     # HTTP
 
@@ -162,16 +197,16 @@ class TycoonSession(Answering):
     def _feed_in_thread(self, data: bytes | bytearray, pos: int) -> int:
         if not self._stream.pending and data[pos] in LEFT_BY_STREAM:
             return self._read_left(data, pos)
-        rest = bytes(memoryview(data)[pos:])
-        self.in_thread(lambda: self._stream.feed(rest), lambda fed: self._fed(rest, *fed))
+        self.in_thread(partial(feed_in_thread, self._stream, data, pos), self._have_fed)
         return len(data)
 
-    def _fed(self, rest: bytes, state: int, consumed: int, reply: bytes) -> None:
-        """The end of a feed in a worker thread, which had taken over the `rest` of the input."""
-        self.unread(rest[consumed:])
+    def _have_fed(self, fed: tuple[int, bytes, bytes | Reply]) -> None:
+        """The end of a feed in a worker thread, which had taken over the input."""
+        state, rest, reply = fed
+        self.unread(rest)
         self._after_feed(state, reply)
 
-    def _after_feed(self, state: int, reply: bytes) -> None:
+    def _after_feed(self, state: int, reply: bytes | Reply) -> None:
         if reply:
             self.write(reply)
         if self.service.log.info_wanted:

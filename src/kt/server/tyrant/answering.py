@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
+from kt.server.engines import LargeValue
 from kt.server.session import Session
 from kt.server.tyrant.script import TyrantScript
 from kt.server.tyrant.service import TyrantService
 from kt.wire.reading import Reader
 
-Reply: TypeAlias = Callable[[], bytes]
-"""Part of a command that calls the engine, and makes the reply."""
+Pieces: TypeAlias = bytes | list[bytes]
+"""A reply, as one or, where a large value is not to be copied, in several pieces."""
+Reply: TypeAlias = Callable[[], Pieces]
+"""Part of a command that calls the engine, and makes the reply. What it counts it counts last."""
+
+LARGE_VALUE: Final = 1 << 20
+"""A value of more bytes is stored by a worker thread, and not copied into a reply."""
 
 
 class Answering(Session):
@@ -35,18 +42,24 @@ class Answering(Session):
 
     def run(self, reply: Reply, *, slow: bool = False) -> None:
         """Answer with what `reply` returns; in a worker thread if it may take long."""
-        if slow or self.service.engine_may_block:
-            self.in_thread(reply, partial(self._answer, self.keeps))
-        else:
-            self.write(reply())
+        if not (slow or self.service.engine_may_block):
+            with suppress(LargeValue):
+                self.send(reply())
+                return
+        self.in_thread(reply, partial(self._answer, self.keeps))
 
-    def run_script(self, reply: Callable[[TyrantScript], bytes]) -> None:
+    def run_script(self, reply: Callable[[TyrantScript], Pieces]) -> None:
         """Answer with what `reply` returns, where there is a script."""
         self.in_script(reply, partial(self._answer, self.keeps))
 
-    def _answer(self, keeps: bool, reply: bytes) -> None:
+    def send(self, reply: Pieces) -> None:
+        """Answer with `reply`."""
+        for piece in [reply] if isinstance(reply, bytes) else reply:
+            self.write(piece)
+
+    def _answer(self, keeps: bool, reply: Pieces) -> None:
         """The end of a `run` in a worker thread."""
-        self.write(reply)
+        self.send(reply)
         self.close_unless(keeps or self.behind)
 
     def part(self) -> None:

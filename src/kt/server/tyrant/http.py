@@ -25,7 +25,7 @@ from typing import Final, NamedTuple
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from kt.server.engines.tokyo._engine import Event, Hold
-from kt.server.tyrant.answering import Answering
+from kt.server.tyrant.answering import LARGE_VALUE, Answering, Pieces
 from kt.server.tyrant.options import Command
 from kt.server.tyrant.script import TyrantScript
 from kt.server.tyrant.service import TyrantService
@@ -128,7 +128,8 @@ def serve_http(session: Answering, request: HttpRequest) -> None:
         method = METHODS[request.method]
         service.core.count(method.command)
         work = partial(method.run, service, record_key(request.target), request)
-        _run(session, method.command, (method.group, Command.ALLHTTP), work)
+        groups = (method.group, Command.ALLHTTP)
+        _run(session, method.command, groups, work, slow=len(request.body) > LARGE_VALUE)
     elif request.method == b"POST":
         _post(session, request)
     elif request.method == b"OPTIONS":
@@ -165,14 +166,18 @@ def _run(
     if service.forbids(command, *groups):
         service.note(command, Event.FORBIDDEN)
         forbidden = Answer(403, [], None) if command is Command.VSIZ else _say(403)
-        session.write(_packed(forbidden))
+        session.send(_packed(forbidden))
     else:
         session.run(service.holding(hold, lambda: _packed(work())), slow=slow)
 
 
-def _packed(answer: Answer) -> bytes:
+def _packed(answer: Answer) -> Pieces:
     """The reply; the original never has a Connection header."""
-    return pack_http_reply(answer.status, answer.headers, answer.body)
+    status, headers, body = answer
+    if body is None or len(body) <= LARGE_VALUE:
+        return pack_http_reply(status, headers, body)
+    headers = [(b"Content-Length", b"%d" % len(body)), *headers]
+    return [pack_http_reply(status, headers, None), body]
 
 
 def _options(service: TyrantService, descriptor: int) -> Answer:
@@ -189,7 +194,7 @@ def _post(session: Answering, request: HttpRequest) -> None:
     if request.headers.get(b"x-tt-xname"):
         _post_ext(session, request)
     elif not function:
-        session.write(_packed(_say(400)))
+        session.send(_packed(_say(400)))
     else:
         arguments = _arguments(request.body)
         hold = service.database.hold_of(function, arguments)

@@ -26,8 +26,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final, NamedTuple
 
-from kt.server.engines.tokyo._engine import Event
-from kt.server.tyrant.answering import Answering
+from kt.server.engines import LargeValue
+from kt.server.engines.tokyo._engine import Event, hurried
+from kt.server.tyrant.answering import LARGE_VALUE, Answering, Pieces
 from kt.server.tyrant.options import Command
 from kt.server.tyrant.service import TyrantService
 from kt.server.tyrant.status import GET_MISSES, OUT_MISSES, PUT_MISSES, TYRANT_VERSION, stats
@@ -108,7 +109,8 @@ def _finish_storing(
         service.note(storing.command, Event.INVALID)
         session.part()
     else:
-        _answer(session, storing.command, quiet, partial(_store, service, storing, key, data))
+        work = partial(_store, service, storing, key, data)
+        _answer(session, storing.command, quiet, work, slow=len(data) > LARGE_VALUE)
 
 
 def _store(service: TyrantService, storing: Storing, key: bytes, data: bytes) -> bytes:
@@ -135,15 +137,21 @@ def get(session: Answering, words: list[bytes]) -> None:
         session.run(partial(_get, service, words[1:]))
 
 
-def _get(service: TyrantService, keys: list[bytes]) -> bytes:
-    found = []
+def _get(service: TyrantService, keys: list[bytes]) -> Pieces:
+    pieces = []
+    size = misses = 0
     for key in keys:
         value = service.database.get(key)
         if value is None:
-            service.core.count(GET_MISSES)
+            misses += 1
         else:
-            found.append(b"VALUE %b 0 %d\r\n%b\r\n" % (key, len(value), value))
-    return b"".join([*found, END])
+            size += len(value)
+            if size > LARGE_VALUE and hurried():
+                raise LargeValue("the values are too large for a thread in a hurry")
+            pieces += [b"VALUE %b 0 %d\r\n" % (key, len(value)), value, b"\r\n"]
+    pieces.append(END)
+    service.core.count(GET_MISSES, misses)
+    return pieces if size > LARGE_VALUE else b"".join(pieces)
 
 
 def delete(session: Answering, words: list[bytes]) -> None:

@@ -19,7 +19,7 @@ status                    what ``stat``, ``stats`` and OPTIONS answer
 
 from __future__ import annotations
 
-from kt.server.engines.tokyo._engine import Database
+from kt.server.engines.tokyo._engine import Database, hurry
 from kt.server.history import History
 from kt.server.process.connection import Connection
 from kt.server.process.log import Level
@@ -95,6 +95,9 @@ class TyrantServer(Server):
 
     def connect(self) -> Connection:
         return Connection(self, TyrantSession(self.service))
+
+    def hurry(self, hurried: bool) -> None:
+        hurry(hurried)
 
     def tick(self) -> None:
         """Log what the engine has noted, and tend the update log."""

@@ -13,18 +13,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from kt.errors import ProtocolError
 from kt.server.engines.tokyo._engine import State, Stream
+from kt.server.session import LARGE_REQUEST, read_in_thread
 from kt.server.tyrant.answering import Answering
 from kt.server.tyrant.binary import serve_binary
 from kt.server.tyrant.http import serve_http
 from kt.server.tyrant.memcached import MEMCACHED, serve_memcached
 from kt.server.tyrant.service import TyrantService
-from kt.wire.reading import Incomplete, Reader
+from kt.wire.reading import Cutting, Incomplete, Reader
 from kt.wire.tyrant_commands import MAGIC
 from kt.wire.tyrant_text import is_http, read_http_rest, read_words
+
+if TYPE_CHECKING:
+    from kt.server.engines.io._io import Reply
 
 MORE: Final = int(State.MORE)
 AGAIN: Final = int(State.AGAIN)
@@ -34,12 +38,24 @@ BROKEN: Final = int(State.BROKEN)
 CLOSE: Final = int(State.CLOSE)
 
 
+def _feed(
+    stream: Stream, data: bytes | bytearray, pos: int
+) -> tuple[int, int, bytes, bytes | Reply]:
+    """What `Stream.feed` does in a worker thread, and what it has left.
+
+    The input is let go of here: to free it takes long, too.
+    """
+    state, consumed, need, reply = stream.feed(data, pos, wait=True)
+    return state, need, bytes(memoryview(data)[pos + consumed :]), reply
+
+
 class TyrantSession(Answering):
     """See the module's docstring."""
 
     def __init__(self, service: TyrantService) -> None:
         super().__init__(service)
         self._stream = service.core.stream()
+        self._awaits_large = False  # of what is half read nothing is missing but bytes
 
     def step(self, data: bytes | bytearray, pos: int) -> int:
         self.keeps = True
@@ -57,11 +73,12 @@ class TyrantSession(Answering):
     def at_once(self, requests: bytes) -> tuple[bytes, int]:
         if requests[0] != MAGIC or self.service.has_scripts:
             return b"", 0
-        state, served, _, replies = self._stream.feed(requests)
+        state, served, _, reply = self._stream.feed(requests)
+        replies = bytes(reply)
         while state == AGAIN:
-            state, more, _, rest = self._stream.feed(requests, served)
+            state, more, _, reply = self._stream.feed(requests, served)
             served += more
-            replies += rest
+            replies += reply
         if state in (BROKEN, CLOSE):
             self.close()
         return replies, served
@@ -72,18 +89,40 @@ class TyrantSession(Answering):
         self, reader: Reader[Any], serve: Callable[[Any], None], data: bytes | bytearray, pos: int
     ) -> int:
         self.half_read = None
+        if self._awaits_large:
+            self._awaits_large = False
+            self.in_thread(
+                partial(read_in_thread, reader, data, pos), partial(self._have_read, serve)
+            )
+            return len(data)
         try:
             result = reader(data, pos)
         except ProtocolError:
             self.close()
             return pos
         if isinstance(result, Incomplete):
-            self.half_read = result.resume, serve
-            self.need = result.need
+            self._wait_for(result, serve)
             return pos
         value, end = result
         serve(value)
         return end
+
+    def _wait_for(self, incomplete: Incomplete[Any], serve: Callable[[Any], None]) -> None:
+        self.half_read = incomplete.resume, serve
+        self.need = incomplete.need
+        self._awaits_large = isinstance(incomplete, Cutting) and incomplete.need > LARGE_REQUEST
+
+    def _have_read(self, serve: Callable[[Any], None], read: tuple[Any, bytes | bytearray]) -> None:
+        """The end of a reading in a worker thread, which had taken over the input."""
+        value, rest = read
+        self.unread(rest)
+        self.behind = self.behind or bool(rest)
+        if isinstance(value, Incomplete):
+            self._wait_for(value, serve)
+            return
+        self.keeps = True
+        serve(value)
+        self.close_unless(self.keeps or self.work is not None or self.behind)
 
     def _serve_line(self, words: list[bytes]) -> None:
         if is_http(words) and words[0] not in MEMCACHED:
@@ -101,20 +140,19 @@ class TyrantSession(Answering):
 
     def _feed_in_thread(self, data: bytes | bytearray, pos: int) -> int:
         """Feed what has to wait for the engine."""
-        rest = bytes(memoryview(data)[pos:])
-        work = partial(self._stream.feed, rest, wait=True)
-        self.in_thread(work, lambda fed: self._fed(rest, *fed))
+        self.in_thread(partial(_feed, self._stream, data, pos), self._have_fed)
         return len(data)
 
-    def _fed(self, rest: bytes, state: int, consumed: int, need: int, reply: bytes) -> None:
-        """The end of a `_feed` in a worker thread, which had taken over the `rest` of the input."""
-        end = self._after_feed(state, need, reply, rest, consumed)
+    def _have_fed(self, fed: tuple[int, int, bytes, bytes | Reply]) -> None:
+        """The end of a `_feed` in a worker thread, which had taken over the input."""
+        state, need, rest, reply = fed
+        end = self._after_feed(state, need, reply, rest, 0)
         self.unread(rest[end:])
         self.behind = self.behind or end < len(rest)
         self.close_unless(self.keeps or self.work is not None or self.behind)
 
     def _after_feed(
-        self, state: int, need: int, reply: bytes, data: bytes | bytearray, pos: int
+        self, state: int, need: int, reply: bytes | Reply, data: bytes | bytearray, pos: int
     ) -> int:
         """Do what the stream says; where the next request, or the rest of this one, begins."""
         if reply:

@@ -124,7 +124,9 @@ cdef class Fields:
         cdef Output output = Output(512)
         cdef Py_ssize_t i
         for i in range(self.count):
-            if letter == 0:
+            if self.views[i].size > LARGE:
+                put_large(output, &self.views[i], letter)
+            elif letter == 0:
                 put_view(output.extend(self.views[i].size), &self.views[i])
             elif letter == c'B':
                 put_base64(output, &self.views[i])
@@ -134,11 +136,32 @@ cdef class Fields:
         return output
 
 
+cdef int put_large(Output output, View* field, char letter) except -1:
+    # As the functions below, without the GIL.
+    cdef Py_ssize_t room = 3 * field.size if letter else field.size
+    cdef char* begin = output.extend((field.size + 2) // 3 * 4 if letter == c'B' else room)
+    cdef char* end
+    with nogil:
+        if letter == 0:
+            memcpy(begin, field.data, field.size)
+            end = begin + field.size
+        elif letter == c'B':
+            end = write_base64(begin, field)
+        else:
+            end = write_escaped(begin, field, letter)
+    output.size = end - output.begin
+    return 0
+
+
 cdef int put_base64(Output output, View* field) except -1:
+    write_base64(output.extend((field.size + 2) // 3 * 4), field)
+    return 0
+
+
+cdef char* write_base64(char* to, View* field) noexcept nogil:
     cdef const uint8_t* at = <const uint8_t*> field.data
     cdef Py_ssize_t left = field.size
     cdef uint32_t bits
-    cdef char* to = output.extend((left + 2) // 3 * 4)
     while left > 0:
         bits = <uint32_t> at[0] << 16
         if left > 1:
@@ -152,21 +175,30 @@ cdef int put_base64(Output output, View* field) except -1:
         at += 3
         to += 4
         left -= 3
-    return 0
+    return to
 
 
 cdef int put_escaped(Output output, View* field, char letter) except -1:
+    cdef char* begin = output.extend(3 * field.size)
+    output.size -= 3 * field.size - (write_escaped(begin, field, letter) - begin)
+    return 0
+
+
+cdef char* write_escaped(char* to, View* field, char letter) noexcept nogil:
     # URL encoding, or quoted-printable.
     cdef bint url = letter == c'U'
     cdef char mark = c'%' if url else c'='
     cdef const char* digits = HEX_LOWER if url else HEX_UPPER
-    cdef char* begin = output.extend(3 * field.size)
-    cdef char* to = begin
     cdef Py_ssize_t i
     cdef uint8_t byte
+    cdef bint plain
     for i in range(field.size):
         byte = <uint8_t> field.data[i]
-        if KIND[byte] & UNRESERVED if url else 0x20 <= byte < 0x7F and byte != c'=':
+        if url:
+            plain = KIND[byte] & UNRESERVED != 0
+        else:
+            plain = 0x20 <= byte < 0x7F and byte != c'='
+        if plain:
             to[0] = <char> byte
             to += 1
         else:
@@ -174,8 +206,7 @@ cdef int put_escaped(Output output, View* field, char letter) except -1:
             to[1] = digits[byte >> 4]
             to[2] = digits[byte & 15]
             to += 3
-    output.size -= 3 * field.size - (to - begin)
-    return 0
+    return to
 
 
 cdef object encoding_of(char letter):
@@ -204,7 +235,7 @@ def encode_columns_as(columns, encoding):
 # ------------------------------------------------------------------------------------- decoding
 
 
-cdef bint decode_url(View* field, char* to) noexcept:
+cdef bint decode_url(View* field, char* to) noexcept nogil:
     # Writes to `to`, and lets the view show what it wrote; False if the field is malformed.
     cdef const uint8_t* at = <const uint8_t*> field.data
     cdef const uint8_t* end = at + field.size
@@ -225,7 +256,7 @@ cdef bint decode_url(View* field, char* to) noexcept:
     return True
 
 
-cdef bint decode_quoted(View* field, char* to) noexcept:
+cdef bint decode_quoted(View* field, char* to) noexcept nogil:
     cdef const uint8_t* at = <const uint8_t*> field.data
     cdef const uint8_t* end = at + field.size
     field.data = to
@@ -245,7 +276,7 @@ cdef bint decode_quoted(View* field, char* to) noexcept:
     return True
 
 
-cdef bint decode_base64(View* field, char* to) noexcept:
+cdef bint decode_base64(View* field, char* to) noexcept nogil:
     cdef const uint8_t* at = <const uint8_t*> field.data
     cdef Py_ssize_t i, j
     cdef Py_ssize_t size = field.size
@@ -270,6 +301,15 @@ cdef bint decode_base64(View* field, char* to) noexcept:
         to += 3
     field.size = size // 4 * 3 - padding
     return True
+
+
+cdef const char* find(const char* begin, const char* end, char byte) noexcept:
+    # Where the byte is first; NULL if it is not there.
+    cdef const char* found = <const char*> memchr(begin, byte, min(end - begin, LARGE))
+    if found is NULL and end - begin > LARGE:
+        with nogil:
+            found = <const char*> memchr(begin + LARGE, byte, end - begin - LARGE)
+    return found
 
 
 @cython.final
@@ -305,7 +345,7 @@ cdef class Columns:
             begin = self.at
             if begin >= self.end:
                 return False
-            end = <const char*> memchr(begin, c'\n', self.end - begin)
+            end = find(begin, self.end, c'\n')
             if end is NULL:
                 end = self.end
             self.at = end + 1
@@ -313,16 +353,24 @@ cdef class Columns:
                 end -= 1
             if end > begin:
                 break
-        tab = <const char*> memchr(begin, c'\t', end - begin)
+        tab = find(begin, end, c'\t')
         if tab is NULL:
             raise faults.bad_columns(self.encoding)
         self.name = View(begin, tab - begin)
         self.value = View(tab + 1, end - tab - 1)
-        if self.letter and not self.decode():
+        if self.letter and not (
+            self.decode_large() if end - begin > LARGE else self.decode()
+        ):
             raise faults.bad_columns(self.encoding)
         return True
 
-    cdef bint decode(self) noexcept:
+    cdef bint decode_large(self) noexcept:
+        cdef bint good
+        with nogil:
+            good = self.decode()
+        return good
+
+    cdef bint decode(self) noexcept nogil:
         # No field is longer decoded than encoded, so both fit where their line would.
         cdef char* value = self.decoded + self.name.size
         if self.letter == c'U':
@@ -343,7 +391,7 @@ def decode_columns(bytes body, encoding):
     cdef dict found = {}
     while columns.next():
         name = PyBytes_FromStringAndSize(columns.name.data, columns.name.size)
-        found[name] = PyBytes_FromStringAndSize(columns.value.data, columns.value.size)
+        found[name] = bytes_of(columns.value.data, columns.value.size)
     return found
 
 

@@ -161,7 +161,23 @@ cdef class Output:
         return 0
 
     cdef inline bytes finish(self):
-        return PyBytes_FromStringAndSize(self.begin, self.size)
+        return bytes_of(self.begin, self.size)
+
+
+# Above this many bytes something is copied, encoded or decoded without the GIL.
+cdef enum:
+    LARGE = 1 << 20
+
+
+cdef bytes bytes_of(const char* begin, Py_ssize_t size):
+    cdef char* to
+    if size <= LARGE:
+        return PyBytes_FromStringAndSize(begin, size)
+    copy = PyBytes_FromStringAndSize(NULL, size)
+    to = PyBytes_AS_STRING(copy)
+    with nogil:
+        memcpy(to, begin, size)
+    return copy
 
 
 cdef const uint8_t* buffer_at(object data, Py_ssize_t pos, Py_ssize_t* size) except NULL:

@@ -1,9 +1,25 @@
-# What streams must be to be served by an I/O thread.
+# What streams must be to be served by an I/O thread, and how their replies become Python's.
 
 cdef extern from "io/io_thread.h" namespace "kt" nogil:
     cppclass Servant:
         pass
 
+cdef extern from "io/buffer.h" namespace "kt" nogil:
+    cppclass Buffer:
+        const char *data()
+        size_t size()
+        void swap(Buffer &)
+        void give_back(size_t)
+
 
 cdef class Servable:
     cdef Servant *servant  # belongs to the subclass
+
+
+cdef class Reply:
+    cdef Buffer buffer
+    cdef size_t begin
+
+
+# What is in the buffer from `begin` on; a large one is emptied.
+cdef object reply_of(Buffer *buffer, size_t begin)

@@ -2,6 +2,8 @@
 
 from typing import Any, Final, final
 
+from typing_extensions import Buffer
+
 NOTHING: Final[int]
 """A connection is back for a reason that needs nothing to be done."""
 FAILED: Final[int]
@@ -11,6 +13,15 @@ SUPPORTED: Final[bool]
 
 class Servable:
     """What serves one connection's bytes in native code: the engines' streams."""
+
+@final
+class Reply(Buffer):
+    """A large reply, where the engine has built it: bytes to be sent, not to be copied."""
+
+    def __len__(self) -> int: ...
+    def __buffer__(self, flags: int, /) -> memoryview: ...
+    def give_back(self, length: int) -> None:
+        """The first `length` bytes have been sent: their memory goes back to the system."""
 
 @final
 class IoThread:
@@ -33,7 +44,9 @@ class IoThread:
     def fileno(self) -> int:
         """What is readable when connections have come back."""
 
-    def take(self) -> tuple[list[tuple[Any, float, bytes]], list[tuple[Any, int, bytes, bytes]]]:
+    def take(
+        self,
+    ) -> tuple[list[tuple[Any, float, bytes]], list[tuple[Any, int, bytes, bytes | Reply]]]:
         """What streams have traced, as (owner, Unix time, trace), and the connections that have
         come back, as (owner, state, input, output).
 

@@ -3,6 +3,10 @@
 
 from libc.stdint cimport uint64_t
 from libcpp cimport bool as boolean
+from cython.operator cimport dereference, preincrement
+from cpython.buffer cimport PyBuffer_FillInfo
+from cpython.bytes cimport PyBytes_FromStringAndSize
+from libcpp.list cimport list as cpp_list
 from libcpp.memory cimport unique_ptr
 from libcpp.string cimport string
 from libcpp.vector cimport vector
@@ -13,7 +17,8 @@ cdef extern from "io/io_thread.h" namespace "kt" nogil:
         uint64_t number
         int state
         string input
-        string output
+        Buffer output
+        size_t sent
 
     cppclass Trace "kt::IoThread::Trace":
         uint64_t number
@@ -22,7 +27,7 @@ cdef extern from "io/io_thread.h" namespace "kt" nogil:
 
     cppclass News "kt::IoThread::News":
         vector[Trace] traces
-        vector[Returned] returned
+        cpp_list[Returned] returned
 
     cppclass NativeIoThread "kt::IoThread":
         NativeIoThread(int) except +
@@ -44,8 +49,34 @@ FAILED = FAILED_
 SUPPORTED = supported_()
 
 
+cdef size_t LARGE_REPLY = 1 << 20
+
 cdef class Servable:
     pass
+
+
+cdef class Reply:
+    def __len__(self):
+        return self.buffer.size() - self.begin
+
+    def __getbuffer__(self, Py_buffer *view, int flags):
+        begin = <char *>self.buffer.data() + self.begin
+        PyBuffer_FillInfo(view, self, begin, self.buffer.size() - self.begin, True, flags)
+
+    def give_back(self, size_t length):
+        with nogil:
+            self.buffer.give_back(self.begin + length)
+
+
+cdef object reply_of(Buffer *buffer, size_t begin):
+    cdef size_t size = buffer.size() - begin
+    cdef Reply reply
+    if size < LARGE_REPLY:
+        return PyBytes_FromStringAndSize(buffer.data() + begin, size)
+    reply = Reply()
+    reply.buffer.swap(buffer[0])
+    reply.begin = begin
+    return reply
 
 
 cdef class IoThread:
@@ -78,10 +109,13 @@ cdef class IoThread:
             (self._served[trace.number][0], trace.time, <bytes>trace.traced)
             for trace in news.traces
         ]
-        returned = [
-            (self._served.pop(back.number)[0], back.state, <bytes>back.input, <bytes>back.output)
-            for back in news.returned
-        ]
+        returned = []
+        cdef cpp_list[Returned].iterator at = news.returned.begin()
+        while at != news.returned.end():
+            owner = self._served.pop(dereference(at).number)[0]
+            output = reply_of(&dereference(at).output, dereference(at).sent)
+            returned.append((owner, dereference(at).state, <bytes>dereference(at).input, output))
+            preincrement(at)
         return traces, returned
 
     def hold(self):

@@ -1,7 +1,9 @@
 // Bytes on their way in and out: big-endian numbers, and a buffer in which replies are built.
 //
 // A Buffer grows by doubling and never fills what it gives out, so a value is copied once, from the
-// engine's memory into the reply. An empty buffer does not keep much memory.
+// engine's memory into the reply. An empty buffer does not keep much memory. A large one is moved
+// instead of copied, and gives its memory back as its bytes leave: to copy, to shift or to free
+// hundreds of MiB in one go takes as long as thousands of requests.
 
 #ifndef KT_BUFFER_H
 #define KT_BUFFER_H
@@ -11,6 +13,12 @@
 #include <cstdlib>
 #include <cstring>
 #include <new>
+#include <utility>
+
+#ifdef __linux__
+#include <sys/mman.h>
+#include <unistd.h>
+#endif
 
 namespace kt {
 
@@ -29,12 +37,30 @@ inline uint16_t load16(const char* at) { return static_cast<uint16_t>(load_big_e
 inline uint32_t load32(const char* at) { return static_cast<uint32_t>(load_big_endian(at, 4)); }
 inline uint64_t load64(const char* at) { return load_big_endian(at, 8); }
 
+// Have the system find the memory of a large region that has not been written yet.
+inline void fetch_memory(char* at, size_t length) {
+  constexpr size_t STEP = 4096;
+  for (size_t i = 0; i < length; i += STEP) const_cast<volatile char*>(at)[i] = 0;
+}
+
 class Buffer {
  public:
   Buffer() = default;
   Buffer(const Buffer&) = delete;
   Buffer& operator=(const Buffer&) = delete;
+  Buffer(Buffer&& other) noexcept { swap(other); }
+  Buffer& operator=(Buffer&& other) noexcept {
+    swap(other);
+    return *this;
+  }
   ~Buffer() { std::free(begin_); }
+
+  void swap(Buffer& other) noexcept {
+    std::swap(begin_, other.begin_);
+    std::swap(size_, other.size_);
+    std::swap(capacity_, other.capacity_);
+    std::swap(given_back_, other.given_back_);
+  }
 
   const char* data() const { return begin_; }
   size_t size() const { return size_; }
@@ -45,6 +71,22 @@ class Buffer {
     if (capacity_ - size_ < length) grow(length);
     char* at = begin_ + size_;
     size_ += length;
+    return at;
+  }
+
+  // How much can be written without growing.
+  size_t room() const { return capacity_ - size_; }
+
+  // Room for `length` bytes more, and the memory is there already.
+  void reserve(size_t length) {
+    if (room() < length) grow(length);
+    fetch_memory(begin_ + size_, length);
+  }
+
+  // As `extend`, and the memory is there already: whoever writes need not wait for it.
+  char* extend_with_memory(size_t length) {
+    char* at = extend(length);
+    fetch_memory(at, length);
     return at;
   }
 
@@ -72,8 +114,22 @@ class Buffer {
 
   void clear() { discard(size_); }
 
+  // The first `length` bytes are not needed any more: their memory goes back to the system now and
+  // then, while the others stay where they are. Nothing may be written any more.
+  void give_back(size_t length) {
+#ifdef __linux__
+    if (length < given_back_ + GIVEN_BACK_AT_ONCE) return;
+    static const uintptr_t page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+    const uintptr_t from = (reinterpret_cast<uintptr_t>(begin_) + given_back_ + page - 1) & -page;
+    const uintptr_t to = (reinterpret_cast<uintptr_t>(begin_) + length) & -page;
+    if (to > from) madvise(reinterpret_cast<void*>(from), to - from, MADV_DONTNEED);
+    given_back_ = length;
+#endif
+  }
+
  private:
   static constexpr size_t KEPT = 1 << 16;
+  static constexpr size_t GIVEN_BACK_AT_ONCE = 4 << 20;
 
   void grow(size_t length) {
     size_t wanted = capacity_ < 256 ? 512 : capacity_ * 2;
@@ -88,12 +144,13 @@ class Buffer {
     if (capacity_ <= KEPT) return;
     std::free(begin_);
     begin_ = nullptr;
-    capacity_ = 0;
+    capacity_ = given_back_ = 0;
   }
 
   char* begin_ = nullptr;
   size_t size_ = 0;
   size_t capacity_ = 0;
+  size_t given_back_ = 0;
 };
 
 }  // namespace kt

@@ -22,6 +22,7 @@ namespace kt {
 namespace {
 
 constexpr size_t READ_AT_ONCE = 256 << 10;
+constexpr size_t SENT_AT_ONCE = 1 << 20;  // the socket may take more and more: its reader is fast
 constexpr size_t INPUT_KEPT = 64 << 10;  // a request that is larger is for the event loop
 constexpr size_t TRACES_KEPT = 100'000;  // some 50 ms of everything that can be logged
 constexpr int EVENTS_AT_ONCE = 64;
@@ -42,10 +43,15 @@ struct IoThread::Client {
   Servant* const servant;
   std::string input;   // received and not served
   size_t need = 1;     // nothing happens before so much of it is there
-  std::string output;  // not sent yet; nothing is served meanwhile
+  Buffer output;    // to be sent; nothing is served meanwhile
+  size_t sent = 0;  // of it
   bool sending = false;  // waits until the socket takes more
   bool queued = false;   // in again_
   bool still = false;    // has not moved since the last sweep
+  std::list<Returned> back{1};  // for the way back, which must not need memory
+
+  Client(uint64_t its_number, int its_socket, Servant* its_servant)
+      : number(its_number), socket(its_socket), servant(its_servant) {}
 
   // What is left of the input, which may be the end of `input` itself.
   void keep(std::string_view left) {
@@ -77,7 +83,7 @@ IoThread::~IoThread() {
 }
 
 void IoThread::add(uint64_t number, int socket, Servant* servant) {
-  auto client = std::make_unique<Client>(Client{number, socket, servant, {}, 1, {}});
+  auto client = std::make_unique<Client>(number, socket, servant);
   epoll_event event{};
   event.events = EPOLLIN;
   event.data.ptr = client.get();
@@ -85,7 +91,7 @@ void IoThread::add(uint64_t number, int socket, Servant* servant) {
   clients_.emplace(number, std::move(client));
   if (epoll_ctl(poll_, EPOLL_CTL_ADD, socket, &event) < 0) {
     clients_.erase(number);
-    news_.returned.push_back(Returned{number, NOTHING, {}, {}});
+    news_.returned.push_back(Returned{number, NOTHING, {}, {}, 0});
     tell(returned_event_);
   }
 }
@@ -126,18 +132,41 @@ void IoThread::run() {
   while (!stopped_) {
     const int count = wait(events, !again_.empty());
     for (int i = 0; i < count; i++) {
-      if (auto* client = static_cast<Client*>(events[i].data.ptr)) on_ready(*client);
+      if (auto* client = static_cast<Client*>(events[i].data.ptr)) {
+        attempt(*client, [&] { on_ready(*client); });
+      }
     }
     again.swap(again_);
     for (Client* client : again) {
       client->queued = false;
-      serve(*client, client->input);
+      attempt(*client, [&] { serve(*client, client->input); });
     }
     again.clear();
     uint64_t times;
     if (told_ && read(told_event_, &times, sizeof times) > 0) give_back_idle();
   }
   give_back_all();
+}
+
+// What fails, for want of memory as a rule, ends this connection and no other. Nothing throws any
+// more once a client is gone.
+template <class Action>
+void IoThread::attempt(Client& client, Action action) {
+  try {
+    action();
+  } catch (const std::exception&) {
+    hang_up(client);
+  }
+}
+
+// The event loop finds a connection that has ended. What is missing of a reply stays missing.
+void IoThread::hang_up(Client& client) {
+  shutdown(client.socket, SHUT_RDWR);
+  client.input.clear();
+  client.output.clear();
+  client.sent = 0;
+  again_.erase(std::remove(again_.begin(), again_.end(), &client), again_.end());
+  give_back(client, NOTHING);
 }
 
 // How many events there are; waits for one.
@@ -188,12 +217,7 @@ void IoThread::on_ready(Client& client) {
 void IoThread::serve(Client& client, std::string_view input) {
   Servant::Step step{};
   const int entered = enter(*client.servant, input, &step);
-  if (!step.reply.empty()) {
-    const ssize_t n = send(client.socket, step.reply.data(), step.reply.size(), FLAGS);
-    // An error shows again when the rest is to be sent.
-    client.output = step.reply.substr(n > 0 ? static_cast<size_t>(n) : 0);
-    client.servant->drop_reply();
-  }
+  if (!step.reply.empty()) send_reply(client, step.reply);
   input.remove_prefix(step.consumed);
   client.keep(input);
   const bool keeps_up = note_trace(client);
@@ -211,6 +235,16 @@ void IoThread::serve(Client& client, std::string_view input) {
   }
 }
 
+// What the socket does not take is moved to the output. An error shows again when that is sent.
+void IoThread::send_reply(Client& client, std::string_view reply) {
+  const ssize_t n =
+      send(client.socket, reply.data(), std::min(reply.size(), SENT_AT_ONCE), FLAGS);
+  const size_t sent = n > 0 ? static_cast<size_t>(n) : 0;
+  if (sent == reply.size()) return client.servant->drop_reply();
+  client.servant->take_reply(&client.output);
+  client.sent = sent;
+}
+
 // ENTERED, or why the connection must go back.
 int IoThread::enter(Servant& servant, std::string_view input, Servant::Step* step) {
   std::lock_guard<std::mutex> inside(turn_);
@@ -225,14 +259,20 @@ int IoThread::enter(Servant& servant, std::string_view input, Servant::Step* ste
 
 // False if the client is gone.
 bool IoThread::send_output(Client& client) {
-  const ssize_t n =
-      send(client.socket, client.output.data(), client.output.size(), FLAGS);
+  const size_t left = client.output.size() - client.sent;
+  const ssize_t n = send(client.socket, client.output.data() + client.sent,
+                         std::min(left, SENT_AT_ONCE), FLAGS);
   if (n < 0 && errno != EAGAIN && errno != EINTR) {
     give_back(client, NOTHING);
     return false;
   }
-  if (n > 0) client.output.erase(0, static_cast<size_t>(n));
-  if (client.output.empty()) watch(client, false);
+  if (n > 0) client.sent += static_cast<size_t>(n);
+  client.output.give_back(client.sent);
+  if (client.sent == client.output.size()) {
+    client.output.clear();
+    client.sent = 0;
+    watch(client, false);
+  }
   return true;
 }
 
@@ -260,9 +300,10 @@ void IoThread::watch(Client& client, bool output) {
 void IoThread::give_back(Client& client, int state) {
   epoll_ctl(poll_, EPOLL_CTL_DEL, client.socket, nullptr);
   const uint64_t number = client.number;
+  client.back.front() =
+      Returned{number, state, std::move(client.input), std::move(client.output), client.sent};
   std::lock_guard<std::mutex> guard(lock_);
-  news_.returned.push_back(
-      Returned{number, state, std::move(client.input), std::move(client.output)});
+  news_.returned.splice(news_.returned.end(), client.back);
   clients_.erase(number);
   if (news_.returned.size() == 1) tell(returned_event_);
 }

@@ -8,6 +8,8 @@
 //
 // A connection belongs to one side at a time. When it comes back, what it had received and not
 // served, and what it has not been able to send, come with it: nothing is lost or out of order.
+// Replies are moved and sent piece by piece, so that a large one holds up nobody, and lies in memory
+// once. A connection for which there is no memory is hung up; the others go on.
 //
 // Hold: whoever is going to keep the engine's locks for long calls `hold`. When that returns, the
 // thread is outside of every Servant and does not enter one until `release`; connections with new
@@ -23,6 +25,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <list>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -30,6 +33,8 @@
 #include <thread>
 #include <unordered_map>
 #include <vector>
+
+#include "io/buffer.h"
 
 namespace kt {
 
@@ -47,12 +52,14 @@ class Servant {
     int state;        // with LEAVE: why, in the words of the servant
     size_t consumed;  // of the input
     size_t need;      // with MORE: how much must be there for the next call to get on
-    std::string_view reply;  // to be sent; valid until drop_reply
+    std::string_view reply;  // to be sent; valid until drop_reply or take_reply
   };
 
   virtual ~Servant() = default;
   virtual Step step(std::string_view input) = 0;
   virtual void drop_reply() = 0;
+  // Move the reply into an empty buffer, instead of dropping it.
+  virtual void take_reply(Buffer* into) = 0;
   // Whether it has begun with something of which more must come.
   virtual bool pending() const = 0;
   // What is to be logged of the requests run, to be emptied; null if nothing ever is.
@@ -66,7 +73,8 @@ class IoThread {
     uint64_t number;
     int state;
     std::string input;
-    std::string output;
+    Buffer output;
+    size_t sent;  // of the output
   };
   // What a servant has traced; `time` is in seconds since the epoch.
   struct Trace {
@@ -78,7 +86,7 @@ class IoThread {
   // are still here or come back in the same News.
   struct News {
     std::vector<Trace> traces;
-    std::vector<Returned> returned;
+    std::list<Returned> returned;
   };
   static constexpr int NOTHING = -1;  // go on as ever
   static constexpr int FAILED = -2;   // serving it threw an exception
@@ -113,7 +121,11 @@ class IoThread {
   int wait(void* events, bool at_once);
   void tell(int event);
   void on_ready(Client& client);
+  template <class Action>
+  void attempt(Client& client, Action action);
+  void hang_up(Client& client);
   void serve(Client& client, std::string_view input);
+  void send_reply(Client& client, std::string_view reply);
   int enter(Servant& servant, std::string_view input, Servant::Step* step);
   bool send_output(Client& client);
   void watch(Client& client, bool output);

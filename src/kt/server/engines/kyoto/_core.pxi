@@ -33,17 +33,21 @@ cdef class Stream(Servable):
         self._native.finish()
         return self._take_reply()
 
-    cdef bytes _take_reply(self):
+    cdef object _take_reply(self):
         cdef string_view reply = self._native.reply()
-        taken = PyBytes_FromStringAndSize(reply.data(), reply.size())
+        cdef Buffer large
+        if reply.size() > LARGE:
+            self._native.take_reply(&large)
+            return reply_of(&large, 0)
+        small = PyBytes_FromStringAndSize(reply.data(), reply.size())
         self._native.drop_reply()
-        return taken
+        return small
 
     def take_trace(self):
         cdef string *traced = self._native.traced()
-        taken = PyBytes_FromStringAndSize(traced.data(), traced.size())
+        noted = PyBytes_FromStringAndSize(traced.data(), traced.size())
         traced.clear()
-        return taken
+        return noted
 
     @property
     def pending(self):

@@ -8,7 +8,7 @@ from libcpp.string cimport string
 from libcpp.string_view cimport string_view
 from libcpp.vector cimport vector
 
-from kt.server.engines.io._io cimport Servant
+from kt.server.engines.io._io cimport Buffer, Servant
 from kt.server.engines.log._log cimport ChangeLog
 
 
@@ -56,6 +56,12 @@ cdef extern from "kyoto/database/callbacks.h" namespace "kt" nogil:
         CallbackLogger(void (*)(void *, const char *, const char *) noexcept, void *)
 
 
+cdef extern from "kyoto/database/record.h" namespace "kt" nogil:
+    const size_t LARGE
+    boolean hurries
+    const char *TOO_LARGE
+
+
 cdef extern from "kyoto/database/database.h" namespace "kt" nogil:
     cppclass OpenOptions:
         boolean read_only, auto_transaction, auto_synchronize, no_lock, try_lock, no_repair
@@ -82,9 +88,10 @@ cdef extern from "kyoto/protocol/operations.h" namespace "kt" nogil:
         REPLACE
         APPEND
 
-    Error op_get "kt::get"(NativeDatabase &, string_view, string *, int64_t *) except +
+    Error op_fetch "kt::fetch"(NativeDatabase &, string_view, string *, int64_t *, boolean) except +
+    Error op_get_into "kt::get_into"(
+        NativeDatabase &, string_view, char *, size_t, size_t *, int64_t *, boolean) except +
     Error op_check "kt::check"(NativeDatabase &, string_view, int64_t *, int64_t *) except +
-    Error op_seize "kt::seize"(NativeDatabase &, string_view, string *, int64_t *) except +
     Error op_remove "kt::remove"(NativeDatabase &, string_view) except +
     Error op_store "kt::store"(NativeDatabase &, Store, string_view, string_view, int64_t) except +
     Error op_increment "kt::increment"(
@@ -161,4 +168,5 @@ cdef extern from "kyoto/protocol/core.h" namespace "kt" nogil:
         boolean pending()
         string_view reply()
         void drop_reply()
+        void take_reply(Buffer *) except +
         string *traced()

@@ -15,7 +15,7 @@ from enum import IntEnum
 from types import TracebackType
 from typing import Final, Protocol, Self
 
-from kt.server.engines.io._io import Servable
+from kt.server.engines.io._io import Reply, Servable
 from kt.server.engines.log._log import Loggable
 
 NEVER: Final = 9223372036854775807
@@ -24,6 +24,9 @@ LIBRARY_VERSION: Final[str]
 """Version of the Kyoto Cabinet library, such as ``1.2.79 (16.14)``."""
 LIBRARY_FEATURES: Final[str]
 """What the library was built with, such as ``(atomic)(zlib)``."""
+
+def hurry(hurried: bool) -> None:
+    """From now on, whether this thread leaves large values to others, by raising `LargeValue`."""
 
 class Code(IntEnum):
     """Kyoto Cabinet's error numbers."""
@@ -244,18 +247,22 @@ class State(IntEnum):
     """The next byte is 0xB1 or 0xB4: a command that is for the caller to read and run."""
     CLOSE = 4
     """The request is broken: send the reply, which may be empty, and close."""
+    LARGE = 5
+    """The next record is too large for a thread that hurries: feed again in another."""
 
 class Stream(Servable):
     """The state of one connection in the binary protocol. For one thread at a time."""
 
-    def feed(self, data: bytes | bytearray | memoryview, start: int = 0) -> tuple[int, int, bytes]:
+    def feed(
+        self, data: bytes | bytearray | memoryview, start: int = 0
+    ) -> tuple[int, int, bytes | Reply]:
         """Run what `data` from `start` on holds; returns (state, consumed, reply).
 
         `consumed` bytes from `start` on are done with and must not be fed again; the rest, the
         beginning of something, must be fed again with what follows it. `state` is one of `State`.
         """
 
-    def finish(self) -> bytes:
+    def finish(self) -> bytes | Reply:
         """What to reply when the input has ended: an error if a command is incomplete."""
 
     def take_trace(self) -> bytes:

@@ -6,9 +6,11 @@ Here values are converted, the GIL is let go of, and failures become exceptions;
 
 cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
-from cpython.bytes cimport PyBytes_FromStringAndSize
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cython.operator cimport dereference, preincrement
 from libc.errno cimport EACCES, EAGAIN, errno
 from libc.stdint cimport int64_t
+from libc.string cimport memcpy
 from libcpp cimport bool as boolean
 from libcpp.map cimport map as cpp_map
 from libcpp.optional cimport optional
@@ -20,8 +22,8 @@ from posix.unistd cimport usleep
 import enum
 import os
 
-from kt.server.engines import EngineError, FileLocked
-from kt.server.engines.io._io cimport Servable
+from kt.server.engines import EngineError, FileLocked, LargeValue
+from kt.server.engines.io._io cimport Buffer, Servable, reply_of
 from kt.server.engines.log._log cimport Loggable
 
 
@@ -51,6 +53,7 @@ class State(enum.IntEnum):
     HTTP = 2
     COMMAND = 3
     CLOSE = 4
+    LARGE = 5
 
 
 class Verdict:
@@ -69,12 +72,43 @@ REMOVE = Verdict("REMOVE")
 
 cdef int check_error(const Error &error) except -1:
     if error.code() != 0:
+        if error.message() == TOO_LARGE:
+            raise LargeValue(error.message().decode())
         raise EngineError(
             error.code(),
             error.name().decode("utf-8", "replace"),
             error.message().decode("utf-8", "replace"),
         )
     return 0
+
+
+def hurry(bint hurried):
+    global hurries
+    hurries = hurried
+
+
+cdef bytes taken(string &value):
+    """Taken out as bytes; a large value without the GIL."""
+    cdef size_t size = value.size()
+    if size <= LARGE:
+        return PyBytes_FromStringAndSize(value.data(), size)
+    result = PyBytes_FromStringAndSize(NULL, size)
+    cdef char *to = PyBytes_AS_STRING(result)
+    with nogil:
+        memcpy(to, value.data(), size)
+        value.clear()
+        value.shrink_to_fit()
+    return result
+
+
+cdef dict taken_records(cpp_map[string, string] &records):
+    cdef dict result = {}
+    cdef cpp_map[string, string].iterator at = records.begin()
+    while at != records.end():
+        key = PyBytes_FromStringAndSize(dereference(at).first.data(), dereference(at).first.size())
+        result[key] = taken(dereference(at).second)
+        preincrement(at)
+    return result
 
 
 cdef inline string_view view(bytes data):
@@ -278,12 +312,30 @@ cdef class Database:
         cdef int64_t xt = 0
         cdef Error error
         with nogil:
-            if removes:
-                error = op_seize(native[0], name, &value, &xt)
-            else:
-                error = op_get(native[0], name, &value, &xt)
+            error = op_fetch(native[0], name, &value, &xt, removes)
+        if error.message() == TOO_LARGE and not hurries:
+            return self._fetch_large(name, removes)
         check_error(error)
         return <bytes>value, xt
+
+    cdef tuple _fetch_large(self, string_view name, bint removes):
+        """Copied once, to where it stays."""
+        cdef NativeDatabase *native = self.native()
+        cdef size_t room = 0
+        cdef size_t size = 0
+        cdef int64_t xt = 0
+        cdef bytes value = b""
+        cdef char *to
+        cdef Error error
+        while True:
+            to = PyBytes_AS_STRING(value)
+            with nogil:
+                error = op_get_into(native[0], name, to, room, &size, &xt, removes and room > 0)
+            check_error(error)
+            if size == room:
+                return value, xt
+            value = PyBytes_FromStringAndSize(NULL, size)
+            room = size
 
     def get(self, bytes key not None):
         return self._fetch(key, False)
@@ -402,7 +454,7 @@ cdef class Database:
         with nogil:
             error = op_get_bulk(native[0], names, atomic, &records)
         check_error(error)
-        return dict(records)
+        return taken_records(records)
 
     def accept_bulk(self, keys, visitor, bint writable=True):
         cdef NativeDatabase *native = self.native()
@@ -605,7 +657,7 @@ cdef class Cursor:
         with nogil:
             error = native.get(&key, &value, &xt, step)
         check_error(error)
-        return <bytes>key, <bytes>value, xt
+        return <bytes>key, taken(value), xt
 
     def get_key(self, bint step=False):
         cdef NativeCursor *native = self.native()
@@ -623,7 +675,7 @@ cdef class Cursor:
         with nogil:
             error = native.get(NULL, &value, NULL, step)
         check_error(error)
-        return <bytes>value
+        return taken(value)
 
     def set_value(self, bytes value not None, int64_t xt=NEVER, bint step=False):
         cdef NativeCursor *native = self.native()
@@ -649,7 +701,7 @@ cdef class Cursor:
         with nogil:
             error = native.seize(&key, &value, &xt)
         check_error(error)
-        return <bytes>key, <bytes>value, xt
+        return <bytes>key, taken(value), xt
 
     def accept(self, visitor, bint writable=True, bint step=False):
         cdef NativeCursor *native = self.native()

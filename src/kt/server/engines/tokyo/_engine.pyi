@@ -12,11 +12,17 @@ from collections.abc import Iterable
 from enum import IntEnum
 from typing import Final
 
-from kt.server.engines.io._io import Servable
+from kt.server.engines.io._io import Reply, Servable
 from kt.server.engines.log._log import Loggable
 
 LIBRARY_VERSION: Final[str]
 """Version of the Tokyo Cabinet library, such as ``1.4.48``."""
+
+def hurry(hurried: bool) -> None:
+    """From now on, whether this thread leaves large values to others, by raising `LargeValue`."""
+
+def hurried() -> bool:
+    """Whether it does."""
 
 class Database:
     """One open database, of any of Tokyo Cabinet's types.
@@ -182,7 +188,7 @@ class Stream(Servable):
     def __init__(self, core: BinaryCore) -> None: ...
     def feed(
         self, data: bytes | bytearray | memoryview, start: int = 0, wait: bool = False
-    ) -> tuple[int, int, int, bytes]:
+    ) -> tuple[int, int, int, bytes | Reply]:
         """Run what `data` from `start` on holds; returns (state, consumed, need, reply).
 
         `consumed` bytes from `start` on are done with and must not be fed again; the rest must be.

@@ -1,5 +1,6 @@
 """See ``_engine.pyi`` for what this module offers, and the C++ headers beside it for how it works."""
 
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.limits cimport INT_MAX, INT_MIN
 from libc.math cimport isnan
 from libc.stdint cimport uint16_t, uint64_t
@@ -14,8 +15,8 @@ from enum import IntEnum
 from os import fsdecode, fsencode
 
 from kt.errors import ImproperlyConfigured
-from kt.server.engines import FileLocked
-from kt.server.engines.io._io cimport Servable, Servant
+from kt.server.engines import FileLocked, LargeValue
+from kt.server.engines.io._io cimport Buffer, Servable, Servant, reply_of
 from kt.server.engines.log._log cimport ChangeLog, Loggable
 
 cdef extern from "<string_view>" namespace "std" nogil:
@@ -29,16 +30,17 @@ cdef extern from "tcutil.h":
     const char *tcversion
 
 cdef extern from "io/buffer.h" namespace "kt" nogil:
-    cdef cppclass Buffer:
-        const char *data()
-        size_t size()
+    void fetch_memory(char *, size_t)
 
 cdef extern from "tokyo/database/list.h" namespace "kt::tokyo" nogil:
     cdef cppclass List:
         string_view frame()
+        void reply(Buffer *)
 
 cdef extern from "tokyo/database/store.h" namespace "kt::tokyo" nogil:
     const char *LOCKED
+    const size_t LARGE
+    cbool hurries
     cdef cppclass Block:
         cbool operator bool()
         string_view bytes()
@@ -56,6 +58,9 @@ cdef extern from "tokyo/database/database.h" namespace "kt::tokyo" nogil:
         cbool putshl "writing()->putshl"(string_view, string_view, int) except +
         cbool out "writing()->out"(string_view) except +
         Block get "reading()->get"(string_view) except +
+        int get_into "reading()->get_into"(string_view, char *, size_t) except +
+        cbool leaves "reading()->leaves"(string_view) except +
+        cbool has_large()
         int vsiz "reading()->vsiz"(string_view) except +
         int addint "writing()->addint"(string_view, int) except +
         double adddouble "writing()->adddouble"(string_view, double) except +
@@ -109,6 +114,15 @@ cdef extern from "tokyo/protocol/stream.h" namespace "kt::tokyo" nogil:
         CStream(CCore *)
         Progress feed(string_view, Buffer *, cbool) except +
         cbool in_list()
+
+def hurry(cbool hurried):
+    global hurries
+    hurries = hurried
+
+
+def hurried():
+    return bool(hurries)
+
 
 LIBRARY_VERSION = tcversion.decode("ascii")
 
@@ -215,9 +229,31 @@ cdef class Database:
     def get(self, bytes key not None):
         cdef string_view k = view(key)
         cdef Block value
+        if self.database.get().has_large():
+            return self._get_perhaps_large(k)
         with nogil:
             value = move(self.database.get().get(k))
         return copied(value.bytes()) if <cbool>value else None
+
+    cdef object _get_perhaps_large(self, string_view key):
+        """A large value is copied once, without the GIL, to where it stays."""
+        cdef int size, room
+        cdef char *to
+        with nogil:
+            size = self.database.get().vsiz(key)
+        if hurries and size > <int>LARGE:
+            raise LargeValue("the value is too large for a thread in a hurry")
+        while size >= 0:
+            value = PyBytes_FromStringAndSize(NULL, size)
+            to = PyBytes_AS_STRING(value)
+            room = size
+            with nogil:
+                if <size_t>room > LARGE:
+                    fetch_memory(to, room)
+                size = self.database.get().get_into(key, to, room)
+            if size == room:
+                return value
+        return None
 
     def vsiz(self, bytes key not None):
         cdef string_view k = view(key)
@@ -398,7 +434,7 @@ cdef class Stream(Servable):
         cdef Progress progress
         with nogil:
             progress = self.stream.get().feed(left, &out, wait)
-        reply = out.data()[:out.size()] if out.size() else b""
+        reply = reply_of(&out, 0) if out.size() else b""
         return <int>progress.state, progress.consumed, progress.need, reply
 
     @property

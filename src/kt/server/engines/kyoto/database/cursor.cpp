@@ -15,8 +15,14 @@ class Reader final : public RecordVisitor {
   Reader(std::string* key, std::string* value, int64_t* xt, bool removes)
       : RecordVisitor(true), key_(key), value_(value), xt_(xt), removes_(removes) {}
 
+  std::string left;  // the key of a record whose value it leaves
+
  private:
   Change on_record(Bytes key, Bytes value, int64_t xt) override {
+    if (value_ != nullptr && leaves(value.size())) {
+      left = key;
+      return Change::keep();
+    }
     if (key_ != nullptr) key_->assign(key);
     if (value_ != nullptr) value_->assign(value);
     if (xt_ != nullptr) *xt_ = xt;
@@ -153,7 +159,7 @@ Error Cursor::go_through(RecordVisitor& visitor, bool writable, bool step) {
     for (int i = 0; i < WHILE_INSIDE; i++) {
       visitor.begin(database_.terms());
       if (!engine_cursor_->accept(&visitor, writable, step)) return refused(visitor);
-      if (visitor.failure() != nullptr) return Error(Error::SYSTEM, visitor.failure());
+      if (visitor.failure() != nullptr) return failure_of(visitor);
       if (writable && database_.refuses_writes()) return no_room();
       if (!visitor.passed_expired()) return succeeded();
       bool moved = step || (back_ ? engine_cursor_->step_back() : engine_cursor_->step());
@@ -174,7 +180,12 @@ Error Cursor::refused(const RecordVisitor& visitor) {
 
 Error Cursor::get(std::string* key, std::string* value, int64_t* xt, bool step) {
   Reader reader(key, value, xt, false);
-  return accept(reader, false, step);
+  const Error error = accept(reader, false, step);
+  if (step && reader.failure() == TOO_LARGE) {  // it has stepped all the same
+    Entry entry(database_);
+    if (engine_cursor_) engine_cursor_->jump(reader.left.data(), reader.left.size());
+  }
+  return error;
 }
 
 Error Cursor::set_value(Bytes value, int64_t xt, bool step) {

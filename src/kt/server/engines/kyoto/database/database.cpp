@@ -230,7 +230,7 @@ Error Database::accept(Bytes key, RecordVisitor& visitor, bool writable) {
     }
   }
   if (failed(error)) return error;
-  if (visitor.failure() != nullptr) return Error(Error::SYSTEM, visitor.failure());
+  if (visitor.failure() != nullptr) return failure_of(visitor);
   if (!writable) return succeeded();
   if (refuses_writes()) return no_room();
   after_writes(1);
@@ -253,7 +253,7 @@ Error Database::accept_bulk(const std::vector<std::string>& keys, RecordVisitor&
     }
   }
   if (failed(error)) return error;
-  if (visitor.failure() != nullptr) return Error(Error::SYSTEM, visitor.failure());
+  if (visitor.failure() != nullptr) return failure_of(visitor);
   if (!writable) return succeeded();
   if (refuses_writes()) return no_room();
   after_writes(static_cast<int64_t>(keys.size()));

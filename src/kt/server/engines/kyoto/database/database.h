@@ -275,6 +275,10 @@ inline bool failed(const Error& error) { return error.code() != Error::SUCCESS; 
 inline Error not_open() { return Error(Error::INVALID, "not opened"); }
 inline Error no_room() {
   return Error(Error::SYSTEM, "no room: what was written before is not in the file");
+}// Why a visitor has failed.
+inline Error failure_of(const RecordVisitor& visitor) {
+  const char* failure = visitor.failure();
+  return Error(failure == TOO_LARGE ? Error::MISC : Error::SYSTEM, failure);
 }
 inline Error no_record() { return Error(Error::NOREC, "no record"); }
 

@@ -6,6 +6,9 @@
 
 namespace kt {
 
+thread_local bool hurries = false;
+const char* const TOO_LARGE = "the value is too large for a thread in a hurry";
+
 // No exception may leave a visitor: the engine would never unlock the record.
 
 const char* RecordVisitor::visit_full(const char* key, size_t key_size, const char* value,
@@ -49,17 +52,19 @@ const char* RecordVisitor::apply(Bytes key, const Change& change, size_t* size) 
     told_ = true;
     return REMOVE;
   }
-  if (!terms_.database->has_room(2 * (key.size() + change.value.size()))) {
+  const size_t value_size = change.value.size() + change.tail.size();
+  if (!terms_.database->has_room(2 * (key.size() + value_size))) {
     failure_ = "no room for the record";
     return NOP;
   }
   int64_t xt = XT_MAX;
-  stored_.clear();
+  stored_.truncate(0);
   if (terms_.timed) {
     xt = absolute_expiry(change.xt, terms_.now);
     store_big_endian(stored_.extend(XT_WIDTH), XT_WIDTH, static_cast<uint64_t>(xt));
   }
   stored_.append(change.value.data(), change.value.size());
+  stored_.append(change.tail.data(), change.tail.size());
   journal.stored(key, Bytes(stored_.data(), stored_.size()));
   told_ = true;
   terms_.database->note_stored(key, xt, terms_.now);

@@ -26,6 +26,23 @@ constexpr size_t XT_WIDTH = 5;
 constexpr int64_t XT_MAX = (INT64_C(1) << (8 * XT_WIDTH)) - 1;  // stored: stays for ever
 constexpr int64_t NEVER = INT64_MAX;                            // given: stays for ever
 
+// A thread that serves many connections hurries: it leaves values of more bytes than LARGE to a
+// thread that may take its time. To copy one takes as long as thousands of requests.
+constexpr size_t LARGE = 4 << 20;
+extern thread_local bool hurries;
+extern const char* const TOO_LARGE;  // why an operation failed that must not be in a hurry
+
+class Hurry {
+ public:
+  Hurry() : before_(hurries) { hurries = true; }
+  ~Hurry() { hurries = before_; }
+  Hurry(const Hurry&) = delete;
+  Hurry& operator=(const Hurry&) = delete;
+
+ private:
+  const bool before_;
+};
+
 inline int64_t load_expiry(const char* value) {
   return static_cast<int64_t>(load_big_endian(value, XT_WIDTH));
 }
@@ -42,10 +59,13 @@ struct Change {
   Kind kind = KEEP;
   Bytes value{};        // STORE only; valid until the visitor is called again or destroyed
   int64_t xt = NEVER;   // STORE only; as given
+  Bytes tail{};         // STORE only; the end of the value
 
   static Change keep() { return {}; }
   static Change remove() { return {REMOVE}; }
-  static Change store(Bytes value, int64_t xt) { return {STORE, value, xt}; }
+  static Change store(Bytes value, int64_t xt, Bytes tail = {}) {
+    return {STORE, value, xt, tail};
+  }
 };
 
 class Database;
@@ -66,6 +86,13 @@ class RecordVisitor : public kc::BasicDB::Visitor {
     told_ = false;
   }
 
+  // A large value is going to be stored. To find memory for it takes longer than to copy it, and
+  // must not happen while the engine has something locked.
+  void find_memory(size_t size) {
+    stored_.truncate(0);
+    if (size > LARGE) stored_.reserve(size + XT_WIDTH);
+  }
+
   // Why the operation failed, null if it did not; the record is then as it was.
   const char* failure() const { return failure_; }
 
@@ -81,6 +108,21 @@ class RecordVisitor : public kc::BasicDB::Visitor {
 
   virtual Change on_record(Bytes key, Bytes value, int64_t xt) = 0;
   virtual Change on_absence(Bytes) { return Change::keep(); }
+
+  // Whether so many bytes are not to be copied now: the operation has failed.
+  bool leaves(size_t size) {
+    if (!hurries || size <= LARGE) return false;
+    leave();
+    return true;
+  }
+  // Whether it lacks memory to store a large value of that size.
+  bool lacks_memory(size_t size) const {
+    return size > LARGE && stored_.size() + stored_.room() < size + XT_WIDTH;
+  }
+  Change leave() {
+    failure_ = TOO_LARGE;
+    return Change::keep();
+  }
 
  private:
   const char* visit_full(const char* key, size_t key_size, const char* value, size_t value_size,

@@ -22,6 +22,7 @@ constexpr size_t COMMAND_HEADER = 9;
 constexpr size_t SET_HEADER = 18;
 constexpr size_t KEY_HEADER = 6;
 constexpr uint32_t LARGEST = 1 << 28;
+constexpr size_t LONG = 1 << 20;  // a record that takes as long as many others
 
 // What one call of feed() does at most, apart from the record that goes beyond it.
 constexpr std::chrono::milliseconds TIME_AT_ONCE{2};
@@ -63,6 +64,9 @@ class Getter final : public RecordVisitor {
 
   bool found = false;
 
+  // How much room a large value needs, for which the memory is to be there before.
+  size_t missing() const { return missing_; }
+
   void aim(uint16_t database, Bytes key) {
     found = false;
     database_ = database;
@@ -71,6 +75,9 @@ class Getter final : public RecordVisitor {
 
  private:
   Change on_record(Bytes, Bytes value, int64_t xt) override {
+    missing_ = SET_HEADER + key_.size() + value.size();
+    if (leaves(value.size())) return Change::keep();
+    if (value.size() > LARGE && reply_.room() < missing_) return leave();
     char* at = reply_.extend(SET_HEADER + key_.size() + value.size());
     store_big_endian(at, 2, database_);
     store_big_endian(at + 2, 4, key_.size());
@@ -85,6 +92,7 @@ class Getter final : public RecordVisitor {
   Buffer& reply_;
   uint16_t database_ = 0;
   Bytes key_;
+  size_t missing_ = 0;
 };
 
 }  // namespace
@@ -115,8 +123,13 @@ class Stream::Run {
   Getter getter;
   Counts counts;
 
-  // Whether others should have their turn; looks at the clock now and then.
-  bool spent() { return (++asked_ & 31) == 0 && Clock::now() - began_ > TIME_AT_ONCE; }
+  // Whether others should have their turn; looks at the clock now and then. `passed` are the bytes
+  // read and written, from anywhere on.
+  bool spent(size_t passed) {
+    if ((++asked_ & 31) != 0 && passed - looked_at_ < LONG) return false;
+    looked_at_ = passed;
+    return Clock::now() - began_ > TIME_AT_ONCE;
+  }
 
   bool enter(uint16_t index) {
     if (index >= core_.databases.size()) return false;
@@ -144,9 +157,6 @@ class Stream::Run {
     return serve_plain_request(request, core_.databases, stamp_, reply, &counts);
   }
 
- private:
-  using Clock = std::chrono::steady_clock;
-
   void leave() {
     entry_.reset();
     if (writes_ > 0) database_->after_writes(writes_);
@@ -154,10 +164,14 @@ class Stream::Run {
     database_ = nullptr;
   }
 
+ private:
+  using Clock = std::chrono::steady_clock;
+
   Core& core_;
   const int64_t now_;
   const Clock::time_point began_;
   unsigned asked_ = 0;
+  size_t looked_at_ = 0;
   Database* database_ = nullptr;
   std::optional<Entry> entry_;
   int64_t writes_ = 0;
@@ -214,6 +228,7 @@ State Stream::serve(Bytes* input) {
 }
 
 Servant::Step Stream::step(Bytes input) {
+  Hurry hurry;
   size_t consumed = 0;
   const State state = feed(input.data(), input.size(), &consumed);
   const Verdict verdict = state == State::MORE    ? Verdict::MORE
@@ -230,7 +245,7 @@ std::optional<State> Stream::run_command(Run& run, Bytes* input) {
   if (magic == PLAY_SCRIPT || magic == REPLICATION) return State::COMMAND;
   if (magic != SET_BULK && magic != REMOVE_BULK && magic != GET_BULK) return State::CLOSE;
   if (input->size() < COMMAND_HEADER) return State::MORE;
-  if (run.spent()) return State::AGAIN;
+  if (run.spent(reply_.size())) return State::AGAIN;
   begin_command(input->data());
   input->remove_prefix(COMMAND_HEADER);
   if (remaining_ == 0) end_command();
@@ -240,7 +255,7 @@ std::optional<State> Stream::run_command(Run& run, Bytes* input) {
 std::optional<State> Stream::run_http(Run& run, Bytes* input) {
   const std::optional<PlainRequest> request = read_plain_request(*input);
   if (!request) return State::HTTP;
-  if (run.spent()) return State::AGAIN;
+  if (run.spent(reply_.size())) return State::AGAIN;
   if (!run.serve(*request, &reply_)) return State::HTTP;
   input->remove_prefix(request->size);
   complete_ = reply_.size();
@@ -252,17 +267,20 @@ std::optional<State> Stream::run_records(Run& run, Bytes* input) {
   const size_t header = sets ? SET_HEADER : KEY_HEADER;
   for (; remaining_ > 0; remaining_--) {
     if (input->size() < header) return State::MORE;
-    if (run.spent()) return State::AGAIN;
+    if (run.spent(reply_.size() - input->size())) return State::AGAIN;
     const char* at = input->data();
     const uint32_t key_size = load32(at + 2);
     const uint32_t value_size = sets ? load32(at + 6) : 0;
     if (key_size > LARGEST || value_size > LARGEST) return fail();
     const size_t size = header + key_size + value_size;
     if (input->size() < size) return State::MORE;
+    if (hurries && value_size > LARGE) return State::LARGE;
     Record record{load16(at), Bytes(at + header, key_size),
                   Bytes(at + header + key_size, value_size),
                   sets ? static_cast<int64_t>(load64(at + 10)) : NEVER};
-    if (run.enter(record.database) && !run_record(run, record)) return fail();
+    if (run.enter(record.database) && !run_record(run, record)) {
+      return run.getter.failure() == TOO_LARGE ? State::LARGE : fail();
+    }
     input->remove_prefix(size);
   }
   end_command();
@@ -271,6 +289,11 @@ std::optional<State> Stream::run_records(Run& run, Bytes* input) {
 
 bool Stream::run_record(Run& run, const Record& record) {
   if (command_ == SET_BULK) {
+    if (record.value.size() > LARGE) {
+      run.leave();
+      run.setter.find_memory(record.value.size());
+      run.enter(record.database);
+    }
     run.setter.aim(record.value, record.xt);
     bool done = run.visit(record.key, run.setter, true);
     run.counts.set++;
@@ -286,6 +309,13 @@ bool Stream::run_record(Run& run, const Record& record) {
   }
   run.getter.aim(record.database, record.key);
   bool done = run.visit(record.key, run.getter, false);
+  if (run.getter.failure() == TOO_LARGE) {
+    if (hurries) return false;
+    run.leave();
+    reply_.reserve(run.getter.missing());
+    run.enter(record.database);
+    done = run.visit(record.key, run.getter, false);
+  }
   run.counts.get++;
   run.getter.found ? hits_++ : run.counts.get_misses++;
   return done && reply_.size() - complete_ <= core_.reply_limit;
@@ -345,6 +375,13 @@ void Stream::finish() {
 void Stream::drop_reply() {
   reply_.discard(complete_);
   complete_ = 0;
+}
+
+void Stream::take_reply(Buffer* into) {
+  const size_t begun = reply_.size() - complete_;  // of the command under way, and short
+  into->swap(reply_);
+  reply_.append(into->data() + complete_, begun);
+  into->truncate(std::exchange(complete_, 0));
 }
 
 }  // namespace kt

@@ -36,7 +36,8 @@ enum class State {
   AGAIN,    // it is the turn of others
   HTTP,     // an HTTP request begins that is not run here
   COMMAND,  // a command begins that is not run here
-  CLOSE     // the request is broken: send the reply and close
+  CLOSE,    // the request is broken: send the reply and close
+  LARGE     // the next record is too large for this thread: feed again in one that may wait
 };
 
 // What the connections share.
@@ -75,6 +76,7 @@ class Stream final : public Servant {
   // The replies to complete commands, to be dropped when they were taken.
   Bytes reply() const { return Bytes(reply_.data(), complete_); }
   void drop_reply() override;
+  void take_reply(Buffer* into) override;
 
   // The first bytes of the commands run, FAILED for one that failed, if they are traced.
   std::string* traced() override { return &traced_; }

@@ -19,6 +19,7 @@ class Reader final : public RecordVisitor {
 
  private:
   Change on_record(Bytes, Bytes value, int64_t xt) override {
+    if (value_ != nullptr && leaves(value.size())) return Change::keep();
     found = true;
     if (value_ != nullptr) value_->assign(value);
     if (size_ != nullptr) *size_ = static_cast<int64_t>(value.size());
@@ -33,6 +34,30 @@ class Reader final : public RecordVisitor {
   const bool removes_;
 };
 
+// Copies a value that has exactly the size of the room.
+class Placer final : public RecordVisitor {
+ public:
+  Placer(char* at, size_t room, bool removes) : at_(at), room_(room), removes_(removes) {}
+
+  bool found = false;
+  size_t size = 0;
+  int64_t xt = XT_MAX;
+
+ private:
+  Change on_record(Bytes, Bytes value, int64_t its_xt) override {
+    found = true;
+    size = value.size();
+    xt = its_xt;
+    if (size != room_) return Change::keep();
+    std::memcpy(at_, value.data(), size);
+    return removes_ ? Change::remove() : Change::keep();
+  }
+
+  char* const at_;
+  const size_t room_;
+  const bool removes_;
+};
+
 Error read(Database& database, Bytes key, Reader& reader, bool removes) {
   Error error = database.accept(key, reader, removes);
   if (failed(error)) return error;
@@ -41,29 +66,35 @@ Error read(Database& database, Bytes key, Reader& reader, bool removes) {
 
 class Writer final : public RecordVisitor {
  public:
-  Writer(Store how, Bytes value, int64_t xt) : how_(how), value_(value), xt_(xt) {}
+  Writer(Store how, Bytes value, int64_t xt)
+      : size(value.size()), how_(how), value_(value), xt_(xt) {}
 
   bool stored = false;
+  size_t size;  // of what is to be stored, as far as it is known
 
  private:
   Change on_record(Bytes, Bytes value, int64_t) override {
     if (how_ == Store::ADD) return Change::keep();
+    if (how_ == Store::APPEND) return append(value);
     stored = true;
-    if (how_ != Store::APPEND) return Change::store(value_, xt_);
-    joined_.reserve(value.size() + value_.size());
-    joined_.assign(value).append(value_);
-    return Change::store(joined_, xt_);
+    return Change::store(value_, xt_);
   }
   Change on_absence(Bytes) override {
     if (how_ == Store::REPLACE) return Change::keep();
     stored = true;
     return Change::store(value_, xt_);
   }
+  Change append(Bytes value) {
+    size = value.size() + value_.size();
+    if (leaves(size)) return Change::keep();
+    if (lacks_memory(size)) return leave();
+    stored = true;
+    return Change::store(value, xt_, value_);
+  }
 
   const Store how_;
   const Bytes value_;
   const int64_t xt_;
-  std::string joined_;
 };
 
 class Adder final : public RecordVisitor {
@@ -254,11 +285,14 @@ class BulkReader final : public RecordVisitor {
 
  private:
   Change on_record(Bytes key, Bytes value, int64_t) override {
+    size_ += value.size();
+    if (leaves(size_)) return Change::keep();
     (*records_)[std::string(key)].assign(value);
     return Change::keep();
   }
 
   std::map<std::string, std::string>* const records_;
+  size_t size_ = 0;
 };
 
 Error logical_inconsistency() { return Error(Error::LOGIC, "logical inconsistency"); }
@@ -288,6 +322,22 @@ Error get(Database& database, Bytes key, std::string* value, int64_t* xt) {
   return read(database, key, reader, false);
 }
 
+Error fetch(Database& database, Bytes key, std::string* value, int64_t* xt, bool removes) {
+  Hurry hurry;
+  return removes ? seize(database, key, value, xt) : get(database, key, value, xt);
+}
+
+Error get_into(Database& database, Bytes key, char* at, size_t room, size_t* size, int64_t* xt,
+               bool removes) {
+  fetch_memory(at, room);  // not while the record is locked
+  Placer placer(at, room, removes);
+  Error error = database.accept(key, placer, removes);
+  if (failed(error)) return error;
+  *size = placer.size;
+  *xt = placer.xt;
+  return placer.found ? succeeded() : no_record();
+}
+
 Error check(Database& database, Bytes key, int64_t* size, int64_t* xt) {
   Reader reader(nullptr, size, xt, false);
   return read(database, key, reader, false);
@@ -302,7 +352,11 @@ Error remove(Database& database, Bytes key) { return seize(database, key, nullpt
 
 Error store(Database& database, Store how, Bytes key, Bytes value, int64_t xt) {
   Writer writer(how, value, xt);
-  Error error = database.accept(key, writer, true);
+  Error error;
+  do {
+    writer.find_memory(writer.size);
+    error = database.accept(key, writer, true);
+  } while (writer.failure() == TOO_LARGE && !hurries);
   if (failed(error) || writer.stored) return error;
   return how == Store::ADD ? Error(Error::DUPREC, "record duplication") : no_record();
 }

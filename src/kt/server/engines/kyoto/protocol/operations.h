@@ -13,6 +13,11 @@ namespace kt {
 
 // NOREC if there is no record. Any of the results may be null.
 Error get(Database& database, Bytes key, std::string* value, int64_t* xt);
+// `get` or `seize`, in a hurry whatever the thread.
+Error fetch(Database& database, Bytes key, std::string* value, int64_t* xt, bool removes);
+// Likewise, into a region of `room` bytes; nothing happens to a value of another size.
+Error get_into(Database& database, Bytes key, char* at, size_t room, size_t* size, int64_t* xt,
+               bool removes);
 Error check(Database& database, Bytes key, int64_t* size, int64_t* xt);
 Error seize(Database& database, Bytes key, std::string* value, int64_t* xt);
 Error remove(Database& database, Bytes key);

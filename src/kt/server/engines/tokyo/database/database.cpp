@@ -112,18 +112,21 @@ bool Database::refused() {
 bool Database::put(Bytes key, Bytes value) {
   if (!journal.admits()) return refused();
   Store& store = to_write(key);
+  note_size(value.size());
   return journal.put(0x10, key, value, noted(store.put(key, value), store));
 }
 
 bool Database::putkeep(Bytes key, Bytes value) {
   if (!journal.admits()) return refused();
   Store& store = to_write(key);
+  note_size(value.size());
   return journal.put(0x11, key, value, noted(store.putkeep(key, value), store));
 }
 
 bool Database::putcat(Bytes key, Bytes value) {
   if (!journal.admits()) return refused();
   Store& store = to_write(key);
+  note_size(value.size());
   return journal.put(0x12, key, value, noted(store.putcat(key, value), store));
 }
 
@@ -142,8 +145,15 @@ bool Database::out(Bytes key) {
 Block Database::get(Bytes key) {
   Store& store = this->store(key);
   Block value = store.get(key);
-  noted(static_cast<bool>(value), store);
+  if (noted(static_cast<bool>(value), store)) note_size(value.bytes().size());
   return value;
+}
+
+int Database::get_into(Bytes key, char* at, size_t room) {
+  Store& store = this->store(key);
+  const int size = store.get_into(key, at, room);
+  noted(size >= 0, store);
+  return size;
 }
 
 int Database::vsiz(Bytes key) {
@@ -210,6 +220,7 @@ uint64_t Database::size() const {
 
 bool Database::put_listed(Bytes key, Bytes value) {
   Store& store = to_write(key);
+  note_size(value.size());
   return noted(store.put_listed(key, value), store);
 }
 
@@ -223,6 +234,7 @@ bool Database::get_listed(Bytes key, List* result) {
   std::vector<Block> values;
   if (!noted(store.get_listed(key, &values), store)) return false;
   for (const Block& value : values) {
+    note_size(value.bytes().size());
     result->add(key);
     result->add(value.bytes());
   }

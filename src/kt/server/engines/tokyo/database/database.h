@@ -57,6 +57,11 @@ class Database {
   bool putshl(Bytes key, Bytes value, int width);
   bool out(Bytes key);
   Block get(Bytes key);
+  int get_into(Bytes key, char* at, size_t room);
+  // Whether this thread is not to touch the value, because it is large and the thread hurries.
+  bool leaves(Bytes key) { return hurries && large_ && vsiz(key) > static_cast<int>(LARGE); }
+  // Likewise, at any time: there has been a large value.
+  bool has_large() const { return large_; }
   int vsiz(Bytes key);
   int addint(Bytes key, int number);
   double adddouble(Bytes key, double number);
@@ -118,6 +123,9 @@ class Database {
   bool noted(bool done, const Store& store);
   // Fails because changes cannot be logged.
   bool refused();
+  void note_size(size_t size) {
+    if (size > LARGE) large_ = true;
+  }
   std::vector<Store*> all() const;
 
   std::unique_ptr<Scan> prefix_scan(Bytes prefix, int limit, List* result) const;
@@ -154,6 +162,7 @@ class Database {
   size_t iterator_ = 0;  // the store in which the clients' iterator is
   std::vector<Scan*> scans_;
   std::atomic<int> error_{0};
+  std::atomic<bool> large_{false};  // whether a large value is known to be there, or has been
 };
 
 }  // namespace kt::tokyo

@@ -72,6 +72,8 @@ const char* reason_not_opened(const std::string& path, int left) {
 
 }  // namespace
 
+thread_local bool hurries = false;
+
 const char* const LOCKED = "another process has locked the file";
 
 ListPointer to_list(const Arguments& arguments) {
@@ -350,6 +352,32 @@ Block Store::get(Bytes key) {
   int size = 0;
   void* value = tcadbget(adb_, key.data(), length(key), &size);
   return Block(value, size);
+}
+
+// Where a value goes.
+struct Store::Room {
+  char* at;
+  size_t size;
+  int found = -1;
+};
+
+void* Store::place(const void* value, int size, int*, void* place) {
+  Room& room = *static_cast<Room*>(place);
+  room.found = size;
+  if (static_cast<size_t>(size) == room.size) std::memcpy(room.at, value, room.size);
+  return nullptr;  // and it stays as it is
+}
+
+int Store::get_into(Bytes key, char* at, size_t size) {
+  Room room{at, size};
+  if (type_ == Type::MEMORY_HASH) {
+    tcmdbputproc(adb_->mdb, key.data(), length(key), nullptr, 0, place, &room);
+  } else if (type_ == Type::MEMORY_TREE) {
+    tcndbputproc(adb_->ndb, key.data(), length(key), nullptr, 0, place, &room);
+  } else if (const Block value = get(key)) {
+    place(value.bytes().data(), length(value.bytes()), nullptr, &room);
+  }
+  return room.found;
 }
 
 int Store::vsiz(Bytes key) {

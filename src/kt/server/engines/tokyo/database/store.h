@@ -41,6 +41,22 @@ inline int length(Bytes bytes) {
   return static_cast<int>(bytes.size());
 }
 
+// A thread that serves many connections hurries: it leaves values of more bytes than LARGE to a
+// thread that may take its time. To copy one takes as long as thousands of requests.
+constexpr size_t LARGE = 4 << 20;
+extern thread_local bool hurries;
+
+class Hurry {
+ public:
+  Hurry() : before_(hurries) { hurries = true; }
+  ~Hurry() { hurries = before_; }
+  Hurry(const Hurry&) = delete;
+  Hurry& operator=(const Hurry&) = delete;
+
+ private:
+  const bool before_;
+};
+
 // No record may become longer than this.
 constexpr size_t RECORD_LIMIT = size_t{1} << 30;
 
@@ -126,6 +142,9 @@ class Store {
   bool putshl(Bytes key, Bytes value, int width);
   bool out(Bytes key);
   Block get(Bytes key);
+  // Into a region: copied once where the library has the value in memory. The value's size, which
+  // is that of the region, or nothing has happened; -1 if there is no record.
+  int get_into(Bytes key, char* at, size_t room);
   int vsiz(Bytes key);
   int addint(Bytes key, int number);
   double adddouble(Bytes key, double number);
@@ -173,6 +192,7 @@ class Store {
  private:
   Store() = default;
   class Shared;
+  struct Room;
 
   void open(const std::string& name);
   std::vector<void**> locks() const;
@@ -193,6 +213,7 @@ class Store {
   bool acceptable_index(const Arguments& arguments);
   bool guarded_misc(const std::string& name, const Arguments& arguments);
   bool has_room(Bytes key, Bytes value);
+  static void* place(const void* value, int size, int* new_size, void* room);
   static void* shift(const void* value, int size, int* new_size, void* operation);
 
   TCADB* adb_ = nullptr;

@@ -23,6 +23,7 @@ constexpr size_t FRAME_LIMIT = size_t{3} * ARGUMENT_LIMIT;
 constexpr std::chrono::milliseconds TIME_AT_ONCE{1};
 constexpr int LOOK_EVERY = 16;
 constexpr size_t REPLY_BUDGET = 1 << 18;
+constexpr size_t LONG = 1 << 20;  // bytes that take as long as many commands
 
 constexpr size_t EVENTS_KEPT = 4096;
 
@@ -129,6 +130,8 @@ Core::Events Core::take_events() {
 Progress Stream::feed(Bytes input, Buffer* reply, bool wait) {
   input_ = input;
   reply_ = reply;
+  full_ = false;
+  waits_ = wait;
   const size_t before = reply->size();
   State state = enter(wait);
   if (LogBatch::used() && !database_.settled(true)) {
@@ -140,6 +143,7 @@ Progress Stream::feed(Bytes input, Buffer* reply, bool wait) {
 
 State Stream::enter(bool wait) {
   LogBatch batch;
+  if (wait && large_get()) return State::AGAIN;
   if (wait) {
     Gate::Writing writing(database_.gate);
     return serve();
@@ -149,6 +153,7 @@ State Stream::enter(bool wait) {
 }
 
 Servant::Step Stream::step(Bytes input) {
+  Hurry hurry;
   const Progress progress = feed(input, &output_, false);
   const Verdict verdict = progress.state == State::MORE    ? Verdict::MORE
                           : progress.state == State::AGAIN ? Verdict::AGAIN
@@ -157,13 +162,42 @@ Servant::Step Stream::step(Bytes input) {
           Bytes(output_.data(), output_.size())};
 }
 
+// Serves a whole `get` of a large value that is next; false if there is none. To find memory for it
+// takes much longer than to copy it, so that is done outside the gate.
+bool Stream::large_get() {
+  constexpr size_t HEADER = PREFIX + 4, CODE_AND_SIZE = 5;
+  if (in_list() || !database_.has_large() || input_.size() < HEADER) return false;
+  if (input_[0] != MAGIC || find(static_cast<uint8_t>(input_[1])) != GET) return false;
+  const uint32_t key_size = load32(input_.data() + PREFIX);
+  if (key_size > input_.size() - HEADER || !allowed(GET)) return false;
+  const Bytes key = input_.substr(HEADER, key_size);
+  int size = database_.reading()->vsiz(key);
+  if (size <= static_cast<int>(LARGE)) return false;
+  Buffer reply;
+  char* at = reply.extend_with_memory(CODE_AND_SIZE + static_cast<size_t>(size));
+  const size_t room = static_cast<size_t>(size);
+  if (database_.reading()->get_into(key, at + CODE_AND_SIZE, room) != size) return false;
+  store_big_endian(at, 1, 0);
+  store_big_endian(at + 1, 4, room);
+  reply_->swap(reply);
+  core_.add(GET, 1);
+  if (core_.trace) core_.note(GET, Event::DOING);
+  input_.remove_prefix(HEADER + key_size);
+  return true;
+}
+
 // Inside the gate: serves requests until something stops it.
 State Stream::serve() {
   const auto end = Clock::now() + TIME_AT_ONCE;
   State state = State::AGAIN;
+  size_t looked_at = found_.frame().size() - input_.size();
   for (int served = 0; state == State::AGAIN && !input_.empty(); served++) {
-    if (reply_->size() >= REPLY_BUDGET) break;
-    if (served > 0 && served % LOOK_EVERY == 0 && Clock::now() >= end) break;
+    if (full_ || reply_->size() >= REPLY_BUDGET) break;
+    const size_t passed = reply_->size() + found_.frame().size() - input_.size();
+    if (served > 0 && (served % LOOK_EVERY == 0 || passed - looked_at > LONG)) {
+      if (Clock::now() >= end) break;
+      looked_at = passed;
+    }
     state = listing_ == Listing::NONE ? step() : list_element();
   }
   if (untold_count_ > 0) tell_list(true);
@@ -208,16 +242,19 @@ State Stream::frame(Command command) {
   }
   if (input_.size() < whole) return wait(whole);
   if (shape.handler == nullptr) return State::COMMAND;
-  if (must_wait(shape.writes)) return State::BUSY;
+  if (must_wait(shape.writes) || (hurries && whole > LARGE)) return State::BUSY;
   if (command == FWMKEYS &&
       !database_.quick_fwmkeys(static_cast<int>(load32(input_.data() + PREFIX + 4)))) {
     return State::COMMAND;
   }
-  core_.add(command, 1);
-  if (core_.trace) core_.note(command, Event::DOING);
   const char* numbers = input_.data() + PREFIX;
   const Bytes key = slice(numbers + shape.header, shape.sizes & 1 ? load32(numbers) : 0);
   const Bytes value = slice(key.data() + key.size(), shape.sizes & 2 ? load32(numbers + 4) : 0);
+  if ((command == GET || command == PUTCAT || command == PUTSHL) && database_.leaves(key)) {
+    return State::BUSY;
+  }
+  core_.add(command, 1);
+  if (core_.trace) core_.note(command, Event::DOING);
   (this->*shape.handler)(Request{numbers, key, value});
   input_.remove_prefix(whole);
   return State::AGAIN;
@@ -272,7 +309,9 @@ State Stream::misc() {
   if (must_wait(!Database::only_reads(name))) return State::BUSY;
   const size_t whole = walked_;
   walked_ = 0;
-  if (!database_.quick_misc(name, arguments)) return State::COMMAND;
+  const bool large = hurries && (whole > LARGE ||
+                                 (!arguments.empty() && database_.leaves(arguments[0])));
+  if (large || !database_.quick_misc(name, arguments)) return State::COMMAND;
   run_misc(std::string(name), arguments, !(load32(input_.data() + PREFIX + 4) & MISC_NO_LOG));
   input_.remove_prefix(whole);
   return State::AGAIN;
@@ -282,7 +321,7 @@ void Stream::run_misc(const std::string& name, const Arguments& arguments, bool 
   core_.add(MISC, 1);
   if (core_.trace) core_.note(MISC, Event::DOING);
   List result;
-  list(!allowed(MISC) || database_.misc(name, arguments, &result, logged), result);
+  list(!allowed(MISC) || database_.misc(name, arguments, &result, logged), &result);
 }
 
 State Stream::begin_list(Command command, Bytes name, uint32_t count) {
@@ -318,10 +357,16 @@ State Stream::list_element() {
     consumed += 4 + value.size();
   }
   bool done = true;
+  if (is_last_of_large()) {
+    full_ = true;
+    return State::AGAIN;
+  }
   const bool ready = silent_ || skip_ || database_.journal.admits();
   if (!skip_ && writes && !ready) {
     done = false;
   } else if (!skip_) {
+    const bool reads = listing_ == Listing::MGET || listing_ == Listing::GETLIST;
+    if (reads ? database_.leaves(key) : hurries && consumed > LARGE) return State::BUSY;
     switch (listing_) {
       case Listing::PUTLIST: done = !pair || database_.put_listed(key, value); break;
       case Listing::OUTLIST: done = database_.out_listed(key); break;
@@ -353,12 +398,16 @@ void Stream::tell_list(bool done) {
   told_ = true;
 }
 
+// Whether the next element ends a list that is to be moved, and there are replies before it.
+bool Stream::is_last_of_large() const {
+  return left_ <= 2 && !reply_->empty() && (waits_ || found_.frame().size() > REPLY_BUDGET);
+}
+
 State Stream::end_list() {
   const bool untold = untold_count_ > 0 || !(told_ || failed_);
   if (!silent_ && untold && database_.journal.admits()) tell_list(true);
   listing_ = Listing::NONE;
-  list(!failed_, found_);
-  found_.clear();
+  list(!failed_, &found_);
   return State::AGAIN;
 }
 
@@ -399,10 +448,11 @@ void Stream::block(const Block& block) {
   reply_->append(bytes.data(), bytes.size());
 }
 
-void Stream::list(bool done, const List& list) {
+void Stream::list(bool done, List* list) {
+  if (done) return list->reply(reply_);
   code(done);
-  if (!done) return reply_->put32(0);
-  reply_->append(list.frame().data(), list.frame().size());
+  reply_->put32(0);
+  list->clear();
 }
 
 void Stream::put(const Request& request) {
@@ -458,7 +508,7 @@ void Stream::fwmkeys(const Request& request) {
   if (allowed(FWMKEYS)) {
     database_.fwmkeys(request.key, static_cast<int>(load32(request.numbers + 4)), &keys);
   }
-  list(!keys.too_long(), keys);
+  list(!keys.too_long(), &keys);
 }
 
 void Stream::addint(const Request& request) {

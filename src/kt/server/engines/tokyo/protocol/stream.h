@@ -101,7 +101,8 @@ enum class State : uint8_t {
   AGAIN,    // the time of one call is spent
   TEXT,     // the next byte does not begin a binary request
   COMMAND,  // a whole request that the caller has to run is next
-  BUSY,     // the next request has to wait for something long: feed again in a thread that may
+  BUSY,     // the next request waits for something long, or is large: feed again in a thread that
+            // may take its time
   BROKEN,   // a bad request has been consumed: close unless something follows
   CLOSE,    // a request that is too large
 };
@@ -119,6 +120,7 @@ class Stream final : public Servant {
   // `feed`, for an I/O thread.
   Step step(Bytes input) override;
   void drop_reply() override { output_.clear(); }
+  void take_reply(Buffer* into) override { into->swap(output_); }
   bool pending() const override { return in_list(); }
 
   // With `wait` it waits for the end of what holds up writers.
@@ -141,6 +143,8 @@ class Stream final : public Servant {
 
   State enter(bool wait);
   State serve();
+  bool large_get();
+  bool is_last_of_large() const;
   bool must_wait(bool writes) const { return writes && database_.gate.reading(); }
   State step();
   State frame(Command command);
@@ -163,7 +167,7 @@ class Stream final : public Servant {
   void code(bool done);
   void number(bool done, int number);
   void block(const Block& block);
-  void list(bool done, const List& list);
+  void list(bool done, List* list);
 
   void put(const Request& request);
   void putkeep(const Request& request);
@@ -188,6 +192,8 @@ class Stream final : public Servant {
   // During a call: what is not consumed, and where replies go.
   Bytes input_;
   Buffer* reply_ = nullptr;
+  bool waits_ = false;
+  bool full_ = false;  // the replies are to be taken before anything else is served
   size_t need_ = 0;
 
   // A list under way, from call to call.

@@ -1,0 +1,233 @@
+"""How long other connections wait while one sends a large value, or gets a large reply.
+
+    python bench/large.py [tycoon|tyrant ...] [--mib 200] [--list 900] [--server PROGRAM]
+
+As `bench/stalls.py`, whose probes are used: two others ask for something small all the time, one a
+record by the binary protocol, the other something that the event loop serves in Python, a third
+does so on a new connection each time. The loads are requests as they go over the wire, by every
+protocol that the server speaks, and their replies are read as fast as they come. The last column
+is the most memory that the server has had, in multiples of the reply's (or the request's) size.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import socket
+import struct
+import sys
+from collections.abc import Callable, Mapping
+from time import perf_counter, sleep
+from typing import NamedTuple
+
+from stalls import probes
+
+from kt import EmbeddedServer, EmbeddedTokyoTyrantServer
+
+MIB = 1 << 20
+BODY = re.compile(rb"content-length: *(\d+)", re.I)
+
+Load = Callable[[socket.socket], int]
+"""Sends a request and reads its reply; how many bytes the larger of both had."""
+
+
+def drain(sock: socket.socket, size: int) -> int:
+    """Read `size` bytes."""
+    room = bytearray(MIB)
+    left = size
+    while left:
+        got = sock.recv_into(room, min(left, MIB))
+        if not got:
+            raise EOFError(f"the reply ends {left} bytes too early")
+        left -= got
+    return size
+
+
+def exactly(sock: socket.socket, size: int) -> bytes:
+    """Read `size` bytes and return them."""
+    data = b""
+    while len(data) < size:
+        more = sock.recv(size - len(data))
+        if not more:
+            raise EOFError("the reply ends too early")
+        data += more
+    return data
+
+
+def http(sock: socket.socket, request: bytes) -> int:
+    """Send; read a reply with a Content-Length."""
+    sock.sendall(request)
+    data = b""
+    while b"\r\n\r\n" not in data:
+        data += sock.recv(4096)
+    head, _, rest = data.partition(b"\r\n\r\n")
+    found = BODY.search(head)
+    size = int(found[1]) if found else 0
+    assert b" 20" in head[:15], head
+    drain(sock, size - len(rest))
+    return max(size, len(request))
+
+
+def put(path: bytes, value: bytes) -> bytes:
+    """An HTTP request that stores a value."""
+    return b"PUT %b HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (path, len(value), value)
+
+
+def call(name: bytes, body: bytes, encoding: bytes = b"") -> bytes:
+    """An RPC call."""
+    kind = b"text/tab-separated-values" + encoding
+    head = b"POST /rpc/%b HTTP/1.1\r\nHost: x\r\nContent-Type: %b\r\nContent-Length: %d\r\n\r\n"
+    return head % (name, kind, len(body)) + body
+
+
+def tycoon_loads(mib: int, listed: int) -> Mapping[str, Load]:
+    """The loads of kt-tycoon."""
+    value = b"v" * (mib * MIB)
+    part = b"p" * MIB
+    record = struct.pack(">HIIq", 0, 1, len(value), 2**62) + b"k" + value
+    one = struct.pack(">HI", 0, 1) + b"k"
+    piece = struct.pack(">HI", 0, 1) + b"p"
+    small = struct.pack(">HIIq", 0, 1, len(part), 2**62) + b"p" + part
+
+    def stored(sock: socket.socket, data: bytes) -> int:
+        sock.sendall(struct.pack(">BII", 0xB8, 0, 1) + data)
+        drain(sock, 5)
+        return len(data)
+
+    def got(sock: socket.socket, keys: bytes, count: int) -> int:
+        sock.sendall(struct.pack(">BII", 0xBA, 0, count) + keys * count)
+        exactly(sock, 5)
+        return drain(sock, count * (19 + (len(value) if count == 1 else MIB)))
+
+    return {
+        "(none)": lambda sock: sleep(1) or 1,
+        "set": lambda sock: stored(sock, record),
+        "get": lambda sock: got(sock, one, 1),
+        f"get of {listed} x 1 MiB": lambda sock: stored(sock, small) and got(sock, piece, listed),
+        "PUT": lambda sock: http(sock, put(b"/k", value)),
+        "GET": lambda sock: http(sock, b"GET /k HTTP/1.1\r\nHost: x\r\n\r\n"),
+        "rpc set": lambda sock: http(sock, call(b"set", b"key\tk\nvalue\t" + value)),
+        "rpc set, URL": lambda sock: http(
+            sock, call(b"set", b"key\tk\nvalue\t" + value, b"; colenc=U")
+        ),
+        "rpc get": lambda sock: http(sock, call(b"get", b"key\tk")),
+        "rpc append": lambda sock: http(sock, call(b"append", b"key\tk\nvalue\tx")),
+        "rpc set_bulk": lambda sock: http(sock, call(b"set_bulk", b"_k\t" + value)),
+        "rpc get_bulk": lambda sock: http(sock, call(b"get_bulk", b"_k\t")),
+    }
+
+
+def tyrant_loads(mib: int, listed: int) -> Mapping[str, Load]:
+    """The loads of kt-tyrant."""
+    value = b"v" * (mib * MIB)
+    part = b"p" * MIB
+
+    def stored(sock: socket.socket, key: bytes, data: bytes) -> int:
+        sock.sendall(b"\xc8\x10" + struct.pack(">II", 1, len(data)) + key + data)
+        drain(sock, 1)
+        return len(data)
+
+    def asked(sock: socket.socket, request: bytes, head: int) -> int:
+        sock.sendall(request)
+        code = exactly(sock, head)
+        assert code[:1] == b"\0", code
+        return len(request)
+
+    def got(sock: socket.socket) -> int:
+        sock.sendall(b"\xc8\x30\0\0\0\1k")
+        return drain(sock, struct.unpack(">xI", exactly(sock, 5))[0])
+
+    def listed_get(sock: socket.socket) -> int:
+        stored(sock, b"p", part)
+        sock.sendall(b"\xc8\x31" + struct.pack(">I", listed) + b"\0\0\0\1p" * listed)
+        exactly(sock, 5)
+        return drain(sock, listed * (9 + MIB))
+
+    def getlist(sock: socket.socket) -> int:
+        sock.sendall(b"\xc8\x90" + struct.pack(">III", 7, 0, 1) + b"getlist\0\0\0\1k")
+        (count,) = struct.unpack(">xI", exactly(sock, 5))  # the key is one of them, too
+        return max(drain(sock, *struct.unpack(">I", exactly(sock, 4))) for _ in range(count))
+
+    def memcached(sock: socket.socket) -> int:
+        sock.sendall(b"get k\r\n")
+        head = b""
+        while not head.endswith(b"\n"):
+            head += sock.recv(1)
+        return drain(sock, int(head.split()[3]) + 7)
+
+    def memcached_set(sock: socket.socket) -> int:
+        sock.sendall(b"set k 0 0 %d\r\n%b\r\n" % (len(value), value))
+        return drain(sock, 8) and len(value)
+
+    cat = b"\xc8\x12" + struct.pack(">II", 1, 1) + b"kx"
+    return {
+        "(none)": lambda sock: sleep(1) or 1,
+        "put": lambda sock: stored(sock, b"k", value),
+        "get": got,
+        "putcat": lambda sock: asked(sock, cat, 1),
+        f"mget of {listed} x 1 MiB": listed_get,
+        "getlist": getlist,
+        "memcached set": memcached_set,
+        "memcached get": memcached,
+        "PUT": lambda sock: http(sock, put(b"/k", value)),
+        "GET": lambda sock: http(sock, b"GET /k HTTP/1.1\r\nHost: x\r\n\r\n"),
+    }
+
+
+class Memory(NamedTuple):
+    """The memory of a process."""
+
+    pid: int
+
+    def forget_peak(self) -> None:
+        """Let `peak` tell of what comes."""
+        with open(f"/proc/{self.pid}/clear_refs", "w") as file:
+            file.write("5")
+
+    def read(self, name: str) -> int:
+        """In bytes."""
+        with open(f"/proc/{self.pid}/status") as file:
+            return next(int(line.split()[1]) << 10 for line in file if line.startswith(name))
+
+
+def measure(program: str, server: str, loads: Mapping[str, Load]) -> None:
+    """Print a row for each load."""
+    kind = EmbeddedServer if program == "tycoon" else EmbeddedTokyoTyrantServer
+    with kind(server, database="*") as running:
+        memory = Memory(running.pid or 0)
+        sock = socket.create_connection(("127.0.0.1", running.port))
+        running.connect().set("key-00000001", "v")
+        for name, load in loads.items():
+            asking = probes(program, running.port, ("binary", "loop", "connect"))
+            memory.forget_peak()
+            before = memory.read("VmRSS")
+            begin = perf_counter()
+            size = load(sock)
+            seconds = perf_counter() - begin
+            waits = [json.loads(process.communicate("")[0]) for process in asking]
+            cells = [f"{wait['longest']:.1f}" for wait in waits]
+            more = (memory.read("VmHWM") - before) / size if size > MIB else 0
+            print(
+                "| " + " | ".join([name, f"{seconds:.2f}", *cells, f"{more:.2f}"]) + " |",
+                flush=True,
+            )
+
+
+def main() -> None:
+    """Parse the command line, run, print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("servers", nargs="*", choices=["tycoon", "tyrant", []])
+    parser.add_argument("--mib", type=int, default=200, help="MiB of a value")
+    parser.add_argument("--list", type=int, default=900, help="values of 1 MiB in a reply")
+    parser.add_argument("--server", help="another program, such as an original server")
+    options = parser.parse_args()
+    for program in options.servers or ["tycoon", "tyrant"]:
+        make = tycoon_loads if program == "tycoon" else tyrant_loads
+        print(f"| {options.server or 'kt-' + program} | s | binary | loop | connect | memory |")
+        print("|---|---:|---:|---:|---:|---:|")
+        measure(program, options.server or f"kt-{program}", make(options.mib, options.list))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
