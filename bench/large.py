@@ -118,58 +118,56 @@ def tycoon_loads(mib: int, listed: int) -> Mapping[str, Load]:
     }
 
 
+def put_value(sock: socket.socket, key: bytes, data: bytes) -> int:
+    """Store a record in kt-tyrant."""
+    sock.sendall(b"\xc8\x10" + struct.pack(">II", 1, len(data)) + key + data)
+    drain(sock, 1)
+    return len(data)
+
+
+def get_list(sock: socket.socket) -> int:
+    """Ask kt-tyrant for the values of a key; the key is in the reply, too."""
+    sock.sendall(b"\xc8\x90" + struct.pack(">III", 7, 0, 1) + b"getlist\0\0\0\1k")
+    (count,) = struct.unpack(">xI", exactly(sock, 5))
+    return max(drain(sock, *struct.unpack(">I", exactly(sock, 4))) for _ in range(count))
+
+
+def get_memcached(sock: socket.socket) -> int:
+    """Ask kt-tyrant in memcached's words."""
+    sock.sendall(b"get k\r\n")
+    head = b""
+    while not head.endswith(b"\n"):
+        head += sock.recv(1)
+    return drain(sock, int(head.split()[3]) + 7)
+
+
 def tyrant_loads(mib: int, listed: int) -> Mapping[str, Load]:
     """The loads of kt-tyrant."""
     value = b"v" * (mib * MIB)
     part = b"p" * MIB
 
-    def stored(sock: socket.socket, key: bytes, data: bytes) -> int:
-        sock.sendall(b"\xc8\x10" + struct.pack(">II", 1, len(data)) + key + data)
-        drain(sock, 1)
-        return len(data)
-
-    def asked(sock: socket.socket, request: bytes, head: int) -> int:
+    def asked(sock: socket.socket, request: bytes, reply_size: int) -> int:
         sock.sendall(request)
-        code = exactly(sock, head)
-        assert code[:1] == b"\0", code
-        return len(request)
-
-    def got(sock: socket.socket) -> int:
-        sock.sendall(b"\xc8\x30\0\0\0\1k")
-        return drain(sock, struct.unpack(">xI", exactly(sock, 5))[0])
+        drain(sock, reply_size)
+        return max(len(request), reply_size)
 
     def listed_get(sock: socket.socket) -> int:
-        stored(sock, b"p", part)
-        sock.sendall(b"\xc8\x31" + struct.pack(">I", listed) + b"\0\0\0\1p" * listed)
-        exactly(sock, 5)
-        return drain(sock, listed * (9 + MIB))
+        put_value(sock, b"p", part)
+        request = b"\xc8\x31" + struct.pack(">I", listed) + b"\0\0\0\1p" * listed
+        return asked(sock, request, 5 + listed * (9 + MIB))
 
-    def getlist(sock: socket.socket) -> int:
-        sock.sendall(b"\xc8\x90" + struct.pack(">III", 7, 0, 1) + b"getlist\0\0\0\1k")
-        (count,) = struct.unpack(">xI", exactly(sock, 5))  # the key is one of them, too
-        return max(drain(sock, *struct.unpack(">I", exactly(sock, 4))) for _ in range(count))
-
-    def memcached(sock: socket.socket) -> int:
-        sock.sendall(b"get k\r\n")
-        head = b""
-        while not head.endswith(b"\n"):
-            head += sock.recv(1)
-        return drain(sock, int(head.split()[3]) + 7)
-
-    def memcached_set(sock: socket.socket) -> int:
-        sock.sendall(b"set k 0 0 %d\r\n%b\r\n" % (len(value), value))
-        return drain(sock, 8) and len(value)
-
+    get = b"\xc8\x30\0\0\0\1k"
     cat = b"\xc8\x12" + struct.pack(">II", 1, 1) + b"kx"
+    store = b"set k 0 0 %d\r\n%b\r\n" % (len(value), value)
     return {
         "(none)": lambda sock: sleep(1) or 1,
-        "put": lambda sock: stored(sock, b"k", value),
-        "get": got,
+        "put": lambda sock: put_value(sock, b"k", value),
+        "get": lambda sock: asked(sock, get, 5 + len(value)),
         "putcat": lambda sock: asked(sock, cat, 1),
         f"mget of {listed} x 1 MiB": listed_get,
-        "getlist": getlist,
-        "memcached set": memcached_set,
-        "memcached get": memcached,
+        "getlist": get_list,
+        "memcached set": lambda sock: asked(sock, store, 8),
+        "memcached get": get_memcached,
         "PUT": lambda sock: http(sock, put(b"/k", value)),
         "GET": lambda sock: http(sock, b"GET /k HTTP/1.1\r\nHost: x\r\n\r\n"),
     }

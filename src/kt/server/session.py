@@ -22,8 +22,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias, TypeVar
 
-from kt.wire.reading import Incomplete, Reader
-
 if TYPE_CHECKING:
     from kt.server.engines.io._io import Reply, Servable
 
@@ -31,21 +29,6 @@ T = TypeVar("T")
 
 LARGE_REQUEST: Final = 1 << 20
 """A request of more bytes is cut out of the input by a worker thread."""
-
-
-def read_in_thread(
-    reader: Reader[Any], data: bytes | bytearray, pos: int
-) -> tuple[Any, bytes | bytearray]:
-    """What a reader reads, and the input behind it; all of it with `Incomplete`.
-
-    For a worker thread, which has taken over the input and lets go of it: to free it takes long,
-    too.
-    """
-    result = reader(data, pos)
-    if isinstance(result, Incomplete):
-        return result, data[pos:] if pos else data
-    value, end = result
-    return value, bytes(memoryview(data)[end:])
 
 
 class Journal(Protocol):

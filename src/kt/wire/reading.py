@@ -57,3 +57,15 @@ def cut(data: Buffer, begin: int, end: int) -> bytes:
 
 
 Reader: TypeAlias = Callable[[Buffer, int], "tuple[T, int] | Incomplete[T]"]
+
+
+def read_with_rest(reader: Reader[T], data: Buffer, pos: int) -> tuple[T | Incomplete[T], Buffer]:
+    """What a reader reads, and what comes behind it; everything, if that is incomplete.
+
+    For a worker thread that has taken over `data` and lets go of it: to free it takes long, too.
+    """
+    result = reader(data, pos)
+    if isinstance(result, Incomplete):
+        return result, data[pos:] if pos else data
+    value, end = result
+    return value, bytes(memoryview(data)[end:])

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from kt.errors import ProtocolError
 from kt.server.engines.kyoto._engine import State, Stream
 from kt.server.feed import Feed
-from kt.server.session import LARGE_REQUEST, read_in_thread
+from kt.server.session import LARGE_REQUEST
 from kt.server.tycoon.answering import Answering
 from kt.server.tycoon.rest import serve_record
 from kt.server.tycoon.rpc import RPC_PATH, Call
@@ -31,7 +31,7 @@ from kt.wire.magic import (
     REPLICATION,
     SET_BULK,
 )
-from kt.wire.reading import Cutting, Incomplete, Reader
+from kt.wire.reading import Cutting, Incomplete, Reader, read_with_rest
 from kt.wire.tycoon import ERROR_REPLY, PlayScript, Replication, read_play_script, read_replication
 from kt.wire.tycoon_rpc import (
     HttpRefusal,
@@ -146,7 +146,7 @@ class TycoonSession(Answering):
             self._awaits_large = False
             self._half_read = None
             self.in_thread(
-                partial(read_in_thread, reader, data, pos), partial(self._have_read, serve)
+                partial(read_with_rest, reader, data, pos), partial(self._have_read, serve)
             )
             return len(data)
         try:

@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from kt.errors import ProtocolError
 from kt.server.engines.tokyo._engine import State, Stream
-from kt.server.session import LARGE_REQUEST, read_in_thread
+from kt.server.session import LARGE_REQUEST
 from kt.server.tyrant.answering import Answering
 from kt.server.tyrant.binary import serve_binary
 from kt.server.tyrant.http import serve_http
 from kt.server.tyrant.memcached import MEMCACHED, serve_memcached
 from kt.server.tyrant.service import TyrantService
-from kt.wire.reading import Cutting, Incomplete, Reader
+from kt.wire.reading import Cutting, Incomplete, Reader, read_with_rest
 from kt.wire.tyrant_commands import MAGIC
 from kt.wire.tyrant_text import is_http, read_http_rest, read_words
 
@@ -92,7 +92,7 @@ class TyrantSession(Answering):
         if self._awaits_large:
             self._awaits_large = False
             self.in_thread(
-                partial(read_in_thread, reader, data, pos), partial(self._have_read, serve)
+                partial(read_with_rest, reader, data, pos), partial(self._have_read, serve)
             )
             return len(data)
         try:

@@ -169,7 +169,7 @@ bool Stream::large_get() {
   if (in_list() || !database_.has_large() || input_.size() < HEADER) return false;
   if (input_[0] != MAGIC || find(static_cast<uint8_t>(input_[1])) != GET) return false;
   const uint32_t key_size = load32(input_.data() + PREFIX);
-  if (key_size > input_.size() - HEADER || !allowed(GET)) return false;
+  if (key_size > input_.size() - HEADER || forbidden(GET)) return false;
   const Bytes key = input_.substr(HEADER, key_size);
   int size = database_.reading()->vsiz(key);
   if (size <= static_cast<int>(LARGE)) return false;
@@ -411,10 +411,13 @@ State Stream::end_list() {
   return State::AGAIN;
 }
 
-// Whether the mask lets the command through.
+bool Stream::forbidden(Command command) const {
+  return core_.mask & (bit(command) | bit(ALL_BINARY) | bit(SHAPES[command].mask));
+}
+
+// Whether the mask lets the command through; it is noted if not.
 bool Stream::allowed(Command command) {
-  const uint64_t forbidding = bit(command) | bit(ALL_BINARY) | bit(SHAPES[command].mask);
-  if (!(core_.mask & forbidding)) return true;
+  if (!forbidden(command)) return true;
   core_.note(command, Event::FORBIDDEN);
   return false;
 }

@@ -154,6 +154,7 @@ class Stream final : public Servant {
   State end_list();
   void tell_list(bool done);
   bool element(size_t at, Bytes* element, State* otherwise);
+  bool forbidden(Command command) const;
   bool allowed(Command command);
   template <class Operation>
   bool store(Command command, Operation operation);
