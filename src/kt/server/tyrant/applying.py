@@ -77,11 +77,12 @@ class Applier:
 
     def _reply(self, request: bytes) -> bytes:
         stream = self._core.stream()
-        state, at, _, reply = stream.feed(request, wait=True)
+        state, at, _, part = stream.feed(request, wait=True)
+        reply = bytes(part)
         while state == AGAIN and at < len(request):
-            state, more, _, rest = stream.feed(request, at, wait=True)
+            state, more, _, part = stream.feed(request, at, wait=True)
             at += more
-            reply += rest
+            reply += bytes(part)
         if state == COMMAND:
             return self._carry_out(self._service, request)
         if at < len(request) or stream.in_list or not reply:

@@ -343,6 +343,18 @@ State Stream::begin_list(Command command, Bytes name, uint32_t count) {
   return left_ == 0 ? end_list() : State::AGAIN;
 }
 
+// Does what the list asks for with a key, and in a `pair` with its value.
+bool Stream::carry_out(Bytes key, Bytes value, bool pair) {
+  switch (listing_) {
+    case Listing::PUTLIST: return !pair || database_.put_listed(key, value);
+    case Listing::OUTLIST: return database_.out_listed(key);
+    case Listing::GETLIST: return database_.get_listed(key, &found_);
+    default:
+      if (const Block block = database_.get(key)) found_.add_record(key, block.bytes());
+      return true;
+  }
+}
+
 // Works off the next element, or pair of elements, of the list.
 State Stream::list_element() {
   const bool writes = listing_ == Listing::PUTLIST || listing_ == Listing::OUTLIST;
@@ -367,13 +379,7 @@ State Stream::list_element() {
   } else if (!skip_) {
     const bool reads = listing_ == Listing::MGET || listing_ == Listing::GETLIST;
     if (reads ? database_.leaves(key) : hurries && consumed > LARGE) return State::BUSY;
-    switch (listing_) {
-      case Listing::PUTLIST: done = !pair || database_.put_listed(key, value); break;
-      case Listing::OUTLIST: done = database_.out_listed(key); break;
-      case Listing::GETLIST: done = database_.get_listed(key, &found_); break;
-      default:
-        if (const Block block = database_.get(key)) found_.add_record(key, block.bytes());
-    }
+    done = carry_out(key, value, pair);
   }
   if (!silent_ && !skip_ && ready && database_.journal.connected()) {
     untold_.append(input_.data(), consumed);

@@ -151,6 +151,7 @@ class Stream final : public Servant {
   State misc();
   State begin_list(Command command, Bytes name, uint32_t count);
   State list_element();
+  bool carry_out(Bytes key, Bytes value, bool pair);
   State end_list();
   void tell_list(bool done);
   bool element(size_t at, Bytes* element, State* otherwise);
