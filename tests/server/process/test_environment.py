@@ -18,7 +18,7 @@ from time import monotonic
 import pytest
 
 from ..processes import SECONDS
-from .served import FILES, KEY, VALUE, Served, both, every_file, file_of, program_of
+from .served import FILES, KEY, TYCOON_FILES, VALUE, Served, both, every_file, file_of, program_of
 
 LOCALES = {
     "UTF-8": {"LANG": "C.UTF-8"},
@@ -179,12 +179,12 @@ def test_files_that_cannot_be_written(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs a small file system, which root may mount")
-@pytest.mark.parametrize("file", ["casket.kcd", "casket.kcf"])
+@pytest.mark.parametrize("file", TYCOON_FILES)
 def test_a_full_disk(file: str, tmp_path: Path) -> None:
     """The server goes on, and ends; with room again, what had been there is there.
 
-    The other types are mapped into memory: who writes there gets SIGBUS from the kernel, as in the
-    original servers.
+    Not so in kt-tyrant: its library writes through a memory map where the file has no blocks, and
+    gets SIGBUS from the kernel, as in the original server.
     """
     disk = tmp_path / "disk"
     disk.mkdir()
