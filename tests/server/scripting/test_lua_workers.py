@@ -139,6 +139,7 @@ def test_results_before_a_long_job_are_given_back(start: Callable[[int], Pool]) 
 
 
 def test_one_more_while_all_stand_aside(start: Callable[[int], Pool]) -> None:
+    """Eleven workers do: which of them runs the eleventh job is not said."""
     pool = start(2)
     end = threading.Event()
 
@@ -154,7 +155,9 @@ def test_one_more_while_all_stand_aside(start: Callable[[int], Pool]) -> None:
         assert pool.wait(pool.submit(lambda piece: piece.index))[0] <= 10
         assert not any(future.done() for future in first)
         end.set()
-        assert sorted(pool.wait(*first)) == list(range(10))
+        seen = pool.wait(*first)
+        assert len(set(seen)) == 10
+        assert max(seen) <= 10
     spare = [piece for piece in pool.pieces if piece.index >= 2]
     until(lambda: all(piece.closed for piece in spare))
     assert pool.wait(pool.submit(lambda piece: piece.index < 2)) == [True]
