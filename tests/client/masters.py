@@ -7,10 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-import pytest
-
 from kt.embedded import EmbeddedServer, EmbeddedTokyoTyrantServer
-from kt.errors import ServerStartError
 from kt.types import Change, What
 from kt.wire import tycoon as binary
 from kt.wire import tyrant, tyrant_server
@@ -119,28 +116,14 @@ def replay(server: str, step: int) -> Behaviour:
     return behave
 
 
-def logging_tycoon(
-    start: StartTycoon, kind: str, *databases: str, args: Sequence[str] = ()
-) -> EmbeddedServer:
-    """Start a server with an update log in the folder ulog; skips if this kind cannot have one."""
-    try:
-        return start(*databases, args=["-ulog", "ulog", "-sid", "5", *args])
-    except ServerStartError as error:
-        raise _no_log(kind, error) from error
+def logging_tycoon(start: StartTycoon, *databases: str, args: Sequence[str] = ()) -> EmbeddedServer:
+    """Start a server with an update log in the folder ulog."""
+    return start(*databases, args=["-ulog", "ulog", "-sid", "5", *args])
 
 
 def logging_tyrant(
-    start: StartTyrant, kind: str, database: str, args: Sequence[str] = ()
+    start: StartTyrant, database: str, args: Sequence[str] = ()
 ) -> EmbeddedTokyoTyrantServer:
     """The same for Tokyo Tyrant."""
     Path("ulog").mkdir(exist_ok=True)
-    try:
-        return start(database, args=["-ulog", "ulog", "-sid", "5", *args])
-    except ServerStartError as error:
-        raise _no_log(kind, error) from error
-
-
-def _no_log(kind: str, error: ServerStartError) -> BaseException:
-    if kind == "bundled" and "ulog" in f"{error}{error.output}":
-        pytest.skip("the bundled server keeps no update log yet")
-    return error
+    return start(database, args=["-ulog", "ulog", "-sid", "5", *args])

@@ -19,8 +19,8 @@ from tests.conftest import StartTycoon, StartTyrant
 HOST = "127.0.0.1"
 
 
-def test_tycoon(start_tycoon: StartTycoon, tycoon_kind: str) -> None:
-    server = logging_tycoon(start_tycoon, tycoon_kind, "*", "%")
+def test_tycoon(start_tycoon: StartTycoon) -> None:
+    server = logging_tycoon(start_tycoon, "*", "%")
     db = KyotoTycoon(HOST, server.port or 0, timeout=30)
     with db, db.changes(since=Since.OLDEST) as feed:
         db.set("k", "v")
@@ -50,8 +50,8 @@ def test_tycoon(start_tycoon: StartTycoon, tycoon_kind: str) -> None:
     assert list(read_changes("ulog")) == changes
 
 
-def test_tycoon_from_now_on(start_tycoon: StartTycoon, tycoon_kind: str) -> None:
-    server = logging_tycoon(start_tycoon, tycoon_kind, "*")
+def test_tycoon_from_now_on(start_tycoon: StartTycoon) -> None:
+    server = logging_tycoon(start_tycoon, "*")
     with KyotoTycoon(HOST, server.port or 0, timeout=30) as db:
         db.set("before", "1")
         with db.changes(since=Since.OLDEST) as feed:
@@ -61,9 +61,9 @@ def test_tycoon_from_now_on(start_tycoon: StartTycoon, tycoon_kind: str) -> None
             assert next(feed).key == "after"
 
 
-def test_tycoon_that_is_started_again(start_tycoon: StartTycoon, tycoon_kind: str) -> None:
+def test_tycoon_that_is_started_again(start_tycoon: StartTycoon) -> None:
     # The original does not end while it waits for an answer, and nobody reads the feed meanwhile.
-    server = logging_tycoon(start_tycoon, tycoon_kind, "a.kch", args=["-tout", "1"])
+    server = logging_tycoon(start_tycoon, "a.kch", args=["-tout", "1"])
     with KyotoTycoon(HOST, server.port or 0, timeout=30) as db:
         with db.changes(since=Since.OLDEST) as feed:
             for n in range(3):
@@ -79,8 +79,8 @@ def test_tycoon_that_is_started_again(start_tycoon: StartTycoon, tycoon_kind: st
             assert next(feed).key == "later"
 
 
-def test_tycoon_whose_log_was_removed(start_tycoon: StartTycoon, tycoon_kind: str) -> None:
-    server = logging_tycoon(start_tycoon, tycoon_kind, "*", args=["-ulim", "1000"])
+def test_tycoon_whose_log_was_removed(start_tycoon: StartTycoon) -> None:
+    server = logging_tycoon(start_tycoon, "*", args=["-ulim", "1000"])
     with KyotoTycoon(HOST, server.port or 0, timeout=30) as db:
         with db.changes(since=Since.OLDEST) as feed:
             for n in range(5):
@@ -106,8 +106,8 @@ def test_tycoon_without_log(start_tycoon: StartTycoon) -> None:
                 next(db.changes(since=since))
 
 
-def test_tyrant(start_tyrant: StartTyrant, tyrant_kind: str) -> None:
-    server = logging_tyrant(start_tyrant, tyrant_kind, "*")
+def test_tyrant(start_tyrant: StartTyrant) -> None:
+    server = logging_tyrant(start_tyrant, "*")
     db = TokyoTyrant(HOST, server.port or 0, timeout=30)
     with db, db.changes(everything=True) as feed:
         db.set("k", "v")
@@ -131,8 +131,8 @@ def test_tyrant(start_tyrant: StartTyrant, tyrant_kind: str) -> None:
     assert list(read_changes("ulog", everything=True)) == changes
 
 
-def test_tyrant_that_is_started_again(start_tyrant: StartTyrant, tyrant_kind: str) -> None:
-    server = logging_tyrant(start_tyrant, tyrant_kind, "a.tch")
+def test_tyrant_that_is_started_again(start_tyrant: StartTyrant) -> None:
+    server = logging_tyrant(start_tyrant, "a.tch")
     with TokyoTyrant(HOST, server.port or 0, timeout=30) as db:
         with db.changes(since=Since.OLDEST) as feed:
             for n in range(3):
@@ -148,10 +148,8 @@ def test_tyrant_that_is_started_again(start_tyrant: StartTyrant, tyrant_kind: st
             assert next(feed).key == "later"
 
 
-def test_tyrant_whose_log_was_removed(
-    start_tyrant: StartTyrant, tyrant_kind: str, tmp_path: Path
-) -> None:
-    server = logging_tyrant(start_tyrant, tyrant_kind, "*", args=["-ulim", "1000"])
+def test_tyrant_whose_log_was_removed(start_tyrant: StartTyrant, tmp_path: Path) -> None:
+    server = logging_tyrant(start_tyrant, "*", args=["-ulim", "1000"])
     with TokyoTyrant(HOST, server.port or 0, timeout=30) as db:
         with db.changes(since=Since.OLDEST) as feed:
             for n in range(5):

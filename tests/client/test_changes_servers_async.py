@@ -18,8 +18,8 @@ from tests.conftest import StartTycoon, StartTyrant
 HOST = "127.0.0.1"
 
 
-async def test_tycoon(start_tycoon: StartTycoon, tycoon_kind: str) -> None:
-    server = logging_tycoon(start_tycoon, tycoon_kind, "*", "%")
+async def test_tycoon(start_tycoon: StartTycoon) -> None:
+    server = logging_tycoon(start_tycoon, "*", "%")
     db = AsyncKyotoTycoon(HOST, server.port or 0, timeout=30)
     async with db, db.changes(since=Since.OLDEST) as feed:
         await db.set("k", "v")
@@ -49,8 +49,8 @@ async def test_tycoon(start_tycoon: StartTycoon, tycoon_kind: str) -> None:
     assert list(read_changes("ulog")) == changes
 
 
-async def test_tycoon_from_now_on(start_tycoon: StartTycoon, tycoon_kind: str) -> None:
-    server = logging_tycoon(start_tycoon, tycoon_kind, "*")
+async def test_tycoon_from_now_on(start_tycoon: StartTycoon) -> None:
+    server = logging_tycoon(start_tycoon, "*")
     async with AsyncKyotoTycoon(HOST, server.port or 0, timeout=30) as db:
         await db.set("before", "1")
         async with db.changes(since=Since.OLDEST) as feed:
@@ -60,9 +60,9 @@ async def test_tycoon_from_now_on(start_tycoon: StartTycoon, tycoon_kind: str) -
             assert (await anext(feed)).key == "after"
 
 
-async def test_tycoon_that_is_started_again(start_tycoon: StartTycoon, tycoon_kind: str) -> None:
+async def test_tycoon_that_is_started_again(start_tycoon: StartTycoon) -> None:
     # The original does not end while it waits for an answer, and nobody reads the feed meanwhile.
-    server = logging_tycoon(start_tycoon, tycoon_kind, "a.kch", args=["-tout", "1"])
+    server = logging_tycoon(start_tycoon, "a.kch", args=["-tout", "1"])
     async with AsyncKyotoTycoon(HOST, server.port or 0, timeout=30) as db:
         async with db.changes(since=Since.OLDEST) as feed:
             for n in range(3):
@@ -78,8 +78,8 @@ async def test_tycoon_that_is_started_again(start_tycoon: StartTycoon, tycoon_ki
             assert (await anext(feed)).key == "later"
 
 
-async def test_tycoon_whose_log_was_removed(start_tycoon: StartTycoon, tycoon_kind: str) -> None:
-    server = logging_tycoon(start_tycoon, tycoon_kind, "*", args=["-ulim", "1000"])
+async def test_tycoon_whose_log_was_removed(start_tycoon: StartTycoon) -> None:
+    server = logging_tycoon(start_tycoon, "*", args=["-ulim", "1000"])
     async with AsyncKyotoTycoon(HOST, server.port or 0, timeout=30) as db:
         async with db.changes(since=Since.OLDEST) as feed:
             for n in range(5):
@@ -105,8 +105,8 @@ async def test_tycoon_without_log(start_tycoon: StartTycoon) -> None:
                 await anext(db.changes(since=since))
 
 
-async def test_tyrant(start_tyrant: StartTyrant, tyrant_kind: str) -> None:
-    server = logging_tyrant(start_tyrant, tyrant_kind, "*")
+async def test_tyrant(start_tyrant: StartTyrant) -> None:
+    server = logging_tyrant(start_tyrant, "*")
     db = AsyncTokyoTyrant(HOST, server.port or 0, timeout=30)
     async with db, db.changes(everything=True) as feed:
         await db.set("k", "v")
@@ -130,8 +130,8 @@ async def test_tyrant(start_tyrant: StartTyrant, tyrant_kind: str) -> None:
     assert list(read_changes("ulog", everything=True)) == changes
 
 
-async def test_tyrant_that_is_started_again(start_tyrant: StartTyrant, tyrant_kind: str) -> None:
-    server = logging_tyrant(start_tyrant, tyrant_kind, "a.tch")
+async def test_tyrant_that_is_started_again(start_tyrant: StartTyrant) -> None:
+    server = logging_tyrant(start_tyrant, "a.tch")
     async with AsyncTokyoTyrant(HOST, server.port or 0, timeout=30) as db:
         async with db.changes(since=Since.OLDEST) as feed:
             for n in range(3):
@@ -147,10 +147,8 @@ async def test_tyrant_that_is_started_again(start_tyrant: StartTyrant, tyrant_ki
             assert (await anext(feed)).key == "later"
 
 
-async def test_tyrant_whose_log_was_removed(
-    start_tyrant: StartTyrant, tyrant_kind: str, tmp_path: Path
-) -> None:
-    server = logging_tyrant(start_tyrant, tyrant_kind, "*", args=["-ulim", "1000"])
+async def test_tyrant_whose_log_was_removed(start_tyrant: StartTyrant, tmp_path: Path) -> None:
+    server = logging_tyrant(start_tyrant, "*", args=["-ulim", "1000"])
     async with AsyncTokyoTyrant(HOST, server.port or 0, timeout=30) as db:
         async with db.changes(since=Since.OLDEST) as feed:
             for n in range(5):

@@ -167,27 +167,23 @@ def test_as_a_program() -> None:
     assert len(done.stdout.splitlines()) == 15
 
 
-def test_a_tycoon_serves_what_was_cut(
-    run: Any, start_tycoon: StartTycoon, tycoon_kind: str, tmp_path: Path
-) -> None:
+def test_a_tycoon_serves_what_was_cut(run: Any, start_tycoon: StartTycoon, tmp_path: Path) -> None:
     (tmp_path / "ulog").mkdir()
     output = tmp_path / "ulog/0000000001.ulog"
     assert run("cut", DATA / "tycoon/of-a-slave/ulog-b", "--sid", 1, "--output", output).status == 0
     expected = list(read_changes(output))
-    server = logging_tycoon(start_tycoon, tycoon_kind, "*", "*")
+    server = logging_tycoon(start_tycoon, "*", "*")
     db = KyotoTycoon("127.0.0.1", server.port or 0, timeout=30)
     with db, db.changes(since=Since.OLDEST) as feed:
         assert [next(feed) for _ in expected] == expected
 
 
-def test_a_tyrant_serves_what_was_cut(
-    run: Any, start_tyrant: StartTyrant, tyrant_kind: str, tmp_path: Path
-) -> None:
+def test_a_tyrant_serves_what_was_cut(run: Any, start_tyrant: StartTyrant, tmp_path: Path) -> None:
     (tmp_path / "ulog").mkdir()
     output = tmp_path / "ulog/00000001.ulog"
     assert run("cut", DATA / "tyrant/all-kinds", "--prefix", "o", "--output", output).status == 0
     expected = list(read_changes(output))
-    server = logging_tyrant(start_tyrant, tyrant_kind, "*")
+    server = logging_tyrant(start_tyrant, "*")
     db = TokyoTyrant("127.0.0.1", server.port or 0, timeout=30)
     with db, db.changes(since=Since.OLDEST) as feed:
         assert [next(feed) for _ in expected] == expected

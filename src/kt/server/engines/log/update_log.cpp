@@ -30,6 +30,29 @@ uint64_t size_of(int file) {
   return static_cast<uint64_t>(status.st_size);
 }
 
+// Fills `data` with what stands at `offset`.
+void read_at(int file, std::string* data, uint64_t offset, const std::string& path) {
+  for (size_t done = 0; done < data->size();) {
+    const ssize_t n = pread(file, data->data() + done, data->size() - done,
+                            static_cast<off_t>(offset + done));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) fail(path);
+    if (n == 0) throw std::runtime_error(path + " has become shorter while it was read");
+    done += static_cast<size_t>(n);
+  }
+}
+
+// All of it, or std::runtime_error.
+void write_at(int file, const std::string& data, uint64_t offset) {
+  for (size_t done = 0; done < data.size();) {
+    const ssize_t n = pwrite(file, data.data() + done, data.size() - done,
+                             static_cast<off_t>(offset + done));
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) throw std::runtime_error(std::strerror(n < 0 ? errno : ENOSPC));
+    done += static_cast<size_t>(n);
+  }
+}
+
 void empty_out(std::string* buffer) {
   buffer->clear();
   if (buffer->capacity() > KEPT) std::string().swap(*buffer);
@@ -106,12 +129,19 @@ void UpdateLog::go_on() {
 
 void UpdateLog::cut(int file, const std::string& path, uint64_t whole, uint64_t size) {
   std::string rest(size - whole, '\0');
-  if (pread(file, rest.data(), rest.size(), static_cast<off_t>(whole)) < 0) fail(path);
+  read_at(file, &rest, whole, path);
   const std::string beside = path + ".cut";
-  const int kept = open(beside.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-  const bool done = kept >= 0 && write(kept, rest.data(), rest.size()) >= 0;
-  if (kept >= 0) close(kept);
-  if (!done) fail(beside);
+  const int kept = open(beside.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+  if (kept < 0) fail(beside);
+  const uint64_t before = size_of(kept);
+  try {
+    write_at(kept, rest, before);
+  } catch (const std::exception& error) {
+    const bool as_before = ftruncate(kept, static_cast<off_t>(before)) == 0;
+    close(kept);
+    throw std::runtime_error(beside + (as_before ? ": " : " (a part is there): ") + error.what());
+  }
+  close(kept);
   if (ftruncate(file, static_cast<off_t>(whole)) != 0) fail(path);
   findings_ = "half a record at the end of the update log is cut off: " +
               std::to_string(size - whole) + " bytes, kept in " + beside;
@@ -159,7 +189,7 @@ void UpdateLog::open_file(uint64_t number, bool fresh) {
   try {
     const uint64_t size = fresh ? header_size(format_) : size_;
     // A fresh file may have been begun for what is written next: it is as new as that.
-    if (header_size(format_) > 0) write_at(file_header(size, fresh ? 0 : newest_), 0);
+    if (header_size(format_) > 0) write_at(file_, file_header(size, fresh ? 0 : newest_), 0);
     size_ = size;
   } catch (...) {
     close(file);
@@ -203,8 +233,8 @@ bool UpdateLog::write_pending() {
   }
   try {
     if (limit_ > 0 && size_ >= limit_) open_file(number_ + 1, true);
-    write_at(pending_, size_);
-    if (header_size(format_) > 0) write_at(file_header(size_ + pending_.size(), stamp), 0);
+    write_at(file_, pending_, size_);
+    if (header_size(format_) > 0) write_at(file_, file_header(size_ + pending_.size(), stamp), 0);
   } catch (const std::exception& error) {
     // A reader that goes by the file's size must not find half a record.
     if (ftruncate(file_, static_cast<off_t>(size_)) != 0) {
@@ -231,16 +261,6 @@ bool UpdateLog::write_pending() {
   return true;
 }
 
-void UpdateLog::write_at(const std::string& data, uint64_t offset) {
-  for (size_t done = 0; done < data.size();) {
-    const ssize_t n = pwrite(file_, data.data() + done, data.size() - done,
-                             static_cast<off_t>(offset + done));
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) throw std::runtime_error(std::strerror(errno));
-    done += static_cast<size_t>(n);
-  }
-}
-
 std::string UpdateLog::trouble() {
   std::lock_guard<std::mutex> guard(file_lock_);
   return trouble_;
@@ -252,15 +272,18 @@ bool UpdateLog::synchronize() {
     std::lock_guard<std::mutex> guard(file_lock_);
     files.swap(full_);
     const int copy = fcntl(file_, F_DUPFD_CLOEXEC, 0);
-    if (copy < 0) return false;
+    if (copy < 0) {
+      full_.swap(files);
+      return false;
+    }
     files.push_back(copy);
   }
-  bool done = true;
-  for (int file : files) {
-    done = fsync(file) == 0 && done;
-    close(file);
-  }
-  return done;
+  std::vector<int> failed;
+  for (int file : files) fsync(file) == 0 ? static_cast<void>(close(file)) : failed.push_back(file);
+  if (failed.empty()) return true;
+  std::lock_guard<std::mutex> guard(file_lock_);
+  full_.insert(full_.end(), failed.begin(), failed.end());  // to be tried again
+  return false;
 }
 
 UpdateLog::Position UpdateLog::position() {

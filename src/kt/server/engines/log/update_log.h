@@ -81,7 +81,6 @@ class UpdateLog final : public ChangeLog {
   void cut(int file, const std::string& path, uint64_t whole, uint64_t size);
   void open_file(uint64_t number, bool fresh);
   bool write_pending();
-  void write_at(const std::string& data, uint64_t offset);
   void tell();
 
   const Format format_;
