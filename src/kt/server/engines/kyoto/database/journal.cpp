@@ -49,16 +49,14 @@ class Teller final : public kc::BasicDB::Visitor {
 
 }  // namespace
 
-void Journal::stored(Bytes key, Bytes stored) {
-  if (log_ == nullptr) return;
+void Journal::log_stored(Bytes key, Bytes stored) {
   Head head(log_->server(), index_, SET);
   head.add(key.size());
   head.add(stored.size());
   tell(head.bytes(), key, stored);
 }
 
-void Journal::removed(Bytes key) {
-  if (log_ == nullptr) return;
+void Journal::log_removed(Bytes key) {
   Head head(log_->server(), index_, REMOVE);
   head.add(key.size());
   tell(head.bytes(), key, Bytes());
@@ -90,13 +88,13 @@ void Journal::release(bool commit) {
   held_.clear();
 }
 
-Error Journal::admit() {
-  if (log_ == nullptr || log_->ready()) return Error();
+Error Journal::ask_log() {
+  if (log_->ready()) return Error();
   return Error(Error::SYSTEM, "the update log cannot be written");
 }
 
-Error Journal::settle() {
-  if (log_ == nullptr || LogBatch::open() || log_->flush()) return Error();
+Error Journal::write_log() {
+  if (LogBatch::open() || log_->flush()) return Error();
   return Error(Error::SYSTEM, "the update log could not be written");
 }
 

@@ -7,6 +7,7 @@
 // Records are told while they are locked, so the log has their changes in the order in which they
 // were made. What the engine then fails to store is told again, as it really is. During a
 // transaction everything is kept back, also what others change: an abort undoes that, too.
+// Without a log, all of it costs one comparison a record.
 
 #ifndef KT_KYOTO_JOURNAL_H
 #define KT_KYOTO_JOURNAL_H
@@ -33,8 +34,12 @@ class Journal {
   bool connected() const { return log_ != nullptr; }
 
   // With the record locked, or alone inside.
-  void stored(Bytes key, Bytes stored);
-  void removed(Bytes key);
+  void stored(Bytes key, Bytes stored) {
+    if (log_ != nullptr) log_stored(key, stored);
+  }
+  void removed(Bytes key) {
+    if (log_ != nullptr) log_removed(key);
+  }
   void cleared();
 
   // Alone inside: begins to keep back, and ends that.
@@ -42,14 +47,18 @@ class Journal {
   void release(bool commit);
 
   // Outside, before a change: fails while changes cannot be logged.
-  Error admit();
+  Error admit() { return log_ == nullptr ? Error() : ask_log(); }
   // Outside, after changes: fails if they could not be logged. Nothing happens in a LogBatch.
-  Error settle();
+  Error settle() { return log_ == nullptr ? Error() : write_log(); }
 
   // Tells again what there is under a key, whose change has failed.
   void correct(kc::PolyDB& engine, Bytes key);
 
  private:
+  void log_stored(Bytes key, Bytes stored);
+  void log_removed(Bytes key);
+  Error ask_log();
+  Error write_log();
   void tell(Bytes head, Bytes key, Bytes value);
 
   ChangeLog* log_ = nullptr;
