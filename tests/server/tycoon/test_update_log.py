@@ -280,9 +280,14 @@ def test_a_follower_does_not_keep_the_server_from_stopping(running: ServerProces
 
 
 def test_two_servers_do_not_write_the_same_log(running: ServerProcess, tmp_path: Path) -> None:
+    with client(running) as kt:
+        assert kt.count() == 0  # it has answered, so it has the log; it listens before that
     other = server(tmp_path)
     other.spawn()
-    assert other.process.wait(30) == 1
+    try:
+        assert other.process.wait(60) == 1
+    finally:
+        other.kill()
     assert "is in use" in other.printed()
 
 
