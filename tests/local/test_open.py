@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -126,6 +127,20 @@ def test_after_its_end() -> None:
     db.close()
     with pytest.raises(ServerConnectionError, match="closed"):
         db.get("k")
+
+
+@pytest.mark.parametrize("name", ["*", "a.tch"])
+def test_nothing_logs_changes_that_could_be_followed(tmp_path: Path, name: str) -> None:
+    path = name if name == "*" else tmp_path / name
+    with kt.open(path) as db, pytest.raises(ServerError, match=r"is open in this process.*-ulog"):
+        db.changes()
+
+    async def follow() -> None:
+        async with kt.open_async(path) as db:
+            with pytest.raises(ServerError, match=r"is open in this process.*-ulog"):
+                db.changes()
+
+    asyncio.run(follow())
 
 
 def test_any_number_of_threads() -> None:

@@ -561,6 +561,10 @@ class Pool:
     async def checkin(self, timeout: float | None = None) -> None:
         """Do nothing: no connection belongs to a task as one belongs to a thread."""
 
+    def followed(self) -> Endpoint:
+        """Where the log of changes is to be had."""
+        return self.endpoint
+
     async def close(self) -> None:
         """Close all connections, when what was written on them has left.
 

@@ -507,6 +507,10 @@ class Pool:
         finally:
             self.release(connection)
 
+    def followed(self) -> Endpoint:
+        """Where the log of changes is to be had."""
+        return self.endpoint
+
     def checkin(self, timeout: float | None = None) -> None:
         """Give this thread's connection to the others; the next call takes one again."""
         slot = self._slot()

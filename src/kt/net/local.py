@@ -133,6 +133,14 @@ def unread(endpoint: Endpoint, reply: bytes, outcome: tuple[Any, int] | Incomple
     return endpoint.cut_short(len(reply)) if reply else endpoint.unanswered("ended the session")
 
 
+def not_followed(endpoint: Endpoint) -> ServerError:
+    """What somebody is told who wants to follow the changes of a database in this process."""
+    return ServerError(
+        f"{endpoint} is open in this process, where no log of changes is kept: "
+        "to follow them, have a server with -ulog"
+    )
+
+
 def _no_reply(data: Buffer, pos: int) -> tuple[None, int]:
     """Read the reply to a request that has none."""
     return None, pos
@@ -251,6 +259,10 @@ class Pool:
             yield connection
         finally:
             self.release(connection)
+
+    def followed(self) -> Endpoint:
+        """Where the log of changes is to be had: nowhere."""
+        raise not_followed(self.endpoint)
 
     def checkin(self, timeout: float | None = None) -> None:
         """Forget this thread's line."""

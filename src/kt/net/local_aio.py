@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from kt.errors import KTError, ServerError
 from kt.net.endpoint import Endpoint
-from kt.net.local import Database, Line, reply_of
+from kt.net.local import Database, Line, not_followed, reply_of
 from kt.wire.reading import Reader
 
 T = TypeVar("T")
@@ -148,6 +148,10 @@ class Pool:
             yield connection
         finally:
             self.release(connection)
+
+    def followed(self) -> Endpoint:
+        """Where the log of changes is to be had: nowhere."""
+        raise not_followed(self.endpoint)
 
     async def checkin(self, timeout: float | None = None) -> None:
         """Do nothing: no line belongs to a task."""

@@ -280,6 +280,7 @@ class AsyncKyotoTycoon(AsyncTycoonRecords[K, V], AsyncTycoonMapping[V]):
             give_up: seconds after which a lost connection is raised; None to try for ever.
 
         Raises:
+            ServerError: the database is open in this process, and nothing logs its changes.
             LogGapError: while iterating: the log no longer has what comes after `since`.
             ServerError: while iterating: the server keeps no update log.
             ProtocolError: while iterating: what came is no change, or not of such a database.
@@ -295,7 +296,7 @@ class AsyncKyotoTycoon(AsyncTycoonRecords[K, V], AsyncTycoonMapping[V]):
         from kt.client.tycoon.changes_async import NOBODY, AsyncTycoonChanges
 
         terms = Terms(
-            self._pool.endpoint,
+            self._pool.followed(),
             self._timeout,
             self._values,
             self._decode_keys,

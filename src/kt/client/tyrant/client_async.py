@@ -260,6 +260,7 @@ class AsyncTokyoTyrant(AsyncTyrantRecords[K, V], AsyncTyrantMapping[K, V]):
             give_up: seconds after which a lost connection is raised; None to try for ever.
 
         Raises:
+            ServerError: the database is open in this process, and nothing logs its changes.
             LogGapError: while iterating: the log no longer has what comes after `since`.
             ServerError: while iterating: the server keeps no update log, or does not give it.
             ProtocolError: while iterating: what came is no change.
@@ -275,7 +276,7 @@ class AsyncTokyoTyrant(AsyncTyrantRecords[K, V], AsyncTyrantMapping[K, V]):
         from kt.client.tyrant.changes_async import NOBODY, AsyncTyrantChanges
 
         terms = Terms(
-            self._pool.endpoint,
+            self._pool.followed(),
             self._timeout,
             self._values,
             self._decode_keys,
