@@ -249,8 +249,9 @@ bool Database::sync_all() {
       for (int file : store->files()) files.push_back(file);
     }
   }
-  for (int file : files) fsync(file);
   bool done = true;
+  for (int file : files) done = fsync(file) == 0 && done;
+  if (!done) error_ = TCESYNC;
   for (const auto& store : stores_) {
     Gate::Slice slice(gate);
     done = noted(store->sync(), *store) && done;
