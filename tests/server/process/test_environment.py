@@ -17,8 +17,10 @@ from time import monotonic
 
 import pytest
 
-from ..processes import SECONDS
-from .served import FILES, KEY, TYCOON_FILES, VALUE, Served, both, every_file, file_of, program_of
+from kt import KT_NONE, ServerError, TokyoTyrant
+
+from ..processes import HOST, SECONDS
+from .served import FILES, KEY, TYRANT_FILES, VALUE, Served, both, every_file, file_of, program_of
 
 LOCALES = {
     "UTF-8": {"LANG": "C.UTF-8"},
@@ -179,13 +181,9 @@ def test_files_that_cannot_be_written(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs a small file system, which root may mount")
-@pytest.mark.parametrize("file", TYCOON_FILES)
+@every_file
 def test_a_full_disk(file: str, tmp_path: Path) -> None:
-    """The server goes on, and ends; with room again, what had been there is there.
-
-    Not so in kt-tyrant: its library writes through a memory map where the file has no blocks, and
-    gets SIGBUS from the kernel, as in the original server.
-    """
+    """The server goes on, and ends; with room again, what had been there is there."""
     disk = tmp_path / "disk"
     disk.mkdir()
     with mounted(disk, "size=24m"):
@@ -210,3 +208,46 @@ def test_a_full_disk(file: str, tmp_path: Path) -> None:
             assert server.get() == VALUE
             assert server.put(KEY, VALUE + b" again")
             assert server.stop() == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs a small file system, which root may mount")
+@pytest.mark.parametrize("file", TYRANT_FILES)
+def test_what_was_acknowledged_while_the_disk_ran_full(file: str, tmp_path: Path) -> None:
+    """It is all there when the server has ended on the full disk, and changes go on with room."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    stored: dict[str, bytes] = {}
+    with mounted(disk, "size=12m"):
+        filler = disk / "filler"
+        filler.write_bytes(bytes(1 << 20))
+        with Served("kt-tyrant", file=str(disk / file), directory=tmp_path) as server:
+            with TokyoTyrant(HOST, server.port, serializer=KT_NONE) as db:
+                refusals = fill(db, stored)
+                assert refusals == 100
+                assert {key: db.get(key) for key in stored} == stored
+            assert server.stop() == 0, server.printed()
+        filler.unlink()
+        with (
+            Served("kt-tyrant", file=str(disk / file), directory=tmp_path) as server,
+            TokyoTyrant(HOST, server.port, serializer=KT_NONE) as db,
+        ):
+            assert {key: db.get(key) for key in stored} == stored
+            assert len(db) == len(stored)
+            db.set("1", VALUE)
+            assert db.get("1") == VALUE
+
+
+def fill(db: TokyoTyrant[str, bytes], stored: dict[str, bytes]) -> int:
+    """Store records until the disk is full and 100 have been refused; how many were."""
+    refusals = 0
+    for number in range(1, 100_000):
+        value = b"column\0" + os.urandom(100).hex().encode()
+        try:
+            db.set(str(number), value)
+        except ServerError:
+            refusals += 1
+            if refusals == 100:
+                break
+        else:
+            stored[str(number)] = value
+    return refusals

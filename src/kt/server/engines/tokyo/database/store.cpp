@@ -59,6 +59,8 @@ std::string impatient(const std::string& name) {
   return name + "#mode=" + mode + "f";
 }
 
+constexpr uint64_t COUNTER = 1024;  // bytes that a number may take, in a row with other columns
+
 // Why the library has not opened a file; it leaves nothing but what its last system call left.
 const char* reason_not_opened(const std::string& path, int left) {
   const bool there = access(path.c_str(), F_OK) == 0;
@@ -173,7 +175,11 @@ void Store::abandon() const {
 
 bool Store::close() {
   share(true);
-  return tcadbomode(adb_) == ADBOVOID || tcadbclose(adb_);
+  if (tcadbomode(adb_) == ADBOVOID) return true;
+  const std::vector<std::string> paths = this->paths();
+  const bool done = tcadbclose(adb_);
+  for (const std::string& path : paths) give_back(path.c_str());
+  return done;
 }
 
 // Where the library has its locks. Each is used if it is there.
@@ -298,18 +304,20 @@ Bytes Store::terminated(Bytes key, std::string* kept) const {
 }
 
 bool Store::put(Bytes key, Bytes value) {
+  if (!make_room(key, value.size())) return false;
   if (type_ == Type::TABLE) return acceptable_row(key, value, tctdbput);
   return tcadbput(adb_, key.data(), length(key), value.data(), length(value));
 }
 
 bool Store::putkeep(Bytes key, Bytes value) {
+  if (!make_room(key, value.size())) return false;
   if (type_ == Type::TABLE) return acceptable_row(key, value, tctdbputkeep);
   return tcadbputkeep(adb_, key.data(), length(key), value.data(), length(value));
 }
 
 bool Store::has_room(Bytes key, Bytes value) {
-  const int size = vsiz(key);
-  return size <= 0 || static_cast<size_t>(size) + value.size() <= RECORD_LIMIT;
+  const size_t size = static_cast<size_t>(std::max(vsiz(key), 0)) + value.size();
+  return (size == value.size() || size <= RECORD_LIMIT) && make_room(key, size);
 }
 
 bool Store::putcat(Bytes key, Bytes value) {
@@ -345,6 +353,7 @@ bool Store::putshl(Bytes key, Bytes value, int width) {
 bool Store::out(Bytes key) {
   std::string kept;
   key = terminated(key, &kept);
+  if (type_ != Type::HASH && type_ != Type::FIXED && !make_room(key, 0)) return false;
   return tcadbout(adb_, key.data(), length(key));
 }
 
@@ -393,14 +402,14 @@ bool Store::countable(Bytes key) const {
 }
 
 int Store::addint(Bytes key, int number) {
-  if (!countable(key)) return INT_MIN;
+  if (!countable(key) || !make_room(key, COUNTER)) return INT_MIN;
   std::string kept;
   key = terminated(key, &kept);
   return tcadbaddint(adb_, key.data(), length(key), number);
 }
 
 double Store::adddouble(Bytes key, double number) {
-  if (!countable(key)) return std::nan("");
+  if (!countable(key) || !make_room(key, COUNTER)) return std::nan("");
   std::string kept;
   key = terminated(key, &kept);
   return tcadbadddouble(adb_, key.data(), length(key), number);
@@ -408,10 +417,12 @@ double Store::adddouble(Bytes key, double number) {
 
 bool Store::put_listed(Bytes key, Bytes value) {
   if (type_ != Type::TREE) return put(key, value);
+  if (!make_room(key, value.size())) return false;
   return tcbdbputdup(adb_->bdb, key.data(), length(key), value.data(), length(value));
 }
 
 bool Store::out_listed(Bytes key) {
+  if (type_ == Type::TREE && !make_room(key, 0)) return false;
   const bool done = type_ == Type::TREE ? tcbdbout3(adb_->bdb, key.data(), length(key)) : out(key);
   return done || missing(key);
 }
@@ -497,8 +508,30 @@ bool Store::guarded_misc(const std::string& name, const Arguments& arguments) {
   return acceptable(arguments.empty() ? Bytes() : arguments[0], columns.get());
 }
 
+// Whether a function of a table removes the rows that it finds. Nobody else is inside then.
+bool Store::removes(Bytes name, const Arguments& arguments) {
+  if (name != "search" && name != "metasearch") return false;
+  return std::any_of(arguments.begin(), arguments.end(), [](Bytes argument) {
+    const Bytes word = argument.substr(0, argument.find('\0'));
+    return word == "out" || word == "remove";
+  });
+}
+
+// Whether there is room for what this function stores.
+bool Store::has_room_for(const std::string& name, const Arguments& arguments) {
+  if (name == "setindex") {
+    forget_room();
+    return room_for_copy();
+  }
+  if (type_ == Type::TABLE && removes(name, arguments)) expect_changes();
+  if (arguments.empty() || !(is_put(name) || name == "out")) return true;
+  uint64_t size = name == "putcat" ? static_cast<uint64_t>(std::max(vsiz(arguments[0]), 0)) : 0;
+  for (const Bytes argument : arguments) size += argument.size() + 2;
+  return make_room(arguments[0], size);
+}
+
 ListPointer Store::misc(const char* name, const Arguments& arguments) {
-  if (!guarded_misc(name, arguments)) return nullptr;
+  if (!guarded_misc(name, arguments) || !has_room_for(name, arguments)) return nullptr;
   const ListPointer list = to_list(arguments);
   if (type_ == Type::TABLE && is_put(name) && !arguments.empty() && arguments[0].empty()) {
     const std::string key = make_key();
@@ -546,13 +579,16 @@ std::vector<int> Store::files() const {
 }
 
 bool Store::optimize(const char* parameters) {
+  if (!room_for_copy()) return false;
   Shared shared(this);
+  forget_room();
   return tcadboptimize(adb_, parameters);
 }
 
 bool Store::vanish(std::unique_ptr<Store>* old) {
   if (!in_memory()) {
     Shared shared(this);
+    forget_room();
     return tcadbvanish(adb_);
   }
   old->reset(new Store);

@@ -15,6 +15,7 @@
 //  - where the library asserts that a key is not empty, an iterator cannot be set to an empty one,
 //    and a table's row is stored under a key that it makes;
 //  - a file is not copied over itself (the library empties it first);
+//  - a change for which the disk has no room is refused (reserve.h);
 //  - the last error is the database's, not the thread's;
 //  - the library's own locks are taken away from it while only one thread at a time can be inside
 //    (`share`): they are slow, and what they yield to is everybody else on the machine.
@@ -31,6 +32,8 @@
 #include <string_view>
 #include <utility>
 #include <vector>
+
+#include "tokyo/database/reserve.h"
 
 namespace kt::tokyo {
 
@@ -163,6 +166,7 @@ class Store {
   ListPointer misc(const char* name, const Arguments& arguments);
   // The regular expression in an argument of a search; empty if there is none.
   static Bytes pattern_of(Bytes argument);
+  static bool removes(Bytes name, const Arguments& arguments);
   // What is stored under a key: the value, or a table's row in the library's form.
   Block stored(Bytes key);
   // Such a row as clients see it: names and values, with zero bytes between.
@@ -190,6 +194,14 @@ class Store {
   void* library() const { return tcadbreveal(adb_); }
 
  private:
+  // What is known of a file that changes.
+  struct File {
+    Reserve blocks;
+    // Of a tree, since it has written all its pages.
+    uint64_t changes = 0;
+    uint64_t long_records = 0;  // bytes of those that do not fit into a page
+  };
+
   Store() = default;
   class Shared;
   struct Room;
@@ -213,6 +225,17 @@ class Store {
   bool acceptable_index(const Arguments& arguments);
   bool guarded_misc(const std::string& name, const Arguments& arguments);
   bool has_room(Bytes key, Bytes value);
+  bool has_room_for(const std::string& name, const Arguments& arguments);
+  bool make_room(Bytes key, uint64_t size);
+  bool make_tree_room(size_t number, TCBDB* tree, uint64_t size);
+  bool make_fixed_room(Bytes key);
+  bool make_table_room(Bytes key, uint64_t size);
+  bool room_for_copy();
+  void forget_room();
+  bool admitted(bool done);
+  void expect_changes();
+  File& file(size_t number);
+  std::vector<std::string> paths() const;
   static void* place(const void* value, int size, int* new_size, void* room);
   static void* shift(const void* value, int size, int* new_size, void* operation);
 
@@ -220,6 +243,7 @@ class Store {
   Type type_ = Type::MEMORY_HASH;
   bool rebuilt_ = false;
   std::string kept_;
+  std::vector<File> opened_;  // as far as there have been changes
   std::vector<std::pair<void**, void*>> taken_;  // the library's locks, and where they belong
 };
 

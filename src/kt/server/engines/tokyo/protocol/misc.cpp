@@ -139,11 +139,7 @@ bool Database::only_reads(Bytes name) {
 Database::Hold Database::hold_of(Bytes name, const Arguments& arguments) {
   if (name == "optimize") return Hold::ALL;
   if (kind_of(name) != Kind::TABLE) return Hold::NONE;
-  const bool removes = std::any_of(arguments.begin(), arguments.end(), [](Bytes argument) {
-    const Bytes word = argument.substr(0, argument.find('\0'));
-    return word == "out" || word == "remove";
-  });
-  return name == "setindex" || removes ? Hold::ALL : Hold::WRITERS;
+  return name == "setindex" || Store::removes(name, arguments) ? Hold::ALL : Hold::WRITERS;
 }
 
 bool Database::misc(const std::string& name, const Arguments& arguments, List* result,
