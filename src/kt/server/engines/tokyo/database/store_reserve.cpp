@@ -94,7 +94,7 @@ bool Store::make_table_room(Bytes key, uint64_t size) {
     const TDBIDX& index = table->idxs[i];
     const bool words = index.type == TDBITTOKEN || index.type == TDBITQGRAM;
     const uint64_t more = words ? size * (key.size() + 8) : size;
-    const uint64_t kept = index.cc != nullptr ? 2 * tcmapmsiz(static_cast<TCMAP*>(index.cc)) : 0;
+    const uint64_t kept = words ? 2 * tcmapmsiz(static_cast<TCMAP*>(index.cc)) : 0;
     const auto number = static_cast<size_t>(i) + 1;
     if (!make_tree_room(number, static_cast<TCBDB*>(index.db), more + kept)) return false;
   }
