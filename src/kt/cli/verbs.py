@@ -52,6 +52,7 @@ SECTIONS: Final[dict[str, dict[str, str]]] = {
         "vacuum": "admin.do_vacuum",
         "script": "admin.do_script",
         "tunerepl": "admin.do_tunerepl",
+        "changes": "following.do_changes",
     },
     "Care": {
         "top": "care.top.do_top",

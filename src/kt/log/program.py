@@ -116,8 +116,8 @@ def _list(options: argparse.Namespace) -> int:
                 status = 1
                 _complain(entry, options.json)
             elif takes(entry.change) and options.json:
-                record = showing.change_json(entry.change, file.path, entry.offset)
-                print(showing.dumped(record))
+                where = {"file": file.path, "offset": entry.offset}
+                print(showing.dumped(where | showing.change_json(entry.change)))
             elif takes(entry.change):
                 print(showing.change_line(entry.change))
     return status

@@ -19,11 +19,9 @@ def dumped(record: Json) -> str:
     return json.dumps(record, ensure_ascii=False)
 
 
-def change_json(change: Change[bytes, bytes], path: str, offset: int) -> Json:
+def change_json(change: Change[bytes, bytes]) -> Json:
     """Return what a change has; what does not belong to it is left out."""
     record: Json = {
-        "file": path,
-        "offset": offset,
         "stamp": change.stamp,
         "time": moment(change.time),
         "sid": change.sid,
