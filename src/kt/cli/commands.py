@@ -63,6 +63,12 @@ class Call:
         return given or None
 
     @property
+    def given_timeout(self) -> float | None:
+        """Seconds that a call may take, as the line says; None where it does not."""
+        given: float | None = self._options["timeout"]
+        return given
+
+    @property
     def url(self) -> str:
         """What to work on."""
         options = self._options

@@ -58,6 +58,7 @@ SECTIONS: Final[dict[str, dict[str, str]]] = {
         "top": "care.top.do_top",
         "doctor": "care.doctor.do_doctor",
         "bench": "care.bench.do_bench",
+        "exporter": "care.exporter.do_exporter",
     },
     "Tables": {
         "table get": "table.do_get",

@@ -1,0 +1,154 @@
+"""What servers tell about themselves, as metrics of Prometheus.
+
+A report of Kyoto Tycoon and a status of Tokyo Tyrant have different names for the same things; here
+they come under one. What a server does not tell, because it is an original or has no such thing, is
+left out. All servers are asked at once, each on a connection of its own: one that does not answer
+delays a scrape by its timeout at most, and is ``kt_up 0``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from time import monotonic
+from typing import Final, NamedTuple
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from kt.cli.care.top import report_of
+from kt.cli.target import open_target
+from kt.errors import KTError
+
+Report = Mapping[str, int | float | str]
+
+
+class Family(NamedTuple):
+    """A metric: its help, whether it only grows, and its labels besides `server`."""
+
+    text: str
+    grows: bool = False
+    labels: tuple[str, ...] = ()
+
+
+FAMILIES: Final[dict[str, Family]] = {
+    "kt_up": Family("1 if the server answered, else 0."),
+    "kt_scrape_duration_seconds": Family("Time until the server had answered."),
+    "kt_info": Family("Always 1; what the server is.", labels=("kind", "version")),
+    "kt_operations": Family("Operations since the start.", True, ("operation",)),
+    "kt_misses": Family("Of them, those that found no record.", True, ("operation",)),
+    "kt_records": Family("Records of a database.", labels=("db", "path")),
+    "kt_size_bytes": Family("Size of a database.", labels=("db", "path")),
+    "kt_memory_resident_bytes": Family("Memory that the server's process has."),
+    "kt_connections": Family("Open connections, that of the scrape among them."),
+    "kt_tasks": Family("Requests that wait for a worker thread."),
+    "kt_uptime_seconds": Family("Time since the start."),
+    "kt_cpu_seconds": Family("Processor time of the server's process.", True, ("mode",)),
+    "kt_replication_delay_seconds": Family("How far a slave is behind its master."),
+}
+"""Every metric; Prometheus adds ``_total`` to those that grow."""
+
+PLAIN: Final = {
+    "sys_mem_rss": "kt_memory_resident_bytes",
+    "memrss": "kt_memory_resident_bytes",
+    "serv_conn_count": "kt_connections",
+    "serv_task_count": "kt_tasks",
+    "serv_running_term": "kt_uptime_seconds",
+    "ru_real": "kt_uptime_seconds",
+    "repl_delay": "kt_replication_delay_seconds",
+    "delay": "kt_replication_delay_seconds",
+}
+"""From what servers call a number to its metric."""
+
+PROCESSOR: Final = {
+    "sys_ru_utime": "user",
+    "ru_user": "user",
+    "sys_ru_stime": "system",
+    "ru_sys": "system",
+}
+
+
+class Sample(NamedTuple):
+    """A value of a metric, with the values of its family's labels."""
+
+    name: str
+    labels: tuple[str, ...]
+    value: float
+
+
+def samples(report: Report) -> Iterator[Sample]:
+    """What a report holds."""
+    tycoon = "conf_kt_version" in report
+    version = str(report.get("conf_kt_version" if tycoon else "version", ""))
+    yield Sample("kt_info", ("Kyoto Tycoon" if tycoon else "Tokyo Tyrant", version), 1)
+    for name, value in report.items():
+        if name.startswith("cnt_"):
+            yield _operations(name.removeprefix("cnt_"), float(value))
+        elif name in PLAIN:
+            yield Sample(PLAIN[name], (), float(value))
+        elif name in PROCESSOR:
+            yield Sample("kt_cpu_seconds", (PROCESSOR[name],), float(value))
+        elif name.startswith("db_") and name.removeprefix("db_").isdecimal():
+            yield from _database(name.removeprefix("db_"), str(value))
+    if not tycoon:
+        labels = ("0", str(report.get("path", "")))
+        yield Sample("kt_records", labels, float(report["rnum"]))
+        yield Sample("kt_size_bytes", labels, float(report["size"]))
+
+
+def _operations(name: str, count: float) -> Sample:
+    plain = name.removesuffix("_misses").removesuffix("_miss")
+    return Sample("kt_operations" if plain == name else "kt_misses", (plain,), count)
+
+
+def _database(index: str, text: str) -> Iterator[Sample]:
+    """Read ``count=1 size=2 path=a file.kch``."""
+    parts = dict(part.partition("=")[::2] for part in text.split(" ", 2))
+    labels = (index, parts.get("path", ""))
+    yield Sample("kt_records", labels, float(parts["count"]))
+    yield Sample("kt_size_bytes", labels, float(parts["size"]))
+
+
+class ServerCollector(Collector):
+    """Asks servers whenever Prometheus asks for metrics.
+
+    Args:
+        urls: the servers.
+        timeout: seconds that each of them may take.
+    """
+
+    def __init__(self, urls: Sequence[str], timeout: float) -> None:
+        self._urls = urls
+        self._timeout = timeout
+
+    def describe(self) -> Iterator[Metric]:
+        """Nothing: so that no server is asked before somebody wants to know."""
+        return iter(())
+
+    def collect(self) -> Iterator[Metric]:
+        """Ask all servers, and yield what they tell."""
+        with ThreadPoolExecutor(len(self._urls)) as threads:
+            found = list(zip(self._urls, threads.map(self._ask, self._urls), strict=True))
+        for name, (text, grows, labels) in FAMILIES.items():
+            kind = CounterMetricFamily if grows else GaugeMetricFamily
+            family = kind(name, text, labels=("server", *labels))
+            for url, each in found:
+                for sample in each:
+                    if sample.name == name:
+                        family.add_metric([url, *sample.labels], sample.value)
+            if family.samples:
+                yield family
+
+    def _ask(self, url: str) -> list[Sample]:
+        begin = monotonic()
+        try:
+            target = open_target(url, self._timeout)
+            try:
+                found = list(samples(report_of(target)))
+            finally:
+                target.close()
+        except (KTError, OSError, ValueError, KeyError):  # a report that makes no sense, too
+            found = [Sample("kt_up", (), 0)]
+        else:
+            found.append(Sample("kt_up", (), 1))
+        return [*found, Sample("kt_scrape_duration_seconds", (), monotonic() - begin)]
