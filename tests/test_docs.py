@@ -59,7 +59,7 @@ def test_examples(document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     """All examples of a document, from top to bottom, in one namespace and an empty directory."""
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    for name in ("KT_URL", "TABLES"):  # an example may set them
+    for name in ("KT_URL", "TABLES", "FOLLOWED", "BEFORE"):  # an example may set them
         monkeypatch.setenv(name, "")
     console = CodeBlockParser("console", run_console)
     parsers = [PythonCodeBlockParser(), console, SkipParser()]
