@@ -47,7 +47,6 @@ ROOMS = {
     "client.tyrant": "client net wire",
     "lua": f"{CLIENTS} wire",
     "log": "client wire",
-    "contrib": CLIENTS,
     "embedded": CLIENTS,
     "server.engines": "",
     "server.holders": "",
@@ -63,6 +62,7 @@ ROOMS = {
     "server.__main__": "server.advice server.process server.tycoon server.tyrant",
     "local": f"net {CLIENTS} server.inline server.session server.scripting server.engines "
     "server.tycoon server.tyrant",
+    "contrib": f"{CLIENTS} embedded local lua",
     "cli": f"{CLIENTS} embedded local log net wire",
     "": f"{CLIENTS} embedded local log wire",
 }
