@@ -37,7 +37,7 @@ test_second = test_first
 """
 
 TYRANT = """
-from kt import C
+from kt import C, TT_TABLE
 
 def test_first(kt_tyrant, kt_table):
     assert kt_tyrant.count() == kt_table.count() == 0
@@ -51,7 +51,7 @@ test_second = test_first
 FACTORIES = """
 import pytest
 from kt import KT_JSON
-from kt.lua import SCRIPTS, Counter
+from kt.lua import SCRIPTS, Set
 
 @pytest.fixture(scope="session")
 def kt_client_options():
@@ -62,14 +62,14 @@ def test_options(kt_db):
     assert kt_db.get("k") == [1]
 
 def test_servers(kt_start_server, kt_start_tyrant, tmp_path):
-    one, two = kt_start_server(), kt_start_server("a.kch", "%", args=["-ord"], scripts=SCRIPTS)
+    one, two = kt_start_server(), kt_start_server("a.kch", "%", args=["-th", "3"], scripts=SCRIPTS)
     three = kt_start_tyrant("a.tcb", args=["-mul", "2"])
     assert len({one.port, two.port, three.port}) == 3
     assert two.client.set("k", "v", 1)
-    assert Counter(two.client, "c").increment() == 1
+    assert Set(two.client, "c").add("x") == 1
     assert three.client.set("k", "v")
     assert {path.name.split(".")[0] for path in tmp_path.iterdir()} == {"a"}
-    assert "-ord" in two.server_args
+    assert two.server_args == ["-th", "3"]
 
 def test_local(kt_local):
     assert kt_local.count() == 0
@@ -77,33 +77,23 @@ def test_local(kt_local):
 """
 
 
-def run(pytester: pytest.Pytester, text: str, *args: str, passed: int) -> None:
-    pytester.makepyfile(text)
-    ini = "[pytest]\nfilterwarnings = error\n"
-    if not (pytester.path / "pytest.ini").exists():
-        pytester.makefile(".ini", pytest=ini)
+def run(pytester: pytest.Pytester, *args: str, passed: int, ini: str = "", **files: str) -> None:
+    """Run these files in one pytest, in which a warning is an error."""
+    pytester.makepyfile(**files)
+    pytester.makeini(f"[pytest]\nfilterwarnings = error\n{ini}")
     pytester.runpytest_subprocess(*args).assert_outcomes(passed=passed)
 
 
-def test_tycoon(pytester: pytest.Pytester) -> None:
-    run(pytester, TYCOON, passed=4)
-
-
-def test_asyncio(pytester: pytest.Pytester) -> None:
-    run(pytester, ASYNC, passed=2)
-
-
-def test_tyrant(pytester: pytest.Pytester) -> None:
-    run(pytester, TYRANT.replace("import C", "import C, TT_TABLE"), passed=2)
+def test_fixtures(pytester: pytest.Pytester) -> None:
+    run(pytester, passed=8, test_tycoon=TYCOON, test_async=ASYNC, test_tyrant=TYRANT)
 
 
 def test_factories(pytester: pytest.Pytester) -> None:
-    run(pytester, FACTORIES, passed=3)
+    run(pytester, passed=3, test_factories=FACTORIES)
 
 
 def test_workers_do_not_see_each_other(pytester: pytest.Pytester) -> None:
     """Two tests that are in two workers at once: each waits until the other has begun."""
-    pytester.makeini("[pytest]\nfilterwarnings = error\n")
     text = """
         import time
         from pathlib import Path
@@ -119,29 +109,23 @@ def test_workers_do_not_see_each_other(pytester: pytest.Pytester) -> None:
             assert kt_db.get("who") == str(me)
             assert kt_db.count() == 1
     """
-    pytester.makepyfile(text)
-    result = pytester.runpytest_subprocess("-n", "2", "--dist", "each", "--dist", "load")
-    result.assert_outcomes(passed=2)
+    run(pytester, "-n", "2", passed=2, test_both=text)
 
 
 def test_configuration(pytester: pytest.Pytester) -> None:
-    pytester.makeini(
-        """
-        [pytest]
-        filterwarnings = error
-        kt_databases = * first.kct#bnum=1000
-        kt_server_args = -th 3
-        kt_tyrant_database = words.tcb
-        kt_scripts = kt.lua
-        """
-    )
+    ini = """
+kt_databases = * first.kct#bnum=1000
+kt_server_args = -th 3
+kt_tyrant_database = words.tcb
+kt_scripts = kt.lua
+"""
     text = """
-        from kt.lua import Counter
+        from kt.lua import Set
 
         def test_tycoon(kt_db, kt_server):
             assert kt_db.status(1)["path"].endswith("/first.kct")
             assert kt_server.server_args == ["-th", "3"]
-            assert Counter(kt_db, "c").increment() == 1
+            assert Set(kt_db, "c").add("x") == 1
             kt_db.set("k", "v", 1)
 
         def test_every_database_is_empty(kt_db):
@@ -149,9 +133,9 @@ def test_configuration(pytester: pytest.Pytester) -> None:
 
         def test_tyrant(kt_tyrant):
             assert kt_tyrant.status()["type"] == "B+ tree"
-            assert Counter(kt_tyrant, "c").increment() == 1
+            assert Set(kt_tyrant, "c").add("x") == 1
     """
-    run(pytester, text, passed=3)
+    run(pytester, passed=3, ini=ini, test_configuration=text)
 
 
 def test_no_such_program(pytester: pytest.Pytester) -> None:

@@ -252,7 +252,7 @@ def kt_local() -> Iterator[KyotoTycoon[str, str]]:
 def kt_start_server(
     pytestconfig: pytest.Config, tmp_path: Path
 ) -> Iterator[Callable[..., EmbeddedServer]]:
-    """Start Kyoto Tycoon servers: ``kt_start_server("*", "a.kch", args=["-ord"])``.
+    """Start Kyoto Tycoon servers: ``kt_start_server("*", "a.kch", args=["-th", "8"])``.
 
     Without a database it is one in memory. Files are below `tmp_path`. `scripts` names a file of
     Lua functions. The servers end with the test.
