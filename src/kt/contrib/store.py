@@ -113,6 +113,10 @@ class Store:
         """Remove a record. Returns whether there was one."""
         return bool(self.client.remove(key))
 
+    def delete_if(self, key: str, data: bytes) -> bool:
+        """Remove a record if its value is `data`. Returns whether it was."""
+        return self.client.cas(key, data, None)
+
     def delete_many(self, keys: Iterable[str]) -> int:
         """Remove records. Returns how many there were."""
         return self.client.remove_bulk(keys)

@@ -112,6 +112,10 @@ class AsyncStore:
         """Remove a record. Returns whether there was one."""
         return bool(await self.client.remove(key))
 
+    async def delete_if(self, key: str, data: bytes) -> bool:
+        """Remove a record if its value is `data`. Returns whether it was."""
+        return await self.client.cas(key, data, None)
+
     async def delete_many(self, keys: Iterable[str]) -> int:
         """Remove records. Returns how many there were."""
         return await self.client.remove_bulk(keys)
