@@ -18,6 +18,7 @@ def blocking(db: KyotoTycoon[str, str]) -> None:
     with db.pipeline() as pipe:
         assert_type(pipe, TycoonPipeline[str, str])
         assert_type(pipe.get("k"), PipelineResult[str | None])
+        assert_type(pipe.get_or("k", 1), PipelineResult[str | int])
         assert_type(pipe.incr("k").result(), int)
         assert_type(pipe.get_bulk(["k"]).result(), dict[str, str])
         assert_type(pipe.exists("k").exception(), BaseException | None)

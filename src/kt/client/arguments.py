@@ -10,7 +10,7 @@ from operator import index
 from os import PathLike, fspath
 from typing import Any, Final, SupportsFloat, TypedDict
 
-from kt.errors import ArgumentError
+from kt.errors import ArgumentError, ServerError
 from kt.net.manners import ONCE, Manners
 from kt.options import Retry
 from kt.types import Key
@@ -112,6 +112,43 @@ def listed(keys: Iterable[Key]) -> Iterable[Key]:
     if isinstance(keys, str | bytes | bytearray | memoryview):
         raise ArgumentError(f"several keys are needed, in a list for example, not {keys!r}")
     return keys
+
+
+def mapped(data: Mapping[Any, Any] | Iterable[tuple[Any, Any]] | None) -> Any:
+    """Return pairs of key and value as a dict, and what is no list of anything as it is.
+
+    Raises:
+        ArgumentError: what is in it are no pairs.
+    """
+    if hasattr(data, "items") or not hasattr(data, "__iter__") or isinstance(data, str | bytes):
+        return data
+    records = {}
+    for pair in data or ():
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
+            raise ArgumentError(f"records are a dict, or pairs of key and value, not {pair!r}")
+        if not isinstance(pair[0], str | bytes):
+            raise ArgumentError(f"a key is str or bytes, not {pair[0]!r}")
+        records[pair[0]] = pair[1]
+    return records
+
+
+def no_counter(error: ServerError, key: Key, found: int | None, size: int) -> ServerError:
+    """Return an error that says why a record cannot be added to.
+
+    Args:
+        error: what the server said.
+        key: of the record.
+        found: how many bytes it has; None if there is none.
+        size: how many bytes a number of that kind has.
+    """
+    if found == size:
+        return error
+    why = (
+        "there is no such record"
+        if found is None
+        else f"it holds {found} bytes, not a counter, which has {size}: remove it first"
+    )
+    return ServerError(f"cannot add to {key!r:.60}: {why}; {error.message}", code=error.code)
 
 
 def merged(data: Mapping[Any, Any] | None, more: dict[str, Any]) -> Mapping[Any, Any]:

@@ -7,7 +7,7 @@ On the wire, a positive number is seconds from now, a negative one seconds since
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from math import ceil
+from math import ceil, inf
 from typing import Final
 
 from kt.errors import ArgumentError
@@ -62,3 +62,10 @@ def unpack_expiry(seconds: int) -> datetime | None:
         return _FIRST + timedelta(seconds=seconds)
     except OverflowError:
         return _LAST
+
+
+def seconds_until(expires: datetime | None) -> float:
+    """Return how long it is until a moment: 0 if it is over, infinity if there is none."""
+    if expires is None:
+        return inf
+    return max((expires - datetime.now(UTC)).total_seconds(), 0.0)

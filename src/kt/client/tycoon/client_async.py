@@ -11,6 +11,7 @@ from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack, overload
 
 from kt.client.arguments import Handling, OnCall, checked_host, checked_manners, checked_port
+from kt.client.tycoon.columns import expiry
 from kt.client.tycoon.mapping import AsyncTycoonMapping
 from kt.client.tycoon.records_async import AsyncTycoonRecords
 from kt.client.url import HOST, PORT, parse_url
@@ -18,7 +19,7 @@ from kt.net import greetings
 from kt.net.endpoint import Endpoint
 from kt.options import Retry, Since
 from kt.serializers import KT_BINARY, Serializer
-from kt.types import V2, K, Key, V
+from kt.types import V2, ExpireTime, K, Key, V
 from kt.wire.tycoon import read_get_bulk_reply
 
 if TYPE_CHECKING:
@@ -307,6 +308,56 @@ class AsyncKyotoTycoon(AsyncTycoonRecords[K, V], AsyncTycoonMapping[V]):
             persistent,
         )
         return AsyncTycoonChanges(self, terms)
+
+    async def setdefault(
+        self,
+        key: Key,
+        default: Any,
+        db: int | None = None,
+        expire_time: ExpireTime | None = None,
+    ) -> V:
+        """Return the value of `key`; if there is no record, store `default` first.
+
+        Of several that do so at the same time, all get the value of the one that was first. These
+        are up to three requests, so a pipeline has no such call.
+
+        Args:
+            key: its key.
+            default: the value to store.
+            db: index of the database.
+            expire_time: when the new record expires; one that is there keeps its expiry.
+        """
+        data = self._values.dump(default, key)
+        found = await self.get_bytes(key, db)
+        while found is None:
+            columns = [*self._record(key, db), ("value", data), *expiry(expire_time)]
+            added = await self._try_rpc("add", columns) is not None
+            found = data if added else await self.get_bytes(key, db)
+        value: V = self._values.load(found, key)
+        return value
+
+    async def touch(self, key: Key, expire_time: ExpireTime | None, db: int | None = None) -> bool:
+        """Let a record expire at another time, or never, and keep its value.
+
+        The protocol has no such command: the value is read, and stored again if nobody has changed
+        it meanwhile. A script can do that without sending it. A pipeline has no such call.
+
+        Args:
+            key: its key.
+            expire_time: when it expires; None: never.
+            db: index of the database.
+
+        Returns:
+            Whether there is such a record.
+        """
+        while True:
+            found = await self.get_bytes(key, db)
+            if found is None:
+                return False
+            same = [("oval", found), ("nval", found)]
+            columns = [*self._record(key, db), *same, *expiry(expire_time)]
+            if await self._try_rpc("cas", columns) is not None:
+                return True
 
     def pipeline(self, *, raise_errors: bool = True) -> AsyncTycoonPipeline[K, V]:
         """Return a pipeline: calls that are sent together; see `kt.client.pipeline`.

@@ -34,6 +34,9 @@ class TycoonCalls(Generic[K, V]):
     def get(self, key: Key, db: int | None = None) -> PipelineResult[V | None]:
         return self._begin(self._client.get(key, db))
 
+    def get_or(self, key: Key, default: T, db: int | None = None) -> PipelineResult[V | T]:
+        return self._begin(self._client.get_or(key, default, db))
+
     def get_bytes(self, key: Key, db: int | None = None) -> PipelineResult[bytes | None]:
         return self._begin(self._client.get_bytes(key, db))
 
@@ -105,6 +108,16 @@ class TycoonCalls(Generic[K, V]):
     ) -> PipelineResult[int]:
         return self._begin(self._client.incr(key, n, orig, db, expire_time))
 
+    def decr(
+        self,
+        key: Key,
+        n: int = 1,
+        orig: int | Origin | None = None,
+        db: int | None = None,
+        expire_time: ExpireTime | None = None,
+    ) -> PipelineResult[int]:
+        return self._begin(self._client.decr(key, n, orig, db, expire_time))
+
     def incr_double(
         self,
         key: Key,
@@ -120,6 +133,9 @@ class TycoonCalls(Generic[K, V]):
 
     def check(self, key: Key, db: int | None = None) -> PipelineResult[Check | None]:
         return self._begin(self._client.check(key, db))
+
+    def ttl(self, key: Key, db: int | None = None) -> PipelineResult[float | None]:
+        return self._begin(self._client.ttl(key, db))
 
     def length(self, key: Key, db: int | None = None) -> PipelineResult[int | None]:
         return self._begin(self._client.length(key, db))
@@ -156,7 +172,7 @@ class TycoonCalls(Generic[K, V]):
 
     def update(
         self,
-        __data: Mapping[Any, Any] | None = None,
+        __data: Mapping[Any, Any] | Iterable[tuple[Any, Any]] | None = None,
         db: int | None = None,
         expire_time: ExpireTime | None = None,
         *,

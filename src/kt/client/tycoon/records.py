@@ -9,12 +9,13 @@ written before it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
-from kt.client.arguments import checked_db, listed, merged
-from kt.client.expiry import pack_expiry, unpack_expiry
+from kt.client.arguments import checked_db, listed, mapped, merged, no_counter
+from kt.client.expiry import pack_expiry, seconds_until, unpack_expiry
 from kt.client.tycoon.admin import TycoonAdmin
 from kt.client.tycoon.columns import (
+    MISSED,
     Columns,
     column,
     double,
@@ -62,6 +63,8 @@ from kt.wire.tycoon_rpc import (
 )
 from kt.wire.values import TEXT
 
+T = TypeVar("T")
+
 
 class TycoonRecords(TycoonAdmin[K, V]):
     """Every request of `KyotoTycoon`; a pipeline has them too."""
@@ -73,6 +76,14 @@ class TycoonRecords(TycoonAdmin[K, V]):
         request = pack_get(key, self._db if db is None else db)
         data = self._call(request, read_get_reply, True)
         return None if data is None else self._values.load(data, key)
+
+    def get_or(self, key: Key, default: T, db: int | None = None) -> V | T:
+        """Return the value of `key`, or `default`, as it is, if there is no record.
+
+        Unlike `get`, this tells a stored None from no record.
+        """
+        data = self.get_bytes(key, db)
+        return default if data is None else self._values.load(data, key)
 
     def get_bytes(self, key: Key, db: int | None = None) -> bytes | None:
         """Return the value of `key` as it is stored, or None if there is none."""
@@ -229,8 +240,22 @@ class TycoonRecords(TycoonAdmin[K, V]):
             ServerError: the record is no such number, or there is none and `orig` is Origin.TRY.
         """
         columns = [*self._record(key, db), *integer("num", n), *origin(orig, integer)]
-        reply = self._rpc("increment", [*columns, *expiry(expire_time)])
+        try:
+            reply = self._rpc("increment", [*columns, *expiry(expire_time)])
+        except ServerError as error:
+            raise self._explained(error, key, db, 8) from error
         return number(decode_columns(reply.body, reply.encoding), b"num", int)
+
+    def decr(
+        self,
+        key: Key,
+        n: int = 1,
+        orig: int | Origin | None = None,
+        db: int | None = None,
+        expire_time: ExpireTime | None = None,
+    ) -> int:
+        """Subtract `n` from the number at `key`, and return the difference; see `incr`."""
+        return self.incr(key, -n, orig, db, expire_time)
 
     def incr_double(
         self,
@@ -256,7 +281,10 @@ class TycoonRecords(TycoonAdmin[K, V]):
             ServerError: the record is no such number, or there is none and `orig` is Origin.TRY.
         """
         columns = [*self._record(key, db), *double("num", n), *origin(orig, double)]
-        reply = self._rpc("increment_double", [*columns, *expiry(expire_time)])
+        try:
+            reply = self._rpc("increment_double", [*columns, *expiry(expire_time)])
+        except ServerError as error:
+            raise self._explained(error, key, db, 16) from error
         return number(decode_columns(reply.body, reply.encoding), b"num", float)
 
     def exists(self, key: Key, db: int | None = None) -> bool:
@@ -272,6 +300,14 @@ class TycoonRecords(TycoonAdmin[K, V]):
         columns = decode_columns(reply.body, reply.encoding)
         expires = unpack_expiry(number(columns, b"xt", int)) if b"xt" in columns else None
         return Check(number(columns, b"vsiz", int), expires)
+
+    def ttl(self, key: Key, db: int | None = None) -> float | None:
+        """Return the seconds until a record expires, by the clock of this machine.
+
+        None if there is no record, infinity if it does not expire, 0 if it is about to.
+        """
+        found = self.check(key, db)
+        return None if found is None else seconds_until(found.expires)
 
     def length(self, key: Key, db: int | None = None) -> int | None:
         """Return the length of a value in bytes, or None if there is no record."""
@@ -362,7 +398,7 @@ class TycoonRecords(TycoonAdmin[K, V]):
 
     def update(
         self,
-        __data: Mapping[Any, Any] | None = None,
+        __data: Mapping[Any, Any] | Iterable[tuple[Any, Any]] | None = None,
         db: int | None = None,
         expire_time: ExpireTime | None = None,
         *,
@@ -370,8 +406,8 @@ class TycoonRecords(TycoonAdmin[K, V]):
         atomic: bool = False,
         **kwargs: Any,
     ) -> int:
-        """As `set_bulk`."""
-        records = merged(__data, kwargs)
+        """As `set_bulk`; the records may be pairs, too: of those of equal key the last counts."""
+        records = merged(mapped(__data), kwargs)
         return self.set_bulk(records, db, expire_time, no_reply=no_reply, atomic=atomic)
 
     def set_bulk_details(
@@ -548,6 +584,12 @@ class TycoonRecords(TycoonAdmin[K, V]):
             self._pool.send(request, self._timeout)
             return 0
         return self._call(request, read_remove_bulk_reply)
+
+    def _explained(self, error: ServerError, key: Key, db: int | None, size: int) -> ServerError:
+        """Return what says more about a counter of `size` bytes that cannot be added to."""
+        if self._pipelined or error.code != MISSED:
+            return error  # a pipeline has one exchange for each call
+        return no_counter(error, key, self.length(key, db), size)
 
     def _record(self, key: Key, db: int | None) -> Columns:
         """Return the columns that name a record."""

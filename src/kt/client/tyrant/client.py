@@ -20,7 +20,7 @@ from kt.net.endpoint import Endpoint
 from kt.options import Retry, Since
 from kt.serializers import KT_BINARY, Serializer
 from kt.types import V2, K, Key, V
-from kt.wire.tyrant import read_rnum_reply
+from kt.wire.tyrant import pack_putkeep, read_putkeep_reply, read_rnum_reply
 
 if TYPE_CHECKING:
     from kt.client.lua import TyrantScripts
@@ -287,6 +287,24 @@ class TokyoTyrant(TyrantRecords[K, V], TyrantMapping[K, V]):
             give_up,
         )
         return TyrantChanges(self, terms)
+
+    def setdefault(self, key: Key, default: Any) -> V:
+        """Return the value of `key`; if there is no record, store `default` first.
+
+        Of several that do so at the same time, all get the value of the one that was first. These
+        are up to three requests, so a pipeline has no such call.
+
+        Args:
+            key: its key.
+            default: the value to store.
+        """
+        data = self._values.dump(default, key)
+        found = self.get_bytes(key)
+        while found is None:
+            added = self._call(pack_putkeep(key, data), read_putkeep_reply)
+            found = data if added else self.get_bytes(key)
+        value: V = self._values.load(found, key)
+        return value
 
     def pipeline(self, *, raise_errors: bool = True) -> TyrantPipeline[K, V]:
         """Return a pipeline: calls that are sent together; see `kt.client.pipeline`.

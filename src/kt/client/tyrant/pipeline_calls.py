@@ -32,6 +32,9 @@ class TyrantCalls(Generic[K, V]):
     def get(self, key: Key) -> PipelineResult[V | None]:
         return self._begin(self._client.get(key))
 
+    def get_or(self, key: Key, default: T) -> PipelineResult[V | T]:
+        return self._begin(self._client.get_or(key, default))
+
     def get_bytes(self, key: Key) -> PipelineResult[bytes | None]:
         return self._begin(self._client.get_bytes(key))
 
@@ -73,6 +76,9 @@ class TyrantCalls(Generic[K, V]):
     def incr(self, key: Key, n: int = 1) -> PipelineResult[int]:
         return self._begin(self._client.incr(key, n))
 
+    def decr(self, key: Key, n: int = 1) -> PipelineResult[int]:
+        return self._begin(self._client.decr(key, n))
+
     def incr_double(self, key: Key, n: float = 1.0) -> PipelineResult[float]:
         return self._begin(self._client.incr_double(key, n))
 
@@ -95,7 +101,7 @@ class TyrantCalls(Generic[K, V]):
 
     def update(
         self,
-        __data: Mapping[Any, Any] | None = None,
+        __data: Mapping[Any, Any] | Iterable[tuple[Any, Any]] | None = None,
         db: None = None,
         expire_time: None = None,
         *,

@@ -8,9 +8,9 @@ raises `ServerError`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
-from kt.client.arguments import listed, merged
+from kt.client.arguments import listed, mapped, merged, no_counter
 from kt.client.tyrant.admin_async import TREE
 from kt.client.tyrant.scan_async import AsyncTyrantScan
 from kt.client.tyrant.values import (
@@ -73,6 +73,8 @@ PUTS_MAX = 1000
 PAIRS = frozenset(("getlist", "range", "regex", "iternext"))
 """Functions that return keys and values."""
 
+T = TypeVar("T")
+
 
 class AsyncTyrantRecords(AsyncTyrantScan[K, V]):
     """Every request of `AsyncTokyoTyrant`; a pipeline has them too."""
@@ -83,6 +85,14 @@ class AsyncTyrantRecords(AsyncTyrantScan[K, V]):
         """Return the value of `key`, or None if there is none; the first one of duplicates."""
         data = await self._call(pack_get(key), read_get_reply, True)
         return None if data is None else self._values.load(data, key)
+
+    async def get_or(self, key: Key, default: T) -> V | T:
+        """Return the value of `key`, or `default`, as it is, if there is no record.
+
+        Unlike `get`, this tells a stored None from no record.
+        """
+        data = await self.get_bytes(key)
+        return default if data is None else self._values.load(data, key)
 
     async def get_bytes(self, key: Key) -> bytes | None:
         """Return the value of `key` as it is stored, or None if there is none."""
@@ -190,7 +200,14 @@ class AsyncTyrantRecords(AsyncTyrantScan[K, V]):
             ArgumentError: `n` has more than 32 bits.
             ServerError: the record is no such number.
         """
-        return await self._call(pack_addint(key, n), read_addint_reply)
+        try:
+            return await self._call(pack_addint(key, n), read_addint_reply)
+        except ServerError as error:
+            raise await self._explained(error, key, 4) from error
+
+    async def decr(self, key: Key, n: int = 1) -> int:
+        """Subtract `n` from the number at `key`, and return the difference; see `incr`."""
+        return await self.incr(key, -n)
 
     async def incr_double(self, key: Key, n: float = 1.0) -> float:
         """Add `n` to the number at `key` and return the sum, with 12 decimals.
@@ -201,7 +218,10 @@ class AsyncTyrantRecords(AsyncTyrantScan[K, V]):
         Raises:
             ServerError: the record is no such number.
         """
-        return await self._call(pack_adddouble(key, n), read_adddouble_reply)
+        try:
+            return await self._call(pack_adddouble(key, n), read_adddouble_reply)
+        except ServerError as error:
+            raise await self._explained(error, key, 8) from error
 
     # ------------------------------------------------------------------------------ duplicates
 
@@ -249,21 +269,23 @@ class AsyncTyrantRecords(AsyncTyrantScan[K, V]):
 
     async def update(
         self,
-        __data: Mapping[Any, Any] | None = None,
+        __data: Mapping[Any, Any] | Iterable[tuple[Any, Any]] | None = None,
         db: None = None,
         expire_time: None = None,
         *,
         no_reply: bool = False,
         **kwargs: Any,
     ) -> bool:
-        """As `set_bulk`. A server has one database, whose records do not expire.
+        """As `set_bulk`; the records may be pairs, too: of those of equal key the last counts.
+
+        A server has one database, whose records do not expire.
 
         Raises:
             ArgumentError: `db` or `expire_time` is given.
         """
         if db is not None or expire_time is not None:
             raise ArgumentError("Tokyo Tyrant has neither several databases nor expiry")
-        return await self.set_bulk(merged(__data, kwargs), no_reply=no_reply)
+        return await self.set_bulk(merged(mapped(__data), kwargs), no_reply=no_reply)
 
     async def remove_bulk(self, keys: Iterable[Key]) -> bool:
         """Remove records, all duplicates included. Returns True, whether there were any or not."""
@@ -402,6 +424,12 @@ class AsyncTyrantRecords(AsyncTyrantScan[K, V]):
     def _bulk_max(self) -> int:
         """How many keys one request may have."""
         return ITEMS_MAX if self._pipelined else BULK_MAX
+
+    async def _explained(self, error: ServerError, key: Key, size: int) -> ServerError:
+        """Return what says more about a counter of `size` bytes that cannot be added to."""
+        if self._pipelined:
+            return error  # it has one exchange for each call
+        return no_counter(error, key, await self.length(key), size)
 
     async def _put(self, key: Key, value: bytes, no_reply: bool) -> bool:
         if no_reply:
