@@ -28,7 +28,8 @@ BASE = {"errors", "options", "serializers", "types", "version"}
 
 CLIENTS = "client client.tycoon client.tyrant"
 SERVING = (
-    "server.engines server.holders server.session server.history server.feed server.scripting "
+    "server.engines server.holders server.session server.history server.feed server.link "
+    "server.stamp_file server.scripting "
     "server.process"
 )
 
@@ -54,6 +55,8 @@ ROOMS = {
     "server.inline": "server.session",
     "server.history": "server.engines server.session",
     "server.feed": "server.history server.engines server.session",
+    "server.link": "server.session",
+    "server.stamp_file": "",
     "server.scripting": "server.holders",
     "server.process": "server.session server.holders server.engines server.scripting",
     "server.tycoon": f"{SERVING} wire",

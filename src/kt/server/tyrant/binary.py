@@ -12,7 +12,7 @@ from functools import partial
 from os import fsdecode
 from typing import Any, Final, NamedTuple
 
-from kt.errors import ProtocolError
+from kt.errors import ArgumentError, ProtocolError
 from kt.server.engines.tokyo._engine import Event, Hold
 from kt.server.tyrant.answering import Answering
 from kt.server.tyrant.applying import Applier, restore_from
@@ -101,8 +101,25 @@ def restore(service: TyrantService, request: Restore) -> bytes:
 
 
 def setmst(service: TyrantService, request: SetMaster) -> bytes:
-    """There is no replication: no master can be set but none."""
-    return pack_setmst_reply(_logged(service, Command.SETMST, not request.host))
+    return pack_setmst_reply(_logged(service, Command.SETMST, _set_master(service, request)))
+
+
+def _set_master(service: TyrantService, request: SetMaster) -> bool:
+    host = fsdecode(request.host.partition(b"\0")[0])
+    if service.slave is None:
+        if host:
+            service.log.error(
+                "this server cannot follow a master: a mask forbids it, or it is"
+                " a database in its program's own process"
+            )
+        return not host
+    consistent = bool(request.flags & codes.CHECK_CONSISTENCY)
+    try:
+        service.slave.set_master(host, request.port, request.since, consistent=consistent)
+    except ArgumentError as error:
+        service.log.error(str(error))  # noqa: TRY400 - it says it all
+        return False
+    return True
 
 
 def misc(service: TyrantService, request: Misc) -> bytes:

@@ -24,6 +24,7 @@ from kt.server.process.options import (
     ServiceOptions,
     log_limit,
     number,
+    port,
     read_command_line,
     seconds,
     server_id,
@@ -104,6 +105,10 @@ class TyrantOptions(ServiceOptions):
         log_limit: bytes of a file of it after which the next one begins; 0 for no limit.
         log_asynchronous: has no effect: the log is always written before a command is answered.
         server_id: number of this server in update logs; 0 if it has none.
+        master_host: whose update log to follow; None for nobody's.
+        master_port: its port; 0 if `master_host` is the path of a Unix socket.
+        stamp_path: file that keeps how far the master's log is carried out.
+        consistent: follow no further than to the first command that turns out otherwise.
     """
 
     database: str = "*"
@@ -115,6 +120,10 @@ class TyrantOptions(ServiceOptions):
     log_limit: int = 1 << 30
     log_asynchronous: bool = False
     server_id: int = 0
+    master_host: str | None = None
+    master_port: int = 1978
+    stamp_path: str = "ttserver.rts"
+    consistent: bool = False
     timeout: float = 0.0
     threads: int = 8
     log_level: Level = Level.INFO
@@ -169,6 +178,10 @@ FLAGS: Final = (
     Flag("-ulim", "log_limit", "bytes of a file of it (1g); 0 for no limit", "BYTES", log_limit),
     Flag("-uas", "log_asynchronous", "no effect: it is always written before an answer"),
     Flag("-sid", "server_id", "number of this server in update logs", "NUMBER", server_id),
+    Flag("-mhost", "master_host", "follow the update log of this server; needs -sid", "NAME", str),
+    Flag("-mport", "master_port", "its port (1978); 0: -mhost is a Unix socket", "NUMBER", port),
+    Flag("-rts", "stamp_path", "keep how far it is followed here (ttserver.rts)", "FILE", str),
+    Flag("-rcc", "consistent", "stop following at the first inconsistency"),
     Flag("-mask", "mask", "forbid these commands", "NAMES", command_mask, combine=_mask),
     Flag("-unmask", "mask", "allow these commands", "NAMES", command_mask, combine=_unmask),
     Flag("-ext", "script", "the Lua functions that clients may call", "FILE", str),
@@ -184,13 +197,9 @@ FLAGS: Final = (
 )
 
 MISSING: Final = {
-    "-mhost": "replication",
     "-skel": "database plug-ins",
 }
 """Flags of the original that are refused, and what they would be for."""
-
-IDLE: Final = {"-mport": 1, "-rts": 1, "-rcc": 0}
-"""Those that have no effect without one of them, and how many words follow each."""
 
 
 def tyrant_options(program: str, words: Sequence[str]) -> TyrantOptions:
@@ -199,7 +208,7 @@ def tyrant_options(program: str, words: Sequence[str]) -> TyrantOptions:
     Raises:
         ImproperlyConfigured: it is wrong; the message says what.
     """
-    fields, databases = read_command_line(program, FLAGS, MISSING, words, IDLE)
+    fields, databases = read_command_line(program, FLAGS, MISSING, words)
     if len(databases) > 1:
         raise ImproperlyConfigured(f"one database, not {len(databases)}: {' '.join(databases)}")
     if databases:

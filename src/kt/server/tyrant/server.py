@@ -13,6 +13,8 @@ http                      HTTP requests for single records and functions
 scripts                   Lua functions that clients call; what they see is in script
 supply                    the update log, sent to who follows it
 applying                  commands from an update log, carried out again
+following                 a master's update log, read and carried out
+position                  how far that has come
 status                    what ``stat``, ``stats`` and OPTIONS answer
 ========================  =========================================================================
 """
@@ -25,7 +27,10 @@ from kt.server.process.connection import Connection
 from kt.server.process.log import Level
 from kt.server.process.server import Server
 from kt.server.scripting.state import Limits
-from kt.server.tyrant.options import TyrantOptions
+from kt.server.tyrant.applying import Applier
+from kt.server.tyrant.binary import carry_out
+from kt.server.tyrant.following import Following
+from kt.server.tyrant.options import Command, TyrantOptions
 from kt.server.tyrant.scripts import Scripts
 from kt.server.tyrant.service import TyrantService
 from kt.server.tyrant.session import TyrantSession
@@ -41,6 +46,7 @@ class TyrantServer(Server):
     options: TyrantOptions
     service: TyrantService
     _history: History | None = None
+    _following: Following | None = None
 
     # What `Server` asks for
 
@@ -69,6 +75,7 @@ class TyrantServer(Server):
         )
         if options.mask:
             self.log.system(f"command bit mask: {options.mask:#x}")
+        self._open_following()
         if options.script is not None:
             limits = Limits(options.script_seconds, options.script_memory)
             self.scripts = Scripts(
@@ -93,6 +100,25 @@ class TyrantServer(Server):
         )
         return self._history
 
+    def _open_following(self) -> None:
+        """Be ready to follow a master, and follow the one that the command line names."""
+        options, service = self.options, self.service
+        if service.forbids(Command.SLAVE):
+            if options.master_host:
+                self.log.error("no master is followed: the mask forbids to be a slave")
+            return
+        self._following = service.slave = Following(
+            service, Applier(service, carry_out), options.stamp_path, self.log
+        )
+        if not options.master_host:
+            return
+        if options.server_id == 0:
+            self.log.error("no master is followed: it needs the number of the server, -sid")
+            return
+        self._following.set_master(
+            options.master_host, options.master_port, 0, consistent=options.consistent
+        )
+
     def connect(self) -> Connection:
         return Connection(self, TyrantSession(self.service))
 
@@ -106,12 +132,16 @@ class TyrantServer(Server):
             self._history.tick(lambda: self.workers)
 
     def drain(self) -> None:
+        if self._following is not None:
+            self._following.end()
         if self._history is not None:
             self._history.end()
 
     def close(self) -> bool:
         if not hasattr(self, "service"):
             return True
+        if self._following is not None:
+            self._following.close()
         self.tick()
         self.log.system("closing the database")
         closed = self.service.database.close()

@@ -12,7 +12,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from kt.server.engines.tokyo._engine import BinaryCore, Database, Event, Hold
 from kt.server.history import History
@@ -32,6 +32,13 @@ _EVENTS: Final = {
     Event.FAILED: ("error", "do_{}: operation failed"),
     Event.UNKNOWN: ("info", "unknown command"),
 }
+
+
+class Slave(Protocol):
+    """What sessions know of the server as a slave; see `kt.server.tyrant.following`."""
+
+    def set_master(self, host: str, port: int, since: int, *, consistent: bool) -> None: ...
+    def facts(self) -> list[tuple[str, object]]: ...
 
 
 class RecordLocks:
@@ -71,6 +78,7 @@ class TyrantService:
         searches: long operations under way that hold up writers.
         has_scripts: whether there are Lua functions to be called.
         start_time: Unix time.
+        slave: what follows a master; None where nothing can.
     """
 
     def __init__(
@@ -95,6 +103,7 @@ class TyrantService:
         self.searches: set[object] = set()
         self.has_scripts = False
         self.start_time = time.time()
+        self.slave: Slave | None = None
         self.server_id = server_id
         self.history = history
         self.timeout = timeout

@@ -55,8 +55,10 @@ def describe(service: TyrantService, descriptor: int) -> Facts:
         facts.append(("fatal", error))
     usage = resource.getrusage(resource.RUSAGE_SELF)
     total, resident = _memory(usage)
+    facts.append(("bigend", int(sys.byteorder == "big")))
+    if service.slave is not None:
+        facts += service.slave.facts()
     facts += [
-        ("bigend", int(sys.byteorder == "big")),
         ("fd", descriptor),
         ("loadavg", f"{os.getloadavg()[0]:.6f}"),
         ("memsize", total),
