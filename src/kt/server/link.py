@@ -173,7 +173,7 @@ class Link:
             except Halted as error:
                 self._note(master, error)
                 pause = None
-            except Exception as error:  # whatever it is, it must not end in silence
+            except Exception as error:  # noqa: BLE001 - whatever it is, it must not end in silence
                 self._note(master, error)
             self._rest(told, pause)
 

@@ -15,7 +15,7 @@ from kt.wire.values import Dumps
 
 T = TypeVar("T")
 
-TEXT_FIELDS: Final = frozenset(("version", "protver", "os", "type", "path", "mhost"))
+TEXT_FIELDS: Final = frozenset(("version", "protver", "os", "type", "path", "mhost", "repl_error"))
 """Fields of `status` that are text, however they look."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

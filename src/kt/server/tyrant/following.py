@@ -213,6 +213,7 @@ class Following:
                     beats += 1
                     if beats > 1:  # the first one is a greeting
                         self._even = time.time()
+                        self._position.complete()
                     continue
                 reading = self._record(data, at)
                 if reading is None:
@@ -289,8 +290,9 @@ class Following:
         self._begin(Begun.REPEATABLE, until)
         try:
             for record in records:
-                trouble = self._apply(record)
-                place = place.after(record.stamp)
+                after = place.after(record.stamp)
+                trouble = self._apply(record, after)
+                place = after
                 if trouble:
                     raise Halted(trouble)
         finally:
@@ -305,7 +307,7 @@ class Following:
         else:
             self._single = place, before
             self._begin(Begun.SINGLE, place, before)
-            trouble = self._apply(record)
+            trouble = self._apply(record, place)
         self._single = None
         self._finish(place)
         if trouble:
@@ -333,14 +335,14 @@ class Following:
         self._unsaved = 0.0
         self._position.finish(self._position.done)
 
-    def _apply(self, record: Record) -> str:
+    def _apply(self, record: Record, place: Place) -> str:
         """Carry out a command; what is wrong, if nothing more may be carried out."""
         try:
             as_there = self._applier.apply(record)
         except ProtocolError:
             self._check_ourselves()
             raise
-        if as_there or self._position.done < self._repeated:
+        if as_there or place <= self._repeated:
             return ""
         self._check_ourselves()
         message = f"detected inconsistency: ts={record.stamp} sid={record.sid}"

@@ -53,7 +53,9 @@ class Place(NamedTuple):
         """The place of the next command, which has this stamp."""
         if stamp > self.stamp:
             return Place(stamp, 1)
-        return Place(self.stamp, self.commands + 1) if stamp == self.stamp else self
+        if stamp < self.stamp or self.commands == 0:
+            return self
+        return Place(stamp, self.commands + 1)
 
 
 class Before(NamedTuple):
@@ -151,6 +153,12 @@ class Position:
             self._written = done.stamp
         self.begun = Begun.NOTHING
         if not stamp_tells:
+            self._keep()
+
+    def complete(self) -> None:
+        """Note that the master has nothing more of the newest stamp."""
+        if self.done.commands > 0 and self.done.stamp == self._written:
+            self.done = Place(self.done.stamp, 0)
             self._keep()
 
     def _keep(self) -> None:
