@@ -16,7 +16,7 @@ from kt.errors import ProtocolError
 from kt.server.engines.tokyo._engine import BinaryCore, State, come_from
 from kt.server.tyrant.service import TyrantService
 from kt.wire import tyrant_commands as codes
-from kt.wire.log.tyrant import Record, read_record
+from kt.wire.log.tyrant import Record, decode_command, read_record
 from kt.wire.reading import Incomplete
 
 NAME: Final = re.compile(r"[0-9]{8}\.ulog")
@@ -63,6 +63,7 @@ class Applier:
         command = record.command
         if len(command) < 3 or command[0] != codes.MAGIC or command[1] not in LOGGED:
             raise ProtocolError(f"the update log has no command at {record.stamp}")
+        decode_command(record)  # before anything is done: it is one, and ends where it has to
         failed = command[-1] != 0
         request = command[:-1]
         if request[1] == codes.MISC:

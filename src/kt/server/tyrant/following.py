@@ -45,8 +45,8 @@ _UNREPEATABLE: Final = frozenset((codes.PUTCAT, codes.PUTSHL, codes.ADDINT, code
 
 
 def unrepeatable_key(command: bytes) -> bytes | None:
-    """The key of a command that must not be carried out twice; None if it may."""
-    code = command[1]
+    """The key of a command that must not be carried out twice; None if it may, or is none."""
+    code = command[1] if len(command) > 1 else 0
     if code in _UNREPEATABLE:
         size = int.from_bytes(command[2:6], "big")
         numbers = {codes.PUTCAT: 4, codes.PUTSHL: 8, codes.ADDINT: 4, codes.ADDDOUBLE: 16}[code]
