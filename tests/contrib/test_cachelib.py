@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from datetime import timedelta
+from multiprocessing import get_context
 from time import monotonic, sleep
 from typing import Any
 
@@ -159,6 +161,21 @@ def test_threads_count_right(make: Make) -> None:
     for thread in threads:
         thread.join()
     assert cache.get("n") == 400
+
+
+def count_in_a_process(url: str) -> None:
+    cache = KyotoTycoonCache(url)
+    for _ in range(100):
+        cache.inc("n")
+    cache.close()
+
+
+def test_processes_count_right(place: Any, tycoon_program: str) -> None:
+    with ProcessPoolExecutor(2, get_context("spawn")) as processes:
+        list(processes.map(count_in_a_process, [place, place]))
+    cache = KyotoTycoonCache(place)
+    assert cache.get("n") == 200
+    cache.close()
 
 
 def test_serializer(make: Make) -> None:

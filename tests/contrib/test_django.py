@@ -22,6 +22,8 @@ from django.core.cache.backends.base import CacheKeyWarning  # noqa: E402
 from django.core.exceptions import ImproperlyConfigured  # noqa: E402
 from django.test.utils import override_settings  # noqa: E402
 
+from kt.contrib.django import loop_stores  # noqa: E402
+
 BACKEND = "kt.contrib.django.KyotoTycoonCache"
 
 Make = Callable[..., Any]
@@ -241,6 +243,26 @@ def test_asyncio(cache: Any) -> None:
 
     asyncio.run(main())
     asyncio.run(main())
+
+
+def test_what_belonged_to_an_ended_loop_is_forgotten(cache: Any) -> None:
+    for number in range(3):
+        asyncio.run(cache.aset("k", number))
+
+    async def main() -> int:
+        assert await cache.aget("k") == 2
+        return len(loop_stores()._stores)
+
+    assert asyncio.run(main()) == 1
+
+
+def test_url_of_the_environment(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KT_URL", make()._place[0])
+    make(LOCATION="").set("k", 1)
+    assert make().get("k") == 1
+    monkeypatch.delenv("KT_URL")
+    with pytest.raises(ImproperlyConfigured, match="KT_URL"):
+        make(LOCATION="")
 
 
 def test_tasks_count_right(make: Make) -> None:

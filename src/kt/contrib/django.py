@@ -23,13 +23,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
+from os import environ
+from threading import Lock
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from django.core.cache.backends.base import DEFAULT_TIMEOUT, BaseCache
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
+from kt.client.url import VARIABLE
 from kt.contrib.store import Store
 from kt.contrib.store_async import AsyncStore
 from kt.serializers import KT_PICKLE
@@ -44,25 +46,38 @@ def shared_store(location: str, options: Options) -> Store:
     return Store(location, **dict(options))
 
 
+class LoopStores:
+    """The stores of each event loop, which several threads may run."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._stores: dict[asyncio.AbstractEventLoop, dict[tuple[str, Options], AsyncStore]] = {}
+
+    def get(self, location: str, options: Options) -> AsyncStore:
+        """Return the store of the running loop; forget those of loops that have ended."""
+        loop = asyncio.get_running_loop()
+        with self._lock:
+            if loop not in self._stores:
+                for ended in [other for other in self._stores if other.is_closed()]:
+                    del self._stores[ended]
+            stores = self._stores.setdefault(loop, {})
+            if (location, options) not in stores:
+                stores[location, options] = AsyncStore(location, **dict(options))
+            return stores[location, options]
+
+
 @cache
-def _loops() -> WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Any, AsyncStore]]:
-    return WeakKeyDictionary()
-
-
-def shared_async_store(location: str, options: Options) -> AsyncStore:
-    """Return the store of the running event loop for `location`; it ends with the loop."""
-    stores = _loops().setdefault(asyncio.get_running_loop(), {})
-    if (location, options) not in stores:
-        stores[location, options] = AsyncStore(location, **dict(options))
-    return stores[location, options]
+def loop_stores() -> LoopStores:
+    """Return the stores of this process for asyncio."""
+    return LoopStores()
 
 
 class KyotoTycoonCache(BaseCache):
     """A cache in a database of a Kyoto Tycoon server.
 
-    Each operation is atomic and does what Django's documentation says; `incr` keeps the expiry.
-    `clear` removes all records of the database, so a cache should have one of its own. A timeout is
-    rounded up to whole seconds.
+    It does what Django's documentation says. What is done to one key is atomic; `incr` keeps its
+    expiry. `clear` removes all records of the database, so a cache should have one of its own. A
+    timeout is rounded up to whole seconds.
 
     Args:
         location: LOCATION, ``kt://HOST:PORT/DB`` or ``kt+unix:///PATH``; None or nothing: the URL
@@ -83,12 +98,13 @@ class KyotoTycoonCache(BaseCache):
             options.pop(name, None)
         serializer = options.pop("serializer", KT_PICKLE)
         self._serializer = import_string(serializer) if isinstance(serializer, str) else serializer
-        if location and "://" not in location:
+        location = location or environ.get(VARIABLE, "")
+        self._place: tuple[str, Options] = (location, tuple(sorted(options.items())))
+        if "://" not in location:
             raise ImproperlyConfigured(
-                f"LOCATION is the URL of a server (kt://HOST:PORT/DB), not {location!r}: Django's "
-                "processes cannot share a file"
+                f"LOCATION, or {VARIABLE} in the environment, is the URL of a server "
+                f"(kt://HOST:PORT/DB), not {location!r}: Django's processes cannot share a file"
             )
-        self._place: tuple[Any, Options] = (location or None, tuple(sorted(options.items())))
         shared_store(*self._place)  # tells of wrong options at once, and does not connect yet
 
     @property
@@ -97,7 +113,7 @@ class KyotoTycoonCache(BaseCache):
 
     @property
     def _async_store(self) -> AsyncStore:
-        return shared_async_store(*self._place)
+        return loop_stores().get(*self._place)
 
     def get_backend_timeout(self, timeout: Any = DEFAULT_TIMEOUT) -> float | None:
         """Return for how many seconds a record is to live; None: for ever, 0 or less: not at all.

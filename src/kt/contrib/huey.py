@@ -149,7 +149,10 @@ class KtStorage(BaseStorage):
         Each comes once, whoever else reads at the same time.
         """
         due = [task for task, _ in self._schedule.range(high=_seconds(ts))]
-        return [task for task in due if self._schedule.remove(task)]
+        if not due:
+            return []
+        removed = self._schedule._call("sortedRemove", *due)  # with their scores
+        return removed[::2]
 
     def schedule_size(self) -> int:
         """Return how many tasks are scheduled."""
