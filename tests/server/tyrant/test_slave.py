@@ -8,7 +8,6 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from time import sleep
 
 import pytest
 
@@ -331,7 +330,8 @@ def test_an_inconsistency_ends_a_careful_slave_until_it_is_told(tmp_path: Path) 
         tt.add(b"a", b"1")
         tt.set(b"b", b"1")
         wait_until(lambda: "inconsistency" in str(follower.status()["repl_error"]))
-        sleep(1.5)  # longer than a link rests: it is not begun anew
+        halted = float(follower.status()["time"])
+        wait_until(lambda: float(follower.status()["time"]) > halted + 1.5)
         assert follower.status()["repl_connected"] == 0
         assert not follower.exists(b"b")
         failed = records(tmp_path / "a" / "log")[0].stamp
