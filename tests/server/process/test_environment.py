@@ -12,6 +12,7 @@ import stat
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
+from itertools import count, islice
 from pathlib import Path
 from time import monotonic
 
@@ -180,33 +181,69 @@ def test_files_that_cannot_be_written(
     assert "Traceback" not in printed
 
 
+def fill_up(filler: Path, at_once: int = 1 << 12) -> None:
+    with filler.open("wb", buffering=0) as out, suppress(OSError):
+        while out.write(bytes(at_once)):
+            pass
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs a small file system, which root may mount")
-@every_file
-def test_a_full_disk(file: str, tmp_path: Path) -> None:
-    """The server goes on, and ends; with room again, what had been there is there."""
+@pytest.mark.parametrize("large", [True, False], ids=["large", "small"])
+@pytest.mark.parametrize("file", ["casket.kch", *TYRANT_FILES])
+def test_a_full_disk(file: str, large: bool, tmp_path: Path) -> None:
+    """Writes are refused and reads go on; what was acknowledged is there after the end, too, though
+    the disk is full all the time; and with room again there are writes."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    value = b"column\0" + b"x" * (300_000 if large else 2_000)
+    with mounted(disk, "size=24m"):
+        log = ("-log", str(tmp_path / "log"))
+        server = Served(program_of(file), *log, file=str(disk / file), directory=tmp_path)
+        with server:
+            assert server.put()
+            keys = map(b"%d".__mod__, count(2))
+            taken = [key for key in islice(keys, 100 if large else 2_000) if server.put(key, value)]
+            fill_up(disk / "filler")
+            refused = 0
+            while refused < 100:
+                key = next(keys)
+                if server.put(key, value):
+                    taken.append(key)
+                else:
+                    refused += 1
+            assert server.get() == VALUE
+            assert all(server.get(key) for key in taken)
+            assert server.stop() == 0
+        with server:
+            assert server.get() == VALUE
+            assert all(server.get(key) for key in taken)
+            (disk / "filler").unlink()
+            wait_until_put(server, next(keys))
+            assert server.stop() == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs a small file system, which root may mount")
+@pytest.mark.parametrize("file", ["casket.kct", "casket.kcd", "casket.kcf"])
+def test_a_full_disk_until_the_end(file: str, tmp_path: Path) -> None:
+    """What waits in memory when a server ends is missing, and its status says so."""
     disk = tmp_path / "disk"
     disk.mkdir()
     with mounted(disk, "size=24m"):
-        with Served(program_of(file), file=str(disk / file), directory=tmp_path) as server:
+        log = ("-log", str(tmp_path / "log"))
+        server = Served(program_of(file), *log, file=str(disk / file), directory=tmp_path)
+        with server:
             assert server.put()
             assert server.stop() == 0
-        filler = disk / "filler"
-        with filler.open("wb", buffering=0) as out, suppress(OSError):
-            while out.write(bytes(1 << 16)):
-                pass
-        with Served(
-            program_of(file), "-log", str(disk / "log"), file=str(disk / file), directory=tmp_path
-        ) as server:
-            large = b"column\0" + b"x" * (1 << 20)
+        fill_up(disk / "filler", 1 << 16)
+        with server:
             for number in range(2, 20):
-                server.put(b"%d" % number, large)
+                server.put(b"%d" % number, b"column\0" + b"x" * (1 << 20))
             assert server.get() == VALUE
-            server.stop()
-        assert server.process.returncode in (0, 1)
-        filler.unlink()
-        with Served(program_of(file), file=str(disk / file), directory=tmp_path) as server:
+            assert server.stop() in (0, 1)
+        (disk / "filler").unlink()
+        with server:
             assert server.get() == VALUE
-            assert server.put(KEY, VALUE + b" again")
+            wait_until_put(server, KEY)
             assert server.stop() == 0
 
 
@@ -251,3 +288,9 @@ def fill(db: TokyoTyrant[str, bytes], stored: dict[str, bytes]) -> int:
         else:
             stored[str(number)] = value
     return refusals
+
+
+def wait_until_put(server: Served, key: bytes) -> None:
+    deadline = monotonic() + SECONDS
+    while not server.put(key):
+        assert monotonic() < deadline

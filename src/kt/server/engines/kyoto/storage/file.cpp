@@ -1,9 +1,8 @@
-// Room is made with fallocate(), beyond the end of the file, which does not move.
+// Room is made beyond the end of the file; see io/allocate.h.
 
 #include "kyoto/storage/file.h"
 
 #include <fcntl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -11,23 +10,14 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "io/allocate.h"
+
 namespace kt {
 
 namespace {
 
 constexpr int64_t AT_ONCE = 1 << 20;
 constexpr int64_t SLACK = 64 << 10;  // padding, links between records, the engine's own records
-
-// How large a file of this process may be.
-int64_t size_limit() {
-  struct rlimit limit;
-  if (::getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return INT64_MAX;
-  return static_cast<int64_t>(limit.rlim_cur);
-}
-
-bool means_full(int error) {
-  return error == ENOSPC || error == EDQUOT || error == EFBIG || error == EIO;
-}
 
 }  // namespace
 
@@ -57,19 +47,9 @@ bool File::lock(bool tries) const {
   return true;
 }
 
-// Where the file system cannot tell, there is room.
-bool File::allocate(int64_t begin, int64_t end) {
-#ifdef FALLOC_FL_KEEP_SIZE
-  while (begin < end && ::fallocate(descriptor_, FALLOC_FL_KEEP_SIZE, begin, end - begin) != 0) {
-    if (errno != EINTR) return !means_full(errno);
-  }
-#endif
-  return true;
-}
-
 // A new file is a hole: the blocks behind what is mapped of it are still to be had.
 bool File::fill_map(int64_t size) {
-  if (!map_filled_) map_filled_ = allocate(0, std::min(size, mapped_));
+  if (!map_filled_) map_filled_ = allocate(descriptor_, 0, std::min(size, mapped_));
   return map_filled_;
 }
 
@@ -84,7 +64,7 @@ bool File::make_room(int64_t end, int64_t more) {
   const int64_t grown = needed < mapped_ ? std::min(needed + status.st_size / 2, mapped_) : needed;
   if (grown > size_limit() || !fill_map(status.st_size)) return false;
   for (int64_t target : {needed + AT_ONCE, needed}) {
-    if (target > size_limit() || !allocate(end, target)) continue;
+    if (target > size_limit() || !allocate(descriptor_, end, target)) continue;
     room_ = target - SLACK;
     return true;
   }

@@ -48,7 +48,6 @@ class File {
 
  private:
   bool make_room(int64_t end, int64_t more);
-  bool allocate(int64_t begin, int64_t end);
   bool fill_map(int64_t size);
 
   const std::shared_ptr<File> before_;

@@ -93,7 +93,7 @@ Store& Database::to_write(Bytes key) {
   return store(key);
 }
 
-bool Database::noted(bool done, const Store& store) {
+bool Database::noted(bool done, Store& store) {
   if (!done) error_ = store.error();
   return done;
 }

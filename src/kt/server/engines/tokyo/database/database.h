@@ -120,7 +120,7 @@ class Database {
   // The store of a key that is about to be written; the scans are told.
   Store& to_write(Bytes key);
   // Keeps the number of the error if there is one; returns `done`.
-  bool noted(bool done, const Store& store);
+  bool noted(bool done, Store& store);
   // Fails because changes cannot be logged.
   bool refused();
   void note_size(size_t size) {

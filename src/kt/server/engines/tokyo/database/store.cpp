@@ -16,6 +16,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include "io/allocate.h"
 #include "io/pattern.h"
 #include "tokyo/database/cursor.h"
 #include "tokyo/database/rescue.h"
@@ -59,8 +60,6 @@ std::string impatient(const std::string& name) {
   return name + "#mode=" + mode + "f";
 }
 
-constexpr uint64_t COUNTER = 1024;  // bytes that a number may take, in a row with other columns
-
 // Why the library has not opened a file; it leaves nothing but what its last system call left.
 const char* reason_not_opened(const std::string& path, int left) {
   const bool there = access(path.c_str(), F_OK) == 0;
@@ -71,6 +70,24 @@ const char* reason_not_opened(const std::string& path, int left) {
   }
   return std::strerror(left);
 }
+
+// A file that may be new. What is left of one that could not be made is no database.
+class Creation {
+ public:
+  explicit Creation(const std::string& path) : path_(path) {
+    struct stat status;
+    there_ = stat(path.c_str(), &status) == 0;
+    filled_ = there_ && status.st_size > 0;
+  }
+  void undo() const {
+    if (!there_) unlink(path_.c_str());
+    if (there_ && !filled_ && truncate(path_.c_str(), 0) != 0) return;  // it is told as it is
+  }
+
+ private:
+  const std::string path_;
+  bool there_, filled_;
+};
 
 }  // namespace
 
@@ -95,6 +112,7 @@ Store::Store(const std::string& name) : adb_(tcadbnew()) {
   try {
     open(name);
     rebuilt_ = torn && rebuild(name);
+    adopt();
     share(false);
   } catch (...) {
     tcadbdel(adb_);
@@ -104,9 +122,14 @@ Store::Store(const std::string& name) : adb_(tcadbnew()) {
 
 void Store::open(const std::string& name) {
   const std::string own = impatient(name);
+  const std::string path = name.substr(0, name.find('#'));
+  if (!fill_holes(path)) throw OpenError(std::strerror(errno));
+  Creation creation(path);
   errno = 0;
   if (!tcadbopen(adb_, own.empty() ? name.c_str() : own.c_str())) {
-    const char* const reason = reason_not_opened(name.substr(0, name.find('#')), errno);
+    const int left = errno;
+    if (means_full(left)) creation.undo();
+    const char* const reason = reason_not_opened(path, left);
     throw OpenError(own.empty() && reason == LOCKED ? "the file is locked" : reason);
   }
   type_ = type_of(tcadbomode(adb_));
@@ -156,7 +179,7 @@ bool Store::replace(const std::string& name, bool done) {
 bool Store::renew_indices() {
   for (const auto& [column, type] : index_files(path())) {
     tctdbsetindex(adb_->tdb, column.c_str(), TDBITVOID);
-    if (!tctdbsetindex(adb_->tdb, column.c_str(), type)) {
+    if (!has_space_for_index(type) || !tctdbsetindex(adb_->tdb, column.c_str(), type)) {
       throw OpenError("the index of the column '" + column + "' cannot be made anew");
     }
   }
@@ -175,11 +198,8 @@ void Store::abandon() const {
 
 bool Store::close() {
   share(true);
-  if (tcadbomode(adb_) == ADBOVOID) return true;
-  const std::vector<std::string> paths = this->paths();
-  const bool done = tcadbclose(adb_);
-  for (const std::string& path : paths) give_back(path.c_str());
-  return done;
+  room_.reset();
+  return tcadbomode(adb_) == ADBOVOID || tcadbclose(adb_);
 }
 
 // Where the library has its locks. Each is used if it is there.
@@ -211,24 +231,8 @@ void Store::share(bool shared) {
   }
 }
 
-// While the library makes or removes objects that have locks.
-class Store::Shared {
- public:
-  explicit Shared(Store* store) : store_(*store), alone_(!store->taken_.empty()) {
-    store_.share(true);
-  }
-  ~Shared() {
-    if (alone_) store_.share(false);
-  }
-  Shared(const Shared&) = delete;
-  Shared& operator=(const Shared&) = delete;
-
- private:
-  Store& store_;
-  const bool alone_;
-};
-
-int Store::error() const {
+int Store::error() {
+  if (refused_.exchange(false)) return TCEWRITE;
   switch (type_) {
     case Type::HASH: return tchdbecode(adb_->hdb);
     case Type::TREE: return tcbdbecode(adb_->bdb);
@@ -292,8 +296,8 @@ bool Store::acceptable_row(Bytes key, Bytes columns,
   MapPointer map(tcstrsplit4(columns.data(), length(columns)));
   std::string kept = key.empty() ? make_key() : std::string(key);
   key = kept;
-  if (!acceptable(key, map.get())) return false;
-  return store(adb_->tdb, key.data(), length(key), map.get());
+  if (!acceptable(key, map.get()) || !admits_row(key, columns.size(), map.get())) return false;
+  return tidied(store(adb_->tdb, key.data(), length(key), map.get()));
 }
 
 // The key, followed by a zero byte if the library needs that.
@@ -304,26 +308,21 @@ Bytes Store::terminated(Bytes key, std::string* kept) const {
 }
 
 bool Store::put(Bytes key, Bytes value) {
-  if (!make_room(key, value.size())) return false;
   if (type_ == Type::TABLE) return acceptable_row(key, value, tctdbput);
-  return tcadbput(adb_, key.data(), length(key), value.data(), length(value));
+  return admits(key, value.size()) &&
+         tidied(tcadbput(adb_, key.data(), length(key), value.data(), length(value)));
 }
 
 bool Store::putkeep(Bytes key, Bytes value) {
-  if (!make_room(key, value.size())) return false;
   if (type_ == Type::TABLE) return acceptable_row(key, value, tctdbputkeep);
-  return tcadbputkeep(adb_, key.data(), length(key), value.data(), length(value));
-}
-
-bool Store::has_room(Bytes key, Bytes value) {
-  const size_t size = static_cast<size_t>(std::max(vsiz(key), 0)) + value.size();
-  return (size == value.size() || size <= RECORD_LIMIT) && make_room(key, size);
+  return admits(key, value.size()) &&
+         tidied(tcadbputkeep(adb_, key.data(), length(key), value.data(), length(value)));
 }
 
 bool Store::putcat(Bytes key, Bytes value) {
-  if (!has_room(key, value)) return false;
+  if (!can_append(key, value)) return false;
   if (type_ == Type::TABLE) return acceptable_row(key, value, tctdbputcat);
-  return tcadbputcat(adb_, key.data(), length(key), value.data(), length(value));
+  return tidied(tcadbputcat(adb_, key.data(), length(key), value.data(), length(value)));
 }
 
 void* Store::shift(const void* value, int size, int* new_size, void* operation) {
@@ -341,20 +340,20 @@ void* Store::shift(const void* value, int size, int* new_size, void* operation) 
 }
 
 bool Store::putshl(Bytes key, Bytes value, int width) {
-  if (!has_room(key, value)) return false;
+  if (!can_append(key, value)) return false;
   if (type_ == Type::TABLE && vsiz(key) < 0) return put(key, value);
   std::string kept;
   key = terminated(key, &kept);
+  if (type_ == Type::TABLE && !admits_changes(key, value.size())) return false;
   Shift operation{this, key, value, width};
-  return tcadbputproc(adb_, key.data(), length(key), value.data(), length(value), shift,
-                      &operation);
+  return tidied(tcadbputproc(adb_, key.data(), length(key), value.data(), length(value), shift,
+                             &operation));
 }
 
 bool Store::out(Bytes key) {
   std::string kept;
   key = terminated(key, &kept);
-  if (type_ != Type::HASH && type_ != Type::FIXED && !make_room(key, 0)) return false;
-  return tcadbout(adb_, key.data(), length(key));
+  return admits_removal(key) && tidied(tcadbout(adb_, key.data(), length(key)));
 }
 
 Block Store::get(Bytes key) {
@@ -364,21 +363,21 @@ Block Store::get(Bytes key) {
 }
 
 // Where a value goes.
-struct Store::Room {
+struct Store::Target {
   char* at;
   size_t size;
   int found = -1;
 };
 
 void* Store::place(const void* value, int size, int*, void* place) {
-  Room& room = *static_cast<Room*>(place);
+  Target& room = *static_cast<Target*>(place);
   room.found = size;
   if (static_cast<size_t>(size) == room.size) std::memcpy(room.at, value, room.size);
   return nullptr;  // and it stays as it is
 }
 
 int Store::get_into(Bytes key, char* at, size_t size) {
-  Room room{at, size};
+  Target room{at, size};
   if (type_ == Type::MEMORY_HASH) {
     tcmdbputproc(adb_->mdb, key.data(), length(key), nullptr, 0, place, &room);
   } else if (type_ == Type::MEMORY_TREE) {
@@ -402,14 +401,14 @@ bool Store::countable(Bytes key) const {
 }
 
 int Store::addint(Bytes key, int number) {
-  if (!countable(key) || !make_room(key, COUNTER)) return INT_MIN;
+  if (!countable(key) || !admits_number(key)) return INT_MIN;
   std::string kept;
   key = terminated(key, &kept);
   return tcadbaddint(adb_, key.data(), length(key), number);
 }
 
 double Store::adddouble(Bytes key, double number) {
-  if (!countable(key) || !make_room(key, COUNTER)) return std::nan("");
+  if (!countable(key) || !admits_number(key)) return std::nan("");
   std::string kept;
   key = terminated(key, &kept);
   return tcadbadddouble(adb_, key.data(), length(key), number);
@@ -417,19 +416,20 @@ double Store::adddouble(Bytes key, double number) {
 
 bool Store::put_listed(Bytes key, Bytes value) {
   if (type_ != Type::TREE) return put(key, value);
-  if (!make_room(key, value.size())) return false;
-  return tcbdbputdup(adb_->bdb, key.data(), length(key), value.data(), length(value));
+  return admits(key, value.size()) &&
+         tidied(tcbdbputdup(adb_->bdb, key.data(), length(key), value.data(), length(value)));
 }
 
 bool Store::out_listed(Bytes key) {
-  if (type_ == Type::TREE && !make_room(key, 0)) return false;
-  const bool done = type_ == Type::TREE ? tcbdbout3(adb_->bdb, key.data(), length(key)) : out(key);
-  return done || missing(key);
+  if (type_ != Type::TREE) return out(key) || missing(key);
+  if (!admits_removal(key)) return false;
+  return tidied(tcbdbout3(adb_->bdb, key.data(), length(key))) || missing(key);
 }
 
 // Whether an operation has failed because there is no such record. After a fatal error the library
 // does not say any more what has become of later ones.
 bool Store::missing(Bytes key) {
+  if (refused_) return false;
   return fatal() ? vsiz(key) < 0 : error() == TCENOREC;
 }
 
@@ -491,56 +491,46 @@ bool Store::guarded_misc(const std::string& name, const Arguments& arguments) {
     return type_ != Type::HASH && type_ != Type::TABLE;
   }
   if (name == "putcat" && type_ != Type::TABLE && arguments.size() > 1) {
-    return has_room(arguments[0], arguments[1]);
+    return can_append(arguments[0], arguments[1]);
   }
-  if (type_ != Type::TABLE) return true;
-  if (name == "setindex") return acceptable_index(arguments);
+  if (type_ != Type::TABLE) return admits_misc(name, arguments);
+  if (name == "setindex") return acceptable_index(arguments) && admits_index(arguments);
+  if (name == "out" && has_key) return admits_removal(arguments[0]);
   if (name == "search" || name == "metasearch") {
     return std::none_of(arguments.begin(), arguments.end(),
-                        [](Bytes argument) { return pattern_fault(pattern_of(argument)); });
+                        [](Bytes argument) { return pattern_fault(pattern_of(argument)); }) &&
+           admits_search(arguments);
   }
   if (!is_put(name)) return true;
   MapPointer columns(tcmapnew2(31));
+  size_t size = 0;
   for (size_t i = 1; i + 1 < arguments.size(); i += 2) {
     const Bytes column = arguments[i], value = arguments[i + 1];
     tcmapput(columns.get(), column.data(), length(column), value.data(), length(value));
+    size += column.size() + value.size();
   }
-  return acceptable(arguments.empty() ? Bytes() : arguments[0], columns.get());
-}
-
-// Whether a function of a table removes the rows that it finds. Nobody else is inside then.
-bool Store::removes(Bytes name, const Arguments& arguments) {
-  if (name != "search" && name != "metasearch") return false;
-  return std::any_of(arguments.begin(), arguments.end(), [](Bytes argument) {
-    const Bytes word = argument.substr(0, argument.find('\0'));
-    return word == "out" || word == "remove";
-  });
-}
-
-// Whether there is room for what this function stores.
-bool Store::has_room_for(const std::string& name, const Arguments& arguments) {
-  if (name == "setindex") {
-    forget_room();
-    return room_for_copy();
-  }
-  if (type_ == Type::TABLE && removes(name, arguments)) expect_changes();
-  if (arguments.empty() || !(is_put(name) || name == "out")) return true;
-  uint64_t size = name == "putcat" ? static_cast<uint64_t>(std::max(vsiz(arguments[0]), 0)) : 0;
-  for (const Bytes argument : arguments) size += argument.size() + 2;
-  return make_room(arguments[0], size);
+  const Bytes key = arguments.empty() ? Bytes() : arguments[0];
+  if (name == "putcat") size += static_cast<size_t>(std::max(vsiz(key), 0));
+  return acceptable(key, columns.get()) && admits_row(key, size, columns.get());
 }
 
 ListPointer Store::misc(const char* name, const Arguments& arguments) {
-  if (!guarded_misc(name, arguments) || !has_room_for(name, arguments)) return nullptr;
+  if (!guarded_misc(name, arguments)) return nullptr;
   const ListPointer list = to_list(arguments);
   if (type_ == Type::TABLE && is_put(name) && !arguments.empty() && arguments[0].empty()) {
     const std::string key = make_key();
     tclistover(list.get(), 0, key.data(), length(key));
   }
   ByteLocale bytes;
-  if (std::strcmp(name, "setindex") != 0) return ListPointer(tcadbmisc(adb_, name, list.get()));
+  if (std::strcmp(name, "setindex") != 0) {
+    ListPointer result(tcadbmisc(adb_, name, list.get()));
+    tidied(true);
+    return result;
+  }
   Shared shared(this);
-  return ListPointer(tcadbmisc(adb_, name, list.get()));
+  ListPointer result(tcadbmisc(adb_, name, list.get()));
+  adopt();
+  return result;
 }
 
 Block Store::stored(Bytes key) {
@@ -576,57 +566,6 @@ std::vector<int> Store::files() const {
   std::vector<int> files;
   for (const TCHDB* file : hash_files()) files.push_back(file->fd);
   return files;
-}
-
-bool Store::optimize(const char* parameters) {
-  if (!room_for_copy()) return false;
-  Shared shared(this);
-  forget_room();
-  return tcadboptimize(adb_, parameters);
-}
-
-bool Store::vanish(std::unique_ptr<Store>* old) {
-  if (!in_memory()) {
-    Shared shared(this);
-    forget_room();
-    return tcadbvanish(adb_);
-  }
-  old->reset(new Store);
-  (*old)->type_ = type_;
-  (*old)->adb_ = tcadbnew();
-  std::swap((*old)->adb_->omode, adb_->omode);
-  std::swap((*old)->adb_->mdb, adb_->mdb);
-  std::swap((*old)->adb_->ndb, adb_->ndb);
-  adb_->omode = (*old)->adb_->omode;
-  if (type_ == Type::MEMORY_HASH) {
-    adb_->mdb = tcmdbnew2(memory_hash_buckets((*old)->adb_->mdb));
-  } else {
-    adb_->ndb = tcndbnew();
-  }
-  adb_->capcnt = 0;
-  return true;
-}
-
-// Whether this is the path of one of our files.
-bool Store::is_own(const char* path) const {
-  struct stat target, own;
-  if (stat(path, &target) != 0) return false;
-  const std::vector<int> files = this->files();
-  return std::any_of(files.begin(), files.end(), [&](int file) {
-    return fstat(file, &own) == 0 && own.st_dev == target.st_dev && own.st_ino == target.st_ino;
-  });
-}
-
-// Whether there is a file at this path that can be written, or can be one. The library would take it
-// for a fatal error of the database if not.
-bool Store::is_writable(const char* path) {
-  const int file = ::open(path, O_WRONLY | O_CREAT | O_NONBLOCK | O_CLOEXEC, 0644);
-  return file >= 0 && ::close(file) == 0;
-}
-
-bool Store::copy(const char* path) {
-  const bool command = *path == '@';
-  return (command || (!is_own(path) && is_writable(path))) && tcadbcopy(adb_, path);
 }
 
 int Store::compare(Bytes left, Bytes right) const {

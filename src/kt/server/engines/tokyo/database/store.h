@@ -15,8 +15,8 @@
 //  - where the library asserts that a key is not empty, an iterator cannot be set to an empty one,
 //    and a table's row is stored under a key that it makes;
 //  - a file is not copied over itself (the library empties it first);
-//  - a change for which the disk has no room is refused (reserve.h);
 //  - the last error is the database's, not the thread's;
+//  - nothing is changed for which there is no room on the disk (storage/room.h);
 //  - the library's own locks are taken away from it while only one thread at a time can be inside
 //    (`share`): they are slow, and what they yield to is everybody else on the machine.
 
@@ -25,6 +25,7 @@
 
 #include <tcadb.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <memory>
 #include <stdexcept>
@@ -33,7 +34,7 @@
 #include <utility>
 #include <vector>
 
-#include "tokyo/database/reserve.h"
+#include "tokyo/storage/room.h"
 
 namespace kt::tokyo {
 
@@ -135,7 +136,8 @@ class Store {
   const char* path() const { return tcadbpath(adb_); }
   uint64_t count() const { return tcadbrnum(adb_); }
   uint64_t size() const { return tcadbsize(adb_); }
-  int error() const;
+  // Of what has just failed.
+  int error();
   bool fatal() const;
 
   // One record; false is a failure, `error` says which.
@@ -166,7 +168,6 @@ class Store {
   ListPointer misc(const char* name, const Arguments& arguments);
   // The regular expression in an argument of a search; empty if there is none.
   static Bytes pattern_of(Bytes argument);
-  static bool removes(Bytes name, const Arguments& arguments);
   // What is stored under a key: the value, or a table's row in the library's form.
   Block stored(Bytes key);
   // Such a row as clients see it: names and values, with zero bytes between.
@@ -184,6 +185,8 @@ class Store {
   // The hash databases below, which can be defragmented in steps: none in memory, several for a
   // table with indices.
   std::vector<TCHDB*> hash_files() const;
+  // So many steps of that for one of these.
+  bool defragment(TCHDB* file, int64_t steps);
 
   // A cursor from `begin` on, or from the first record. Without `values` it shows keys only.
   std::unique_ptr<Cursor> cursor(const Bytes* begin, bool values);
@@ -194,17 +197,14 @@ class Store {
   void* library() const { return tcadbreveal(adb_); }
 
  private:
-  // What is known of a file that changes.
-  struct File {
-    Reserve blocks;
-    // Of a tree, since it has written all its pages.
-    uint64_t changes = 0;
-    uint64_t long_records = 0;  // bytes of those that do not fit into a page
-  };
-
   Store() = default;
   class Shared;
-  struct Room;
+  class Kept;
+  struct Target;
+  struct Tidying {
+    TCHDB* file;
+    uint32_t after;  // so many gaps have come up
+  };
 
   void open(const std::string& name);
   std::vector<void**> locks() const;
@@ -218,24 +218,27 @@ class Store {
   static bool indexable(const char* index, int type, Bytes key, TCMAP* columns);
   bool acceptable(Bytes key, TCMAP* columns) const;
   bool is_own(const char* path) const;
-  static bool is_writable(const char* path);
+  bool can_copy(const char* path) const;
   bool missing(Bytes key);
   bool countable(Bytes key) const;
   bool acceptable_row(Bytes key, Bytes columns, bool (*store)(TCTDB*, const void*, int, TCMAP*));
   bool acceptable_index(const Arguments& arguments);
   bool guarded_misc(const std::string& name, const Arguments& arguments);
-  bool has_room(Bytes key, Bytes value);
-  bool has_room_for(const std::string& name, const Arguments& arguments);
-  bool make_room(Bytes key, uint64_t size);
-  bool make_tree_room(size_t number, TCBDB* tree, uint64_t size);
-  bool make_fixed_room(Bytes key);
-  bool make_table_room(Bytes key, uint64_t size);
-  bool room_for_copy();
-  void forget_room();
-  bool admitted(bool done);
-  void expect_changes();
-  File& file(size_t number);
-  std::vector<std::string> paths() const;
+  void adopt();
+  bool can_append(Bytes key, Bytes value);
+  bool admits(Bytes key, size_t size);
+  bool admits_removal(Bytes key);
+  bool admits_row(Bytes key, size_t size, TCMAP* columns);
+  bool admits_number(Bytes key);
+  bool admits_misc(const std::string& name, const Arguments& arguments);
+  bool admits_changes(Bytes key, size_t size);
+  bool admits_search(const Arguments& arguments);
+  bool has_space_for_index(int type) const;
+  bool has_space_for_copies() const;
+  int64_t blocks() const;
+  bool admits_index(const Arguments& arguments);
+  bool refuse();
+  bool tidied(bool done);
   static void* place(const void* value, int size, int* new_size, void* room);
   static void* shift(const void* value, int size, int* new_size, void* operation);
 
@@ -243,8 +246,27 @@ class Store {
   Type type_ = Type::MEMORY_HASH;
   bool rebuilt_ = false;
   std::string kept_;
-  std::vector<File> opened_;  // as far as there have been changes
+  std::unique_ptr<Room> room_;      // null where nothing is written to a file
+  std::vector<Tidying> tidying_;    // what the library would do by itself
+  std::atomic<bool> refused_{false};  // what has just failed, for want of room
   std::vector<std::pair<void**, void*>> taken_;  // the library's locks, and where they belong
+};
+
+// While the library makes or removes objects that have locks.
+class Store::Shared {
+ public:
+  explicit Shared(Store* store) : store_(*store), alone_(!store->taken_.empty()) {
+    store_.share(true);
+  }
+  ~Shared() {
+    if (alone_) store_.share(false);
+  }
+  Shared(const Shared&) = delete;
+  Shared& operator=(const Shared&) = delete;
+
+ private:
+  Store& store_;
+  const bool alone_;
 };
 
 }  // namespace kt::tokyo

@@ -139,7 +139,11 @@ bool Database::only_reads(Bytes name) {
 Database::Hold Database::hold_of(Bytes name, const Arguments& arguments) {
   if (name == "optimize") return Hold::ALL;
   if (kind_of(name) != Kind::TABLE) return Hold::NONE;
-  return name == "setindex" || Store::removes(name, arguments) ? Hold::ALL : Hold::WRITERS;
+  const bool removes = std::any_of(arguments.begin(), arguments.end(), [](Bytes argument) {
+    const Bytes word = argument.substr(0, argument.find('\0'));
+    return word == "out" || word == "remove";
+  });
+  return name == "setindex" || removes ? Hold::ALL : Hold::WRITERS;
 }
 
 bool Database::misc(const std::string& name, const Arguments& arguments, List* result,
@@ -351,7 +355,7 @@ bool Database::defrag_file(Store* store, size_t number, int64_t steps) {
     if (!first && (file->dfcur <= place || (!whole && steps < 1))) return true;
     place = file->dfcur;
     const int64_t now = whole ? DEFRAG_STEPS : std::min(steps, DEFRAG_STEPS);
-    if (!tchdbdefrag(file, now)) return noted(false, *store);
+    if (!store->defragment(file, now)) return noted(false, *store);
     steps -= now;
   }
 }
