@@ -28,9 +28,8 @@ BASE = {"errors", "options", "serializers", "types", "version"}
 
 CLIENTS = "client client.tycoon client.tyrant"
 SERVING = (
-    "server.engines server.holders server.session server.history server.feed server.link "
-    "server.stamp_file server.scripting "
-    "server.process"
+    "server.times server.engines server.holders server.session server.history server.feed "
+    "server.link server.stamp_file server.scripting server.process"
 )
 
 # Room -> what it may import besides BASE, all of it before it. A module belongs to the room with
@@ -49,6 +48,7 @@ ROOMS = {
     "lua": f"{CLIENTS} wire",
     "log": "client wire",
     "embedded": CLIENTS,
+    "server.times": "",
     "server.engines": "",
     "server.holders": "",
     "server.session": "server.engines",

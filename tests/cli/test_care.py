@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from math import inf
 from pathlib import Path
 
 import pytest
 
 from kt.cli.care import doctor
-from kt.cli.care.top import Sample, as_table, bytes_text, one_line, sample
+from kt.cli.care.times import Times, times_of
+from kt.cli.care.top import Sample, as_table, bytes_text, one_line, sample, seconds_text
 from kt.cli.target import open_target
 from tests.conftest import StartTycoon
 
@@ -21,6 +23,29 @@ def test_top(kt: Kt, tycoon_url: str) -> None:
     assert {"set", "misc"} <= set(ran.json[0]["rates"])
     assert "1 records" in kt("top", "-n", "1", "-i", "0.01").lines[0]
     assert kt("top", "-i", "0").status == 2
+
+
+def test_times() -> None:
+    text = "count=4 seconds=0.5 1us=1 2us=0 4us=2 more=1"
+    later = "count=104 seconds=1.5 1us=2 2us=98 4us=2 more=2"
+    first, second = times_of({"serv_times": text}), times_of({"times": later})
+    assert first is not None
+    assert second is not None
+    assert first == Times((1e-6, 2e-6, 4e-6, inf), (1, 0, 2, 1), 0.5)
+    assert second.since(first) == Times(first.limits, (1, 98, 0, 1), 1.0)
+    assert second.since(first).below(0.5) == 2e-6
+    assert first.below(0.99) == inf
+    assert first.since(first).below(0.5) is None
+    assert times_of({"cnt_get": 1}) is None
+    now = sample({"serv_times": text}, {"serv_times": later, "cnt_get": 1}, 1.0)
+    assert (now.half, now.most) == (2e-6, 2e-6)
+    assert one_line(now).endswith("half below 2 µs, 99 % below 2 µs")
+    assert [seconds_text(each) for each in (4e-6, 0.25, 8.4, inf)] == [
+        "4 µs",
+        "250.0 ms",
+        "8.4 s",
+        "8.4 s and more",
+    ]
 
 
 def test_top_of_a_tyrant(kt: Kt, tyrant_url: str) -> None:

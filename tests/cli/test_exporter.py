@@ -16,10 +16,13 @@ from prometheus_client.parser import text_string_to_metric_families
 from kt.cli.care.exporter import address
 from kt.cli.care.metrics import FAMILIES
 from kt.cli.faults import Usage
+from kt.cli.target import open_target
 from tests.client.peers import Peer
 from tests.conftest import StartTycoon, StartTyrant
 
 from .conftest import Kt, Ran
+
+MANY = 100
 
 Metrics = dict[tuple[str, ...], float]
 
@@ -69,6 +72,32 @@ def test_tyrant(kt: Kt, start_tyrant: StartTyrant) -> None:
     assert found["kt_misses_total", "get", url] == 1
     assert [value for key, value in found.items() if key[0] == "kt_records"] == [1]
     assert any(key[:2] == ("kt_info", "Tokyo Tyrant") for key in found)
+
+
+def test_times_and_commands(
+    kt: Kt, start_tycoon: StartTycoon, start_tyrant: StartTyrant, tycoon_kind: str, tyrant_kind: str
+) -> None:
+    tycoon = f"kt://127.0.0.1:{start_tycoon('*').port}"
+    tyrant = f"tt://127.0.0.1:{start_tyrant('*').port}"
+    for url in (tycoon, tyrant):
+        target = open_target(url)
+        for number in range(MANY):  # on the event loop, and in an I/O thread
+            target.client.set_bytes(b"k", b"%d" % number)
+        target.close()
+    found = metrics(kt("exporter", tycoon, tyrant, "--once"))
+    for url, kind in ((tycoon, tycoon_kind), (tyrant, tyrant_kind)):
+        counted = {key[:2]: value for key, value in found.items() if url in key}
+        if kind == "original":
+            assert ("kt_request_seconds_count", url) not in found
+            continue
+        count = found["kt_request_seconds_count", url]
+        assert MANY <= count < MANY + 10  # whoever started it has asked it, too
+        assert found["kt_request_seconds_bucket", "+Inf", url] == count
+        assert found["kt_request_seconds_sum", url] > 0
+        limits = [value for key, value in counted.items() if key[0] == "kt_request_seconds_bucket"]
+        assert limits == sorted(limits)
+    if tycoon_kind == "bundled":
+        assert found["kt_commands_total", "binary_set_bulk", tycoon] == MANY
 
 
 def test_many_servers_and_one_that_is_not_there(

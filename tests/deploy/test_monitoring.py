@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from kt.cli.care.metrics import FAMILIES
+from kt.cli.care.metrics import FAMILIES, TIMES
 
 DEPLOY = Path(__file__).parent.parent.parent / "deploy"
 DASHBOARD = DEPLOY / "grafana" / "dashboard.json"
 ALERTS = DEPLOY / "prometheus" / "alerts.yml"
 
 METRICS = {name + "_total" * family.grows for name, family in FAMILIES.items()}
+METRICS |= {f"{TIMES}_{part}" for part in ("bucket", "count", "sum")}
 
 
 @pytest.mark.parametrize("path", [DASHBOARD, ALERTS], ids=lambda path: path.name)

@@ -138,6 +138,39 @@ def test_report_counts_operations_of_both_protocols(start: StartServer) -> None:
     }
 
 
+def test_report_counts_commands_and_their_times(start: StartServer) -> None:
+    with Caller(start("*", "%")) as call:
+        call("set", key="a", value="1")  # by the engine's stream
+        call("set", key="a", value="%3D", DB="none")
+        call("set_bulk", DB=1, _a="1", _b="2")
+        call("nothing_such")
+        call("void", WAIT="signal", WAITTIME="0.5")
+        call.http(b"GET", b"/a")
+        call.http(b"HEAD", b"/a")
+        call.http(b"BREW", b"/a")
+        call.socket.sendall(bytes.fromhex("ba000000000000000100000000000161"))
+        call.take(5 + 18 + 2)
+        columns = call("report")[1]
+        again = call("report")[1]
+    commands = {name: int(n) for name, n in columns.items() if name[:4] == "cmd_"}
+    assert commands == {
+        "cmd_binary_get_bulk": 1,
+        "cmd_rest_get": 1,
+        "cmd_rest_head": 1,
+        "cmd_rest_unknown": 1,
+        "cmd_rpc_set": 2,
+        "cmd_rpc_set_bulk": 1,
+        "cmd_rpc_unknown": 1,
+        "cmd_rpc_void": 1,
+    }
+    assert again["cmd_rpc_report"] == "1"
+    times = dict(part.split("=") for part in columns["serv_times"].split())
+    assert int(times["count"]) == sum(commands.values())
+    places = [int(count) for name, count in times.items() if name not in ("count", "seconds")]
+    assert (len(places), sum(places)) == (25, int(times["count"]))
+    assert float(times["seconds"]) > 0
+
+
 def test_report_tells_of_the_databases(call: Caller) -> None:
     call("set", DB=1, key="k", value="v")
     columns = call("report")[1]

@@ -10,12 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from math import inf
 from time import monotonic
 from typing import Final, NamedTuple
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
 from prometheus_client.registry import Collector
 
+from kt.cli.care.times import Times, times_of
 from kt.cli.care.top import report_of
 from kt.cli.target import open_target
 from kt.errors import KTError
@@ -45,8 +52,12 @@ FAMILIES: Final[dict[str, Family]] = {
     "kt_uptime_seconds": Family("Time since the start."),
     "kt_cpu_seconds": Family("Processor time of the server's process.", True, ("mode",)),
     "kt_replication_delay_seconds": Family("How far a slave is behind its master."),
+    "kt_commands": Family("Commands by protocol and name.", True, ("command",)),
 }
 """Every metric; Prometheus adds ``_total`` to those that grow."""
+
+TIMES: Final = "kt_request_seconds"
+TIMES_TEXT: Final = "Time from taking up a request until its reply is ready to be sent."
 
 PLAIN: Final = {
     "sys_mem_rss": "kt_memory_resident_bytes",
@@ -84,6 +95,8 @@ def samples(report: Report) -> Iterator[Sample]:
     for name, value in report.items():
         if name.startswith("cnt_"):
             yield _operations(name.removeprefix("cnt_"), float(value))
+        elif name.startswith("cmd_"):
+            yield Sample("kt_commands", (name.removeprefix("cmd_"),), float(value))
         elif name in PLAIN:
             yield Sample(PLAIN[name], (), float(value))
         elif name in PROCESSOR:
@@ -109,6 +122,15 @@ def _database(index: str, text: str) -> Iterator[Sample]:
     yield Sample("kt_size_bytes", labels, float(parts["size"]))
 
 
+def histogram(times: Times) -> tuple[list[tuple[str, float]], float]:
+    """What Prometheus wants of a histogram: how many up to each limit, and the sum."""
+    total, buckets = 0, []
+    for limit, count in zip(times.limits, times.counts, strict=True):
+        total += count
+        buckets.append(("+Inf" if limit == inf else repr(limit), float(total)))
+    return buckets, times.seconds
+
+
 class ServerCollector(Collector):
     """Asks servers whenever Prometheus asks for metrics.
 
@@ -128,7 +150,8 @@ class ServerCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """Ask all servers, and yield what they tell."""
         with ThreadPoolExecutor(len(self._urls)) as threads:
-            found = list(zip(self._urls, threads.map(self._ask, self._urls), strict=True))
+            answers = list(threads.map(self._ask, self._urls))
+        found = [(url, each) for url, (each, _) in zip(self._urls, answers, strict=True)]
         for name, (text, grows, labels) in FAMILIES.items():
             kind = CounterMetricFamily if grows else GaugeMetricFamily
             family = kind(name, text, labels=("server", *labels))
@@ -138,17 +161,24 @@ class ServerCollector(Collector):
                         family.add_metric([url, *sample.labels], sample.value)
             if family.samples:
                 yield family
+        seconds = HistogramMetricFamily(TIMES, TIMES_TEXT, labels=["server"])
+        for url, (_, times) in zip(self._urls, answers, strict=True):
+            if times is not None:
+                seconds.add_metric([url], *histogram(times))
+        if seconds.samples:
+            yield seconds
 
-    def _ask(self, url: str) -> list[Sample]:
-        begin = monotonic()
+    def _ask(self, url: str) -> tuple[list[Sample], Times | None]:
+        begin, times = monotonic(), None
         try:
             target = open_target(url, self._timeout)
             try:
-                found = list(samples(report_of(target)))
+                report = report_of(target)
+                found, times = list(samples(report)), times_of(report)
             finally:
                 target.close()
         except (KTError, OSError, ValueError, KeyError):  # a report that makes no sense, too
-            found = [Sample("kt_up", (), 0)]
+            found, times = [Sample("kt_up", (), 0)], None
         else:
             found.append(Sample("kt_up", (), 1))
-        return [*found, Sample("kt_scrape_duration_seconds", (), monotonic() - begin)]
+        return [*found, Sample("kt_scrape_duration_seconds", (), monotonic() - begin)], times

@@ -7,10 +7,12 @@ line of output is therefore there after one interval.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import inf
 from threading import Event
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from kt.cli.care.times import times_of
 from kt.cli.commands import Call, option, verb
 from kt.cli.faults import Usage
 from kt.cli.target import Target
@@ -31,6 +33,9 @@ class Sample(NamedTuple):
         size: of all databases, in bytes.
         memory: that the process has, in bytes.
         connections: that are open; None where the server does not tell.
+        half: seconds that half of the requests did not take; None where the server does not tell,
+            or without any.
+        most: the same of 99 of 100.
     """
 
     rates: dict[str, float]
@@ -39,6 +44,8 @@ class Sample(NamedTuple):
     size: int
     memory: int
     connections: int | None
+    half: float | None = None
+    most: float | None = None
 
 
 TYCOON: Final = ("db_total_count", "db_total_size", "sys_mem_rss", "serv_conn_count")
@@ -66,8 +73,17 @@ def sample(before: Report, after: Report, seconds: float) -> Sample:
     names = TYCOON if "db_total_count" in after else TYRANT
     records, size, memory = (int(_number(after.get(name, 0))) for name in names[:3])
     connections = after.get(names[3])
+    then, now = times_of(before), times_of(after)
+    times = None if then is None or now is None else now.since(then)
     return Sample(
-        rates, misses, records, size, memory, None if connections is None else int(connections)
+        rates,
+        misses,
+        records,
+        size,
+        memory,
+        None if connections is None else int(connections),
+        None if times is None else times.below(0.5),
+        None if times is None else times.below(0.99),
     )
 
 
@@ -84,6 +100,22 @@ def bytes_text(size: float) -> str:
     return f"{size:.1f} TiB"
 
 
+def times_text(now: Sample) -> list[str]:
+    """How long requests took in the server, for people; nothing where it does not tell."""
+    if now.half is None or now.most is None:
+        return []
+    return [f"half below {seconds_text(now.half)}", f"99 % below {seconds_text(now.most)}"]
+
+
+def seconds_text(seconds: float) -> str:
+    """A time for people."""
+    if seconds == inf:  # above the last limit of the servers
+        return "8.4 s and more"
+    if seconds < 1e-3:
+        return f"{seconds * 1e6:.0f} µs"
+    return f"{seconds * 1e3:.1f} ms" if seconds < 1 else f"{seconds:.1f} s"
+
+
 def one_line(now: Sample) -> str:
     """A sample as a line of text."""
     parts = [f"{kind} {rate:.0f}/s" for kind, rate in now.rates.items()]
@@ -91,6 +123,7 @@ def one_line(now: Sample) -> str:
     parts += [f"{now.records} records", bytes_text(now.size), f"memory {bytes_text(now.memory)}"]
     if now.connections is not None:
         parts.append(f"{now.connections} connections")
+    parts += times_text(now)
     return ", ".join(parts)
 
 
@@ -101,6 +134,7 @@ def as_table(url: str, now: Sample) -> Table:
     head = f"{now.records:,} records, {bytes_text(now.size)}, memory {bytes_text(now.memory)}"
     if now.connections is not None:
         head += f", {now.connections} connections"
+    head = ", ".join([head, *times_text(now)])
     table = Table("calls", "per second", "misses", title=f"{url}\n{head}", title_justify="left")
     for kind, rate in sorted(now.rates.items(), key=lambda item: -item[1]):
         missed = now.misses.get(kind)

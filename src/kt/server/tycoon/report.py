@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import resource
 import time
+from collections import Counter
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
+from kt.server import times
 from kt.server.engines import EngineError
 from kt.server.engines.kyoto._engine import LIBRARY_FEATURES, LIBRARY_VERSION, Database
 from kt.server.tycoon.procedures import Columns
@@ -53,6 +55,7 @@ def report(service: TycoonService, process: Process) -> Columns:
     columns.update(_process(process))
     columns.update(_system())
     columns.update(_counts(service))
+    columns.update(_commands(service))
     return {name.encode(): str(value).encode() for name, value in columns.items()}
 
 
@@ -115,3 +118,14 @@ def _counts(service: TycoonService) -> Iterator[tuple[str, object]]:
         totals[kind] += count
     for kind, count in totals.items():
         yield f"cnt_{kind}", count
+
+
+def _commands(service: TycoonService) -> Iterator[tuple[str, object]]:
+    """What the original does not tell: commands by protocol and name, and the times of requests."""
+    commands = Counter(service.core.commands())
+    commands.update(service.commands)
+    for name, count in sorted(commands.items()):
+        if count:
+            yield f"cmd_{name}", count
+    if service.core.timed:
+        yield "serv_times", times.text(*service.core.times())

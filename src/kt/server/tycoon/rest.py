@@ -86,12 +86,14 @@ def split_path(target: bytes) -> tuple[bytes, bytes]:
 def serve_record(session: Answering, request: HttpRequest) -> None:
     """Serve a request that is not a call."""
     service = session.service
+    known = request.method in METHODS
+    session.command = f"rest_{request.method.decode().lower()}" if known else "rest_unknown"
     expression, key = split_path(request.target)
     database = service.database(expression)
     finish = partial(_finish, session, request)
     if database is None:
         finish(Answer(400, [], b"no such database\n"))
-    elif request.method not in METHODS:
+    elif not known:
         finish(Answer(501, []))
     else:
         with service.turn:

@@ -26,6 +26,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from time import perf_counter
 from typing import Any, Final, NamedTuple
 
 from kt.server.engines import EngineError, LargeValue
@@ -72,6 +73,9 @@ STATUSES: Final[dict[int, int]] = {
     Code.LOGIC: 450,
 }
 """What the engine's failures are answered with; others are the server's fault: 500."""
+
+OTHER_PROCEDURES: Final = {*CURSOR_PROCEDURES, *SERVER_PROCEDURES, b"play_script", b"cur_delete"}
+"""Procedures that work on no database."""
 
 
 class Outcome(NamedTuple):
@@ -149,6 +153,7 @@ class Call:
     def _decoded(self, call: tuple[bytes, Columns] | None) -> None:
         assert call is not None  # the target begins with RPC_PATH
         self._name, self._columns = call
+        self._session.command = self._command()
         condition = self._columns.get(b"WAIT")
         if condition is None:
             self._run()
@@ -159,10 +164,17 @@ class Call:
         self._session.work = Await(enter, seconds, self._waited)
 
     def _waited(self, signalled: bool) -> None:
+        self._session.began = perf_counter()  # it was the client that wanted to wait
         if signalled:
             self._run()
         else:
             self._reply(503, {b"ERROR": b"the condition timed out"})
+
+    def _command(self) -> str:
+        """What the report calls it."""
+        name = self._name
+        known = name in self._service.procedures or name in OTHER_PROCEDURES
+        return f"rpc_{name.decode()}" if known else "rpc_unknown"
 
     def _run(self) -> None:
         if self._name == b"play_script":

@@ -104,6 +104,7 @@ class TycoonServer(Server):
             history=self._open_history(),
             timeout=options.timeout,
         )
+        service.core.timed = True
         service.procedures[b"synchronize"] = Procedure(
             Synchronize(options.command_directory, self.log), ("misc",), Synchronize.pace
         )

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Final, TypeVar
@@ -49,6 +50,7 @@ class TycoonService:
         signals: the named conditions.
         procedures: those that work on a database.
         counts: operations that came by HTTP, by kind; `core` counts the others.
+        commands: those that were answered here, by protocol and name; `core` counts the others.
         stamp: the headers Server and Date, ready to send.
         has_scripts: whether there are Lua functions to be called.
     """
@@ -78,6 +80,7 @@ class TycoonService:
         self.counts = dict.fromkeys(("script", "misc"), 0)
         for kind in COUNTS:
             self.counts[kind] = self.counts[f"{kind}_misses"] = 0
+        self.commands: Counter[str] = Counter()
         self.has_scripts = False
         self.report = report
         self.history = history
@@ -100,6 +103,11 @@ class TycoonService:
     def exclusively(self, work: Callable[[], T]) -> Callable[[], T]:
         """`work`, to be run in a worker thread soon; until it is done `engine_may_block` is set."""
         return holding(self.held, work)
+
+    def answered(self, command: str, seconds: float) -> None:
+        """Count a command that was answered here, and not by the engine's stream."""
+        self.commands[command] += 1
+        self.core.took(seconds)
 
     def database(self, expression: bytes) -> Database | None:
         """The database that a request means by its number or name; the first one by nothing."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
 from kt.errors import ProtocolError
@@ -183,6 +184,7 @@ class TycoonSession(Answering):
 
     def _serve_http(self, request: HttpRequest) -> None:
         self._unanswered = b""
+        self.began = perf_counter()
         if request.target.startswith(RPC_PATH):
             Call(self, request).begin()
         else:
@@ -220,10 +222,15 @@ class TycoonSession(Answering):
         quiet = request.flags & NO_REPLY
         if self.service.has_scripts:
             self.service.counts["script"] += 1
+            self.began = perf_counter()
             answer = self._drop if quiet else self.write
-            self.in_script(partial(play_script, request), answer)
+            self.in_script(partial(play_script, request), partial(self._played, answer))
         elif not quiet:
             self.write(ERROR_REPLY)
+
+    def _played(self, answer: Callable[[bytes], None], reply: bytes) -> None:
+        answer(reply)
+        self.service.answered("binary_play_script", perf_counter() - self.began)
 
     def _drop(self, reply: bytes) -> None:
         """The client does not want it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from time import perf_counter
 from typing import Any, Final, TypeAlias
 
 from kt.server.engines import LargeValue
@@ -42,24 +43,27 @@ class Answering(Session):
 
     def run(self, reply: Reply, *, slow: bool = False) -> None:
         """Answer with what `reply` returns; in a worker thread if it may take long."""
+        began = perf_counter()
         if not (slow or self.service.engine_may_block):
             with suppress(LargeValue):
                 self.send(reply())
+                self.service.core.took(perf_counter() - began)
                 return
-        self.in_thread(reply, partial(self._answer, self.keeps))
+        self.in_thread(reply, partial(self._answer, self.keeps, began))
 
     def run_script(self, reply: Callable[[TyrantScript], Pieces]) -> None:
         """Answer with what `reply` returns, where there is a script."""
-        self.in_script(reply, partial(self._answer, self.keeps))
+        self.in_script(reply, partial(self._answer, self.keeps, perf_counter()))
 
     def send(self, reply: Pieces) -> None:
         """Answer with `reply`."""
         for piece in [reply] if isinstance(reply, bytes) else reply:
             self.write(piece)
 
-    def _answer(self, keeps: bool, reply: Pieces) -> None:
+    def _answer(self, keeps: bool, began: float, reply: Pieces) -> None:
         """The end of a `run` in a worker thread."""
         self.send(reply)
+        self.service.core.took(perf_counter() - began)
         self.close_unless(keeps or self.behind)
 
     def part(self) -> None:

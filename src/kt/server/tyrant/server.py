@@ -73,6 +73,7 @@ class TyrantServer(Server):
             history=self._open_history(),
             timeout=options.timeout,
         )
+        self.service.core.timed = True
         if options.mask:
             self.log.system(f"command bit mask: {options.mask:#x}")
         self._open_following()

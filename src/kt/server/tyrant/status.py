@@ -10,6 +10,7 @@ import sys
 import time
 from typing import Final
 
+from kt.server import times
 from kt.server.tyrant.options import Command
 from kt.server.tyrant.service import TyrantService
 
@@ -96,7 +97,10 @@ def count_columns(service: TyrantService) -> Facts:
 def stat(service: TyrantService, descriptor: int, allowed: bool) -> bytes:
     """The lines that `stat` answers; only the counts if it is not allowed."""
     facts = describe(service, descriptor) if allowed else []
-    lines = (f"{name}\t{value}\n" for name, value in facts + count_columns(service))
+    facts += count_columns(service)
+    if service.core.timed:
+        facts.append(("times", times.text(*service.core.times())))
+    lines = (f"{name}\t{value}\n" for name, value in facts)
     return "".join(lines).encode("utf-8", "surrogateescape")
 
 

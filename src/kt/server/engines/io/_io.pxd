@@ -1,5 +1,7 @@
 # What streams must be to be served by an I/O thread, and how their replies become Python's.
 
+from libc.stdint cimport uint64_t
+
 cdef extern from "io/io_thread.h" namespace "kt" nogil:
     cppclass Servant:
         pass
@@ -10,6 +12,14 @@ cdef extern from "io/buffer.h" namespace "kt" nogil:
         size_t size()
         void swap(Buffer &)
         void give_back(size_t)
+
+cdef extern from "io/times.h" namespace "kt" nogil:
+    cppclass Times:
+        void add_nanoseconds(uint64_t, uint64_t)
+        uint64_t count(int)
+        uint64_t nanoseconds()
+
+    const int TIMES_PLACES "kt::Times::PLACES"
 
 
 cdef class Servable:

@@ -83,3 +83,26 @@ cdef class BinaryCore:
             "get": counts.get,
             "get_misses": counts.get_misses,
         }
+
+    def commands(self):
+        counts = self._native.present_counts()
+        return {
+            (<bytes>COMMAND_NAMES[number]).decode("ascii"): counts.commands[number]
+            for number in range(<int>COMMANDS)
+        }
+
+    @property
+    def timed(self):
+        return self._native.timed
+
+    @timed.setter
+    def timed(self, boolean timed):
+        self._native.timed = timed
+
+    def took(self, double seconds):
+        if self._native.timed:
+            self._native.times.add_nanoseconds(<uint64_t>(max(seconds, 0.0) * 1e9), 1)
+
+    def times(self):
+        cdef Times *times = &self._native.times
+        return [times.count(place) for place in range(TIMES_PLACES)], times.nanoseconds() / 1e9

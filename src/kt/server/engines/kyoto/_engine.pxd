@@ -8,7 +8,7 @@ from libcpp.string cimport string
 from libcpp.string_view cimport string_view
 from libcpp.vector cimport vector
 
-from kt.server.engines.io._io cimport Buffer, Servant
+from kt.server.engines.io._io cimport Buffer, Servant, Times
 from kt.server.engines.log._log cimport ChangeLog
 
 
@@ -148,13 +148,19 @@ cdef extern from "kyoto/database/cursor.h" namespace "kt" nogil:
 
 
 cdef extern from "kyoto/protocol/core.h" namespace "kt" nogil:
+    const size_t COMMANDS
+    const char *COMMAND_NAMES[]
+
     cppclass Counts:
         uint64_t set, set_misses, remove, remove_misses, get, get_misses
+        vector[uint64_t] commands  # an array, which is indexed alike
 
     cppclass NativeCore "kt::Core":
         vector[NativeDatabase *] databases
         size_t reply_limit
         boolean trace
+        boolean timed
+        Times times
         Counts present_counts()
         void set_stamp(string_view) except +
 

@@ -282,6 +282,9 @@ class BinaryCore:
     and GET of a record, in their most frequent form.
     """
 
+    timed: bool
+    """Whether streams take the times of requests; set it before there are any."""
+
     def __init__(
         self, databases: Sequence[Database], *, reply_limit: int = 1 << 30, trace: bool = False
     ) -> None:
@@ -296,3 +299,16 @@ class BinaryCore:
     def stream(self) -> Stream: ...
     def counts(self) -> dict[str, int]:
         """Operations so far: set, set_misses, remove, remove_misses, get, get_misses."""
+
+    def commands(self) -> dict[str, int]:
+        """Commands so far that streams have run, by protocol and name."""
+
+    def took(self, seconds: float) -> None:
+        """Count a request that was served elsewhere among those that were timed, if they are."""
+
+    def times(self) -> tuple[list[int], float]:
+        """How many requests took less than 1, 2, 4... microseconds, but not less than half of it.
+
+        The last number is of all that took longer. Behind the list: seconds, of all together. A
+        request counts with the time of the call of `feed` that has answered it.
+        """

@@ -9,7 +9,7 @@ from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cython.operator cimport dereference, preincrement
 from libc.errno cimport EACCES, EAGAIN, errno
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memcpy
 from libcpp cimport bool as boolean
 from libcpp.map cimport map as cpp_map
@@ -23,7 +23,7 @@ import enum
 import os
 
 from kt.server.engines import EngineError, FileLocked, LargeValue
-from kt.server.engines.io._io cimport Buffer, Servable, reply_of
+from kt.server.engines.io._io cimport TIMES_PLACES, Buffer, Servable, Times, reply_of
 from kt.server.engines.log._log cimport Loggable
 
 

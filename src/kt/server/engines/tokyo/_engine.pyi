@@ -169,6 +169,9 @@ class BinaryCore:
 
     database: Final[Database]
 
+    timed: bool
+    """Whether streams take the times of requests; set it before there are any."""
+
     def __init__(self, database: Database, *, mask: int = 0, trace: bool = False) -> None:
         """Bit i of `mask` forbids command i; with `trace` every command is an event."""
 
@@ -178,6 +181,16 @@ class BinaryCore:
 
     def counts(self) -> list[int]:
         """How often each command came, by its number, and misses of put, out and get."""
+
+    def took(self, seconds: float) -> None:
+        """Count a request that was served elsewhere among those that were timed, if they are."""
+
+    def times(self) -> tuple[list[int], float]:
+        """How many requests took less than 1, 2, 4... microseconds, but not less than half of it.
+
+        The last number is of all that took longer. Behind the list: seconds, of all together. A
+        request counts with the time of the call of `feed` that has answered it.
+        """
 
     def take_events(self) -> list[tuple[int, Event]]:
         """Numbers of commands, and what has become of them since the last call."""

@@ -16,7 +16,7 @@ from os import fsdecode, fsencode
 
 from kt.errors import ImproperlyConfigured
 from kt.server.engines import FileLocked, LargeValue
-from kt.server.engines.io._io cimport Buffer, Servable, Servant, reply_of
+from kt.server.engines.io._io cimport TIMES_PLACES, Buffer, Servable, Servant, Times, reply_of
 from kt.server.engines.log._log cimport ChangeLog, Loggable
 
 cdef extern from "<string_view>" namespace "std" nogil:
@@ -105,6 +105,8 @@ cdef extern from "tokyo/protocol/stream.h" namespace "kt::tokyo" nogil:
         CCore(CDatabase *, uint64_t, cbool)
         void add(int, uint64_t)
         uint64_t count(int)
+        cbool timed
+        Times times
         vector[pair[CCommand, CEvent]] take_events()
     cdef cppclass Progress:
         CState state
@@ -409,6 +411,22 @@ cdef class BinaryCore:
 
     def counts(self):
         return [self.core.get().count(number) for number in range(COUNTS)]
+
+    @property
+    def timed(self):
+        return self.core.get().timed
+
+    @timed.setter
+    def timed(self, cbool timed):
+        self.core.get().timed = timed
+
+    def took(self, double seconds):
+        if self.core.get().timed:
+            self.core.get().times.add_nanoseconds(<uint64_t>(max(seconds, 0.0) * 1e9), 1)
+
+    def times(self):
+        cdef Times *times = &self.core.get().times
+        return [times.count(place) for place in range(TIMES_PLACES)], times.nanoseconds() / 1e9
 
     def take_events(self):
         cdef vector[pair[CCommand, CEvent]] events = self.core.get().take_events()

@@ -109,8 +109,10 @@ struct Stream::Record {
 // all records.
 class Stream::Run {
  public:
-  Run(Core& core, Buffer& reply)
-      : getter(reply), core_(core), now_(std::time(nullptr)), began_(Clock::now()) {}
+  using Clock = Times::Clock;
+
+  Run(Core& core, Buffer& reply, Clock::time_point began)
+      : getter(reply), core_(core), now_(std::time(nullptr)), began_(began) {}
   ~Run() {
     leave();
     core_.add(counts);
@@ -165,8 +167,6 @@ class Stream::Run {
   }
 
  private:
-  using Clock = std::chrono::steady_clock;
-
   Core& core_;
   const int64_t now_;
   const Clock::time_point began_;
@@ -186,6 +186,8 @@ void Core::add(const Counts& more) {
   counts.remove_misses += more.remove_misses;
   counts.get += more.get;
   counts.get_misses += more.get_misses;
+  counts.answered += more.answered;
+  for (size_t i = 0; i < COMMANDS; i++) counts.commands[i] += more.commands[i];
 }
 
 Counts Core::present_counts() {
@@ -208,14 +210,17 @@ bool Core::settle() { return databases.empty() || !failed(databases[0]->journal(
 State Stream::feed(const char* data, size_t size, size_t* consumed) {
   const bool in_http = remaining_ == 0 && size > 0 && is_http(static_cast<uint8_t>(data[0]));
   Bytes input(data, size);
-  const State state = serve(&input);
+  const auto began = Times::Clock::now();
+  State state = serve(&input, began);
   *consumed = size - input.size();
-  return !LogBatch::used() || core_.settle() ? state : fail_all(in_http);
+  if (LogBatch::used() && !core_.settle()) state = fail_all(in_http);
+  if (core_.timed && answered_ > 0) core_.times.add(Times::Clock::now() - began, answered_);
+  return state;
 }
 
-State Stream::serve(Bytes* input) {
+State Stream::serve(Bytes* input, Times::Clock::time_point began) {
   LogBatch batch;
-  Run run(core_, reply_);
+  Run run(core_, reply_, began);
   std::optional<State> stopped;
   while (!stopped) {
     if (complete_ > REPLY_AT_ONCE) {
@@ -224,6 +229,7 @@ State Stream::serve(Bytes* input) {
       stopped = remaining_ > 0 ? run_records(run, input) : run_command(run, input);
     }
   }
+  answered_ = run.counts.answered;
   return *stopped;
 }
 
@@ -248,7 +254,7 @@ std::optional<State> Stream::run_command(Run& run, Bytes* input) {
   if (run.spent(reply_.size())) return State::AGAIN;
   begin_command(input->data());
   input->remove_prefix(COMMAND_HEADER);
-  if (remaining_ == 0) end_command();
+  if (remaining_ == 0) end_command(run);
   return {};
 }
 
@@ -283,7 +289,7 @@ std::optional<State> Stream::run_records(Run& run, Bytes* input) {
     }
     input->remove_prefix(size);
   }
-  end_command();
+  end_command(run);
   return {};
 }
 
@@ -331,7 +337,10 @@ void Stream::begin_command(const char* header) {
   reply_.put32(0);
 }
 
-void Stream::end_command() {
+void Stream::end_command(Run& run) {
+  run.counts.answer(command_ == SET_BULK      ? BINARY_SET_BULK
+                    : command_ == REMOVE_BULK ? BINARY_REMOVE_BULK
+                                              : BINARY_GET_BULK);
   if (command_ == GET_BULK) {
     reply_.patch32(complete_ + 1, hits_);
   } else if (!silent_) {

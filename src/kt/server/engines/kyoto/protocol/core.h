@@ -25,6 +25,7 @@
 
 #include "io/buffer.h"
 #include "io/io_thread.h"
+#include "io/times.h"
 #include "kyoto/protocol/counts.h"
 #include "kyoto/database/database.h"
 
@@ -45,6 +46,8 @@ struct Core {
   std::vector<Database*> databases;
   size_t reply_limit;  // the longest reply to get_bulk
   bool trace = false;  // streams note which commands they have run
+  bool timed = false;  // `times` are taken: for servers
+  Times times;
   Counts counts;
   std::string stamp;  // what HTTP replies begin with; empty: no HTTP request is run here
   std::mutex lock;    // of counts and stamp: streams may run in several threads
@@ -85,13 +88,13 @@ class Stream final : public Servant {
   class Run;
   struct Record;
 
-  State serve(Bytes* input);
+  State serve(Bytes* input, Times::Clock::time_point began);
   std::optional<State> run_command(Run& run, Bytes* input);
   std::optional<State> run_http(Run& run, Bytes* input);
   std::optional<State> run_records(Run& run, Bytes* input);
   bool run_record(Run& run, const Record& record);
   void begin_command(const char* header);
-  void end_command();
+  void end_command(Run& run);
   State fail();
   State fail_all(bool in_http);
 
@@ -100,6 +103,7 @@ class Stream final : public Servant {
   bool silent_ = false;     // no reply is wanted
   uint32_t remaining_ = 0;  // records to come
   uint32_t hits_ = 0;
+  uint64_t answered_ = 0;  // commands, in the last call of feed
   Buffer reply_;
   size_t complete_ = 0;  // what of the reply belongs to complete commands
   std::string traced_;

@@ -82,18 +82,19 @@ struct Procedure {
   Bytes name;
   Outcome (*run)(Database&, const Columns&, std::string* body);
   Kind kind;
+  Command command;
 };
 
 constexpr Procedure PROCEDURES[] = {
-    {"get", run_get, GET},
-    {"check", run_check, GET},
-    {"set", run_store<Store::SET>, SET},
-    {"add", run_store<Store::ADD>, SET},
-    {"replace", run_store<Store::REPLACE>, SET},
-    {"append", run_store<Store::APPEND>, SET},
-    {"increment", run_increment, SET},
-    {"cas", run_cas, SET},
-    {"remove", run_remove, REMOVE},
+    {"get", run_get, GET, RPC_GET},
+    {"check", run_check, GET, RPC_CHECK},
+    {"set", run_store<Store::SET>, SET, RPC_SET},
+    {"add", run_store<Store::ADD>, SET, RPC_ADD},
+    {"replace", run_store<Store::REPLACE>, SET, RPC_REPLACE},
+    {"append", run_store<Store::APPEND>, SET, RPC_APPEND},
+    {"increment", run_increment, SET, RPC_INCREMENT},
+    {"cas", run_cas, SET, RPC_CAS},
+    {"remove", run_remove, REMOVE, RPC_REMOVE},
 };
 
 const Procedure* find_procedure(Bytes name) {
@@ -136,7 +137,8 @@ void put_reply(Buffer* reply, Bytes status, Bytes stamp, Bytes headers, Bytes bo
   }
 }
 
-void count(Counts* counts, const Kind& kind, bool missed) {
+void count(Counts* counts, Command command, const Kind& kind, bool missed) {
+  counts->answer(command);
   counts->*kind.total += 1;
   counts->*kind.misses += missed;
 }
@@ -152,7 +154,7 @@ bool serve_call(const PlainRequest& request, Database& database, Bytes stamp, Bu
     body.clear();
     put_column(&body, "ERROR", words(*error));
   }
-  count(counts, procedure->kind, failed(*error));
+  count(counts, procedure->command, procedure->kind, failed(*error));
   put_reply(reply, failed(*error) ? "450 Logical Inconsistency" : "200 OK", stamp,
             "Content-Type: text/tab-separated-values\r\n", body);
   return true;
@@ -163,7 +165,7 @@ bool serve_record(Bytes key, Database& database, Bytes stamp, Buffer* reply, Cou
   int64_t xt = XT_MAX;
   const Error error = get(database, key, &value, &xt);
   if (failed(error) && error.code() != Error::NOREC) return false;
-  count(counts, GET, failed(error));
+  count(counts, REST_GET, GET, failed(error));
   if (failed(error)) {
     put_reply(reply, "404 Not Found", stamp, "X-Kt-Error: " + words(error) + "\r\n", "");
   } else {

@@ -132,12 +132,15 @@ Progress Stream::feed(Bytes input, Buffer* reply, bool wait) {
   reply_ = reply;
   full_ = false;
   waits_ = wait;
+  began_ = Clock::now();
+  answered_ = 0;
   const size_t before = reply->size();
   State state = enter(wait);
   if (LogBatch::used() && !database_.settled(true)) {
     reply->truncate(before);  // nothing of it is acknowledged
     state = State::CLOSE;
   }
+  if (core_.timed && answered_ > 0) core_.times.add(Clock::now() - began_, answered_);
   return Progress{state, input.size() - input_.size(), need_};
 }
 
@@ -181,6 +184,7 @@ bool Stream::large_get() {
   store_big_endian(at + 1, 4, room);
   reply_->swap(reply);
   core_.add(GET, 1);
+  answered_++;
   if (core_.trace) core_.note(GET, Event::DOING);
   input_.remove_prefix(HEADER + key_size);
   return true;
@@ -188,7 +192,7 @@ bool Stream::large_get() {
 
 // Inside the gate: serves requests until something stops it.
 State Stream::serve() {
-  const auto end = Clock::now() + TIME_AT_ONCE;
+  const auto end = (waits_ ? Clock::now() : began_) + TIME_AT_ONCE;
   State state = State::AGAIN;
   size_t looked_at = found_.frame().size() - input_.size();
   for (int served = 0; state == State::AGAIN && !input_.empty(); served++) {
@@ -256,6 +260,7 @@ State Stream::frame(Command command) {
   core_.add(command, 1);
   if (core_.trace) core_.note(command, Event::DOING);
   (this->*shape.handler)(Request{numbers, key, value});
+  answered_++;
   input_.remove_prefix(whole);
   return State::AGAIN;
 }
@@ -322,6 +327,7 @@ void Stream::run_misc(const std::string& name, const Arguments& arguments, bool 
   if (core_.trace) core_.note(MISC, Event::DOING);
   List result;
   list(!allowed(MISC) || database_.misc(name, arguments, &result, logged), &result);
+  answered_++;
 }
 
 State Stream::begin_list(Command command, Bytes name, uint32_t count) {
@@ -414,6 +420,7 @@ State Stream::end_list() {
   if (!silent_ && untold && database_.journal.admits()) tell_list(true);
   listing_ = Listing::NONE;
   list(!failed_, &found_);
+  answered_++;
   return State::AGAIN;
 }
 

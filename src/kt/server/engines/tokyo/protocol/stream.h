@@ -24,6 +24,7 @@
 
 #include "io/buffer.h"
 #include "io/io_thread.h"
+#include "io/times.h"
 #include "tokyo/database/database.h"
 
 namespace kt::tokyo {
@@ -89,6 +90,8 @@ class Core {
   Database* const database;
   const uint64_t mask;
   const bool trace;  // note every command
+  bool timed = false;  // `times` are taken: for servers
+  Times times;
 
  private:
   std::array<std::atomic<uint64_t>, COUNTS> counts_{};
@@ -139,7 +142,7 @@ class Stream final : public Servant {
   static const Shape SHAPES[COMMANDS];
   static Command find(uint8_t code);
 
-  using Clock = std::chrono::steady_clock;
+  using Clock = Times::Clock;
 
   State enter(bool wait);
   State serve();
@@ -195,6 +198,8 @@ class Stream final : public Servant {
   Bytes input_;
   Buffer* reply_ = nullptr;
   bool waits_ = false;
+  Clock::time_point began_;
+  uint64_t answered_ = 0;  // requests
   bool full_ = false;  // the replies are to be taken before anything else is served
   size_t need_ = 0;
 
