@@ -4,7 +4,7 @@
 
 The public asynchronous methods of `AsyncTycoonRecords` and `AsyncTyrantRecords`, and of the class
 below each, become methods of `TycoonCalls` and `TyrantCalls` in ``pipeline_calls.py`` beside them:
-the same name and the same parameters, and a `PipelineResult` of the same type as result. With
+the same name, parameters and docstring, and a `PipelineResult` of the same type as result. With
 ``--check`` nothing is written: the exit status is 1 if a file is stale.
 """
 
@@ -48,7 +48,11 @@ T = TypeVar("T")
 
 
 class {calls}(Generic[K, V]):
-    """Every request of `{client}`; its methods say what they do and what comes back."""
+    """Every request of `{client}`, to be carried out with the pipeline.
+
+    A method checks its arguments, and returns a `PipelineResult` at once. What its docstring says
+    is returned or raised comes from `PipelineResult.result` when the pipeline was carried out.
+    """
 
     _client: {records}[K, V]
 
@@ -73,7 +77,8 @@ def imports(sources: list[Path]) -> Iterator[str]:
 
 def methods(source: Path) -> Iterator[str]:
     """Yield the methods that the public asynchronous ones in `source` become."""
-    for node in ast.parse(source.read_text()).body:
+    text = source.read_text()
+    for node in ast.parse(text).body:
         if not isinstance(node, ast.ClassDef):
             continue
         for item in node.body:
@@ -83,10 +88,18 @@ def methods(source: Path) -> Iterator[str]:
                 and item.name not in LEFT_OUT
                 and not item.decorator_list
             ):
-                yield method(item)
+                yield method(item, docstring(item, text))
 
 
-def method(function: ast.AsyncFunctionDef) -> str:
+def docstring(function: ast.AsyncFunctionDef, text: str) -> str:
+    """Return the docstring of a method as it stands in its module, quotes included."""
+    assert ast.get_docstring(function), f"{function.name} has no docstring"
+    found = ast.get_source_segment(text, function.body[0])
+    assert found is not None
+    return found
+
+
+def method(function: ast.AsyncFunctionDef, docstring: str) -> str:
     """Return the pipeline's method for one of the client's."""
     arguments = function.args
     passed = [argument.arg for argument in arguments.args[1:]]
@@ -97,6 +110,7 @@ def method(function: ast.AsyncFunctionDef) -> str:
     return (
         f"    def {function.name}({ast.unparse(arguments)})"
         f" -> PipelineResult[{ast.unparse(function.returns)}]:\n"
+        f"        {docstring}\n"
         f"        return self._begin(self._client.{function.name}({', '.join(passed)}))\n"
     )
 

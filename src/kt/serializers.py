@@ -175,7 +175,12 @@ class PickleSerializer(_Named):
 
 
 KT_BINARY: Final = BinarySerializer()
+"""Text, bytes and numbers, which come back as text: the default."""
 KT_NONE: Final = NoSerializer()
+"""Bytes, as they are."""
 KT_JSON: Final = JsonSerializer()
+"""What JSON holds, as UTF-8 without spaces."""
 KT_MSGPACK: Final = MsgpackSerializer()
+"""What MessagePack holds; needs the extra ``msgpack``."""
 KT_PICKLE: Final = PickleSerializer()
+"""Any object of Python: only where no stranger can write, for it runs what it reads."""

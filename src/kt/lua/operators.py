@@ -50,9 +50,11 @@ class ListOperators(ItemOperators):
     def slice(
         self, start: int | None = None, stop: int | None = None, step: int | None = None
     ) -> list[Any]:
+        """Return some of the values; negative positions count from the end."""
         raise NotImplementedError
 
     def extend(self, values: Iterable[Any]) -> int:
+        """Put values at the end. Returns how many there are then."""
         raise NotImplementedError
 
     def __reversed__(self) -> Iterator[Any]:
@@ -67,12 +69,15 @@ class SetOperators(Operators):
     """Comparing and combining with other sets: each reads all members, in one round trip."""
 
     def members(self) -> set[Any]:
+        """Return all members."""
         raise NotImplementedError
 
     def update(self, *others: Iterable[Any]) -> int:
+        """Add the members of others. Returns how many were not there."""
         raise NotImplementedError
 
     def difference_update(self, *others: Iterable[Any]) -> int:
+        """Remove the members of others. Returns how many were there."""
         raise NotImplementedError
 
     def __and__(self, other: Iterable[Any]) -> set[Any]:
@@ -115,6 +120,7 @@ class SetOperators(Operators):
         return self.members() > set(other)
 
     def isdisjoint(self, other: Iterable[Any]) -> bool:
+        """Tell whether none of `other` is a member."""
         return self.members().isdisjoint(other)
 
 

@@ -19,7 +19,11 @@ T = TypeVar("T")
 
 
 class TycoonCalls(Generic[K, V]):
-    """Every request of `AsyncKyotoTycoon`; its methods say what they do and what comes back."""
+    """Every request of `AsyncKyotoTycoon`, to be carried out with the pipeline.
+
+    A method checks its arguments, and returns a `PipelineResult` at once. What its docstring says
+    is returned or raised comes from `PipelineResult.result` when the pipeline was carried out.
+    """
 
     _client: AsyncTycoonRecords[K, V]
 
@@ -32,18 +36,34 @@ class TycoonCalls(Generic[K, V]):
         raise NotImplementedError
 
     def get(self, key: Key, db: int | None = None) -> PipelineResult[V | None]:
+        """Return the value of `key`, or None if there is none."""
         return self._begin(self._client.get(key, db))
 
     def get_or(self, key: Key, default: T, db: int | None = None) -> PipelineResult[V | T]:
+        """Return the value of `key`, or `default`, as it is, if there is no record.
+
+        Unlike `get`, this tells a stored None from no record.
+        """
         return self._begin(self._client.get_or(key, default, db))
 
     def get_bytes(self, key: Key, db: int | None = None) -> PipelineResult[bytes | None]:
+        """Return the value of `key` as it is stored, or None if there is none."""
         return self._begin(self._client.get_bytes(key, db))
 
     def get_int(self, key: Key, db: int | None = None) -> PipelineResult[int | None]:
+        """Return the number that `incr` keeps at `key`, or None if there is no record.
+
+        Raises:
+            SerializationError: the record is no such number.
+        """
         return self._begin(self._client.get_int(key, db))
 
     def get_double(self, key: Key, db: int | None = None) -> PipelineResult[float | None]:
+        """Return the number that `incr_double` keeps at `key`, or None if there is no record.
+
+        Raises:
+            SerializationError: the record is no such number.
+        """
         return self._begin(self._client.get_double(key, db))
 
     def set(
@@ -55,6 +75,22 @@ class TycoonCalls(Generic[K, V]):
         *,
         no_reply: bool = False,
     ) -> PipelineResult[int]:
+        """Store a record, whether there is one or not. Without `expire_time` it does not expire.
+
+        Args:
+            key: its key.
+            value: its value.
+            db: index of the database.
+            expire_time: when it expires.
+            no_reply: do not wait for the server. What this thread or task calls next still finds
+                the record, but nobody learns of a failure.
+
+        Returns:
+            1; 0 with `no_reply`.
+
+        Raises:
+            ServerError: the server has no such database.
+        """
         return self._begin(self._client.set(key, value, db, expire_time, no_reply=no_reply))
 
     def set_bytes(
@@ -66,26 +102,34 @@ class TycoonCalls(Generic[K, V]):
         *,
         no_reply: bool = False,
     ) -> PipelineResult[int]:
+        """As `set`, with a value that is stored as it is."""
         return self._begin(self._client.set_bytes(key, value, db, expire_time, no_reply=no_reply))
 
     def remove(
         self, key: Key, db: int | None = None, *, no_reply: bool = False
     ) -> PipelineResult[int]:
+        """Remove a record. Returns how many were: 1, or 0 if there was none, or with `no_reply`."""
         return self._begin(self._client.remove(key, db, no_reply=no_reply))
 
     def add(
         self, key: Key, value: Any, db: int | None = None, expire_time: ExpireTime | None = None
     ) -> PipelineResult[bool]:
+        """Store a record if there is none yet. Returns whether it was stored."""
         return self._begin(self._client.add(key, value, db, expire_time))
 
     def replace(
         self, key: Key, value: Any, db: int | None = None, expire_time: ExpireTime | None = None
     ) -> PipelineResult[bool]:
+        """Store a record if there is one already. Returns whether it was stored."""
         return self._begin(self._client.replace(key, value, db, expire_time))
 
     def append(
         self, key: Key, value: Any, db: int | None = None, expire_time: ExpireTime | None = None
     ) -> PipelineResult[bool]:
+        """Put the bytes of `value` after those of the record; without one, as `set`. Returns True.
+
+        The record expires as `expire_time` says, whatever was said before.
+        """
         return self._begin(self._client.append(key, value, db, expire_time))
 
     def cas(
@@ -96,6 +140,14 @@ class TycoonCalls(Generic[K, V]):
         db: int | None = None,
         expire_time: ExpireTime | None = None,
     ) -> PipelineResult[bool]:
+        """Compare and swap: if the value of `key` is `old_val`, make it `new_val`.
+
+        None stands for no record: as `old_val`, there must be none; as `new_val`, it is removed.
+        Values are compared as they are stored, byte by byte.
+
+        Returns:
+            Whether the value was `old_val`.
+        """
         return self._begin(self._client.cas(key, old_val, new_val, db, expire_time))
 
     def incr(
@@ -106,6 +158,22 @@ class TycoonCalls(Generic[K, V]):
         db: int | None = None,
         expire_time: ExpireTime | None = None,
     ) -> PipelineResult[int]:
+        """Add `n` to the number at `key` and return the sum.
+
+        The record is 8 bytes: the number as a big-endian signed integer, which `get_int` reads.
+        Sums outside of 64 bits wrap round. Adding 0 to a record changes nothing, not even its
+        expiry.
+
+        Args:
+            key: its key.
+            n: what to add.
+            orig: the number to start from where there is no record (None: 0), or what else to do.
+            db: index of the database.
+            expire_time: when the record expires.
+
+        Raises:
+            ServerError: the record is no such number, or there is none and `orig` is Origin.TRY.
+        """
         return self._begin(self._client.incr(key, n, orig, db, expire_time))
 
     def decr(
@@ -116,6 +184,7 @@ class TycoonCalls(Generic[K, V]):
         db: int | None = None,
         expire_time: ExpireTime | None = None,
     ) -> PipelineResult[int]:
+        """Subtract `n` from the number at `key`, and return the difference; see `incr`."""
         return self._begin(self._client.decr(key, n, orig, db, expire_time))
 
     def incr_double(
@@ -126,32 +195,61 @@ class TycoonCalls(Generic[K, V]):
         db: int | None = None,
         expire_time: ExpireTime | None = None,
     ) -> PipelineResult[float]:
+        """Add `n` to the number at `key` and return the sum, with 6 decimals.
+
+        The record is 16 bytes, the integral part and the fraction times 10**15, both as big-endian
+        signed integers; `get_double` reads it with all its decimals.
+
+        Args:
+            key: its key.
+            n: what to add.
+            orig: the number to start from where there is no record (None: 0.0), or what else to do.
+            db: index of the database.
+            expire_time: when the record expires.
+
+        Raises:
+            ServerError: the record is no such number, or there is none and `orig` is Origin.TRY.
+        """
         return self._begin(self._client.incr_double(key, n, orig, db, expire_time))
 
     def exists(self, key: Key, db: int | None = None) -> PipelineResult[bool]:
+        """Return whether there is a record."""
         return self._begin(self._client.exists(key, db))
 
     def check(self, key: Key, db: int | None = None) -> PipelineResult[Check | None]:
+        """Return size and expiry of a record, or None if there is none."""
         return self._begin(self._client.check(key, db))
 
     def ttl(self, key: Key, db: int | None = None) -> PipelineResult[float | None]:
+        """Return the seconds until a record expires, by the clock of this machine.
+
+        None if there is no record, infinity if it does not expire, 0 if it is about to.
+        """
         return self._begin(self._client.ttl(key, db))
 
     def length(self, key: Key, db: int | None = None) -> PipelineResult[int | None]:
+        """Return the length of a value in bytes, or None if there is no record."""
         return self._begin(self._client.length(key, db))
 
     def seize(self, key: Key, db: int | None = None) -> PipelineResult[V | None]:
+        """Remove a record and return its value, or None if there was none."""
         return self._begin(self._client.seize(key, db))
 
     def pop(self, key: Key, db: int | None = None) -> PipelineResult[V | None]:
+        """As `seize`."""
         return self._begin(self._client.pop(key, db))
 
     def get_bulk(
         self, keys: Iterable[Key], db: int | None = None, *, atomic: bool = False
     ) -> PipelineResult[dict[K, V]]:
+        """Return the records of those of `keys` that have one, key to value.
+
+        With `atomic`, nobody changes any of them meanwhile.
+        """
         return self._begin(self._client.get_bulk(keys, db, atomic=atomic))
 
     def get_bulk_details(self, keys: Iterable[tuple[int, Key]]) -> PipelineResult[list[Record]]:
+        """Return the records that some (database, key) have, with their expiry."""
         return self._begin(self._client.get_bulk_details(keys))
 
     def set_bulk(
@@ -164,6 +262,22 @@ class TycoonCalls(Generic[K, V]):
         atomic: bool = False,
         **kwargs: Any,
     ) -> PipelineResult[int]:
+        """Store records, key to value, as `set`.
+
+        Args:
+            __data: the records.
+            db: index of the database.
+            expire_time: when they all expire.
+            no_reply: do not wait for the server; see `set`.
+            atomic: nobody sees some of them stored and others not.
+            kwargs: more records, as keyword arguments.
+
+        Returns:
+            How many were stored; 0 with `no_reply`.
+
+        Raises:
+            ServerError: the server has no such database.
+        """
         return self._begin(
             self._client.set_bulk(
                 __data, db, expire_time, no_reply=no_reply, atomic=atomic, **kwargs
@@ -180,6 +294,7 @@ class TycoonCalls(Generic[K, V]):
         atomic: bool = False,
         **kwargs: Any,
     ) -> PipelineResult[int]:
+        """As `set_bulk`; the records may be pairs, too: of those of equal key the last counts."""
         return self._begin(
             self._client.update(__data, db, expire_time, no_reply=no_reply, atomic=atomic, **kwargs)
         )
@@ -187,6 +302,19 @@ class TycoonCalls(Generic[K, V]):
     def set_bulk_details(
         self, records: Iterable[tuple[int, Key, Any, ExpireTime | None]], *, no_reply: bool = False
     ) -> PipelineResult[int]:
+        """Store records in several databases, each with its own expiry.
+
+        Args:
+            records: `kt.Record` objects, or (database, key, value, expiry).
+            no_reply: do not wait for the server; see `set`.
+
+        Returns:
+            How many were stored; 0 with `no_reply`.
+
+        Raises:
+            ServerError: the server has not all of these databases; the records of those that it
+                has were stored.
+        """
         return self._begin(self._client.set_bulk_details(records, no_reply=no_reply))
 
     def remove_bulk(
@@ -197,11 +325,13 @@ class TycoonCalls(Generic[K, V]):
         no_reply: bool = False,
         atomic: bool = False,
     ) -> PipelineResult[int]:
+        """Remove records. Returns how many there were; 0 with `no_reply`."""
         return self._begin(self._client.remove_bulk(keys, db, no_reply=no_reply, atomic=atomic))
 
     def remove_bulk_details(
         self, keys: Iterable[tuple[int, Key]], *, no_reply: bool = False
     ) -> PipelineResult[int]:
+        """Remove some (database, key). Returns how many there were; 0 with `no_reply`."""
         return self._begin(self._client.remove_bulk_details(keys, no_reply=no_reply))
 
     def script(
@@ -213,6 +343,22 @@ class TycoonCalls(Generic[K, V]):
         no_reply: bool = False,
         **kwargs: Any,
     ) -> PipelineResult[dict[K, Any]]:
+        """Call a Lua function of the server.
+
+        Args:
+            name: of the function.
+            __data: its parameters.
+            encode_values: serialize the parameters and deserialize the results; otherwise text is
+                sent as UTF-8, bytes as they are, and the results are bytes.
+            no_reply: do not wait for the server; see `set`.
+            kwargs: more parameters, as keyword arguments.
+
+        Returns:
+            What the function returned; empty with `no_reply`.
+
+        Raises:
+            ServerError: there is no such function, or it failed: the server's log says why.
+        """
         return self._begin(
             self._client.script(name, __data, encode_values, no_reply=no_reply, **kwargs)
         )
@@ -220,11 +366,17 @@ class TycoonCalls(Generic[K, V]):
     def match_prefix(
         self, prefix: Key, max_keys: int | None = None, db: int | None = None
     ) -> PipelineResult[list[K]]:
+        """Return the keys that begin with `prefix`, at most `max_keys`."""
         return self._begin(self._client.match_prefix(prefix, max_keys, db))
 
     def match_regex(
         self, regex: Key, max_keys: int | None = None, db: int | None = None
     ) -> PipelineResult[list[K]]:
+        """Return the keys in which a POSIX extended regular expression is found.
+
+        Raises:
+            ServerError: it is no regular expression.
+        """
         return self._begin(self._client.match_regex(regex, max_keys, db))
 
     def match_similar(
@@ -236,38 +388,83 @@ class TycoonCalls(Generic[K, V]):
         *,
         utf8: bool | None = None,
     ) -> PipelineResult[list[K]]:
+        """Return the keys that are like `origin`, the likest first.
+
+        Args:
+            origin: what to compare with.
+            distance: how many characters may be inserted, removed or changed; None: 1.
+            max_keys: how many keys at most.
+            db: index of the database.
+            utf8: count characters, not bytes; None: if the client decodes keys.
+        """
         return self._begin(self._client.match_similar(origin, distance, max_keys, db, utf8=utf8))
 
     def keys(self, db: int | None = None) -> PipelineResult[list[K]]:
+        """Return all keys. Where they may be too many for one list, iterate over the client."""
         return self._begin(self._client.keys(db))
 
     def status(self, db: int | None = None) -> PipelineResult[dict[str, int | float | str]]:
+        """Return what the server tells about a database.
+
+        ``count`` (records), ``size`` (bytes) and ``path`` are always there; the others depend on
+        the type of the database. Numbers are int or float.
+        """
         return self._begin(self._client.status(db))
 
     def report(self) -> PipelineResult[dict[str, int | float | str]]:
+        """Return what the server tells about itself, its databases and its counters.
+
+        Numbers are int or float; ``db_0`` and so on are text (``count=... size=... path=...``).
+        """
         return self._begin(self._client.report())
 
     def count(self, db: int | None = None) -> PipelineResult[int]:
+        """Return the number of records, expired ones that still take up space included."""
         return self._begin(self._client.count(db))
 
     def clear(self, db: int | None = None) -> PipelineResult[bool]:
+        """Remove all records of a database. Returns True."""
         return self._begin(self._client.clear(db))
 
     def synchronize(
         self, db: int | None = None, *, hard: bool = False, command: str | None = None
     ) -> PipelineResult[bool]:
+        """Write what a database holds in memory to its file. Returns True.
+
+        Args:
+            db: index of the database.
+            hard: wait until the device has it.
+            command: name of a program in the server's command directory (``-cmd``), to be run on
+                the file while it is in step.
+
+        Raises:
+            ServerError: the program is not there or failed.
+        """
         return self._begin(self._client.synchronize(db, hard=hard, command=command))
 
     def vacuum(self, db: int | None = None, *, step: int = 0) -> PipelineResult[bool]:
+        """Scan a database for expired records and give back their space. Returns True.
+
+        Args:
+            db: index of the database.
+            step: how many records to look at; 0 for all.
+        """
         return self._begin(self._client.vacuum(db, step=step))
 
     def ping(self) -> PipelineResult[bool]:
+        """Return True if the server answers; otherwise an error is raised."""
         return self._begin(self._client.ping())
 
     def echo(self, data: Mapping[str, str | bytes]) -> PipelineResult[dict[str, bytes]]:
+        """Have the server send `data` back."""
         return self._begin(self._client.echo(data))
 
     def signal(self, name: Key, *, broadcast: bool = False) -> PipelineResult[int]:
+        """Send the signal `name` to one of those who wait for it now, or to all (`broadcast`).
+
+        Returns:
+            How many got it.
+        """
         return self._begin(self._client.signal(name, broadcast=broadcast))
 
     def rpc(
@@ -278,12 +475,41 @@ class TycoonCalls(Generic[K, V]):
         wait: Wait | None = None,
         signal: Signal | None = None,
     ) -> PipelineResult[dict[str, bytes]]:
+        """Call any procedure of the server, with columns as they are sent.
+
+        Args:
+            procedure: its name.
+            columns: its parameters. Nothing is added: name the database as ``DB``.
+            wait: have the server wait for a signal first, on a connection of its own.
+            signal: have the server send a signal afterwards; ``SIGNALED`` tells to how many.
+
+        Returns:
+            The columns of the reply.
+
+        Raises:
+            ServerError: the status, which is `code`, is not 200: 450 if the record is not as the
+                procedure needs it, 503 if the signal did not come in time.
+        """
         return self._begin(self._client.rpc(procedure, columns, wait=wait, signal=signal))
 
     def ulog_list(self) -> PipelineResult[list[UpdateLogFile]]:
+        """Return the files of the server's update log, oldest first.
+
+        Raises:
+            ServerError: the server keeps no update log.
+        """
         return self._begin(self._client.ulog_list())
 
     def ulog_remove(self, ts: int | datetime | Moment | None = None) -> PipelineResult[bool]:
+        """Remove files of the server's update log, other than the present one. Returns True.
+
+        Args:
+            ts: remove files whose last entry is not after this: nanoseconds since the epoch or an
+                aware datetime. None for all.
+
+        Raises:
+            ServerError: the server keeps no update log, or a file cannot be removed.
+        """
         return self._begin(self._client.ulog_remove(ts))
 
     def tune_replication(
@@ -294,4 +520,16 @@ class TycoonCalls(Generic[K, V]):
         ts: int | datetime | Moment | None = None,
         interval: float | None = None,
     ) -> PipelineResult[bool]:
+        """Make the server the slave of another one. Returns True.
+
+        Args:
+            host: the master; None ends the replication.
+            port: of the master; None for 1978.
+            ts: take over updates after this: nanoseconds since the epoch or an aware datetime;
+                None to go on from where the server is.
+            interval: milliseconds between two requests to the master; None leaves it as it is.
+
+        Raises:
+            ServerError: the server was started without a file for its time stamp (``-rts``).
+        """
         return self._begin(self._client.tune_replication(host, port, ts=ts, interval=interval))

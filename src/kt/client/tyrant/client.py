@@ -325,9 +325,9 @@ class TokyoTyrant(TyrantRecords[K, V], TyrantMapping[K, V]):
         return TyrantPipeline(self, raise_errors)
 
     def query(self) -> Query[Row]:
-        """Begin a query of a table database::
+        """Begin a query of a table database.
 
-        rows = db.query().filter(C.age >= 18).order_by(C.name).all()
+        For example ``rows = db.query().filter(C.age >= 18).order_by(C.name).all()``.
         """
         from kt.client.tyrant.table import query_rows
 

@@ -324,9 +324,9 @@ class AsyncTokyoTyrant(AsyncTyrantRecords[K, V], AsyncTyrantMapping[K, V]):
         return AsyncTyrantPipeline(self, raise_errors)
 
     def query(self) -> AsyncQuery[Row]:
-        """Begin a query of a table database::
+        """Begin a query of a table database.
 
-        rows = await db.query().filter(C.age >= 18).order_by(C.name).all()
+        For example ``rows = await db.query().filter(C.age >= 18).order_by(C.name).all()``.
         """
         from kt.client.tyrant.table_async import query_rows
 

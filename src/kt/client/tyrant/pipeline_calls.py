@@ -17,7 +17,11 @@ T = TypeVar("T")
 
 
 class TyrantCalls(Generic[K, V]):
-    """Every request of `AsyncTokyoTyrant`; its methods say what they do and what comes back."""
+    """Every request of `AsyncTokyoTyrant`, to be carried out with the pipeline.
+
+    A method checks its arguments, and returns a `PipelineResult` at once. What its docstring says
+    is returned or raised comes from `PipelineResult.result` when the pipeline was carried out.
+    """
 
     _client: AsyncTyrantRecords[K, V]
 
@@ -30,73 +34,153 @@ class TyrantCalls(Generic[K, V]):
         raise NotImplementedError
 
     def get(self, key: Key) -> PipelineResult[V | None]:
+        """Return the value of `key`, or None if there is none; the first one of duplicates."""
         return self._begin(self._client.get(key))
 
     def get_or(self, key: Key, default: T) -> PipelineResult[V | T]:
+        """Return the value of `key`, or `default`, as it is, if there is no record.
+
+        Unlike `get`, this tells a stored None from no record.
+        """
         return self._begin(self._client.get_or(key, default))
 
     def get_bytes(self, key: Key) -> PipelineResult[bytes | None]:
+        """Return the value of `key` as it is stored, or None if there is none."""
         return self._begin(self._client.get_bytes(key))
 
     def get_int(self, key: Key) -> PipelineResult[int | None]:
+        """Return the number that `incr` keeps at `key`, or None if there is no record.
+
+        Raises:
+            SerializationError: the record is no such number.
+        """
         return self._begin(self._client.get_int(key))
 
     def get_double(self, key: Key) -> PipelineResult[float | None]:
+        """Return the number that `incr_double` keeps at `key`, or None if there is no record.
+
+        Raises:
+            SerializationError: the record is no such number.
+        """
         return self._begin(self._client.get_double(key))
 
     def get_part(
         self, key: Key, start: int | None = None, end: int | None = None
     ) -> PipelineResult[V | bytes | Literal[False]]:
+        """Return a part of a value, counted in bytes.
+
+        Args:
+            key: its key.
+            start: how many bytes to leave out first; None: none.
+            end: how many bytes to return then, in spite of its name; None: all.
+
+        Returns:
+            Text if the client's values are KT_BINARY, otherwise bytes, because serializers cannot
+            decode parts. False if there is no record, or if it is not longer than `start`.
+
+        Raises:
+            SerializationError: a part of text begins or ends in the middle of a character.
+        """
         return self._begin(self._client.get_part(key, start, end))
 
     def set(self, key: Key, value: Any, *, no_reply: bool = False) -> PipelineResult[bool]:
+        """Store a record, whether there is one or not. Returns True.
+
+        Args:
+            key: its key.
+            value: its value.
+            no_reply: do not wait for the server. What this thread or task calls next still finds
+                the record, but nobody learns of a failure.
+        """
         return self._begin(self._client.set(key, value, no_reply=no_reply))
 
     def set_bytes(self, key: Key, value: bytes, *, no_reply: bool = False) -> PipelineResult[bool]:
+        """As `set`, with a value that is stored as it is."""
         return self._begin(self._client.set_bytes(key, value, no_reply=no_reply))
 
     def add(self, key: Key, value: Any) -> PipelineResult[bool]:
+        """Store a record if there is none yet. Returns whether it was stored."""
         return self._begin(self._client.add(key, value))
 
     def append(self, key: Key, value: Any) -> PipelineResult[bool]:
+        """Put the bytes of `value` after those of the record; without one, as `set`. Returns True.
+
+        In a table, columns that the row does not have are added to it, and the others stay.
+        """
         return self._begin(self._client.append(key, value))
 
     def addshl(self, key: Key, value: Any, width: int) -> PipelineResult[bool]:
+        """As `append`, and keep only the last `width` bytes. Returns True."""
         return self._begin(self._client.addshl(key, value, width))
 
     def remove(self, key: Key) -> PipelineResult[int]:
+        """Remove a record, of duplicates the first. Returns how many were: 1, or 0 if none was."""
         return self._begin(self._client.remove(key))
 
     def exists(self, key: Key) -> PipelineResult[bool]:
+        """Return whether there is a record."""
         return self._begin(self._client.exists(key))
 
     def length(self, key: Key) -> PipelineResult[int | None]:
+        """Return the length of a value in bytes, or None if there is no record.
+
+        For a row of a table it is one byte more than the row has.
+        """
         return self._begin(self._client.length(key))
 
     def incr(self, key: Key, n: int = 1) -> PipelineResult[int]:
+        """Add `n` to the number at `key` and return the sum.
+
+        The record is 4 bytes, a signed integer in the byte order of the server's machine, which
+        `get_int` reads; in a table it is the column ``_num``. Without a record, as if it were 0.
+
+        Raises:
+            ArgumentError: `n` has more than 32 bits.
+            ServerError: the record is no such number.
+        """
         return self._begin(self._client.incr(key, n))
 
     def decr(self, key: Key, n: int = 1) -> PipelineResult[int]:
+        """Subtract `n` from the number at `key`, and return the difference; see `incr`."""
         return self._begin(self._client.decr(key, n))
 
     def incr_double(self, key: Key, n: float = 1.0) -> PipelineResult[float]:
+        """Add `n` to the number at `key` and return the sum, with 12 decimals.
+
+        The record is 8 bytes, a double in the byte order of the server's machine, which
+        `get_double` reads; in a table it is the column ``_num``. Without a record, as if it were 0.
+
+        Raises:
+            ServerError: the record is no such number.
+        """
         return self._begin(self._client.incr_double(key, n))
 
     def putdup(self, key: Key, value: Any) -> PipelineResult[bool]:
+        """Store one more record of a key, after those that it has. Only in trees. Returns True."""
         return self._begin(self._client.putdup(key, value))
 
     def putdupback(self, key: Key, value: Any) -> PipelineResult[bool]:
+        """Store one more record of a key, before those that it has. Only in trees. Returns True."""
         return self._begin(self._client.putdupback(key, value))
 
     def getdup(self, key: Key) -> PipelineResult[list[V]]:
+        """Return all values of a key, in their order. Not for tables."""
         return self._begin(self._client.getdup(key))
 
     def get_bulk(self, keys: Iterable[Key]) -> PipelineResult[dict[K, V]]:
+        """Return the records of those of `keys` that have one, key to value."""
         return self._begin(self._client.get_bulk(keys))
 
     def set_bulk(
         self, __data: Mapping[Any, Any] | None = None, *, no_reply: bool = False, **kwargs: Any
     ) -> PipelineResult[bool]:
+        """Store records, key to value, as `set`. Returns True.
+
+        Args:
+            __data: the records.
+            no_reply: do not wait for the server; see `set`.
+            kwargs: more records, as keyword arguments.
+        """
         return self._begin(self._client.set_bulk(__data, no_reply=no_reply, **kwargs))
 
     def update(
@@ -108,11 +192,19 @@ class TyrantCalls(Generic[K, V]):
         no_reply: bool = False,
         **kwargs: Any,
     ) -> PipelineResult[bool]:
+        """As `set_bulk`; the records may be pairs, too: of those of equal key the last counts.
+
+        A server has one database, whose records do not expire.
+
+        Raises:
+            ArgumentError: `db` or `expire_time` is given.
+        """
         return self._begin(
             self._client.update(__data, db, expire_time, no_reply=no_reply, **kwargs)
         )
 
     def remove_bulk(self, keys: Iterable[Key]) -> PipelineResult[bool]:
+        """Remove records, all duplicates included. Returns True, whether there were any or not."""
         return self._begin(self._client.remove_bulk(keys))
 
     def script(
@@ -123,6 +215,20 @@ class TyrantCalls(Generic[K, V]):
         *,
         lock: ScriptLock = ScriptLock.NONE,
     ) -> PipelineResult[bytes]:
+        """Call a Lua function of the server.
+
+        Args:
+            name: of the function.
+            key: its first argument; None: an empty string.
+            value: its second argument, which is not serialized; None: an empty string.
+            lock: what other calls with a lock have to wait for.
+
+        Returns:
+            What the function returned, as it is.
+
+        Raises:
+            ServerError: there is no such function, or it failed, or returned nil.
+        """
         return self._begin(self._client.script(name, key, value, lock=lock))
 
     def misc(
@@ -133,83 +239,190 @@ class TyrantCalls(Generic[K, V]):
         *,
         update_log: bool = True,
     ) -> PipelineResult[Any]:
+        """Call one of the database's functions by its name.
+
+        Args:
+            cmd: the function, for example ``"putlist"``.
+            keys: its arguments; numbers are passed as text.
+            data: more arguments, keys and values in turn; the values are serialized.
+            update_log: write the call into the server's update log.
+
+        Returns:
+            False if the function failed or found nothing, True if it succeeded and returned
+            nothing, a dict for getlist, range, regex and iternext, one value for getpart, one value
+            or a list of them (duplicates) for get, a dict for get with TT_TABLE, an int for genuid,
+            and a list of what it returned for every other function.
+        """
         return self._begin(self._client.misc(cmd, keys, data, update_log=update_log))
 
     def get_range(
         self, start: Key, stop: Key | None = None, max_keys: int = 0
     ) -> PipelineResult[dict[K, V]]:
+        """Return the records of a range of keys, in their order; of duplicates the first.
+
+        Args:
+            start: key that the range begins with.
+            stop: key that the range ends before; None: it has no end.
+            max_keys: how many records at most; 0: all.
+
+        Raises:
+            ServerError: the database has no order: it is neither a tree nor has fixed-length
+                records.
+        """
         return self._begin(self._client.get_range(start, stop, max_keys))
 
     def get_rangelist(
         self, start: Key, stop: Key | None = None, max_keys: int = 0
     ) -> PipelineResult[list[tuple[K, V]]]:
+        """As `get_range`, as a list of (key, value) in which duplicates are too."""
         return self._begin(self._client.get_rangelist(start, stop, max_keys))
 
     def match_prefix(self, prefix: Key, max_keys: int | None = 1024) -> PipelineResult[list[K]]:
+        """Return the keys that begin with `prefix`, at most `max_keys`; None: all."""
         return self._begin(self._client.match_prefix(prefix, max_keys))
 
     def match_regex(self, regex: Key, max_keys: int | None = 1024) -> PipelineResult[list[K]]:
+        """Return the keys in which a POSIX extended regular expression is found.
+
+        Args:
+            regex: the expression; if it begins with ``*``, letter case makes no difference.
+            max_keys: how many keys at most; None or 0: all.
+
+        Raises:
+            ServerError: it is no regular expression.
+        """
         return self._begin(self._client.match_regex(regex, max_keys))
 
     def match_regexlist(
         self, regex: Key, max_keys: int | None = 1024
     ) -> PipelineResult[list[tuple[K, V]]]:
+        """As `match_regex`, as a list of (key, value)."""
         return self._begin(self._client.match_regexlist(regex, max_keys))
 
     def stat(self) -> PipelineResult[dict[str, str]]:
+        """Return what the server tells about itself, its database and its counters, as text."""
         return self._begin(self._client.stat())
 
     def status(self) -> PipelineResult[dict[str, int | float | str]]:
+        """As `stat`, with numbers as int or float where they are."""
         return self._begin(self._client.status())
 
     def ping(self) -> PipelineResult[bool]:
+        """Return True if the server answers; otherwise an error is raised."""
         return self._begin(self._client.ping())
 
     def set_master(
         self, host: str | None, port: int = 1978, since: int | datetime = 0, *, check: bool = False
     ) -> PipelineResult[bool]:
+        """Have the server replicate from another one. Returns True.
+
+        Args:
+            host: of the master; None ends replication.
+            port: of the master.
+            since: which changes are wanted, as microseconds since the epoch or an aware datetime.
+            check: stop replicating where a change finds another state than the master's.
+        """
         return self._begin(self._client.set_master(host, port, since, check=check))
 
     def count(self) -> PipelineResult[int]:
+        """Return the number of records."""
         return self._begin(self._client.count())
 
     def clear(self) -> PipelineResult[bool]:
+        """Remove all records. Returns True."""
         return self._begin(self._client.clear())
 
     def synchronize(self) -> PipelineResult[bool]:
+        """Write what the database holds in memory to its file and device. Returns True."""
         return self._begin(self._client.synchronize())
 
     def optimize(self, parameters: str = "") -> PipelineResult[bool]:
+        """Rebuild the database's storage. Returns True.
+
+        Args:
+            parameters: new tuning parameters, as after a database's name: ``"#bnum=1000000"``.
+        """
         return self._begin(self._client.optimize(parameters))
 
     def copy(self, path: str) -> PipelineResult[bool]:
+        """Copy the database file while nobody changes it. Returns True.
+
+        Args:
+            path: of the copy, on the server. ``@`` and a command: run it instead, with the path of
+                the database file and a time stamp as arguments.
+        """
         return self._begin(self._client.copy(path))
 
     def restore(
         self, path: str, since: int | datetime = 0, *, check: bool = False
     ) -> PipelineResult[bool]:
+        """Carry out again what an update log says. Returns True.
+
+        Args:
+            path: of the directory with the update log, on the server.
+            since: from when on, as microseconds since the epoch or an aware datetime.
+            check: stop where a change finds another state than when it was logged.
+        """
         return self._begin(self._client.restore(path, since, check=check))
 
     def clear_cache(self) -> PipelineResult[bool]:
+        """Write out and forget what a database file has in memory. Returns True.
+
+        Raises:
+            ServerError: the database is in memory, or has fixed-length records.
+        """
         return self._begin(self._client.clear_cache())
 
     def defragment(self, steps: int | None = None) -> PipelineResult[bool]:
+        """Close gaps in a database file: so many of them, or all. Returns True.
+
+        Raises:
+            ServerError: the database is in memory, or has fixed-length records.
+        """
         return self._begin(self._client.defragment(steps))
 
     def iterinit(self, start: Key | None = None) -> PipelineResult[bool]:
+        """Put the server's iterator before the first record, or before `start`. Returns True.
+
+        There is one iterator for all clients of a server. ``async for key in db`` does not use it.
+
+        Raises:
+            ServerError: the database cannot be iterated over from there.
+        """
         return self._begin(self._client.iterinit(start))
 
     def iternext(self) -> PipelineResult[K | None]:
+        """Return the next key of the server's iterator; None after the last."""
         return self._begin(self._client.iternext())
 
     def genuid(self) -> PipelineResult[int]:
+        """Return a number that the table database has not returned before.
+
+        Raises:
+            ServerError: the database is no table.
+        """
         return self._begin(self._client.genuid())
 
     def set_index(self, name: str, kind: IndexKind, *, keep: bool = False) -> PipelineResult[bool]:
+        """Make an index of a column, or make it anew.
+
+        Args:
+            name: of the column; ``""`` is the primary key.
+            kind: what the index is for.
+            keep: leave an index that is there already as it is.
+
+        Returns:
+            True; False if `keep` and there was an index.
+
+        Raises:
+            ServerError: the database is no table.
+        """
         return self._begin(self._client.set_index(name, kind, keep=keep))
 
     def optimize_index(self, name: str) -> PipelineResult[bool]:
+        """Rebuild the storage of a column's index. Returns whether there was one."""
         return self._begin(self._client.optimize_index(name))
 
     def delete_index(self, name: str) -> PipelineResult[bool]:
+        """Remove a column's index. Returns whether there was one."""
         return self._begin(self._client.delete_index(name))
