@@ -4,6 +4,7 @@
 # make wheel     dist/: the source archive, and a wheel that needs no compiler and no library
 # make bench     compare servers and clients (with the originals where KTSERVER, TTSERVER name them)
 # make format    format the sources
+# make docs      build/docs: these pages and the reference of all public names, as a site
 # make build     set up and compile only
 # make clean     remove what building and testing left behind (not .venv)
 #
@@ -17,7 +18,7 @@ BIN = $(VENV)/bin
 # What is compiled; files made by Cython begin with an underscore and end in .c or .cpp.
 SOURCES = $(shell find src -name '*.pyx' -o -name '*.px[di]' -o -name '*.h' -o -name '[a-z]*.cpp')
 
-.PHONY: demo test test-all wheel bench format build clean
+.PHONY: demo test test-all wheel bench docs format build clean
 
 demo: build
 	$(BIN)/python examples/demo.py
@@ -42,6 +43,10 @@ bench: build
 	$(BIN)/python bench/servers.py
 	$(BIN)/python bench/clients.py
 	$(BIN)/python bench/startup.py
+
+docs: build
+	$(BIN)/sphinx-build -q -W --keep-going -j auto -d build/doctrees docs build/docs
+	@echo build/docs/index.html
 
 format: build
 	$(BIN)/ruff format
