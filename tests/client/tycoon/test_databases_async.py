@@ -28,6 +28,9 @@ WRITES: dict[str, Callable[..., Any]] = {
 ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "set": ("k", "v"),
     "set_bytes": ("k", b"v"),
+    "setdefault": ("k", "v"),
+    "get_or": ("k", "v"),
+    "touch": ("k", 1),
     "add": ("k", "v"),
     "replace": ("k", "v"),
     "append": ("k", "v"),
