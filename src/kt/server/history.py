@@ -36,6 +36,7 @@ class History:
     Attributes:
         log: what is written.
         ended: the server stops.
+        needed_since: a start needs what comes after this stamp; None if it needs nothing.
 
     Raises:
         ImproperlyConfigured: it cannot be opened.
@@ -63,6 +64,7 @@ class History:
             log.error(self.log.findings)
         self.directory = directory
         self.ended = False
+        self.needed_since: int | None = None
         self._journal = log
         self._loop = loop
         self._interval = interval
@@ -130,6 +132,13 @@ class History:
     def reader(self, since: int, server: int, *, only: bool = False) -> LogReader:
         """Read the log as the protocol of replication sends it; see `UpdateLog.reader`."""
         return self.log.reader(since, server, only)
+
+
+def begins_after(path: str, stamp: int) -> bool:
+    """Whether all records of one of Kyoto Tycoon's log files are newer; also if it has none yet."""
+    with open(path, "rb") as file:
+        begin = file.read(17 + 9)
+    return len(begin) < 17 + 9 or int.from_bytes(begin[18:], "big") > stamp
 
 
 def file_states(directory: str) -> dict[str, tuple[int, int]]:

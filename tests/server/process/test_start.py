@@ -161,7 +161,7 @@ def test_a_database_of_another_type(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("program", "flags"),
     [
-        ("kt-tycoon", "-sid 1 -ulim 256m -uasi 1 -mport 1 -rts F -riv 1 -bgsi 9 -bgsc z -plex x"),
+        ("kt-tycoon", "-sid 1 -ulim 256m -uasi 1 -mport 1 -rts F -riv 1 -bgsi 9 -bgsc gz -plex x"),
         ("kt-tyrant", "-sid 1 -ulim 256m -uas -mport 1 -rts F -rcc"),
     ],
 )

@@ -92,6 +92,15 @@ class Start:
         self.place.close()
         self.pid_file.remove()
 
+    def check(self) -> None:
+        """Go on only if no signal has come that ends the server.
+
+        Raises:
+            Interrupted: one has.
+        """
+        if self.stops.intersection(self.caught):
+            raise Interrupted
+
     def when_free(self, open_file: Callable[[], T], path: str) -> T:
         """What `open_file` returns once the file is not locked any more.
 
@@ -101,8 +110,7 @@ class Start:
         """
         waits = False
         while True:
-            if self.stops.intersection(self.caught):
-                raise Interrupted
+            self.check()
             try:
                 return open_file()
             except FileLocked:

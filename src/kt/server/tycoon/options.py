@@ -19,6 +19,7 @@ from kt.server.process.options import (
     server_id,
     threads,
 )
+from kt.server.tycoon.compressors import compressor
 
 MAX_DATABASES: Final = 200
 PURPOSE: Final = "Serve Kyoto Cabinet databases by the protocols of Kyoto Tycoon."
@@ -44,6 +45,9 @@ class TycoonOptions(ServiceOptions):
         log_limit: bytes of a file of it after which the next one begins; 0 for no limit.
         log_interval: seconds after which it is brought to the device; 0 for never.
         server_id: number of this server in update logs; None if it has none.
+        snapshot_directory: where snapshots are; None for none.
+        snapshot_interval: seconds between two; 0 or less for none but that at the end.
+        snapshot_compressor: ``none``, ``zlib``, ``lzo`` or ``lzma``.
     """
 
     databases: list[str] = field(default_factory=lambda: [":"])
@@ -60,6 +64,9 @@ class TycoonOptions(ServiceOptions):
     log_limit: int = 256 << 20
     log_interval: float = 0.0
     server_id: int | None = None
+    snapshot_directory: str | None = None
+    snapshot_interval: float = 180.0
+    snapshot_compressor: str = "none"
 
 
 FLAGS: Final = (
@@ -81,6 +88,9 @@ FLAGS: Final = (
     Flag("-ulim", "log_limit", "bytes of a file of it (256m); 0 for no limit", "BYTES", log_limit),
     Flag("-uasi", "log_interval", "bring it to the device every so often", "SECONDS", seconds),
     Flag("-sid", "server_id", "number of this server in update logs", "NUMBER", server_id),
+    Flag("-bgs", "snapshot_directory", "take snapshots, apply them at start", "DIRECTORY", str),
+    Flag("-bgsi", "snapshot_interval", "seconds between two of them (180)", "SECONDS", seconds),
+    Flag("-bgsc", "snapshot_compressor", "none, zlib, lzo or lzma", "NAME", compressor),
     Flag("-cmd", "command_directory", "the commands that synchronize may run", "DIRECTORY", str),
     Flag("-scr", "script", "the Lua functions that clients may call", "FILE", str),
     *SCRIPT_FLAGS,
@@ -88,13 +98,12 @@ FLAGS: Final = (
 
 MISSING: Final = {
     "-mhost": "replication",
-    "-bgs": "background snapshots",
     "-plsv": "plug-in servers",
     "-pldb": "plug-in databases",
 }
 """Flags of the original that are refused, and what they would be for."""
 
-IDLE: Final = dict.fromkeys(("-mport", "-rts", "-riv", "-bgsi", "-bgsc", "-plex"), 1)
+IDLE: Final = dict.fromkeys(("-mport", "-rts", "-riv", "-plex"), 1)
 """Those that have no effect without one of them, each with a word."""
 
 

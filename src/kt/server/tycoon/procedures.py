@@ -15,6 +15,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from enum import IntEnum
+from itertools import pairwise
 from math import inf
 from typing import Final, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
@@ -26,7 +27,7 @@ from kt.server.engines.kyoto._engine import (
     Cursor,
     Database,
 )
-from kt.server.history import History, file_states
+from kt.server.history import History, begins_after, file_states
 from kt.server.tycoon.large import pieces
 from kt.server.tycoon.values import integer, real
 
@@ -326,12 +327,13 @@ def ulog_list(server: Reporting, columns: Columns) -> Columns:
 
 
 def ulog_remove(server: Reporting, columns: Columns) -> Columns:
-    """Remove files that have nothing newer than a stamp, but never the newest one."""
+    """Remove files that have nothing newer than a stamp, but not what a start needs."""
     states = file_states(_log_directory(server))
     text = columns.get(b"ts")
     until = time.time_ns() if text in (None, b"now") else integer(text or b"")
-    for path in list(states)[:-1]:
-        if states[path][1] > until:
+    needed = server.history.needed_since if server.history is not None else None
+    for path, following in pairwise(states):
+        if states[path][1] > until or (needed is not None and begins_after(following, needed)):
             continue
         try:
             os.remove(path)

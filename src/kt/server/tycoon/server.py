@@ -11,6 +11,7 @@ engines.kyoto             the engine; on top of it the binary protocol and, unle
 rpc                       HTTP requests under ``/rpc/``: columns, waiting, signals, statuses
 procedures                the procedures that these call
 synchronize               the one that may run a command
+snapshots                 snapshots of the databases, and how these come back at the start
 rest                      HTTP requests for single records
 report                    what ``report`` answers
 scripts                   Lua functions that clients call; what they see is in script
@@ -37,6 +38,7 @@ from kt.server.tycoon.report import Process, report
 from kt.server.tycoon.scripts import start_scripts
 from kt.server.tycoon.service import TycoonService, log_engine_error
 from kt.server.tycoon.session import TycoonSession
+from kt.server.tycoon.snapshots import Snapshots
 from kt.server.tycoon.synchronize import Synchronize
 from kt.version import VERSION
 
@@ -64,6 +66,7 @@ class TycoonServer(Server):
         self._synchronize_at = 0.0
         self._tended = 0
         self._history: History | None = None
+        self._snapshots: Snapshots | None = None
 
     def report(self) -> Columns:
         """The columns of the procedure of that name."""
@@ -88,8 +91,13 @@ class TycoonServer(Server):
         options = self.options
         if not os.path.isdir(options.command_directory):
             raise ImproperlyConfigured(f"{options.command_directory}: no such directory")
+        there = [os.path.exists(spec.partition("#")[0]) for spec in options.databases]
         for spec in options.databases:
             self.databases.append(self._open(spec))
+        history = self._open_history()
+        self._snapshots = self._open_snapshots(there)
+        if self._snapshots is not None:
+            self._snapshots.restore(history, self.start.check)
         location = b"http://localhost"  # as the original has it, whatever -host says
         if options.port not in (0, 80):
             location += b":%d" % options.port
@@ -101,10 +109,12 @@ class TycoonServer(Server):
             writes_wait=options.auto_synchronize,
             held=self.held,
             report=self.report,
-            history=self._open_history(),
+            history=history,
             timeout=options.timeout,
         )
         service.core.timed = True
+        if self._snapshots is not None:
+            self._snapshots.begin()
         service.procedures[b"synchronize"] = Procedure(
             Synchronize(options.command_directory, self.log), ("misc",), Synchronize.pace
         )
@@ -135,6 +145,22 @@ class TycoonServer(Server):
             loop=self.loop,
         )
         return self._history
+
+    def _open_snapshots(self, there: list[bool]) -> Snapshots | None:
+        options = self.options
+        if options.snapshot_directory is None:
+            return None
+        if options.read_only:
+            raise ImproperlyConfigured("-bgs needs databases that can be written: not with -ord")
+        databases = self.databases
+        return Snapshots(
+            options.snapshot_directory,
+            databases,
+            fresh=[db.in_memory or not old for db, old in zip(databases, there, strict=True)],
+            compressor=options.snapshot_compressor,
+            interval=options.snapshot_interval,
+            log=self.log,
+        )
 
     def _open(self, spec: str) -> Database:
         self.log.system(f"opening a database: path={spec}")
@@ -180,6 +206,8 @@ class TycoonServer(Server):
         self.service.set_stamp()
         if self._history is not None:
             self._history.tick(lambda: self.workers)
+        if self._snapshots is not None:
+            self._snapshots.tick(lambda: self.workers)
         if self.options.read_only:
             return
         with self.service.turn:
@@ -215,7 +243,7 @@ class TycoonServer(Server):
             self._history.end()
 
     def close(self) -> bool:
-        closed = True
+        closed = self._snapshots is None or self._snapshots.close()
         for spec, database in zip(self.options.databases, self.databases, strict=False):
             self.log.system(f"closing a database: path={spec}")
             try:

@@ -1,6 +1,6 @@
 """The C++ side of _engine.pyx: what the headers database/, upkeep/ and protocol/ declare. They say what it means."""
 
-from libc.stdint cimport int64_t, uint16_t, uint64_t
+from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 from libcpp cimport bool as boolean
 from libcpp.map cimport map as cpp_map
 from libcpp.optional cimport optional
@@ -79,6 +79,7 @@ cdef extern from "kyoto/database/database.h" namespace "kt" nogil:
         Error begin_transaction(boolean, double) except +
         Error end_transaction(boolean) except +
         void connect "journal().connect"(ChangeLog *, uint16_t)
+        boolean in_memory "kind().in_memory"
 
 
 cdef extern from "kyoto/protocol/operations.h" namespace "kt" nogil:
@@ -176,3 +177,27 @@ cdef extern from "kyoto/protocol/core.h" namespace "kt" nogil:
         void drop_reply()
         void take_reply(Buffer *) except +
         string *traced()
+
+
+cdef extern from "kyoto/recovery/snapshot_taking.h" namespace "kt" nogil:
+    cppclass NativeHeader "kt::SnapshotHeader":
+        uint32_t check
+        uint64_t stamp
+        int64_t records, size
+
+    NativeHeader do_take_snapshot "kt::take_snapshot"(
+        NativeDatabase &, const string &, const string &) except +IOError
+
+
+cdef extern from "kyoto/recovery/restoring.h" namespace "kt" nogil:
+    cppclass NativeLoader "kt::SnapshotLoader":
+        NativeLoader(NativeDatabase &, const string &) except +IOError
+        const NativeHeader &header()
+        int64_t load(int64_t) except +IOError
+
+    cppclass Restored:
+        NativeDatabase *database
+        uint64_t since
+
+    int64_t do_restore_changes "kt::restore_changes"(
+        const vector[Restored] &, string_view) except +IOError

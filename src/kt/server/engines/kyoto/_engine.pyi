@@ -13,7 +13,7 @@ for every method.
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import IntEnum
 from types import TracebackType
-from typing import Final, Protocol, Self
+from typing import Final, NamedTuple, Protocol, Self
 
 from kt.server.engines.io._io import Reply, Servable
 from kt.server.engines.log._log import Loggable
@@ -76,10 +76,12 @@ class Database:
     Attributes:
         spec: the argument it was opened with.
         path: the engine's name for it: the part of `spec` before ``#``.
+        in_memory: whether its records end with the process.
     """
 
     spec: Final[str]
     path: Final[str]
+    in_memory: Final[bool]
 
     def __init__(
         self,
@@ -194,6 +196,20 @@ class Database:
     def copy(self, destination: str) -> None: ...
     def dump_snapshot(self, destination: str) -> None: ...
     def load_snapshot(self, source: str) -> None: ...
+    def take_snapshot(self, path: str, compressor: str) -> SnapshotHeader:
+        """Write a snapshot as Kyoto Tycoon has them: all records as they are at this moment.
+
+        Everybody goes on meanwhile. What was at `path` is replaced when all of it is at the device
+        and has been read; `path` with ``.tmp`` is written before.
+
+        Args:
+            path: of the file.
+            compressor: ``none``, ``zlib``, ``lzo`` or ``lzma``.
+
+        Raises:
+            OSError: it could not be written, or the database could not be read.
+        """
+
     def tick(self) -> bool:
         """One small step of expiry and defragmentation, well under 1 ms; True if more is to do."""
 
@@ -312,3 +328,54 @@ class BinaryCore:
         The last number is of all that took longer. Behind the list: seconds, of all together. A
         request counts with the time of the call of `feed` that has answered it.
         """
+
+class SnapshotHeader(NamedTuple):
+    """What a snapshot says of itself.
+
+    Attributes:
+        stamp: when it was taken, in nanoseconds since the epoch. It has all changes of the update
+            log up to this stamp, and no later one.
+        records: how many it has; -1 if it does not say.
+        size: bytes of the database.
+    """
+
+    stamp: int
+    records: int
+    size: int
+
+class SnapshotLoader:
+    """Sets the records of a snapshot in a database, with their expiry. The update log is not told.
+
+    Attributes:
+        header: what it says of itself.
+    """
+
+    header: Final[SnapshotHeader]
+
+    def __init__(self, database: Database, path: str) -> None:
+        """
+        Raises:
+            OSError: it cannot be read, is no snapshot, or its compressor is not here.
+        """
+
+    def load(self, limit: int) -> int:
+        """Set so many more; how many it were, 0 at the end.
+
+        Raises:
+            OSError: it is damaged, or has fewer records than it says; or the database fails.
+        """
+
+def restore_changes(stamps: Sequence[tuple[Database, int | None]], frames: bytes) -> int:
+    """Carry out again what `LogReader.read` gave; the update log is not told.
+
+    Args:
+        stamps: the databases by their numbers, each with the stamp up to which it has everything;
+            None for one that is to be left as it is.
+        frames: whole messages.
+
+    Returns:
+        how many changes that were.
+
+    Raises:
+        OSError: something is no change, or a database fails.
+    """

@@ -21,6 +21,7 @@ from posix.unistd cimport usleep
 
 import enum
 import os
+from typing import NamedTuple
 
 from kt.server.engines import EngineError, FileLocked, LargeValue
 from kt.server.engines.io._io cimport TIMES_PLACES, Buffer, Servable, Times, reply_of
@@ -305,6 +306,10 @@ cdef class Database:
         check_error(error)
         return dict(status)
 
+    @property
+    def in_memory(self):
+        return self._native.in_memory
+
     cdef tuple _fetch(self, bytes key, bint removes):
         cdef NativeDatabase *native = self.native()
         cdef string_view name = view(key)
@@ -548,6 +553,15 @@ cdef class Database:
             error = do_dump_snapshot(native[0], path)
         check_error(error)
 
+    def take_snapshot(self, str path not None, str compressor not None):
+        cdef NativeDatabase *native = self.native()
+        cdef string name = os.fsencode(path)
+        cdef string how = compressor.encode()
+        cdef NativeHeader header
+        with nogil:
+            header = do_take_snapshot(native[0], name, how)
+        return header_of(header)
+
     def load_snapshot(self, source):
         cdef NativeDatabase *native = self.native()
         cdef string path = os.fsencode(source)
@@ -593,3 +607,4 @@ class RecordsOnly:
 
 include "_cursor.pxi"
 include "_core.pxi"
+include "_recovery.pxi"

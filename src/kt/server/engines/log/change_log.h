@@ -32,6 +32,8 @@ class ChangeLog {
   // Takes over one record, stamped now. Throws std::bad_alloc, and has taken over nothing then.
   virtual void append(const Origin& origin, std::initializer_list<std::string_view> parts) = 0;
 
+  // A stamp that no record so far goes above, and that all later ones do.
+  virtual uint64_t stamp() = 0;
   // Whether what has been taken over could be written, at the last attempt or at one more.
   virtual bool ready() = 0;
 

@@ -211,6 +211,12 @@ void UpdateLog::append(const Origin& origin, std::initializer_list<std::string_v
   taken_ += appended_.size() - before;
 }
 
+uint64_t UpdateLog::stamp() {
+  std::lock_guard<std::mutex> guard(lock_);
+  stamp_ = std::max(stamp_, present_stamp(format_));
+  return stamp_;
+}
+
 bool UpdateLog::flush() {
   const uint64_t wanted = taken_;
   if (written_ >= wanted) return true;

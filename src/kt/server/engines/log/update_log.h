@@ -50,6 +50,7 @@ class UpdateLog final : public ChangeLog {
 
   uint16_t server() const override { return server_; }
   void append(const Origin& origin, std::initializer_list<std::string_view> parts) override;
+  uint64_t stamp() override;
   bool ready() override { return !failing_ || flush(); }
   bool flush() override;
   std::string trouble() override;

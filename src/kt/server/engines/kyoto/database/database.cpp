@@ -6,6 +6,7 @@
 
 #include "kyoto/database/cursor.h"
 #include "kyoto/database/internals.h"
+#include "kyoto/database/old_records.h"
 #include "kyoto/storage/log_check.h"
 #include "kyoto/upkeep/maintenance.h"
 #include "kyoto/upkeep/pages.h"
@@ -392,6 +393,8 @@ void Database::unwatch(KeyWatch* watch) {
   watches_.remove(watch);
   watching_--;
 }
+
+void Database::keep_old(Bytes key, const Bytes* before) { old_records_->note(key, before); }
 
 void Database::tell_watches(Bytes key) {
   std::lock_guard<std::mutex> lock(watches_lock_);

@@ -39,6 +39,7 @@ namespace kt {
 class Cursor;
 class EngineCursor;
 class KeyWatch;
+class OldRecords;
 
 // What the types of databases differ in.
 struct Kind {
@@ -147,6 +148,11 @@ class Database {
   // Whether reading a record may move it (see Kind::rotates); counts how often it was held.
   void hold_rotation(bool held);
 
+  // From now on, or not any more, records are noted there before they are changed. Alone inside.
+  void keep_old_records(OldRecords* kept) { old_records_ = kept; }
+  // One at a time takes a snapshot.
+  std::unique_lock<std::mutex> turn_of_snapshots() { return std::unique_lock(snapshot_lock_); }
+
   void watch(KeyWatch* watch);
   void unwatch(KeyWatch* watch);
 
@@ -156,6 +162,11 @@ class Database {
 
   // Called for every record that is changed, while the engine has it locked.
   void note_changed() { write_back_.note_changed(); }
+
+  // Called before that, likewise; null if there is no such record.
+  void note_old(Bytes key, const Bytes* before) {
+    if (old_records_ != nullptr) keep_old(key, before);
+  }
 
   // Called for every record that is stored, likewise.
   void note_stored(Bytes key, int64_t xt, int64_t now) {
@@ -176,6 +187,7 @@ class Database {
   void switch_rotation();
   void close_left_cursors();
   void tell_watches(Bytes key);
+  void keep_old(Bytes key, const Bytes* before);
   uint32_t mode() const;
 
   const std::string spec_;
@@ -211,6 +223,9 @@ class Database {
   std::atomic<int> watching_{0};
   std::mutex watches_lock_;
   std::list<KeyWatch*> watches_;
+
+  OldRecords* old_records_ = nullptr;  // exchanged by who is alone inside
+  std::mutex snapshot_lock_;
 };
 
 // Being inside a database: nobody replaces the engine meanwhile, and nobody is alone inside.

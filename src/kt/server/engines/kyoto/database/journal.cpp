@@ -1,5 +1,7 @@
 #include "kyoto/database/journal.h"
 
+#include <chrono>
+
 namespace kt {
 
 namespace {
@@ -96,6 +98,13 @@ Error Journal::ask_log() {
 Error Journal::write_log() {
   if (LogBatch::open() || log_->flush()) return Error();
   return Error(Error::SYSTEM, "the update log could not be written");
+}
+
+uint64_t Journal::stamp() {
+  if (log_ != nullptr) return log_->stamp();
+  using namespace std::chrono;
+  const auto now = system_clock::now().time_since_epoch();
+  return static_cast<uint64_t>(duration_cast<milliseconds>(now).count()) * 1000000;
 }
 
 void Journal::correct(kc::PolyDB& engine, Bytes key) {

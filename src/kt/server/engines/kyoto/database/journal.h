@@ -51,6 +51,10 @@ class Journal {
   // Outside, after changes: fails if they could not be logged. Nothing happens in a LogBatch.
   Error settle() { return log_ == nullptr ? Error() : write_log(); }
 
+  // A time that all changes so far were made before and that all later ones come after. Alone
+  // inside.
+  uint64_t stamp();
+
   // Tells again what there is under a key, whose change has failed.
   void correct(kc::PolyDB& engine, Bytes key);
 

@@ -13,6 +13,8 @@ const char* const TOO_LARGE = "the value is too large for a thread in a hurry";
 
 const char* RecordVisitor::visit_full(const char* key, size_t key_size, const char* value,
                                       size_t value_size, size_t* size) {
+  before_ = Bytes(value, value_size);
+  existed_ = true;
   try {
     return visit(Bytes(key, key_size), value, value_size, size);
   } catch (const std::bad_alloc&) {
@@ -22,6 +24,7 @@ const char* RecordVisitor::visit_full(const char* key, size_t key_size, const ch
 }
 
 const char* RecordVisitor::visit_empty(const char* key, size_t key_size, size_t* size) {
+  existed_ = false;
   try {
     Bytes name(key, key_size);
     return apply(name, on_absence(name), size);
@@ -48,6 +51,7 @@ const char* RecordVisitor::apply(Bytes key, const Change& change, size_t* size) 
   terms_.database->note_changed();
   Journal& journal = terms_.database->journal();
   if (change.kind == Change::REMOVE) {
+    terms_.database->note_old(key, existed_ ? &before_ : nullptr);
     journal.removed(key);
     told_ = true;
     return REMOVE;
@@ -65,6 +69,7 @@ const char* RecordVisitor::apply(Bytes key, const Change& change, size_t* size) 
   }
   stored_.append(change.value.data(), change.value.size());
   stored_.append(change.tail.data(), change.tail.size());
+  terms_.database->note_old(key, existed_ ? &before_ : nullptr);
   journal.stored(key, Bytes(stored_.data(), stored_.size()));
   told_ = true;
   terms_.database->note_stored(key, xt, terms_.now);

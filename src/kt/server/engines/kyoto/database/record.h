@@ -137,6 +137,8 @@ class RecordVisitor : public kc::BasicDB::Visitor {
   const char* failure_ = nullptr;
   bool told_ = false;
   Buffer stored_;
+  Bytes before_;  // as it is stored
+  bool existed_ = false;
 };
 
 }  // namespace kt

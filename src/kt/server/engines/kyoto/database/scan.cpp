@@ -115,22 +115,6 @@ class Existence final : public RecordVisitor {
   }
 };
 
-// While it lives, reading does not move records.
-class NoRotation {
- public:
-  explicit NoRotation(Database& database) : database_(database) {
-    if (database_.kind().rotates) database_.hold_rotation(true);
-  }
-  ~NoRotation() {
-    if (database_.kind().rotates) database_.hold_rotation(false);
-  }
-  NoRotation(const NoRotation&) = delete;
-  NoRotation& operator=(const NoRotation&) = delete;
-
- private:
-  Database& database_;
-};
-
 // One search.
 class Scan {
  public:

@@ -15,6 +15,22 @@ namespace kt {
 
 using Keys = std::vector<std::string>;
 
+// While it lives, reading does not move records.
+class NoRotation {
+ public:
+  explicit NoRotation(Database& database) : database_(database) {
+    if (database_.kind().rotates) database_.hold_rotation(true);
+  }
+  ~NoRotation() {
+    if (database_.kind().rotates) database_.hold_rotation(false);
+  }
+  NoRotation(const NoRotation&) = delete;
+  NoRotation& operator=(const NoRotation&) = delete;
+
+ private:
+  Database& database_;
+};
+
 // At most `limit` keys, all if negative. In the order of the database, except match_similar.
 Error match_prefix(Database& database, const std::string& prefix, int64_t limit, Keys* keys);
 

@@ -1,0 +1,51 @@
+# Snapshots, and what brings databases back; a part of _engine.pyx.
+
+
+class SnapshotHeader(NamedTuple):
+    stamp: int
+    records: int
+    size: int
+
+
+cdef object header_of(const NativeHeader &header):
+    return SnapshotHeader(header.stamp, header.records, header.size)
+
+
+cdef class SnapshotLoader:
+    cdef NativeLoader *_native
+    cdef Database _database
+    cdef readonly object header
+
+    def __init__(self, Database database not None, str path not None):
+        cdef NativeDatabase *native = database.native()
+        cdef string name = os.fsencode(path)
+        self._database = database
+        self._native = new NativeLoader(native[0], name)
+        self.header = header_of(self._native.header())
+
+    def __dealloc__(self):
+        del self._native
+
+    def load(self, int64_t limit):
+        cdef int64_t count
+        with nogil:
+            count = self._native.load(limit)
+        return count
+
+
+def restore_changes(stamps, bytes frames not None):
+    cdef vector[Restored] databases
+    cdef Restored restored
+    cdef Database database
+    cdef string_view given = view(frames)
+    cdef int64_t count
+    for database, stamp in stamps:
+        restored.database = NULL
+        restored.since = 0
+        if stamp is not None:
+            restored.database = database.native()
+            restored.since = stamp
+        databases.push_back(restored)
+    with nogil:
+        count = do_restore_changes(databases, given)
+    return count

@@ -1,0 +1,272 @@
+"""Snapshots of kt-tycoon's databases (``-bgs``), and how databases come back at the start.
+
+::
+
+    start     DIR/00000000.ktss  -->  database  <--  update log, from the snapshot's stamp on
+    running   database  -->  DIR/00000000.ktss       every so often, and at the end
+
+A snapshot is applied to a database in memory, and to a file that was not there before the start; a
+file that was there has its own records, which may be newer. What is wrong with a snapshot, or with
+the log behind it, keeps the server from starting, because the next snapshot would take its place.
+
+A database in memory has a snapshot from the start of its first server on, so the log from its
+stamp on has every change since. Therefore `History.needed_since` keeps that part of the log.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, Future
+from contextlib import suppress
+from typing import Final
+
+from kt.errors import ImproperlyConfigured
+from kt.server.engines.kyoto._engine import (
+    LIBRARY_FEATURES,
+    Database,
+    SnapshotLoader,
+    restore_changes,
+)
+from kt.server.engines.log._log import BROKEN, MORE, LogReader
+from kt.server.history import History
+from kt.server.session import Journal
+
+NAME: Final = re.compile(r"([0-9]+)\.ktss")
+RECORDS_AT_ONCE: Final = 100_000
+BYTES_AT_ONCE: Final = 4 << 20
+PROGRESS: Final = 1.0
+"""Seconds between two lines about how far a start has come."""
+NOBODY: Final = 0xFFFFFFFF
+"""A number that no server has: none of its changes are left out."""
+
+
+class Snapshots:
+    """The snapshots of one server.
+
+    Args:
+        directory: of the files; made if it is not there.
+        databases: in the order of their numbers.
+        fresh: for each, whether it has no records of its own from before the start.
+        compressor: ``none``, ``zlib``, ``lzo`` or ``lzma``.
+        interval: seconds between two snapshots; 0 for none but that at the end.
+        log: the server's.
+
+    Raises:
+        ImproperlyConfigured: the directory cannot be used, or the compressor is not here.
+    """
+
+    def __init__(
+        self,
+        directory: str,
+        databases: Sequence[Database],
+        *,
+        fresh: Sequence[bool],
+        compressor: str,
+        interval: float,
+        log: Journal,
+    ) -> None:
+        if compressor != "none" and f"({compressor})" not in LIBRARY_FEATURES:
+            raise ImproperlyConfigured(f"this Kyoto Cabinet was built without {compressor}: -bgsc")
+        self._directory = directory
+        self._databases = databases
+        self._fresh = fresh
+        self._compressor = compressor
+        self._interval = interval
+        self._log = log
+        self._history: History | None = None
+        self._stamps: dict[int, int] = {}
+        self._begun = False
+        self._due = 0.0
+        self._running: Future[bool] | None = None
+        self._lock_file = self._take_directory()
+
+    def _take_directory(self) -> int:
+        try:
+            os.makedirs(self._directory, exist_ok=True)
+            lock_file = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            raise ImproperlyConfigured(f"cannot keep snapshots: {error}") from None
+        try:
+            fcntl.flock(lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for index in range(len(self._databases)):
+                with suppress(FileNotFoundError):
+                    os.remove(self._path(index) + ".tmp")
+        except OSError as error:
+            os.close(lock_file)
+            raise ImproperlyConfigured(
+                f"cannot keep snapshots in {self._directory}, which another server may use: {error}"
+            ) from None
+        return lock_file
+
+    def _path(self, index: int) -> str:
+        return os.path.join(self._directory, f"{index:08d}.ktss")
+
+    # The start
+
+    def restore(self, history: History | None, check: Callable[[], None]) -> None:
+        """Bring back what there is, before the databases tell the update log of changes.
+
+        Args:
+            history: the update log, if there is one.
+            check: called now and then; may raise to end it.
+
+        Raises:
+            ImproperlyConfigured: something cannot be brought back.
+        """
+        self._history = history
+        for index, path in self._files().items():
+            if index >= len(self._databases):
+                self._log.error(f"there is no database for a snapshot: {path}")
+            elif self._fresh[index]:
+                self._stamps[index] = self._load(self._databases[index], index, path, check)
+            else:
+                self._log.system(f"the database is a file, its snapshot is not applied: {path}")
+        if history is not None and self._stamps:
+            self._replay(history, check)
+
+    def _files(self) -> dict[int, str]:
+        files: dict[int, str] = {}
+        for name in sorted(os.listdir(self._directory)):
+            if (match := NAME.fullmatch(name)) is None:
+                continue
+            path = os.path.join(self._directory, name)
+            if (other := files.setdefault(int(match[1]), path)) != path:
+                raise ImproperlyConfigured(f"two snapshots of one database: {other} and {path}")
+        return files
+
+    def _load(self, database: Database, index: int, path: str, check: Callable[[], None]) -> int:
+        try:
+            loader = SnapshotLoader(database, path)
+            stamp, count, size = loader.header
+            self._log.system(
+                f"applying a snapshot file: db={index} ts={stamp} count={count} size={size}"
+            )
+            progress = Progress(self._log, "records applied", count)
+            while loaded := loader.load(RECORDS_AT_ONCE):
+                progress.add(loaded)
+                check()
+        except OSError as error:
+            raise ImproperlyConfigured(
+                f"a snapshot cannot be applied: {error}. Put a good one in its place, or move it "
+                "away to start without it"
+            ) from None
+        progress.end()
+        return stamp
+
+    def _replay(self, history: History, check: Callable[[], None]) -> None:
+        since = min(self._stamps.values())
+        self._log.system(f"applying the update log: ts={since}")
+        stamps = [(database, self._stamps.get(i)) for i, database in enumerate(self._databases)]
+        try:
+            _carry_out(history.reader(since, NOBODY), stamps, self._log, check)
+        except OSError as error:
+            raise ImproperlyConfigured(
+                f"the update log cannot be applied: {error}. Mend it, or move it away to start "
+                "with the snapshot alone"
+            ) from None
+
+    # Running
+
+    def begin(self) -> None:
+        """The databases are as they should be. Gives a first snapshot to those that need one.
+
+        Raises:
+            ImproperlyConfigured: that cannot be written.
+        """
+        for index, database in enumerate(self._databases):
+            needed = database.in_memory and index not in self._stamps
+            if needed and not self._take(index):
+                raise ImproperlyConfigured(f"no snapshot can be written: {self._path(index)}")
+        self._due = time.monotonic() + self._interval
+        self._begun = True
+        self._tell_history()
+
+    def tick(self, workers: Callable[[], Executor]) -> None:
+        """Ten times a second: take snapshots when it is time."""
+        busy = self._running is not None and not self._running.done()
+        if self._interval > 0 and not busy and time.monotonic() >= self._due:
+            self._due = time.monotonic() + self._interval
+            self._running = workers().submit(self._take_all)
+
+    def close(self) -> bool:
+        """Take the last ones, if the start came to its end; False if that failed."""
+        done = not self._begun or self._take_all()
+        os.close(self._lock_file)
+        return done
+
+    def _take_all(self) -> bool:
+        done = [self._take(index) for index in range(len(self._databases))]
+        self._tell_history()
+        return all(done)
+
+    def _take(self, index: int) -> bool:
+        began = time.monotonic()
+        try:
+            header = self._databases[index].take_snapshot(self._path(index), self._compressor)
+        except OSError as error:
+            self._log.error(f"a snapshot was not taken: db={index}: {error}")
+            return False
+        self._stamps[index] = header.stamp
+        self._log.system(
+            f"snapshot taken: db={index} ts={header.stamp} count={header.records} "
+            f"size={header.size} time={time.monotonic() - began:.3f}"
+        )
+        return True
+
+    def _tell_history(self) -> None:
+        stamps = [
+            self._stamps[i] for i, database in enumerate(self._databases) if database.in_memory
+        ]
+        if self._history is not None and stamps:
+            self._history.needed_since = min(stamps)
+
+
+class Progress:
+    """Says now and then how far something has come."""
+
+    def __init__(self, log: Journal, what: str, total: int = -1) -> None:
+        self._log = log
+        self._what = what
+        self._total = f" of {total}" if total >= 0 else ""
+        self._count = 0
+        self._began = self._said = time.monotonic()
+
+    def add(self, count: int) -> None:
+        self._count += count
+        if time.monotonic() >= self._said + PROGRESS:
+            self._said = time.monotonic()
+            self._say()
+
+    def end(self) -> None:
+        self._say(f" time={time.monotonic() - self._began:.3f}")
+
+    def _say(self, more: str = "") -> None:
+        self._log.system(f"{self._what}: {self._count}{self._total}{more}")
+
+
+def _carry_out(
+    reader: LogReader,
+    stamps: Sequence[tuple[Database, int | None]],
+    log: Journal,
+    check: Callable[[], None],
+) -> None:
+    """Apply all that a reader has.
+
+    Raises:
+        OSError: the log is damaged, or has not everything.
+    """
+    progress = Progress(log, "changes applied")
+    state = MORE
+    while state == MORE:
+        state, frames = reader.read(BYTES_AT_ONCE)
+        if reader.incomplete:
+            raise OSError("changes since the snapshot have been removed from it")
+        progress.add(restore_changes(stamps, frames))
+        check()
+    if state == BROKEN:
+        raise OSError(reader.trouble)
+    progress.end()
