@@ -118,6 +118,20 @@ def test_scores_beyond_integers(db: Any) -> None:
         ranking.set("f", float("nan"))
 
 
+def test_members_of_a_sorted_set_are_any_values(db: Any) -> None:
+    jobs: SortedSet[dict[str, str]] = SortedSet(db.using(serializer=KT_JSON), "jobs")
+    job = {"mail": "ada@example.org"}
+    assert jobs.set(job, 1) is True
+    assert jobs.set(job, 2) is False
+    assert jobs.increment(job, 3) == 5
+    assert jobs.get(job) == 5
+    assert jobs.rank(job) == 0
+    assert jobs.contains(job)
+    assert jobs.items() == [(job, 5)]
+    jobs.delete(job)
+    assert jobs.length() == 0
+
+
 def test_a_sorted_set_is_a_priority_queue(db: Any) -> None:
     jobs: SortedSet[str] = SortedSet(db, "jobs")
     jobs.update({"later": 5, "now": 1, "soon": 2, "never": 9})

@@ -117,6 +117,22 @@ async def test_scores_beyond_integers(async_db: Any) -> None:
         await ranking.set("f", float("nan"))
 
 
+async def test_members_of_a_sorted_set_are_any_values(async_db: Any) -> None:
+    jobs: AsyncSortedSet[dict[str, str]] = AsyncSortedSet(
+        async_db.using(serializer=KT_JSON), "jobs"
+    )
+    job = {"mail": "ada@example.org"}
+    assert await jobs.set(job, 1) is True
+    assert await jobs.set(job, 2) is False
+    assert await jobs.increment(job, 3) == 5
+    assert await jobs.get(job) == 5
+    assert await jobs.rank(job) == 0
+    assert await jobs.contains(job)
+    assert await jobs.items() == [(job, 5)]
+    await jobs.delete(job)
+    assert await jobs.length() == 0
+
+
 async def test_a_sorted_set_is_a_priority_queue(async_db: Any) -> None:
     jobs: AsyncSortedSet[str] = AsyncSortedSet(async_db, "jobs")
     await jobs.update({"later": 5, "now": 1, "soon": 2, "never": 9})

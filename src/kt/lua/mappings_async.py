@@ -154,7 +154,7 @@ class AsyncSortedSet(AsyncContainer[V], AsyncItemOperators):
 
     async def set(self, member: Any, score: float) -> bool:
         """Add a member, or change its score. Returns whether it is new. O(n log n)."""
-        return await self.update({member: score}) > 0
+        return await self.update([(member, score)]) > 0
 
     async def update(self, scores: Mapping[Any, float] | Iterable[tuple[Any, float]]) -> int:
         """Add members, or change their scores. Returns how many are new. O(n log n)."""
