@@ -181,15 +181,15 @@ def test_files_that_cannot_be_written(
     assert "Traceback" not in printed
 
 
-def fill_up(filler: Path, at_once: int = 1 << 12) -> None:
+def fill_up(filler: Path) -> None:
     with filler.open("wb", buffering=0) as out, suppress(OSError):
-        while out.write(bytes(at_once)):
+        while out.write(bytes(1 << 12)):
             pass
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs a small file system, which root may mount")
 @pytest.mark.parametrize("large", [True, False], ids=["large", "small"])
-@pytest.mark.parametrize("file", ["casket.kch", *TYRANT_FILES])
+@every_file
 def test_a_full_disk(file: str, large: bool, tmp_path: Path) -> None:
     """Writes are refused and reads go on; what was acknowledged is there after the end, too, though
     the disk is full all the time; and with room again there are writes."""
@@ -222,29 +222,10 @@ def test_a_full_disk(file: str, large: bool, tmp_path: Path) -> None:
             assert server.stop() == 0
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs a small file system, which root may mount")
-@pytest.mark.parametrize("file", ["casket.kct", "casket.kcd", "casket.kcf"])
-def test_a_full_disk_until_the_end(file: str, tmp_path: Path) -> None:
-    """What waits in memory when a server ends is missing, and its status says so."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    with mounted(disk, "size=24m"):
-        log = ("-log", str(tmp_path / "log"))
-        server = Served(program_of(file), *log, file=str(disk / file), directory=tmp_path)
-        with server:
-            assert server.put()
-            assert server.stop() == 0
-        fill_up(disk / "filler", 1 << 16)
-        with server:
-            for number in range(2, 20):
-                server.put(b"%d" % number, b"column\0" + b"x" * (1 << 20))
-            assert server.get() == VALUE
-            assert server.stop() in (0, 1)
-        (disk / "filler").unlink()
-        with server:
-            assert server.get() == VALUE
-            wait_until_put(server, KEY)
-            assert server.stop() == 0
+def wait_until_put(server: Served, key: bytes) -> None:
+    deadline = monotonic() + SECONDS
+    while not server.put(key):
+        assert monotonic() < deadline
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs a small file system, which root may mount")
@@ -288,9 +269,3 @@ def fill(db: TokyoTyrant[str, bytes], stored: dict[str, bytes]) -> int:
         else:
             stored[str(number)] = value
     return refusals
-
-
-def wait_until_put(server: Served, key: bytes) -> None:
-    deadline = monotonic() + SECONDS
-    while not server.put(key):
-        assert monotonic() < deadline

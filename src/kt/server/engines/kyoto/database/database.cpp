@@ -83,6 +83,8 @@ const void* tree_of(kc::BasicDB* engine) {
   return dynamic_cast<kc::ForestDB*>(engine);
 }
 
+constexpr int64_t DIRECTORY_SLACK = 64 << 10;  // what the database writes about itself at the end
+
 int64_t mapped_size(kc::PolyDB& engine) {
   std::map<std::string, std::string> status;
   return engine.status(&status) ? kc::atoi(status["msiz"].c_str()) : 0;
@@ -148,6 +150,7 @@ Error Database::close() {
     for (Cursor* cursor : cursors_) cursor->detach();
   }
   PageStore::Attempt attempt(pages_);
+  ballast_.reset();
   const bool closed = engine_->close() && !attempt.failed();
   if (file_) file_->give_room_back();
   adopt_engine(nullptr);
@@ -202,6 +205,9 @@ void Database::store_persistence(kc::PolyDB& engine) {
 void Database::adopt_engine(std::shared_ptr<File> before) {
   kc::BasicDB* engine = engine_->reveal_inner_db();
   hash_ = dynamic_cast<kc::HashDB*>(engine);
+  const bool keeps_pages = !options_.auto_transaction && !options_.read_only;
+  tree_ = keeps_pages ? dynamic_cast<kc::TreeDB*>(engine) : nullptr;
+  forest_ = keeps_pages ? dynamic_cast<kc::ForestDB*>(engine) : nullptr;
   file_.reset();
   if (engine != nullptr && kind_.single_file) {
     file_ = std::make_shared<File>(path_, options_.read_only, std::move(before));
@@ -212,13 +218,57 @@ void Database::adopt_engine(std::shared_ptr<File> before) {
     auto file = std::make_shared<File>(path_, true);
     if (file->is_directory()) directory_ = std::move(file);
   }
-  const bool forest = kind_.pages && directory_;
-  pages_.serve(tree_of(engine), forest ? std::exchange(directory_, nullptr) : file_);
+  ballast_.reset();
+  if (directory_ && !options_.read_only) {
+    ballast_ = std::make_unique<Ballast>(path_);
+    ballast_->holds(DIRECTORY_SLACK);
+  }
+  pages_.serve(tree_of(engine), directory_ ? directory_ : file_);
 }
 
 int64_t Database::end_of_records() const { return hash_->*reveal(FileEnd{}); }
 
+// All cached pages, as if all were changed, and what the file system adds to each.
+int64_t Database::unwritten() const {
+  if (forest_ != nullptr) return 2 * (forest_->*reveal(CacheUse<kc::ForestDB>{}));
+  const int64_t bytes = tree_->*reveal(CacheUse<kc::TreeDB>{});
+  return bytes + bytes / 4;
+}
+
+bool Database::has_room_for_pages(size_t more) const {
+  const int64_t bytes = unwritten() + static_cast<int64_t>(more);
+  if (forest_ != nullptr) return !ballast_ || ballast_->holds(bytes + DIRECTORY_SLACK);
+  return file_->has_room(tree_->*reveal(PagesFile{}).*reveal(FileEnd{}), bytes);
+}
+
+bool Database::has_room_inside(size_t size) {
+  Entry entry(*this);
+  return has_room(size);
+}
+
+bool Database::make_room() {
+  constexpr int64_t WORTH = 64 << 10;
+  {
+    Entry entry(*this);
+    const bool keeps_pages = tree_ != nullptr || forest_ != nullptr;
+    if (!keeps_pages || in_transaction_ || unwritten() < least_unwritten_ + WORTH) return false;
+  }
+  if (failed(clean_pages(*this, Pace::BRISK))) return false;
+  drop_clean_pages(*this);
+  Entry entry(*this);
+  if (tree_ == nullptr && forest_ == nullptr) return false;
+  least_unwritten_ = unwritten();
+  if (ballast_) ballast_->shrink(unwritten() + DIRECTORY_SLACK);
+  return true;
+}
+
 Error Database::accept(Bytes key, RecordVisitor& visitor, bool writable) {
+  Error error = try_accept(key, visitor, writable);
+  if (visitor.failure() != NO_ROOM || !make_room()) return error;
+  return try_accept(key, visitor, writable);
+}
+
+Error Database::try_accept(Bytes key, RecordVisitor& visitor, bool writable) {
   Error error = writable ? journal_.admit() : succeeded();
   if (failed(error)) return error;
   {
@@ -242,9 +292,10 @@ Error Database::accept_bulk(const std::vector<std::string>& keys, RecordVisitor&
                             bool writable, size_t size) {
   Error error = writable ? journal_.admit() : succeeded();
   if (failed(error)) return error;
+  if (writable && !has_room_inside(size) && !(make_room() && has_room_inside(size))) return no_room();
   {
     Entry entry(*this);
-    if (writable && (refuses_writes() || !has_room(size))) return no_room();
+    if (writable && refuses_writes()) return no_room();
     visitor.begin(terms());
     if (!entry.engine().accept_bulk(keys, &visitor, writable)) {
       error = entry.engine().error();

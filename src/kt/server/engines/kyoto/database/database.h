@@ -25,6 +25,7 @@
 #include <string>
 #include <vector>
 
+#include "kyoto/storage/ballast.h"
 #include "kyoto/storage/engine.h"
 #include "kyoto/storage/file.h"
 #include "kyoto/database/gate.h"
@@ -136,11 +137,16 @@ class Database {
   // A file database's file; null for others. To be asked for inside.
   std::shared_ptr<File> file() const { return file_; }
 
-  // Whether the file can take a record of that size; for a tree, its pages are asked about.
+  // Whether the file can take a record of that size, and all pages that are in memory.
   bool has_room(size_t size) {
     if (hash_ != nullptr) return file_->has_room(end_of_records(), static_cast<int64_t>(size));
+    if (tree_ != nullptr || forest_ != nullptr) return has_room_for_pages(size);
     return !directory_ || directory_->has_room(0, static_cast<int64_t>(size));
   }
+
+  // Outside of any Entry, when there is none: writes the pages and forgets them, so that there may be.
+  // False if that cannot help.
+  bool make_room();
 
   PageStore& pages() { return pages_; }
   WriteBack& write_back() { return write_back_; }
@@ -179,11 +185,15 @@ class Database {
   friend class Cursor;
   class Border;
 
+  Error try_accept(Bytes key, RecordVisitor& visitor, bool writable);
+  bool has_room_inside(size_t size);
   void read_spec();
   std::shared_ptr<File> mend_log();
   void load_persistence();
   void adopt_engine(std::shared_ptr<File> before);
   int64_t end_of_records() const;
+  int64_t unwritten() const;
+  bool has_room_for_pages(size_t more) const;
   void switch_rotation();
   void close_left_cursors();
   void tell_watches(Bytes key);
@@ -204,7 +214,11 @@ class Database {
   std::unique_ptr<kc::PolyDB> engine_;
   std::shared_ptr<File> file_;
   std::shared_ptr<File> directory_;  // of a database in one
+  std::unique_ptr<Ballast> ballast_;  // there
   kc::HashDB* hash_ = nullptr;       // the engine's, if it is of this type
+  kc::TreeDB* tree_ = nullptr;       // likewise, if its pages are not written with every change
+  kc::ForestDB* forest_ = nullptr;   // likewise
+  std::atomic<int64_t> least_unwritten_{0};  // when everything was forgotten for the last time
   PageStore pages_;
   std::list<Cursor*> cursors_;  // each knows its place in it
   std::list<EngineCursor> left_cursors_;  // of some that are gone
@@ -290,7 +304,8 @@ inline bool failed(const Error& error) { return error.code() != Error::SUCCESS; 
 inline Error not_open() { return Error(Error::INVALID, "not opened"); }
 inline Error no_room() {
   return Error(Error::SYSTEM, "no room: what was written before is not in the file");
-}// Why a visitor has failed.
+}
+// Why a visitor has failed.
 inline Error failure_of(const RecordVisitor& visitor) {
   const char* failure = visitor.failure();
   return Error(failure == TOO_LARGE ? Error::MISC : Error::SYSTEM, failure);

@@ -55,6 +55,10 @@ struct CommitAll {  // writes everything as one transaction
 struct PagesFile {  // the file under a file tree
   friend constexpr auto reveal(PagesFile);
 };
+template <typename Tree>
+struct CacheUse {  // bytes of all cached pages, in their form in the file
+  friend constexpr auto reveal(CacheUse);
+};
 struct FileEnd {  // where the file's last record ends
   friend constexpr auto reveal(FileEnd);
 };
@@ -94,6 +98,7 @@ struct Reveal {
   template struct Reveal<FlushLeaf<kc::Tree>, &kc::Tree::flush_leaf_node>; \
   template struct Reveal<CleanInner<kc::Tree>, &kc::Tree::clean_inner_cache>; \
   template struct Reveal<CleanLeaves<kc::Tree>, &kc::Tree::clean_leaf_cache>; \
+  template struct Reveal<CacheUse<kc::Tree>, &kc::Tree::cusage_>;         \
   template struct Reveal<DumpMeta<kc::Tree>, &kc::Tree::dump_meta>;           \
   template struct Reveal<CommitAll<kc::Tree>, &kc::Tree::fix_auto_transaction_tree>;
 

@@ -7,6 +7,7 @@
 namespace kt {
 
 thread_local bool hurries = false;
+const char* const NO_ROOM = "no room for the record";
 const char* const TOO_LARGE = "the value is too large for a thread in a hurry";
 
 // No exception may leave a visitor: the engine would never unlock the record.
@@ -58,7 +59,7 @@ const char* RecordVisitor::apply(Bytes key, const Change& change, size_t* size) 
   }
   const size_t value_size = change.value.size() + change.tail.size();
   if (!terms_.database->has_room(2 * (key.size() + value_size))) {
-    failure_ = "no room for the record";
+    failure_ = NO_ROOM;
     return NOP;
   }
   int64_t xt = XT_MAX;

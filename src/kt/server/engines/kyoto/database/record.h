@@ -30,7 +30,8 @@ constexpr int64_t NEVER = INT64_MAX;                            // given: stays 
 // thread that may take its time. To copy one takes as long as thousands of requests.
 constexpr size_t LARGE = 4 << 20;
 extern thread_local bool hurries;
-extern const char* const TOO_LARGE;  // why an operation failed that must not be in a hurry
+extern const char* const NO_ROOM;    // why an operation failed: on the disk
+extern const char* const TOO_LARGE;  // likewise: it must not be in a hurry
 
 class Hurry {
  public:

@@ -143,13 +143,12 @@ class Stream::Run {
   }
 
   bool visit(Bytes key, RecordVisitor& visitor, bool writable) {
-    if (writable && database_->refuses_writes()) return false;
-    if (writable && failed(database_->journal().admit())) return false;
-    visitor.begin(database_->terms_at(now_));
-    if (writable) writes_++;
-    const bool done = entry_->engine().accept(key.data(), key.size(), &visitor, writable);
-    if (!done && visitor.told()) database_->journal().correct(entry_->engine(), key);
-    return done && visitor.failure() == nullptr && !(writable && database_->refuses_writes());
+    if (try_visit(key, visitor, writable)) return true;
+    if (visitor.failure() != NO_ROOM) return false;
+    entry_.reset();
+    const bool again = database_->make_room();
+    entry_.emplace(*database_);
+    return again && try_visit(key, visitor, writable);
   }
 
   bool serve(const PlainRequest& request, Buffer* reply) {
@@ -167,6 +166,16 @@ class Stream::Run {
   }
 
  private:
+  bool try_visit(Bytes key, RecordVisitor& visitor, bool writable) {
+    if (writable && database_->refuses_writes()) return false;
+    if (writable && failed(database_->journal().admit())) return false;
+    visitor.begin(database_->terms_at(now_));
+    if (writable) writes_++;
+    const bool done = entry_->engine().accept(key.data(), key.size(), &visitor, writable);
+    if (!done && visitor.told()) database_->journal().correct(entry_->engine(), key);
+    return done && visitor.failure() == nullptr && !(writable && database_->refuses_writes());
+  }
+
   Core& core_;
   const int64_t now_;
   const Clock::time_point began_;

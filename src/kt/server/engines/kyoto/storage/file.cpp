@@ -19,23 +19,24 @@ namespace {
 constexpr int64_t AT_ONCE = 1 << 20;
 constexpr int64_t SLACK = 64 << 10;  // padding, links between records, the engine's own records
 
+bool is_directory_at(int descriptor) {
+  struct stat status;
+  return ::fstat(descriptor, &status) == 0 && S_ISDIR(status.st_mode);
+}
+
 }  // namespace
 
 File::File(const std::string& path, bool read_only, std::shared_ptr<File> before)
     : before_(std::move(before)),
       read_only_(read_only),
-      descriptor_(::open(path.c_str(), (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC)) {}
+      descriptor_(::open(path.c_str(), (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC)),
+      is_directory_(is_directory_at(descriptor_)) {}
 
 File::~File() {
   if (descriptor_ >= 0) ::close(descriptor_);
 }
 
 bool File::synchronize() const { return ::fsync(descriptor_) == 0; }
-
-bool File::is_directory() const {
-  struct stat status;
-  return ::fstat(descriptor_, &status) == 0 && S_ISDIR(status.st_mode);
-}
 
 bool File::lock(bool tries) const {
   struct flock lock {};
@@ -60,11 +61,12 @@ bool File::make_room(int64_t end, int64_t more) {
   const int64_t needed = end + more + SLACK;
   struct stat status;
   if (::fstat(descriptor_, &status) != 0) return true;
-  // The engine makes a mapped file half as large again whenever it grows.
-  const int64_t grown = needed < mapped_ ? std::min(needed + status.st_size / 2, mapped_) : needed;
-  if (grown > size_limit() || !fill_map(status.st_size)) return false;
+  if (!fill_map(status.st_size)) return false;
   for (int64_t target : {needed + AT_ONCE, needed}) {
-    if (target > size_limit() || !allocate(descriptor_, end, target)) continue;
+    // The engine makes a mapped file half as large again whenever it grows.
+    const bool grows = status.st_size < target && target < mapped_;
+    const int64_t largest = grows ? std::min(target + target / 2, mapped_) : target;
+    if (largest > size_limit() || !allocate(descriptor_, end, target)) continue;
     room_ = target - SLACK;
     return true;
   }

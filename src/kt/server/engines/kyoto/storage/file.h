@@ -31,7 +31,7 @@ class File {
   // Get the lock that the engine will want; false if it cannot be had. Waits for it unless `tries`.
   bool lock(bool tries) const;
 
-  bool is_directory() const;
+  bool is_directory() const { return is_directory_; }
 
   // How much of it the engine has mapped, from the beginning.
   void set_mapped(int64_t size) { mapped_ = size; }
@@ -53,6 +53,7 @@ class File {
   const std::shared_ptr<File> before_;
   const bool read_only_;
   const int descriptor_;
+  const bool is_directory_;
   std::atomic<int64_t> room_{0};  // up to there
   std::mutex room_lock_;
   int64_t mapped_ = 0;

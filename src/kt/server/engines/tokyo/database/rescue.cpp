@@ -14,6 +14,7 @@
 #include "tokyo/database/cursor.h"
 #include "tokyo/database/hash_file.h"
 #include "tokyo/database/store.h"
+#include "tokyo/storage/tree_room.h"
 
 namespace kt::tokyo {
 
@@ -102,7 +103,7 @@ std::vector<uint64_t> leaves(TCHDB* pages) {
 
 // Stores the records of a page, instead of those with the same keys of the pages before. False if
 // one cannot be stored.
-bool store_page(Bytes bytes, TCBDB* tree) {
+bool store_page(Bytes bytes, TCBDB* tree, TreeRoom* room) {
   Page page(bytes);
   while (page.has_more()) {
     const uint64_t key_size = page.number(), value_size = page.number();
@@ -110,8 +111,10 @@ bool store_page(Bytes bytes, TCBDB* tree) {
     const Bytes key = page.take(key_size);
     Bytes value = page.take(value_size);
     if (!page.whole()) return true;
+    if (!room->admits_removal(key)) return false;
     tcbdbout3(tree, key.data(), length(key));
     for (;;) {
+      if (!room->admits(key, value.size())) return false;
       if (!tcbdbputdup(tree, key.data(), length(key), value.data(), length(value))) return false;
       if (rest-- == 0 || !page.has_more()) break;
       value = page.take(page.number());
@@ -122,6 +125,7 @@ bool store_page(Bytes bytes, TCBDB* tree) {
 }
 
 bool store_leaves(TCHDB* pages, TCBDB* tree) {
+  TreeRoom room(tree);
   for (const uint64_t number : leaves(pages)) {
     char name[24];
     const int size =
@@ -129,7 +133,7 @@ bool store_leaves(TCHDB* pages, TCBDB* tree) {
     int page_size = 0;
     void* found = tchdbget(pages, name, size, &page_size);
     const Block page(found, page_size);
-    if (page && !store_page(page.bytes(), tree)) return false;
+    if (page && !store_page(page.bytes(), tree, &room)) return false;
   }
   return true;
 }
@@ -167,7 +171,9 @@ bool rescue_hash(TCHDB* torn, const std::string& path) {
   if (!tchdbopen(fresh.get(), path.c_str(), HDBOWRITER | HDBOCREAT | HDBOTRUNC)) return false;
   const bool compresses = fresh->zmode;
   fresh->zmode = false;  // values are copied as they are stored
+  FileRoom room(fresh.get());
   const bool copied = HashFile(torn).each([&](Bytes key, Bytes value) {
+    if (!room.has(room.record(key.size(), value.size()))) return false;
     // What is found by its key comes first, and is newer than what only lies there.
     return tchdbputkeep(fresh.get(), key.data(), length(key), value.data(), length(value)) ||
            (!fresh->fatal && tchdbecode(fresh.get()) == TCEKEEP);

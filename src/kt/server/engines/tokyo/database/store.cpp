@@ -123,7 +123,9 @@ Store::Store(const std::string& name) : adb_(tcadbnew()) {
 void Store::open(const std::string& name) {
   const std::string own = impatient(name);
   const std::string path = name.substr(0, name.find('#'));
-  if (!fill_holes(path)) throw OpenError(std::strerror(errno));
+  if (!fill_holes(path) || !has_space_for_new_indices(name)) {
+    throw OpenError(std::strerror(ENOSPC));
+  }
   Creation creation(path);
   errno = 0;
   if (!tcadbopen(adb_, own.empty() ? name.c_str() : own.c_str())) {
@@ -161,10 +163,8 @@ bool Store::replace(const std::string& name, bool done) {
   const std::string fresh = rescued();
   if (done) kept_ = replace_and_keep(path(), fresh);
   if (kept_.empty()) {
-    const int reason = errno;
     unlink(fresh.c_str());
-    throw OpenError(std::string("it was not closed, and cannot be rebuilt beside it: ") +
-                    std::strerror(reason));
+    throw OpenError("it was not closed, and cannot be rebuilt beside it (is there space for both?)");
   }
   // The torn file is to stay as it is, and not to be closed properly.
   for (TCHDB* file : hash_files()) file->omode &= ~static_cast<uint32_t>(HDBOWRITER);
@@ -178,8 +178,11 @@ bool Store::replace(const std::string& name, bool done) {
 // Makes all indices of a table anew.
 bool Store::renew_indices() {
   for (const auto& [column, type] : index_files(path())) {
+    if (!has_space_for_index(type)) {
+      throw OpenError("it was not closed, and there is no space to make its indices anew");
+    }
     tctdbsetindex(adb_->tdb, column.c_str(), TDBITVOID);
-    if (!has_space_for_index(type) || !tctdbsetindex(adb_->tdb, column.c_str(), type)) {
+    if (!tctdbsetindex(adb_->tdb, column.c_str(), type)) {
       throw OpenError("the index of the column '" + column + "' cannot be made anew");
     }
   }

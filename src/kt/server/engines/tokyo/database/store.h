@@ -234,6 +234,7 @@ class Store {
   bool admits_changes(Bytes key, size_t size);
   bool admits_search(const Arguments& arguments);
   bool has_space_for_index(int type) const;
+  static bool has_space_for_new_indices(const std::string& name);
   bool has_space_for_copies() const;
   int64_t blocks() const;
   bool admits_index(const Arguments& arguments);

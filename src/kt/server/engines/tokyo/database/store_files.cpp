@@ -14,6 +14,7 @@
 
 #include "io/allocate.h"
 #include "tokyo/database/cursor.h"
+#include "tokyo/database/rescue.h"
 #include "tokyo/database/store.h"
 
 namespace kt::tokyo {
@@ -100,6 +101,24 @@ bool Store::admits_search(const Arguments& arguments) {
 bool Store::has_space_for_index(int type) const {
   const bool full_text = type == TDBITTOKEN || type == TDBITQGRAM;
   return has_space(adb_->tdb->hdb->fd, MARGIN + (full_text ? 16 : 3) * blocks());
+}
+
+// Before a table is opened with indices that it may not have yet: the library makes these at once.
+bool Store::has_space_for_new_indices(const std::string& name) {
+  const std::string path = name.substr(0, name.find('#'));
+  size_t wanted = 0;
+  for (size_t mark = name.find("#idx="); mark != std::string::npos; wanted++) {
+    mark = name.find("#idx=", mark + 1);
+  }
+  if (wanted <= index_files(path).size()) return true;
+  const std::string directory = path.substr(0, path.rfind('/') + 1);
+  const int file = ::open(directory.empty() ? "." : directory.c_str(), O_RDONLY | O_CLOEXEC);
+  if (file < 0) return true;  // the library will say why
+  struct stat status;
+  const int64_t rows = stat(path.c_str(), &status) == 0 ? status.st_size : 0;
+  const bool has = has_space(file, MARGIN + 3 * rows);
+  ::close(file);
+  return has;
 }
 
 bool Store::admits_index(const Arguments& arguments) {
