@@ -2,12 +2,13 @@
 
 Every type of file, on both servers: locales, no environment at all, paths that are not ASCII or no
 text at all, a strict umask, few descriptors, a directory that cannot be written to, a limit on the
-size of files, a full disk.
+size of files, a full disk. Standard streams and locked files are in `test_start.py`.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import stat
 import subprocess
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ import pytest
 from kt import KT_NONE, ServerError, TokyoTyrant
 
 from ..processes import HOST, SECONDS
-from .served import FILES, KEY, TYRANT_FILES, VALUE, Served, both, every_file, file_of, program_of
+from .served import FILES, TYRANT_FILES, VALUE, Served, both, every_file, file_of, program_of
 
 LOCALES = {
     "UTF-8": {"LANG": "C.UTF-8"},
@@ -29,10 +30,6 @@ LOCALES = {
     "unknown": {"LANG": "xx_YY.ISO-8859-15", "LC_ALL": ""},
     "mixed": {"LANG": "C.UTF-8", "LC_NUMERIC": "de_DE", "LC_CTYPE": "POSIX"},
 }
-
-
-PAGES = ["casket.kct", "casket.tcb"]
-"""Types that keep pages in memory: what becomes of these later is tested with the engines."""
 
 
 # Locales and environments
@@ -84,6 +81,23 @@ def test_strict_umask(file: str, tmp_path: Path) -> None:
         assert not stat.S_IMODE(path.stat().st_mode) & 0o077
 
 
+@every_file
+def test_much_at_once(file: str, tmp_path: Path) -> None:
+    """No streams, no environment, few descriptors, a strict umask, and a path in no locale."""
+    directory = tmp_path / os.fsdecode(b"\xff \xe6\xbc\xa2")
+    directory.mkdir()
+    server = Served(
+        program_of(file),
+        *("-log", str(directory / "log"), "-pid", str(directory / "pid")),
+        file=str(directory / file),
+        directory=tmp_path,
+        shell='umask 077; ulimit -n 64; exec env -i "$@" <&- >&- 2>&-',
+    )
+    server.serves()
+    assert sorted(os.listdir(directory)) == sorted([file, "log"])
+    assert not stat.S_IMODE((directory / file).stat().st_mode) & 0o077
+
+
 # Limits
 
 
@@ -112,7 +126,7 @@ def is_served(server: Served) -> bool:
         return False
 
 
-@pytest.mark.parametrize("file", [one for one in FILES if one not in PAGES])
+@every_file
 def test_a_limit_on_the_size_of_files(file: str, tmp_path: Path) -> None:
     """Writes fail; the server goes on and ends in order, and other files are not harmed."""
     with Served(program_of(file), file=file, directory=tmp_path) as server:
@@ -219,6 +233,30 @@ def test_a_full_disk(file: str, large: bool, tmp_path: Path) -> None:
             assert all(server.get(key) for key in taken)
             (disk / "filler").unlink()
             wait_until_put(server, next(keys))
+            assert server.stop() == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs a small file system, which root may mount")
+@pytest.mark.parametrize("file", ["casket.tcb", "casket.tct#idx=column:lex"])
+def test_a_torn_file_on_a_full_disk(file: str, tmp_path: Path) -> None:
+    """There is no space to put it right: it stays as it is, and is not served."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    with mounted(disk, "size=24m"):
+        server = Served("kt-tyrant", file=str(disk / file), directory=tmp_path)
+        with server:
+            assert server.put()
+            assert server.stop() == 0
+        with server:
+            assert server.put(b"2")
+            assert server.stop(signal.SIGKILL) == -signal.SIGKILL
+        fill_up(disk / "filler")
+        status, printed = server.ended()
+        assert status == 1
+        assert "it was not closed" in printed.splitlines()[-1]
+        (disk / "filler").unlink()
+        with server:
+            assert server.get() == VALUE
             assert server.stop() == 0
 
 

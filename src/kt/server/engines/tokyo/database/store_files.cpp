@@ -35,8 +35,10 @@ size_t row_size(size_t bytes, const TCMAP* columns) { return bytes + 16 * tcmapr
 
 }  // namespace
 
-// After opening, and whenever the library has other files than before.
+// After opening, and whenever the library has other files than before. What is left of making an
+// index is written, because nobody has asked for room for it.
 void Store::adopt() {
+  if (type_ == Type::TABLE && adb_->tdb->wmode) tctdbmemsync(adb_->tdb, false);
   room_ = room_of(adb_);
   tidying_.clear();
   if (room_ == nullptr || type_ == Type::FIXED) return;
