@@ -205,6 +205,7 @@ def test_tokyo_tyrant(name: str, replies: list[bytes]) -> None:
     run(TYRANT[name](), replies)
 
 
+@pytest.mark.timeout(600)  # it is a run of all others
 @pytest.mark.skipif(os.environ.get("KT_IMPL") == "python", reason="this is that run")
 def test_with_the_pure_kernels() -> None:
     done = subprocess.run(

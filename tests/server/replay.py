@@ -311,8 +311,8 @@ EMPTIED = {("kt/http/cursor/kch", 48), ("kt/http/cursor/kch", 57)}
 tidied up the file, which it does several times a second."""
 
 BRIEF = "kt/script/cursor/"
-"""Scenarios whose steps begin with an empty database and store records that expire with the second:
-one that the clock interrupts is done again."""
+"""Scenarios that store records that expire with the second, and that may be repeated: one that the
+clock interrupts is done again."""
 
 NO_RECORD = 450
 
@@ -353,16 +353,25 @@ class Replay:
         """Raises AssertionError, with the step as a note, where the server answers otherwise."""
         with self.server:
             try:
-                self._steps()
+                self._steps_in_time()
                 assert self.server.process.poll() is None
             finally:
                 self._close_all()
+
+    def _steps_in_time(self) -> None:
+        while True:
+            second = int(time.time())
+            try:
+                return self._steps()
+            except AssertionError:
+                if not self.scenario["name"].startswith(BRIEF) or second == int(time.time()):
+                    raise
 
     def _steps(self) -> None:
         for number, step in enumerate(self.scenario["steps"]):
             try:
                 emptied = (self.scenario["name"], number) in EMPTIED
-                self._step_in_time({**step, "emptied": True} if emptied else step)
+                self._step({**step, "emptied": True} if emptied else step)
             except Exception as error:
                 error.add_note(f"in step {number}: {json.dumps(step)[:2000]}")
                 raise
@@ -370,15 +379,6 @@ class Replay:
             assert sorted(received) == sorted(expected)
         for peer in self.peers.values():
             peer.assert_silent()
-
-    def _step_in_time(self, step: Json) -> None:
-        while True:
-            second = int(time.time())
-            try:
-                return self._step(step)
-            except AssertionError:
-                if not self.scenario["name"].startswith(BRIEF) or second == int(time.time()):
-                    raise
 
     def _step(self, step: Json) -> None:
         if "sleep" in step:
