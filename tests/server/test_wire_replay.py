@@ -17,11 +17,6 @@ from .replay import Json, Replay, scenarios
 
 RECORDINGS = {"ktserver": "kyoto_tycoon.jsonl", "ttserver": "tokyo_tyrant.jsonl"}
 
-FLAGS_LEFT_OUT = {
-    "-rts": "replication is not there yet",
-}
-"""Scenarios with these flags are left out for the bundled servers."""
-
 LEFT_OUT = {
     "tt/binary/manage/bdb": "there, a copy that fails makes the next ones fail, too",
     "kt/quirk/float_limits": "counters beyond the range of a double, printed into 128 bytes",
@@ -33,7 +28,7 @@ PARAMETERS = ("scenario", "program", "delegated")
 
 
 def is_left_out(scenario: Json) -> bool:
-    return scenario["name"] in LEFT_OUT or any(flag in FLAGS_LEFT_OUT for flag in scenario["args"])
+    return scenario["name"] in LEFT_OUT
 
 
 def replays(original: str, bundled: str) -> Iterator[ParameterSet]:

@@ -17,7 +17,8 @@ from __future__ import annotations
 import select
 import socket
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Final, NamedTuple, Protocol
 
 from kt.errors import KTError
@@ -71,18 +72,42 @@ class Peer:
             OSError: nothing came for so long, or the connection has ended.
             Interrupted: something else is to be done.
         """
-        poll = select.poll()
-        poll.register(self._socket, select.POLLIN)
-        poll.register(self._wake, select.POLLIN)
-        ready = {descriptor for descriptor, _ in poll.poll(seconds * 1000)}
-        if self._wake.fileno() in ready:
-            raise Interrupted
-        if not ready:
+        if not self._wait(seconds, self._socket):
             raise TimeoutError(f"it has been silent for {seconds:g} seconds")
         data = self._socket.recv(CHUNK)
         if not data:
             raise ConnectionError("it has ended the connection")
         return data
+
+    def rest(self, seconds: float) -> None:
+        """Let so much time pass.
+
+        Raises:
+            Interrupted: something else is to be done.
+        """
+        self._wait(seconds)
+
+    @contextmanager
+    def another(self) -> Iterator[Peer]:
+        """A further connection to the same master.
+
+        Raises:
+            OSError: it cannot be made.
+        """
+        with socket.socket(self._socket.family, socket.SOCK_STREAM) as sock:
+            sock.settimeout(CONNECTING)
+            sock.connect(self._socket.getpeername())
+            yield Peer(sock, self._wake)
+
+    def _wait(self, seconds: float, *awaited: socket.socket) -> bool:
+        """Wait until there is something to receive; false if the time is over before."""
+        poll = select.poll()
+        for sock in (*awaited, self._wake):
+            poll.register(sock, select.POLLIN)
+        ready = {descriptor for descriptor, _ in poll.poll(seconds * 1000)}
+        if self._wake.fileno() in ready:
+            raise Interrupted
+        return bool(ready)
 
 
 class Errand(Protocol):

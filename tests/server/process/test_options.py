@@ -7,7 +7,14 @@ import pytest
 from kt.errors import ImproperlyConfigured
 from kt.server.process.log import Level
 from kt.server.process.options import integer, seconds, usage
-from kt.server.tycoon.options import ARGUMENTS, FLAGS, PURPOSE, TycoonOptions, tycoon_options
+from kt.server.tycoon.options import (
+    ARGUMENTS,
+    FLAGS,
+    PURPOSE,
+    TycoonOptions,
+    compressor,
+    tycoon_options,
+)
 
 
 def test_defaults_are_those_of_the_original() -> None:
@@ -25,7 +32,7 @@ def test_defaults_are_those_of_the_original() -> None:
 
 
 def test_every_flag_sets_its_field() -> None:
-    words = {str: "x", seconds: "2.5"}
+    words = {str: "x", seconds: "2.5", compressor: "zlib"}
     for flag in FLAGS:
         word = words.get(flag.convert, "7")  # type: ignore[arg-type]
         options = tycoon_options("p", [flag.name] if flag.convert is None else [flag.name, word])

@@ -161,7 +161,7 @@ def test_a_database_of_another_type(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("program", "flags"),
     [
-        ("kt-tycoon", "-sid 1 -ulim 256m -uasi 1 -mport 1 -rts F -riv 1 -bgsi 9 -bgsc gz -plex x"),
+        ("kt-tycoon", "-sid 1 -ulim 256m -uasi 1 -mport 1 -riv 1 -bgsi 9 -bgsc gz -plex x"),
         ("kt-tyrant", "-sid 1 -ulim 256m -uas -mport 1 -rts F -rcc"),
     ],
 )
@@ -169,12 +169,18 @@ def test_flags_without_effect(program: str, flags: str, tmp_path: Path) -> None:
     Served(program, *flags.split(), file=file_of(program), directory=tmp_path).serves()
 
 
-@both
-def test_such_a_flag_needs_its_word(program: str, tmp_path: Path) -> None:
-    server = Served(program, file="-mport", directory=tmp_path)
+@pytest.mark.parametrize(
+    ("program", "flag", "word"),
+    [
+        ("kt-tycoon", "-plex", "VALUE"),
+        ("kt-tycoon", "-mport", "NUMBER"),
+        ("kt-tyrant", "-mport", "NUMBER"),
+    ],
+)
+def test_such_a_flag_needs_its_word(program: str, flag: str, word: str, tmp_path: Path) -> None:
+    server = Served(program, file=flag, directory=tmp_path)
     status, printed = server.ended()
-    assert status == 1
-    assert re.fullmatch(f"{program}: -mport needs a value: -mport (VALUE|NUMBER)\n", printed)
+    assert (status, printed) == (1, f"{program}: {flag} needs a value: {flag} {word}\n")
 
 
 # The log: lines of the originals

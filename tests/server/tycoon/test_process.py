@@ -60,6 +60,16 @@ def test_flags_that_are_not_there_yet_are_refused_by_name(flag: str) -> None:
         (["-tout", "soon"], "-tout soon: this is not a number of seconds"),
         (["*"] * 201, "at most 200 databases, not 201"),
         (["-cmd", "/nosuch", "*"], "/nosuch: no such directory"),
+        (
+            ["-mhost", HOST, "-rts", "/nosuch/rts", "*"],
+            "following a master needs the number of the server: -sid",
+        ),
+        (["-mhost", HOST, "-sid", "2", "*"], "following a master needs a file for the stamp: -rts"),
+        (
+            ["-sid", "2", "-rts", "/nosuch/rts", "*"],
+            "the time stamp cannot be kept: [Errno 2] No such file or directory: '/nosuch/rts'",
+        ),
+        (["-riv", "often", "*"], "-riv often: this is not a number of milliseconds"),
         (["-host", "256.0.0.1", "*"], "cannot listen on 256.0.0.1:1978: Name or service not known"),
         (["-log", "/nosuch/log", "*"], None),
         (["/nosuch/directory/casket.kch"], None),

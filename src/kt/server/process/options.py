@@ -103,6 +103,14 @@ def seconds(word: str) -> float:
     raise ValueError("this is not a number of seconds")
 
 
+def milliseconds(word: str) -> float:
+    """A time in milliseconds, with or without a fraction; 0, or anything below, for none."""
+    try:
+        return max(seconds(word), 0.0)
+    except ValueError:
+        raise ValueError("this is not a number of milliseconds") from None
+
+
 def port(word: str) -> int:
     """A TCP port, or 0 for a Unix socket, as which ttserver takes everything below 1.
 

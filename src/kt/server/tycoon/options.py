@@ -14,6 +14,8 @@ from kt.server.process.options import (
     Flag,
     ServiceOptions,
     log_limit,
+    milliseconds,
+    port,
     read_command_line,
     seconds,
     server_id,
@@ -48,6 +50,11 @@ class TycoonOptions(ServiceOptions):
         snapshot_directory: where snapshots are; None for none.
         snapshot_interval: seconds between two; 0 or less for none but that at the end.
         snapshot_compressor: ``none``, ``zlib``, ``lzo`` or ``lzma``.
+        master_host: whose update log to follow; None for nobody's.
+        master_port: its port; 0 if `master_host` is the path of a Unix socket.
+        stamp_path: file that keeps how far the master's log has been applied.
+        replication_interval: milliseconds that a change of the master may take at least, on
+            average; 0 for no limit.
     """
 
     databases: list[str] = field(default_factory=lambda: [":"])
@@ -67,6 +74,10 @@ class TycoonOptions(ServiceOptions):
     snapshot_directory: str | None = None
     snapshot_interval: float = 180.0
     snapshot_compressor: str = "none"
+    master_host: str | None = None
+    master_port: int = 1978
+    stamp_path: str | None = None
+    replication_interval: float = 0.0
 
 
 FLAGS: Final = (
@@ -91,19 +102,28 @@ FLAGS: Final = (
     Flag("-bgs", "snapshot_directory", "take snapshots, apply them at start", "DIRECTORY", str),
     Flag("-bgsi", "snapshot_interval", "seconds between two of them (180)", "SECONDS", seconds),
     Flag("-bgsc", "snapshot_compressor", "none, zlib, lzo or lzma", "NAME", compressor),
+    Flag("-mhost", "master_host", "follow this server; needs -sid and -rts", "NAME", str),
+    Flag("-mport", "master_port", "its port (1978); 0: -mhost is a Unix socket", "NUMBER", port),
+    Flag("-rts", "stamp_path", "keep here how far it is followed; needs -sid", "FILE", str),
+    Flag(
+        "-riv",
+        "replication_interval",
+        "take so long for each of its changes (0)",
+        "MILLISECONDS",
+        milliseconds,
+    ),
     Flag("-cmd", "command_directory", "the commands that synchronize may run", "DIRECTORY", str),
     Flag("-scr", "script", "the Lua functions that clients may call", "FILE", str),
     *SCRIPT_FLAGS,
 )
 
 MISSING: Final = {
-    "-mhost": "replication",
     "-plsv": "plug-in servers",
     "-pldb": "plug-in databases",
 }
 """Flags of the original that are refused, and what they would be for."""
 
-IDLE: Final = dict.fromkeys(("-mport", "-rts", "-riv", "-plex"), 1)
+IDLE: Final = {"-plex": 1}
 """Those that have no effect without one of them, each with a word."""
 
 

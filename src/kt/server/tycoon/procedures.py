@@ -29,6 +29,7 @@ from kt.server.engines.kyoto._engine import (
 )
 from kt.server.history import History, begins_after, file_states
 from kt.server.tycoon.large import pieces
+from kt.server.tycoon.replication.following import Following
 from kt.server.tycoon.values import integer, real
 
 Columns: TypeAlias = dict[bytes, bytes]
@@ -39,6 +40,16 @@ INT64_MAX: Final = (1 << 63) - 1
 
 MANY_RECORDS: Final = 1000
 """Bulk procedures with more columns than this run in a worker thread."""
+
+
+PORT_MAX: Final = 65535
+MASTER_PORT: Final = 1978
+
+MILLISECOND: Final = 10**6
+"""Nanoseconds; stamps count changes within one."""
+
+DAY: Final = 86_400 * 10**9
+"""Nanoseconds; a stamp that is so far ahead of our clock cannot be one of the master's."""
 
 
 class Refused(Exception):
@@ -298,6 +309,9 @@ class Reporting(Protocol):
     @property
     def history(self) -> History | None: ...
 
+    @property
+    def following(self) -> Following | None: ...
+
 
 def void(server: Reporting, columns: Columns) -> Columns:
     return {}
@@ -312,7 +326,32 @@ def report(server: Reporting, columns: Columns) -> Columns:
 
 
 def tune_replication(server: Reporting, columns: Columns) -> Columns:
-    raise Refused(501, b"the RTS file is not set")
+    """Follow another master, none without ``host``, or go on from another stamp."""
+    if server.following is None:
+        raise Refused(501, b"the RTS file is not set")
+    port = integer(columns.get(b"port", b""))
+    if port > PORT_MAX:
+        raise Refused(400, b"no such port: %d" % port)
+    try:
+        server.following.tune(
+            columns.get(b"host", b"").decode("utf-8", "surrogateescape"),
+            port if port > 0 else MASTER_PORT,
+            stamp=_stamp(columns.get(b"ts")),
+            interval=max(real(columns[b"iv"]), 0.0) if b"iv" in columns else None,
+        )
+    except OSError as error:
+        raise Refused(500, f"the time stamp cannot be written: {error}".encode()) from None
+    return {}
+
+
+def _stamp(text: bytes | None) -> int | None:
+    if text is None:
+        return None
+    now = time.time_ns() // MILLISECOND * MILLISECOND - 1  # before all that is yet to come
+    stamp = now if text == b"now" else max(integer(text), 0)
+    if stamp > now + DAY:
+        raise Refused(400, b"the time stamp is in the future: %d" % stamp)
+    return stamp
 
 
 def _log_directory(server: Reporting) -> str:

@@ -53,6 +53,8 @@ def report(service: TycoonService, process: Process) -> Columns:
     columns: dict[str, object] = {}
     columns.update(_databases(service))
     columns.update(_process(process))
+    if service.following is not None:
+        columns.update(service.following.facts())
     columns.update(_system())
     columns.update(_counts(service))
     columns.update(_commands(service))

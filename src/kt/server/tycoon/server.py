@@ -13,6 +13,7 @@ procedures                the procedures that these call
 synchronize               the one that may run a command
 snapshots                 snapshots of the databases, and how these come back at the start
 rest                      HTTP requests for single records
+replication               a slave: another server's update log, read and applied
 report                    what ``report`` answers
 scripts                   Lua functions that clients call; what they see is in script
 ========================  =========================================================================
@@ -34,6 +35,7 @@ from kt.server.process.server import Server
 from kt.server.scripting.state import Limits
 from kt.server.tycoon.options import TycoonOptions
 from kt.server.tycoon.procedures import Columns, Procedure
+from kt.server.tycoon.replication.following import Following
 from kt.server.tycoon.report import Process, report
 from kt.server.tycoon.scripts import start_scripts
 from kt.server.tycoon.service import TycoonService, log_engine_error
@@ -67,6 +69,7 @@ class TycoonServer(Server):
         self._tended = 0
         self._history: History | None = None
         self._snapshots: Snapshots | None = None
+        self._following: Following | None = None
 
     def report(self) -> Columns:
         """The columns of the procedure of that name."""
@@ -110,6 +113,7 @@ class TycoonServer(Server):
             held=self.held,
             report=self.report,
             history=history,
+            following=self._open_following(self._empty(there)),
             timeout=options.timeout,
         )
         service.core.timed = True
@@ -119,6 +123,8 @@ class TycoonServer(Server):
             Synchronize(options.command_directory, self.log), ("misc",), Synchronize.pace
         )
         self._synchronize_at = time.monotonic() + options.synchronize_interval
+        if self._following is not None and options.master_host is not None:
+            self._following.tune(options.master_host, options.master_port)
         if options.script is not None:
             limits = Limits(options.script_seconds, options.script_memory)
             self.scripts = start_scripts(
@@ -161,6 +167,37 @@ class TycoonServer(Server):
             interval=options.snapshot_interval,
             log=self.log,
         )
+
+    def _empty(self, there: list[bool]) -> list[str]:
+        """The databases that have nothing of what a master has sent before."""
+        restored: set[int] = set()
+        if self._snapshots is not None and self._history is not None:
+            restored = self._snapshots.restored
+        return [
+            database.path
+            for index, (database, old) in enumerate(zip(self.databases, there, strict=True))
+            if index not in restored and (database.in_memory or not old)
+        ]
+
+    def _open_following(self, empty: list[str]) -> Following | None:
+        options = self.options
+        if options.stamp_path is None:
+            if options.master_host is not None:
+                raise ImproperlyConfigured("following a master needs a file for the stamp: -rts")
+            return None
+        if options.server_id is None:
+            raise ImproperlyConfigured("following a master needs the number of the server: -sid")
+        if options.read_only:
+            raise ImproperlyConfigured("databases opened for reading (-ord) can follow no master")
+        self._following = Following(
+            self.databases,
+            empty=empty,
+            server=options.server_id,
+            path=options.stamp_path,
+            interval=options.replication_interval,
+            log=self.log,
+        )
+        return self._following
 
     def _open(self, spec: str) -> Database:
         self.log.system(f"opening a database: path={spec}")
@@ -238,11 +275,15 @@ class TycoonServer(Server):
             self.scripts.reload()
 
     def drain(self) -> None:
+        if self._following is not None:
+            self._following.end()
         self.service.signals.end()
         if self._history is not None:
             self._history.end()
 
     def close(self) -> bool:
+        if self._following is not None:
+            self._following.join()
         closed = self._snapshots is None or self._snapshots.close()
         for spec, database in zip(self.options.databases, self.databases, strict=False):
             self.log.system(f"closing a database: path={spec}")
@@ -253,4 +294,6 @@ class TycoonServer(Server):
                 closed = False
         if self._history is not None:
             closed = self._history.close() and closed
+        if closed and self._following is not None:
+            closed = self._following.close()
         return closed

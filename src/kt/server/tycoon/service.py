@@ -22,6 +22,7 @@ from kt.server.history import History
 from kt.server.holders import Holders, holding
 from kt.server.session import Journal
 from kt.server.tycoon.procedures import DATABASE_PROCEDURES, Columns, Procedure
+from kt.server.tycoon.replication.following import Following
 from kt.server.tycoon.signals import Signals
 from kt.server.tycoon.values import http_date, integer
 
@@ -43,6 +44,7 @@ class TycoonService:
         turn: held while a session calls the engine, where others wait until none does.
         report: makes the columns of the procedure of that name.
         history: the update log; None without one.
+        following: the slave that it can be; None if it can be none.
         timeout: seconds that a client may take to read what it gets; 0 or less for no limit.
 
     Attributes:
@@ -67,6 +69,7 @@ class TycoonService:
         turn: AbstractContextManager[object] | None = None,
         report: Callable[[], Columns] = dict,
         history: History | None = None,
+        following: Following | None = None,
         timeout: float = 0.0,
     ) -> None:
         self.databases = databases
@@ -83,7 +86,7 @@ class TycoonService:
         self.commands: Counter[str] = Counter()
         self.has_scripts = False
         self.report = report
-        self.history = history
+        self.history, self.following = history, following
         self.timeout = timeout
         if history is not None:
             for index, database in enumerate(databases):

@@ -55,6 +55,9 @@ class Snapshots:
         interval: seconds between two snapshots; 0 for none but that at the end.
         log: the server's.
 
+    Attributes:
+        restored: numbers of the databases to which a snapshot was applied at the start.
+
     Raises:
         ImproperlyConfigured: the directory cannot be used, or the compressor is not here.
     """
@@ -79,6 +82,7 @@ class Snapshots:
         self._log = log
         self._history: History | None = None
         self._stamps: dict[int, int] = {}
+        self.restored: set[int] = set()
         self._begun = False
         self._due = 0.0
         self._running: Future[bool] | None = None
@@ -125,6 +129,7 @@ class Snapshots:
                 self._stamps[index] = self._load(self._databases[index], index, path, check)
             else:
                 self._log.system(f"the database is a file, its snapshot is not applied: {path}")
+        self.restored = set(self._stamps)
         if history is not None and self._stamps:
             self._replay(history, check)
 

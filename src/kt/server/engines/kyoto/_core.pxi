@@ -1,4 +1,4 @@
-# The binary protocol; a part of _engine.pyx.
+# The binary protocol, and that of replication; a part of _engine.pyx.
 
 
 @cython.no_gc_clear  # the native stream uses the core until it is gone
@@ -106,3 +106,54 @@ cdef class BinaryCore:
     def times(self):
         cdef Times *times = &self._native.times
         return [times.count(place) for place in range(TIMES_PLACES)], times.nanoseconds() / 1e9
+
+
+@cython.no_gc_clear  # the native one uses the native databases until it is gone
+cdef class Replay:
+    cdef NativeReplay *_native
+    cdef list _databases
+
+    def __init__(self, databases, int server):
+        cdef vector[NativeDatabase *] natives
+        cdef Database database
+        self._databases = list(databases)
+        for database in self._databases:
+            natives.push_back(database.native())
+        self._native = new NativeReplay(natives, server & 0xFFFF)
+
+    def __dealloc__(self):
+        del self._native
+
+    def apply(self, data):
+        cdef NativeReplay *native = self._native
+        cdef Py_buffer buffer
+        cdef size_t consumed = 0
+        cdef NativeReplayState state
+        PyObject_GetBuffer(data, &buffer, PyBUF_SIMPLE)
+        try:
+            with nogil:
+                state = native.apply(<const char *>buffer.buf, buffer.len, &consumed)
+        finally:
+            PyBuffer_Release(&buffer)
+        return <int>state, consumed
+
+    @property
+    def stamp(self):
+        return self._native.stamp()
+
+    @property
+    def read(self):
+        return self._native.read()
+
+    @property
+    def applied(self):
+        return self._native.applied()
+
+    @property
+    def unknown(self):
+        return set(self._native.unknown())
+
+    @property
+    def trouble(self):
+        cdef bytes text = self._native.trouble()
+        return text.decode("utf-8", "replace")

@@ -4,6 +4,7 @@ from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 from libcpp cimport bool as boolean
 from libcpp.map cimport map as cpp_map
 from libcpp.optional cimport optional
+from libcpp.set cimport set as cpp_set
 from libcpp.string cimport string
 from libcpp.string_view cimport string_view
 from libcpp.vector cimport vector
@@ -201,3 +202,17 @@ cdef extern from "kyoto/recovery/restoring.h" namespace "kt" nogil:
 
     int64_t do_restore_changes "kt::restore_changes"(
         const vector[Restored] &, string_view) except +IOError
+
+
+cdef extern from "kyoto/protocol/replay.h" namespace "kt" nogil:
+    enum class NativeReplayState "kt::Replay::State":
+        pass
+
+    cppclass NativeReplay "kt::Replay":
+        NativeReplay(const vector[NativeDatabase *] &, uint16_t) except +
+        NativeReplayState apply(const char *, size_t, size_t *) except +
+        uint64_t stamp()
+        uint64_t read()
+        uint64_t applied()
+        const cpp_set[uint16_t] &unknown()
+        const string &trouble()

@@ -379,3 +379,42 @@ def restore_changes(stamps: Sequence[tuple[Database, int | None]], frames: bytes
     Raises:
         OSError: something is no change, or a database fails.
     """
+
+class ReplayState(IntEnum):
+    """Why `Replay.apply` stopped."""
+
+    MORE = 0
+    """Nothing whole is left: go on when more has come."""
+    AGAIN = 1
+    """The budget of one call is spent: let others run, then go on."""
+    BEAT = 2
+    """A heartbeat has been read, and wants its answer."""
+    BUSY = 3
+    """A transaction has to end before: try again soon."""
+    BROKEN = 4
+    """What comes next is no message: `trouble` says why."""
+    REFUSED = 5
+    """A database or the update log does not take a change: `trouble` says why."""
+
+class Replay:
+    """Applies what a master sends to databases. For one thread at a time, which does not hurry."""
+
+    stamp: Final[int]
+    """Everything up to this stamp (ns) has been applied; 0 before the first message."""
+    read: Final[int]
+    """How many messages have been read, those that were passed over included."""
+    applied: Final[int]
+    """How many changes have been applied."""
+    unknown: Final[set[int]]
+    """Numbers of databases that there were changes for, and that are not here."""
+    trouble: Final[str]
+    """What is wrong, after `ReplayState.BROKEN` and `ReplayState.REFUSED`."""
+
+    def __init__(self, databases: Sequence[Database], server: int) -> None:
+        """`server` is our own number: what was changed there is passed over."""
+
+    def apply(self, data: bytes | bytearray | memoryview) -> tuple[int, int]:
+        """Apply what `data` holds; returns (state, consumed).
+
+        `consumed` bytes are done with and must not come again. `state` is one of `ReplayState`.
+        """

@@ -57,6 +57,15 @@ class State(enum.IntEnum):
     LARGE = 5
 
 
+class ReplayState(enum.IntEnum):
+    MORE = 0
+    AGAIN = 1
+    BEAT = 2
+    BUSY = 3
+    BROKEN = 4
+    REFUSED = 5
+
+
 class Verdict:
     __slots__ = ("_name",)
 

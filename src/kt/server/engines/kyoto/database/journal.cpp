@@ -11,8 +11,8 @@ enum What : uint8_t { SET = 0xA1, REMOVE = 0xA2, CLEAR = 0xA5 };
 // The begin of a message.
 class Head {
  public:
-  Head(uint16_t server, uint16_t database, What what) {
-    store_big_endian(bytes_, 2, server);
+  Head(const ChangeLog& log, uint16_t database, What what) {
+    store_big_endian(bytes_, 2, MadeElsewhere::or_here(log.server()));
     store_big_endian(bytes_ + 2, 2, database);
     bytes_[4] = static_cast<char>(what);
   }
@@ -52,20 +52,20 @@ class Teller final : public kc::BasicDB::Visitor {
 }  // namespace
 
 void Journal::log_stored(Bytes key, Bytes stored) {
-  Head head(log_->server(), index_, SET);
+  Head head(*log_, index_, SET);
   head.add(key.size());
   head.add(stored.size());
   tell(head.bytes(), key, stored);
 }
 
 void Journal::log_removed(Bytes key) {
-  Head head(log_->server(), index_, REMOVE);
+  Head head(*log_, index_, REMOVE);
   head.add(key.size());
   tell(head.bytes(), key, Bytes());
 }
 
 void Journal::cleared() {
-  if (log_ != nullptr) tell(Head(log_->server(), index_, CLEAR).bytes(), Bytes(), Bytes());
+  if (log_ != nullptr) tell(Head(*log_, index_, CLEAR).bytes(), Bytes(), Bytes());
 }
 
 void Journal::tell(Bytes head, Bytes key, Bytes value) {

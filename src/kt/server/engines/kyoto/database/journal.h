@@ -16,6 +16,7 @@
 
 #include <atomic>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,22 @@
 #include "log/change_log.h"
 
 namespace kt {
+
+// While one exists, what its thread changes has been made at another server.
+class MadeElsewhere {
+ public:
+  explicit MadeElsewhere(uint16_t server) : before_(server_) { server_ = server; }
+  ~MadeElsewhere() { server_ = before_; }
+  MadeElsewhere(const MadeElsewhere&) = delete;
+  MadeElsewhere& operator=(const MadeElsewhere&) = delete;
+
+  // Where it has been made, if it is known; else at `here`.
+  static uint16_t or_here(uint16_t here) { return server_.value_or(here); }
+
+ private:
+  static inline thread_local std::optional<uint16_t> server_;
+  const std::optional<uint16_t> before_;
+};
 
 class Journal {
  public:

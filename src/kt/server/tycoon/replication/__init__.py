@@ -1,0 +1,1 @@
+"""kt-tycoon as a slave of another server."""

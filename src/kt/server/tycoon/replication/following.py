@@ -1,0 +1,266 @@
+"""kt-tycoon as a slave: it follows the update log of a master, and applies what is in it.
+
+::
+
+    master --> link (a thread) --> Replay (native): databases, our own update log
+                  |
+                  +-- every few seconds: synchronize the databases, then write the stamp
+
+How far it has come is a time stamp of the master's log, kept in a file (``-rts``). That is never
+ahead of the data: if the server is killed, what came after the last stamp is applied once more,
+which does no harm. Where a database is empty at the start (one in memory without snapshot and log,
+or a file that was not there), everything is asked for.
+
+What is wrong is never passed over. What may be over soon (no connection, a full disk) is tried
+again each second; what will not be (`Halted`) waits for `tune`. `facts` says which.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Final
+
+from kt.errors import ImproperlyConfigured, KTError, ProtocolError
+from kt.server.engines import EngineError
+from kt.server.engines.kyoto._engine import Database, Replay, ReplayState
+from kt.server.link import Halted, Interrupted, Link, Master, Peer
+from kt.server.session import Journal
+from kt.server.stamp_file import StampFile
+from kt.server.tycoon.replication.vetting import vet
+from kt.wire.log.tycoon import ACKNOWLEDGEMENT
+from kt.wire.magic import ERROR, REPLICATION
+from kt.wire.tycoon import pack_replication
+
+SILENCE: Final = 60.0
+"""Seconds without a sign of life after which a master is given up."""
+CHECKPOINT: Final = 5.0
+"""Seconds between two times at which the stamp is written."""
+TRANSACTION: Final = 0.01
+"""Seconds between two looks whether a transaction has ended."""
+SLEEP: Final = 0.1
+"""Seconds that are slept at once to keep to the interval."""
+STAMP_DIGITS: Final = 20
+
+AGAIN: Final = int(ReplayState.AGAIN)
+BEAT: Final = int(ReplayState.BEAT)
+BUSY: Final = int(ReplayState.BUSY)
+BROKEN: Final = int(ReplayState.BROKEN)
+REFUSED: Final = int(ReplayState.REFUSED)
+
+
+class Following:
+    """The slave. Any thread may call its methods, unless it says otherwise.
+
+    Args:
+        databases: get what comes.
+        empty: names of those that have nothing of what came before.
+        server: our own number.
+        path: of the file with the stamp.
+        interval: milliseconds that a change may take at least, on average; 0 for no limit.
+        log: the server's.
+
+    Raises:
+        ImproperlyConfigured: the file cannot be read or written, or holds no stamp.
+    """
+
+    def __init__(
+        self,
+        databases: Sequence[Database],
+        *,
+        empty: Sequence[str],
+        server: int,
+        path: str,
+        interval: float,
+        log: Journal,
+    ) -> None:
+        self._databases = databases
+        self._server = server
+        self._interval = interval
+        self._log = log
+        self._file = StampFile(path, STAMP_DIGITS)
+        self._link = Link(self, log)
+        self._lock = threading.Lock()  # of what follows, and of the file
+        self._stamp = self._begin(empty)
+        self._tuned = 0  # how often the stamp was set
+        self._ahead = 0.0  # seconds by which the master's clock is ahead of ours
+        self._saver: ThreadPoolExecutor | None = None
+        self._saving: Future[None] | None = None
+        self._save_at = 0.0
+        self._changed = False  # since the databases were synchronized the last time
+
+    def _begin(self, empty: Sequence[str]) -> int:
+        """Read the stamp, and find out whether it can be written."""
+        try:
+            stamp = self._file.read()
+            self._file.write(stamp)
+        except OSError as error:
+            raise ImproperlyConfigured(f"the time stamp cannot be kept: {error}") from None
+        if stamp and empty:
+            self._log.system(
+                f"there are empty databases ({' '.join(empty)}): following begins at 0 instead of"
+                f" {stamp}"
+            )
+            return 0
+        return stamp
+
+    # What others ask for
+
+    def tune(
+        self,
+        host: str,
+        port: int,
+        *,
+        stamp: int | None = None,
+        interval: float | None = None,
+    ) -> None:
+        """Change what is followed.
+
+        Args:
+            host: the master; empty for none.
+            port: its port; 0 if `host` is the path of a Unix socket.
+            stamp: go on behind this one; None for where it is.
+            interval: milliseconds, see `Following`; None for what it is.
+
+        Raises:
+            OSError: the stamp cannot be written. Nothing has been changed.
+        """
+        if stamp is not None:
+            with self._lock:
+                self._file.write(stamp)
+                self._stamp = stamp
+                self._tuned += 1
+        if interval is not None:
+            self._interval = interval
+        self._link.follow(Master(host, port) if host else None)
+
+    def facts(self) -> dict[str, object]:
+        """What the report says of it; nothing if it follows nobody."""
+        link = self._link
+        if (master := link.master) is None:
+            return {}
+        delay = time.time() + self._ahead - self._stamp / 1e9
+        return {
+            "repl_master_host": master.host,
+            "repl_master_port": master.port,
+            "repl_timestamp": self._stamp,
+            "repl_interval": f"{self._interval:.6f}",
+            "repl_delay": f"{max(delay, 0.0):.6f}",
+            "repl_connected": int(link.connected),
+            "repl_error": link.trouble,
+        }
+
+    def end(self) -> None:
+        """The server stops: follow nobody any more."""
+        self._link.end()
+
+    def join(self) -> None:
+        """Wait until nothing is applied any more. To be called before databases are closed."""
+        self._link.end()
+        self._link.join()
+        if self._saver is not None:
+            self._saver.shutdown()
+
+    def close(self) -> bool:
+        """Write the stamp: the databases have been closed in order. False if that fails."""
+        try:
+            with self._lock:
+                self._file.write(self._stamp)
+        except OSError as error:
+            self._log.error(f"the time stamp cannot be written: {error}")
+            return False
+        return True
+
+    # In the link's thread
+
+    def prepare(self) -> None:
+        """See `kt.server.link.Errand`."""
+
+    def follow(self, peer: Peer, master: Master) -> None:
+        """See `kt.server.link.Errand`."""
+        with self._lock:
+            stamp, tuned = self._stamp, self._tuned
+        self._ahead = vet(peer, self._databases, self._server, stamp, SILENCE)
+        peer.send(pack_replication(stamp, self._server))
+        data = bytearray(peer.receive(SILENCE))
+        if data[0] == ERROR:
+            raise KTError("it keeps no update log, or cannot read it")
+        if data[0] != REPLICATION:
+            raise ProtocolError(f"it answered {data[0]:#04x}, which is no answer")
+        del data[0]
+        self._link.reached()
+        self._log.system(f"replication started: host={master.host} port={master.port} rts={stamp}")
+        try:
+            self._apply_all(peer, data, tuned)
+        finally:
+            if self._saving is not None:
+                self._saving.result()
+            self._save(self._stamp, tuned)
+
+    def _apply_all(self, peer: Peer, data: bytearray, tuned: int) -> None:
+        replay = Replay(self._databases, self._server)
+        unknown: set[int] = set()
+        read, debt = 0, 0.0
+        while True:
+            state, consumed = replay.apply(data)
+            del data[:consumed]
+            self._note(replay, tuned)
+            if replay.unknown != unknown:
+                unknown = replay.unknown
+                self._log.error(
+                    "changes of databases that are not here are left out: numbers"
+                    f" {', '.join(map(str, sorted(unknown)))}"
+                )
+            debt += (replay.read - read) * self._interval / 1000
+            read = replay.read
+            if state == BEAT:
+                peer.send(ACKNOWLEDGEMENT)
+            elif state == BUSY:
+                peer.rest(TRANSACTION)
+            elif state == BROKEN:
+                raise Halted(f"what it sends is damaged after {self._stamp}: {replay.trouble}")
+            elif state == REFUSED:
+                raise KTError(f"a change after {self._stamp} cannot be applied: {replay.trouble}")
+            elif state != AGAIN:
+                data += peer.receive(SILENCE)
+            if debt >= SLEEP:
+                peer.rest(debt)
+                debt = 0.0
+
+    def _note(self, replay: Replay, tuned: int) -> None:
+        """Take note of how far it is."""
+        with self._lock:
+            if tuned != self._tuned:
+                raise Interrupted
+            if replay.stamp > self._stamp:
+                self._stamp = replay.stamp
+            self._changed = self._changed or replay.applied > 0
+        self._checkpoint(tuned)
+
+    # The checkpoint
+
+    def _checkpoint(self, tuned: int) -> None:
+        """Begin one, if it is time; it does not hold up what comes."""
+        now = time.monotonic()
+        if now < self._save_at or (self._saving is not None and not self._saving.done()):
+            return
+        self._save_at = now + CHECKPOINT
+        if self._saver is None:
+            self._saver = ThreadPoolExecutor(1, "kt-checkpoint")
+        self._saving = self._saver.submit(self._save, self._stamp, tuned)
+
+    def _save(self, stamp: int, tuned: int) -> None:
+        with self._lock:
+            changed, self._changed = self._changed, False
+        try:
+            if changed:
+                for database in self._databases:
+                    database.synchronize(hard=True)
+            with self._lock:
+                if tuned == self._tuned:
+                    self._file.write(stamp)
+        except (EngineError, OSError) as error:
+            self._changed = True
+            self._log.error(f"the time stamp stays behind: {error}")
