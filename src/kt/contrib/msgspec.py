@@ -17,10 +17,10 @@ import msgspec
 
 from kt.contrib.kinds import instances_of
 
-T_co = TypeVar("T_co", covariant=True)
+_T_co = TypeVar("_T_co", covariant=True)
 
 
-class MsgspecSerializer(Generic[T_co]):
+class MsgspecSerializer(Generic[_T_co]):
     """A serializer for values of a type.
 
     Args:
@@ -30,7 +30,7 @@ class MsgspecSerializer(Generic[T_co]):
     """
 
     def __init__(
-        self, kind: type[T_co], *, form: Literal["json", "msgpack"] = "json", strict: bool = True
+        self, kind: type[_T_co], *, form: Literal["json", "msgpack"] = "json", strict: bool = True
     ) -> None:
         self._kind = kind
         self._class = instances_of(kind)
@@ -44,9 +44,9 @@ class MsgspecSerializer(Generic[T_co]):
             raise TypeError(f"{self!r} takes no {type(value).__name__}")
         return cast("bytes", self._encode(value))
 
-    def loads(self, data: bytes, /) -> T_co:
+    def loads(self, data: bytes, /) -> _T_co:
         """Return the value that `data` holds; raises msgspec.DecodeError if it holds no such."""
-        return cast("T_co", self._decode(data))
+        return cast("_T_co", self._decode(data))
 
     def __repr__(self) -> str:
         return f"MsgspecSerializer({getattr(self._kind, '__qualname__', self._kind)})"

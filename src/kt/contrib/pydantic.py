@@ -17,10 +17,10 @@ from pydantic import TypeAdapter
 
 from kt.contrib.kinds import instances_of
 
-T_co = TypeVar("T_co", covariant=True)
+_T_co = TypeVar("_T_co", covariant=True)
 
 
-class PydanticSerializer(Generic[T_co]):
+class PydanticSerializer(Generic[_T_co]):
     """A serializer for values of a type.
 
     Args:
@@ -31,13 +31,13 @@ class PydanticSerializer(Generic[T_co]):
     """
 
     def __init__(
-        self, kind: type[T_co], *, strict: bool | None = None, by_alias: bool = False
+        self, kind: type[_T_co], *, strict: bool | None = None, by_alias: bool = False
     ) -> None:
         self._kind = kind
         self._class = instances_of(kind)
         self._strict = strict
         self._by_alias = by_alias
-        self._adapter: TypeAdapter[T_co] = TypeAdapter(kind)
+        self._adapter: TypeAdapter[_T_co] = TypeAdapter(kind)
 
     def dumps(self, value: Any, /) -> bytes:
         """Return `value` as JSON.
@@ -50,7 +50,7 @@ class PydanticSerializer(Generic[T_co]):
             raise TypeError(f"{self!r} takes no {type(value).__name__}")
         return self._adapter.dump_json(value, by_alias=self._by_alias, warnings="error")
 
-    def loads(self, data: bytes, /) -> T_co:
+    def loads(self, data: bytes, /) -> _T_co:
         """Return the value that `data` holds; raises ValidationError if it holds no such."""
         if self._by_alias:
             return self._adapter.validate_json(data, strict=self._strict, by_alias=True)

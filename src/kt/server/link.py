@@ -77,6 +77,7 @@ class Peer:
         data = self._socket.recv(CHUNK)
         if not data:
             raise ConnectionError("it has ended the connection")
+        self._wait(0)  # what came after we were told of something else is not to be carried out
         return data
 
     def rest(self, seconds: float) -> None:
