@@ -13,6 +13,8 @@ import pytest
 
 from kt import IndexKind
 from kt.errors import ServerError
+from kt.server.engines.tokyo._engine import Database, Replay
+from kt.server.tyrant.position import Kind, Place, Position
 from kt.wire.log.tyrant import Record
 
 from ..processes import HOST, ServerProcess
@@ -591,6 +593,53 @@ def test_a_master_killed_again_and_again(tmp_path: Path) -> None:
         with client(master) as tt:
             settle(tt, follower)
             assert contents(follower) == contents(tt)
+
+
+@pytest.mark.parametrize("done", range(5))
+def test_a_batch_that_was_interrupted(done: int, scripted: ScriptedMaster, tmp_path: Path) -> None:
+    """However much of it was done, of one stamp or several: each command takes effect once."""
+    number = b"\xc8\x60\0\0\0\1\0\0\0\5n\0"
+    shifted = b"\xc8\x13\0\0\0\1\0\0\0\2\0\0\0\3sde\0"
+    commands = [
+        Record(11, 1, 0, put(b"k", b"x", 0x12)),
+        Record(12, 1, 0, put(b"plain", b"1")),
+        Record(12, 1, 0, number),
+        Record(12, 1, 0, shifted),
+    ]
+    database = Database(str(tmp_path / "c.tch"))
+    for key, value in ((b"k", b"a"), (b"s", b"abc")):
+        database.put(key, value)
+    keys = ((0x12, b"k"), (0x60, b"n"), (0x13, b"s"))
+    marks = b"".join(Replay.mark(database, code, key) for code, key in keys)
+    position = Position(str(tmp_path / "slave.rts"), in_memory=False)
+    position.set(10)
+    position.begin(Kind.BATCH, Place(12, 3), marks)
+    operations = [
+        lambda: database.putcat(b"k", b"x"),
+        lambda: database.put(b"plain", b"1"),
+        lambda: database.addint(b"n", 5),
+        lambda: database.putshl(b"s", b"de", 3),
+    ]
+    for operation in operations[:done]:
+        assert operation()
+    assert database.close()
+
+    args = ("-mhost", HOST, "-mport", str(scripted.port), "-rts", "slave.rts", "-rcc")
+    with server(tmp_path, 2, *args, database="c.tch") as b, client(b) as follower:
+        assert scripted.accept() == (11, 2)
+        later = Record(12, 1, 0, put(b"k", b"y", 0x12))
+        scripted.send(GREETING + b"".join(map(frame, [*commands, later])))
+        wait_until(lambda: follower.get(b"k") == b"axy")
+        assert follower.get(b"plain") == b"1"
+        assert follower.get_int(b"n") == 5
+        assert follower.get(b"s") == b"cde"
+        scripted.hang_up()
+        assert scripted.accept() == (12, 2)
+        scripted.send(GREETING + b"".join(map(frame, [*commands[1:], later])) + b"\xca")
+        scripted.send(frame(Record(13, 1, 0, put(b"end", b"1"))))
+        wait_until(lambda: follower.exists(b"end"))
+        assert follower.get(b"k") == b"axy"
+        assert follower.get_int(b"n") == 5
 
 
 def test_a_database_in_memory_is_filled_again(tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
 """kt-tyrant as a slave: it follows the update log of a master, and carries out what is in it.
 
-Commands are carried out in the link's own thread, one by one and in their order, as a client's
-would be: the engine lets others have their turns. How far it has come is kept in files
-(`position`).
+Commands are carried out in the link's own thread, in their order, and the engine lets others have
+their turns: quick ones in batches and natively (protocol/replay.h), others one by one, as a
+client's would be. How far it has come is kept in files (`position`).
 
 What turns out otherwise than at the master is said in the log; with `-rcc` nothing more is carried
 out from there on, until a master is set anew. What is no command, or cannot be carried out because
@@ -19,10 +19,11 @@ import time
 from typing import Final
 
 from kt.errors import ArgumentError, KTError, ProtocolError
+from kt.server.engines.tokyo._engine import End, Next, Replay
 from kt.server.link import Halted, Link, Master, Peer
 from kt.server.session import Journal
 from kt.server.tyrant.applying import Applier
-from kt.server.tyrant.position import Before, Begun, Place, Position
+from kt.server.tyrant.position import START, Kind, Place, Position
 from kt.server.tyrant.service import TyrantService
 from kt.wire import tyrant_commands as codes
 from kt.wire.log.tyrant import Record
@@ -34,29 +35,32 @@ CHECKPOINT: Final = 5.0
 """Seconds after which a file that keeps changes in memory is synchronized."""
 NOBODY: Final = 2**31 - 1
 """The number by which a server without one asks."""
-TOGETHER: Final = 256
-"""Commands that are noted as begun together, at most."""
+INCONSISTENCY: Final = "detected inconsistency: ts={}"
 
-NOTHING: Final = Before()
+MORE: Final = int(Next.MORE)
+OTHER: Final = int(Next.OTHER)
+DIFFERENT: Final = int(End.DIFFERENT)
+REFUSED: Final = int(End.REFUSED)
+UNLOGGED: Final = int(End.UNLOGGED)
 
 _HEAD: Final = codes.UPDATE_HEAD
 _SIZES: Final = struct.Struct(">II")
 _UNREPEATABLE: Final = frozenset((codes.PUTCAT, codes.PUTSHL, codes.ADDINT, codes.ADDDOUBLE))
 
 
-def unrepeatable_key(command: bytes) -> bytes | None:
-    """The key of a command that must not be carried out twice; None if it may, or is none."""
+def marked_key(command: bytes) -> tuple[int, bytes] | None:
+    """Code and key of a command that must not be carried out twice; None if it may, or is none."""
     code = command[1] if len(command) > 1 else 0
     if code in _UNREPEATABLE:
         size = int.from_bytes(command[2:6], "big")
         numbers = {codes.PUTCAT: 4, codes.PUTSHL: 8, codes.ADDINT: 4, codes.ADDDOUBLE: 16}[code]
-        return command[6 + numbers : 6 + numbers + size]
+        return code, command[6 + numbers : 6 + numbers + size]
     if code == codes.MISC and len(command) > 10:
         size, count = _SIZES.unpack_from(command, 2)
         name = command[10 : 10 + size].lstrip(b"@%")
         at = 10 + size
         if count and name in (b"putcat", b"putdup", b"putdupback"):
-            return command[at + 4 : at + 4 + int.from_bytes(command[at : at + 4], "big")]
+            return code, command[at + 4 : at + 4 + int.from_bytes(command[at : at + 4], "big")]
     return None
 
 
@@ -77,6 +81,7 @@ class Following:
         self._log = log
         self._position = Position(path, database.in_memory)
         self._keeps_changes = database.type_name == "B+ tree"
+        self._replay = Replay(database, service.server_id)
         self._link = Link(self, log)
         self._consistent = False
         self._since = 0  # the stamp that is to be set
@@ -84,9 +89,9 @@ class Following:
         self._even = 0.0  # Unix time when nothing was left to be done
         self._number = 0  # the master's
         self._unsaved = 0.0  # monotonic time since when changes are in memory only
-        self._skip = Place(0, 0)  # so many commands of this stamp are done
-        self._repeated = Place(0, 0)  # up to here commands may have been done by a killed process
-        self._single: tuple[Place, Before] | None = None  # one that has begun
+        self._skip = START  # so many commands of this stamp are done
+        self._repeated = START  # up to here commands may have been done by a killed process
+        self._beats = 0  # signs of life, on this link
         self._inconsistent = False  # whether that has been said on this link
 
     # What others ask for
@@ -151,8 +156,10 @@ class Following:
         self._link.reached()
         self._log.info(f"replicating from sid={self._number} ({master}) after {done.stamp}")
         self._warn_of_future(done.stamp)
-        self._skip = done
+        self._skip = done if done.commands else START
+        self._repeated = START if self._position.kind is Kind.NOTHING else self._position.until
         self._inconsistent = False
+        self._beats = 0
         try:
             self._follow(peer, data)
         finally:
@@ -164,18 +171,13 @@ class Following:
         since, self._since = self._since, 0
         if since:
             position.set(since)
-            self._single = None
         position.load()
         self._stamp = position.done.stamp
-        if position.begun is Begun.UNKNOWN and not self._unsaved:
+        if position.kind is Kind.UNSAVED and not self._unsaved:
             self._log.error(
-                f"the server was killed: commands after {position.stamp} are carried out anew, and"
-                " what they add may be added twice"
+                f"the server was killed: commands after {position.written} are carried out anew,"
+                " and what they add may be added twice"
             )
-        if position.begun is Begun.SINGLE:
-            self._single = position.until, position.before
-        elif position.begun in (Begun.REPEATABLE, Begun.UNKNOWN):
-            self._repeated = position.until
 
     def _number_of_master(self, peer: Peer, own: int) -> bytes:
         """Read who the master is; returns what has come behind that."""
@@ -201,28 +203,10 @@ class Following:
             )
 
     def _follow(self, peer: Peer, data: bytes) -> None:
-        beats = 0
         while True:
-            records: list[Record] = []
-            at = 0
-            while at < len(data):
-                if data[at] == codes.HEARTBEAT:
-                    self._carry_out(records)
-                    records = []
-                    at += 1
-                    beats += 1
-                    if beats > 1:  # the first one is a greeting
-                        self._even = time.time()
-                        self._position.complete()
-                    continue
-                reading = self._record(data, at)
-                if reading is None:
-                    break
-                record, at = reading
-                records.append(record)
-            self._carry_out(records)
+            done = self._carry_out(data)
             self._save(CHECKPOINT)
-            rest = data[at:]
+            rest = data[done:]
             data = rest + self._whole(peer, rest)
 
     def _whole(self, peer: Peer, rest: bytes) -> bytes:
@@ -256,22 +240,83 @@ class Following:
 
     # Carrying out
 
-    def _carry_out(self, records: list[Record]) -> None:
-        repeatable: list[Record] = []
-        for record in records:
-            if self._is_done(record):
-                continue
-            key = unrepeatable_key(record.command)
-            if key is None and len(repeatable) < TOGETHER:
-                repeatable.append(record)
-                continue
-            self._together(repeatable)
-            repeatable = []
-            if key is None:
-                repeatable.append(record)
-            else:
-                self._alone(record, key)
-        self._together(repeatable)
+    def _carry_out(self, data: bytes) -> int:
+        """Do all that is there as a whole; how many bytes that is."""
+        at = 0
+        while at < len(data):
+            following, size = self._batch(data, at) if self._is_even() else (OTHER, 0)
+            at += size
+            if following == MORE:
+                break
+            if at < len(data) and data[at] == codes.HEARTBEAT:
+                at += 1
+                self._beat()
+            elif following == OTHER:
+                reading = self._record(data, at)
+                if reading is None:
+                    break
+                record, at = reading
+                self._alone(record)
+        return at
+
+    def _is_even(self) -> bool:
+        """Whether nothing has begun of which it must be found out whether it is done."""
+        return self._position.kind is not Kind.BATCH and not self._skip.commands
+
+    def _beat(self) -> None:
+        self._beats += 1
+        if self._beats > 1:  # the first one is a greeting
+            self._even = time.time()
+            self._position.complete()
+
+    def _batch(self, data: bytes, at: int) -> tuple[int, int]:
+        """Do quick commands together; what follows them, and how many bytes they had."""
+        position = self._position
+        before = position.done
+        following, size, until, marks = self._replay.plan(data, at, before)
+        if until == before:
+            return following, size
+        self._begin(Place(*until), marks)
+        repeats = before < self._repeated
+        consistent = self._consistent and not repeats
+        end, place, differences, first = self._replay.carry_out(self._number, consistent)
+        done = Place(*place)
+        if end == UNLOGGED:
+            position.know(done)
+            self._check_ourselves()
+            raise KTError("our own update log could not be written for a moment")
+        self._finish(done)
+        if differences and not repeats:
+            self._differs(first, differences)
+        if end == DIFFERENT:
+            raise Halted(INCONSISTENCY.format(first))
+        if end == REFUSED:
+            raise KTError(f"our own database fails: {self._service.database.error_text}")
+        return following, size
+
+    def _alone(self, record: Record) -> None:
+        """Do a command by itself; find out first whether it was begun earlier."""
+        if self._is_done(record):
+            return
+        position = self._position
+        place = position.done.after(record.stamp)
+        begun = position.kind is not Kind.NOTHING and place <= position.until
+        marked = marked_key(record.command)
+        mark = b"" if marked is None else Replay.mark(self._service.database, *marked)
+        if not begun:
+            self._begin(place, mark)
+        done = begun and mark != b"" and position.mark not in (b"", mark)
+        same = done or self._apply(record)
+        if done:
+            self._log.system(f"a command had been carried out already: ts={record.stamp}")
+        if begun and position.kind is Kind.BATCH:
+            position.advance(place, marked=bool(mark))
+        else:
+            self._finish(place)
+        if not same and not begun:
+            self._differs(record.stamp, 1)
+            if self._consistent:
+                raise Halted(INCONSISTENCY.format(record.stamp))
 
     def _is_done(self, record: Record) -> bool:
         """Whether it was carried out on an earlier link, or was ours at first."""
@@ -279,48 +324,18 @@ class Following:
         if record.stamp == stamp and count > 0:
             self._skip = Place(stamp, count - 1)
             return True
+        self._skip = START
         return record.sid == self._service.server_id
 
-    def _together(self, records: list[Record]) -> None:
-        if not records:
-            return
-        place = until = self._position.done
-        for record in records:
-            until = until.after(record.stamp)
-        self._begin(Begun.REPEATABLE, until)
-        try:
-            for record in records:
-                after = place.after(record.stamp)
-                trouble = self._apply(record, after)
-                place = after
-                if trouble:
-                    raise Halted(trouble)
-        finally:
-            self._finish(place)
-
-    def _alone(self, record: Record, key: bytes) -> None:
-        place = self._position.done.after(record.stamp)
-        before = Before.of(self._service.database.get(key))
-        trouble = ""
-        if self._single is not None and self._single[0] == place and self._single[1] != before:
-            self._log.system(f"a command had been carried out already: ts={record.stamp}")
-        else:
-            self._single = place, before
-            self._begin(Begun.SINGLE, place, before)
-            trouble = self._apply(record, place)
-        self._single = None
-        self._finish(place)
-        if trouble:
-            raise Halted(trouble)
-
-    def _begin(self, begun: Begun, until: Place, before: Before = NOTHING) -> None:
+    def _begin(self, until: Place, marks: bytes) -> None:
         if self._keeps_changes:
-            self._unsaved = self._unsaved or time.monotonic()
-            begun = Begun.UNKNOWN
-        self._position.begin(begun, until, before)
+            self._position.begin(Kind.UNSAVED, max(until, self._repeated), b"")
+        else:
+            self._position.begin(Kind.BATCH, until, marks)
 
     def _finish(self, place: Place) -> None:
         if self._keeps_changes:
+            self._unsaved = self._unsaved or time.monotonic()
             self._position.done = place
         else:
             self._position.finish(place)
@@ -335,28 +350,28 @@ class Following:
         self._unsaved = 0.0
         self._position.finish(self._position.done)
 
-    def _apply(self, record: Record, place: Place) -> str:
-        """Carry out a command; what is wrong, if nothing more may be carried out."""
+    def _apply(self, record: Record) -> bool:
+        """Carry out a command; whether it has turned out as at the master."""
         try:
-            as_there = self._applier.apply(record)
+            same = self._applier.apply(record)
         except ProtocolError:
             self._check_ourselves()
             raise
-        if as_there or place <= self._repeated:
-            return ""
-        self._check_ourselves()
-        message = f"detected inconsistency: ts={record.stamp} sid={record.sid}"
-        if self._consistent:
-            return message
-        say = self._log.info if self._inconsistent else self._log.error
-        self._inconsistent = True
-        say(message)
-        return ""
+        if not same:
+            self._check_ourselves()
+        return same
 
     def _check_ourselves(self) -> None:
         """Raise `KTError` if it is our fault that a command could not be carried out."""
-        history = self._service.history
+        history, database = self._service.history, self._service.database
         if history is not None and (trouble := history.log.trouble()):
             raise KTError(f"our own update log cannot be written: {trouble}")
-        if (error := self._service.database.fatal_error) is not None:
-            raise KTError(f"our own database is broken: {error}")
+        if database.fatal_error is not None or not database.error_is_harmless:
+            raise KTError(f"our own database fails: {database.error_text}")
+
+    def _differs(self, stamp: int, count: int) -> None:
+        """Log an inconsistency: the first one of a link as an error."""
+        say = self._log.info if self._inconsistent else self._log.error
+        self._inconsistent = True
+        more = f" and {count - 1} more" if count > 1 else ""
+        say(INCONSISTENCY.format(stamp) + more)

@@ -2,15 +2,15 @@
 
 A stamp says what is done only if no two commands have it, and a slave may be killed between a
 command and the moment when its stamp is written. So there is a second file beside that of the
-stamp. It has the position: a stamp, and how many commands of that stamp are done; and what is
-begun::
+stamp. It has the position, a stamp and how many commands of that stamp are done, and what has begun
+since::
 
-    file  | kt-slave | done: stamp 8, count 4 | begin 8 | kind 1 | begun: stamp 8, count 4
-          | record was there 1, its size 4, its CRC 4 | CRC of it all 4
+    file  | kt-slave | stamp written 8 | done: stamp 8, count 4 | begin 8 | kind 1
+          | begun: stamp 8, count 4 | size of the marks 4 | marks | CRC of it all 4
 
-Before commands are carried out that do no harm when they are repeated in their order, it says how
-far they go. Any other one is alone, and it says what its record was before: whoever finds the
-record otherwise knows that the command was carried out. Then the stamp is written.
+Before a batch of commands is carried out, the file says how far it goes, and has the *marks* of
+what must not be repeated (see protocol/replay.h); then the stamp is written. If the process was
+killed in between, the commands of the batch come again, and the marks tell which of them are done.
 
 The second file counts only where the first has one of its stamps: else somebody has set the stamp.
 Of a database in memory nothing is left when its process ends; it begins again where it had begun.
@@ -24,22 +24,23 @@ from contextlib import suppress
 from enum import IntEnum
 from typing import Final, NamedTuple
 
+from kt.server.engines.tokyo._engine import MARK
 from kt.server.stamp_file import StampFile, overwrite
 
 _MAGIC: Final = b"kt-slave"
-_LAYOUT: Final = struct.Struct(">8sQIQBQIBII")
+_HEAD: Final = struct.Struct(">8sQQIQBQII")
 _CRC: Final = struct.Struct(">I")
 
 
-class Begun(IntEnum):
-    """What is being carried out, or was, when the process ended."""
+class Kind(IntEnum):
+    """What has begun."""
 
     NOTHING = 0
-    REPEATABLE = 1
-    SINGLE = 2
-    UNKNOWN = 3
-    """Everything since the stamp, in a file that keeps changes in memory."""
-    IN_MEMORY = 4
+    BATCH = 1
+    """Whatever comes up to there; marks tell what is done."""
+    UNSAVED = 2
+    """Likewise, in a file that keeps changes in memory: nothing tells."""
+    IN_MEMORY = 3
     """The database ends with its process."""
 
 
@@ -58,16 +59,18 @@ class Place(NamedTuple):
         return Place(stamp, self.commands + 1)
 
 
-class Before(NamedTuple):
-    """What a record was: enough to tell whether it has changed."""
+START: Final = Place(0, 0)
 
-    there: bool = False
-    size: int = 0
-    crc: int = 0
 
-    @classmethod
-    def of(cls, value: bytes | None) -> Before:
-        return cls() if value is None else cls(True, len(value), zlib.crc32(value))
+class _Kept(NamedTuple):
+    """What is in the second file."""
+
+    written: int
+    done: Place
+    begin: int
+    kind: Kind
+    until: Place
+    marks: bytes
 
 
 class Position:
@@ -78,28 +81,23 @@ class Position:
         in_memory: whether the database ends with its process.
 
     Attributes:
-        done: the newest command that is done.
-        begun: what may have been carried out since.
+        done: how far commands are carried out.
+        kind: what has begun since.
         until: how far that goes.
-        before: what the record of a single command was.
+        marks: what the records of those commands in it were that must not be repeated.
+        written: the stamp in its file.
     """
 
     def __init__(self, path: str, in_memory: bool) -> None:
-        self.done = Place(0, 0)
-        self.begun = Begun.NOTHING
-        self.until = Place(0, 0)
-        self.before = Before()
+        self.done = self.until = START
+        self.kind = Kind.NOTHING
+        self.marks = b""
+        self.written = 0
         self._file = StampFile(path)
         self._path = f"{path}.position"
         self._in_memory = in_memory
         self._begin = 0
-        self._written = 0  # the stamp in its file
         self._loaded = False
-
-    @property
-    def stamp(self) -> int:
-        """What is in the stamp's file."""
-        return self._written
 
     def load(self) -> None:
         """Read the files.
@@ -109,76 +107,96 @@ class Position:
         """
         first, self._loaded = not self._loaded, True
         stamp = self._file.read()
-        if not first and stamp == self._written:
+        if not first and stamp == self.written:
             return  # as we have left it; we know better than the files
-        self._written = stamp
-        kept = self._kept()
-        self.begun = Begun.NOTHING
-        if kept is None or stamp not in (kept[0].stamp, kept[3].stamp):
-            self.done = Place(stamp, 0)
-            self._begin = stamp
+        self.written = self._begin = stamp
+        self.done, self.kind, self.marks = Place(stamp, 0), Kind.NOTHING, b""
+        kept = self._read()
+        if kept is None or stamp not in (kept.written, kept.done.stamp, kept.until.stamp):
             return
-        done, begin, begun, until, before = kept
-        self._begin = begin
-        if begun is Begun.IN_MEMORY:
-            if first:
-                done = Place(begin, 0)
-        elif begun is not Begun.NOTHING and stamp == until.stamp != done.stamp:
-            done = until
+        self._begin = kept.begin
+        if kept.kind is Kind.IN_MEMORY:
+            self.done = Place(kept.begin, 0) if first else kept.done
+        elif kept.kind is not Kind.NOTHING and stamp not in (kept.written, kept.done.stamp):
+            self.done = kept.until
         else:
-            self.begun, self.until, self.before = begun, until, before
-        self.done = done
+            _, self.done, _, self.kind, self.until, self.marks = kept
 
     def set(self, stamp: int) -> None:
         """Go on behind this stamp."""
         self._file.write(stamp)
-        self._written = stamp
         self._loaded = True
+        self.written = self._begin = stamp
         self.done = self.until = Place(stamp, 0)
-        self.begun = Begun.NOTHING
-        self._begin = stamp
-        self._keep()
+        self.kind, self.marks = Kind.NOTHING, b""
+        self._write()
 
-    def begin(self, begun: Begun, until: Place, before: Before = Before()) -> None:  # noqa: B008
+    def begin(self, kind: Kind, until: Place, marks: bytes) -> None:
         """Note what is going to be carried out."""
-        self.begun, self.until, self.before = begun, until, before
-        self._keep()
+        self.kind, self.until, self.marks = kind, until, marks
+        self._write()
+
+    @property
+    def mark(self) -> bytes:
+        """The first of the marks."""
+        return self.marks[:MARK]
+
+    def advance(self, done: Place, *, marked: bool) -> None:
+        """Note that the next one of what had begun is done; it is in the database's file.
+
+        Args:
+            done: where it ends.
+            marked: whether it had a mark.
+        """
+        if marked:
+            self.marks = self.marks[MARK:]
+        if done >= self.until:
+            self.kind, self.marks = Kind.NOTHING, b""
+        self.done = done
+        self._write()
+        self._stamp()
+
+    def know(self, done: Place) -> None:
+        """Note how far it is done, in this process only: the next one had better repeat it."""
+        self.done = done
+        self.kind, self.marks = Kind.NOTHING, b""
 
     def finish(self, done: Place) -> None:
-        """Note that it is done; it is in the database's file."""
-        stamp_tells = done.stamp != self._written and done == self.until
+        """Note that what had begun is done, or ends here; it is in the database's file."""
+        tells = done == self.until and done.stamp != self.written
         self.done = done
-        if done.stamp != self._written:
-            self._file.write(done.stamp)
-            self._written = done.stamp
-        self.begun = Begun.NOTHING
-        if not stamp_tells:
-            self._keep()
+        self.kind, self.marks = Kind.NOTHING, b""
+        self._stamp()
+        if not tells:
+            self._write()
 
     def complete(self) -> None:
         """Note that the master has nothing more of the newest stamp."""
-        if self.done.commands > 0 and self.done.stamp == self._written:
+        if self.done.commands > 0 and self.kind is Kind.NOTHING and self.done.stamp == self.written:
             self.done = Place(self.done.stamp, 0)
-            self._keep()
+            self._write()
 
-    def _keep(self) -> None:
-        done, until, before = self.done, self.until, self.before
-        begun = Begun.IN_MEMORY if self._in_memory else self.begun
-        data = _LAYOUT.pack(_MAGIC, *done, self._begin, begun, *until, *before)
+    def _stamp(self) -> None:
+        if self.done.stamp != self.written:
+            self._file.write(self.done.stamp)
+            self.written = self.done.stamp
+
+    def _write(self) -> None:
+        kind = Kind.IN_MEMORY if self._in_memory else self.kind
+        head = (*self.done, self._begin, kind, *self.until, len(self.marks))
+        data = _HEAD.pack(_MAGIC, self.written, *head) + self.marks
         overwrite(self._path, data + _CRC.pack(zlib.crc32(data)))
 
-    def _kept(self) -> tuple[Place, int, Begun, Place, Before] | None:
+    def _read(self) -> _Kept | None:
         """What is in the second file; None if there is none, or it is damaged."""
+        data = b""
         with suppress(FileNotFoundError), open(self._path, "rb") as file:
-            data = file.read(_LAYOUT.size + _CRC.size + 1)
-            crc = _CRC.pack(zlib.crc32(data[: _LAYOUT.size]))
-            if data[_LAYOUT.size :] == crc and data.startswith(_MAGIC):
-                fields = _LAYOUT.unpack(data[: _LAYOUT.size])
-                return (
-                    Place(*fields[1:3]),
-                    fields[3],
-                    Begun(fields[4]),
-                    Place(*fields[5:7]),
-                    Before(bool(fields[7]), *fields[8:]),
-                )
-        return None
+            data = file.read()
+        if len(data) < _HEAD.size + _CRC.size or not data.startswith(_MAGIC):
+            return None
+        body, crc = data[: -_CRC.size], data[-_CRC.size :]
+        if crc != _CRC.pack(zlib.crc32(body)):
+            return None
+        _, written, stamp, commands, begin, kind, *until, _ = _HEAD.unpack_from(body)
+        done, marks = Place(stamp, commands), body[_HEAD.size :]
+        return _Kept(written, done, begin, Kind(kind), Place(*until), marks)

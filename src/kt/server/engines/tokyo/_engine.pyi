@@ -121,6 +121,14 @@ class Database:
     def fatal_error(self) -> str | None:
         """What has broken the database, if something has."""
 
+    @property
+    def error_text(self) -> str:
+        """Number and name of the last failure."""
+
+    @property
+    def error_is_harmless(self) -> bool:
+        """Whether that was no fault of the files: no such record, or the like."""
+
 def come_from(server: int, master: int) -> None:
     """Of what this thread does from now on, the update log is told that it was given at `server`,
     and came by way of `master`; 0 and 0: it is given here."""
@@ -212,3 +220,62 @@ class Stream(Servable):
     @property
     def in_list(self) -> bool:
         """Whether a list has begun and not ended: what comes next belongs to it."""
+
+Place = tuple[int, int]
+"""A stamp, and how many commands of that stamp (0: all)."""
+
+MARK: Final = 8
+"""Bytes of a mark."""
+
+class Next(IntEnum):
+    """Why `Replay.plan` stopped."""
+
+    MORE = 0
+    """Nothing whole is left."""
+    BEAT = 1
+    """The next byte is a sign of life."""
+    OTHER = 2
+    """The next command is rare, large, or none: it is for the caller."""
+    BATCH = 3
+    """Another batch comes next."""
+
+class End(IntEnum):
+    """How a batch ended."""
+
+    DONE = 0
+    DIFFERENT = 1
+    """After a command that turned out otherwise than at the master."""
+    REFUSED = 2
+    """Before a command that the database does not take; see `Database.error_text`."""
+    UNLOGGED = 3
+    """All is done, and the update log cannot be written."""
+
+class Replay:
+    """Carries out what a master sends, in batches. For one thread, which is in no hurry."""
+
+    database: Final[Database]
+
+    def __init__(self, database: Database, server: int) -> None:
+        """Commands that were given at `server` are passed over."""
+
+    def plan(self, data: bytes, start: int, done: Place) -> tuple[int, int, Place, bytes]:
+        """Find what can be carried out together from `data[start]` on.
+
+        Returns:
+            a `Next`; how many bytes the batch has; where it ends, after `done`; and the marks of
+            those of its commands that must not be repeated, one behind the other.
+        """
+
+    def carry_out(self, master: int, consistent: bool) -> tuple[int, Place, int, int]:
+        """Carry out the batch, up to the first difference if `consistent`.
+
+        The log is told that the commands came by way of `master`.
+
+        Returns:
+            an `End`; how far it is done; how many commands turned out otherwise, and the stamp of
+            the first of them.
+        """
+
+    @staticmethod
+    def mark(database: Database, code: int, key: bytes) -> bytes:
+        """`MARK` bytes: what a record is, as far as a command of this code can change it."""

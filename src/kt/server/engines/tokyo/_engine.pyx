@@ -3,7 +3,7 @@
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.limits cimport INT_MAX, INT_MIN
 from libc.math cimport isnan
-from libc.stdint cimport uint16_t, uint64_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libcpp cimport bool as cbool
 from libcpp.memory cimport unique_ptr
 from libcpp.pair cimport pair
@@ -78,6 +78,7 @@ cdef extern from "tokyo/database/database.h" namespace "kt::tokyo" nogil:
         const char *type_name()
         string path()
         string error_text()
+        cbool error_is_harmless()
         cbool fatal()
         cbool in_memory()
         cbool rebuilt()
@@ -116,6 +117,29 @@ cdef extern from "tokyo/protocol/stream.h" namespace "kt::tokyo" nogil:
         CStream(CCore *)
         Progress feed(string_view, Buffer *, cbool) except +
         cbool in_list()
+
+cdef extern from "tokyo/protocol/replay.h" namespace "kt::tokyo" nogil:
+    cdef cppclass Place:
+        Place()
+        uint64_t stamp
+        uint32_t commands
+    cdef enum class CNext "kt::tokyo::Replay::Next":
+        MORE
+    cdef enum class CEnd "kt::tokyo::Replay::End":
+        DONE
+    cdef cppclass CReplay "kt::tokyo::Replay":
+        CReplay(CDatabase *, uint32_t)
+        CNext plan(string_view, Place) except +
+        size_t consumed()
+        Place until()
+        string marks()
+        CEnd carry_out(uint16_t, cbool) except +
+        Place done()
+        size_t differences()
+        uint64_t difference()
+        @staticmethod
+        string mark(CDatabase *, uint8_t, string_view) except +
+
 
 def hurry(cbool hurried):
     global hurries
@@ -386,7 +410,15 @@ cdef class Database:
     def fatal_error(self):
         if not self.database.get().fatal():
             return None
+        return self.error_text
+
+    @property
+    def error_text(self):
         return (<bytes>self.database.get().error_text()).decode("ascii", "replace")
+
+    @property
+    def error_is_harmless(self):
+        return self.database.get().error_is_harmless()
 
 
 def come_from(uint16_t server, uint16_t master):
@@ -458,3 +490,60 @@ cdef class Stream(Servable):
     @property
     def in_list(self):
         return self.stream.get().in_list()
+
+
+MARK = 8
+
+
+class Next(IntEnum):
+    MORE = 0
+    BEAT = 1
+    OTHER = 2
+    BATCH = 3
+
+
+class End(IntEnum):
+    DONE = 0
+    DIFFERENT = 1
+    REFUSED = 2
+    UNLOGGED = 3
+
+
+cdef class Replay:
+    cdef readonly Database database
+    cdef unique_ptr[CReplay] replay
+    cdef bytes input
+
+    def __init__(self, Database database not None, uint32_t server):
+        self.database = database
+        self.replay.reset(new CReplay(database.database.get(), server))
+
+    def plan(self, bytes data not None, Py_ssize_t start, done):
+        if not 0 <= start <= len(data):
+            raise IndexError("start is outside the data")
+        cdef Place place
+        place.stamp, place.commands = done
+        cdef string_view left = string_view(PyBytes_AS_STRING(data) + start, len(data) - start)
+        cdef CNext next
+        self.input = data
+        with nogil:
+            next = self.replay.get().plan(left, place)
+        until = self.replay.get().until()
+        marks = <bytes>self.replay.get().marks()
+        return <int>next, self.replay.get().consumed(), (until.stamp, until.commands), marks
+
+    def carry_out(self, uint16_t master, cbool consistent):
+        cdef CEnd end
+        with nogil:
+            end = self.replay.get().carry_out(master, consistent)
+        done = self.replay.get().done()
+        return (<int>end, (done.stamp, done.commands), self.replay.get().differences(),
+                self.replay.get().difference())
+
+    @staticmethod
+    def mark(Database database not None, uint8_t code, bytes key not None):
+        cdef string mark
+        cdef string_view k = view(key)
+        with nogil:
+            mark = CReplay.mark(database.database.get(), code, k)
+        return mark

@@ -340,6 +340,17 @@ std::string Database::error_text() const {
   return std::to_string(error) + ": " + tcerrmsg(error);
 }
 
+bool Database::error_is_harmless() const {
+  switch (error_) {
+    case TCESUCCESS:
+    case TCEINVALID:
+    case TCEKEEP:
+    case TCENOREC:
+    case TCEMISC: return true;
+    default: return false;
+  }
+}
+
 bool Database::rebuilt() const {
   return std::any_of(stores_.begin(), stores_.end(),
                      [](const auto& store) { return store->rebuilt(); });

@@ -104,6 +104,8 @@ class Database {
   std::string path() const { return path_; }
   // Number and name of the last failure, in the words of `misc error`.
   std::string error_text() const;
+  // Whether that was no fault of the files: no such record, or the like.
+  bool error_is_harmless() const;
   bool fatal() const;
   bool in_memory() const { return stores_[0]->in_memory(); }
   // Whether a file of it had not been closed, and was rebuilt.

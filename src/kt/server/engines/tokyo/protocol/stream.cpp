@@ -4,6 +4,8 @@
 #include <climits>
 #include <cmath>
 
+#include "tokyo/protocol/numbers.h"
+
 namespace kt::tokyo {
 
 namespace {
@@ -36,15 +38,6 @@ constexpr uint64_t bit(int number) {
 
 Bytes slice(const char* begin, uint32_t size) {
   return Bytes(begin, size);
-}
-
-double load_double(const char* at) {
-  const auto integer = static_cast<int64_t>(load64(at));
-  const auto fraction = static_cast<int64_t>(load64(at + 8));
-  if (integer == INT64_MIN && fraction == INT64_MIN) return std::nan("");
-  if (integer == INT64_MAX) return INFINITY;
-  if (integer == INT64_MIN) return -INFINITY;
-  return static_cast<double>(integer) + static_cast<double>(fraction) / 1e12;
 }
 
 void put_double(Buffer* reply, double number) {
