@@ -29,6 +29,7 @@ PROGRAMS = [
     ),
 ]
 HASH = "c.tch#bnum=100"
+GREETING = b"\0\0\0\1\xca"
 
 
 def client(process: ServerProcess) -> Client:

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import resource
 import shutil
-import signal
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from kt import IndexKind
 from kt.errors import ServerError
-from kt.server.engines.tokyo._engine import Database, Replay
-from kt.server.tyrant.position import Kind, Place, Position
 from kt.wire.log.tyrant import Record
 
 from ..processes import HOST, ServerProcess
 from ..update_logs import DATA, original
 from .slaves import (
+    GREETING,
     HASH,
     PROGRAMS,
     Client,
@@ -399,15 +396,6 @@ def test_clients_are_answered_while_much_is_carried_out(tmp_path: Path) -> None:
 # What may go wrong
 
 
-@pytest.fixture
-def scripted() -> Iterator[ScriptedMaster]:
-    with ScriptedMaster() as master:
-        yield master
-
-
-GREETING = b"\0\0\0\1\xca"
-
-
 def test_the_recorded_stream_of_the_original(scripted: ScriptedMaster, tmp_path: Path) -> None:
     commands = [record._replace(sid=1, mid=0) for record in records(DATA / "tyrant/all-kinds.ulog")]
     stream = b"".join(frame(record) + b"\xca" * (record.stamp % 2) for record in commands)
@@ -423,6 +411,21 @@ def test_the_recorded_stream_of_the_original(scripted: ScriptedMaster, tmp_path:
     assert without_stamps(tmp_path / "log") == [
         (1, 1, record.command) for record in records(DATA / "tyrant/all-kinds.ulog")
     ]
+
+
+def test_stamps_that_step_back(scripted: ScriptedMaster, tmp_path: Path) -> None:
+    """As those of an original with -uas do; each comes when the one before is carried out."""
+    with server(tmp_path, 2, "-mhost", HOST, "-mport", str(scripted.port), database=HASH) as b:
+        scripted.accept()
+        scripted.send(GREETING)
+        with client(b) as follower:
+            for number, stamp in enumerate((1005, 1004, 1005, 1003, 1006)):
+                value = b"%d" % number
+                scripted.send(frame(Record(stamp, 1, 0, put(b"k", value))))
+                scripted.send(frame(Record(stamp, 1, 0, put(b"all", value, 0x12))))
+                wait_until(lambda value=value: (follower.get(b"all") or b"").endswith(value))
+                assert follower.get(b"k") == value
+            assert follower.get(b"all") == b"01234"
 
 
 def test_a_link_cut_at_every_byte(scripted: ScriptedMaster, tmp_path: Path) -> None:
@@ -541,133 +544,6 @@ def test_nothing_is_passed_over_while_our_own_log_cannot_be_written(tmp_path: Pa
         resource.prlimit(pid, resource.RLIMIT_FSIZE, unlimited)
         settle(tt, follower)
         assert follower.get(b"k") == tt.get(b"k")
-
-
-# Killed and started again
-
-
-def write_some(tt: Client, numbers: range, *, additions: bool) -> None:
-    with tt.pipeline() as pipeline:
-        for i in numbers:
-            if additions:
-                pipeline.append(b"k%d" % (i % 5), b"%d," % i)
-                pipeline.incr(b"sum", i)
-                pipeline.addshl(b"shifted", b"%d" % i, 20)
-            pipeline.set(b"s%d" % (i % 50), b"%d" % i)
-            pipeline.add(b"new%d" % i, b"1")
-            pipeline.remove(b"new%d" % (i - 1))
-
-
-@pytest.mark.parametrize(
-    ("database", "additions"),
-    [(HASH, True), ("c.tcf#width=4000", False), ("c.tcb", False), ("*", True)],
-)
-def test_a_slave_killed_again_and_again(database: str, additions: bool, tmp_path: Path) -> None:
-    """Contents are equal in the end: every command was carried out once."""
-    with server(tmp_path / "a", 1) as a, client(a) as tt:
-        slave = server(tmp_path / "b", 2, of=a, database=database)
-        for round_ in range(8):
-            with slave:
-                with client(slave) as follower:
-                    wait_until(lambda: follower.status()["repl_connected"] == 1)
-                    if database.endswith("tcf#width=4000"):
-                        tt.set_bulk({b"%d" % i: b"%d" % round_ for i in range(1, 500)})
-                    else:
-                        write_some(tt, range(round_ * 200, round_ * 200 + 200), additions=additions)
-                slave.kill()
-        with slave, client(slave) as follower:
-            key = "1000" if "tcf" in database else "settled"
-            settle(tt, follower, key=key)
-            assert contents(follower) == contents(tt)
-
-
-def test_a_master_killed_again_and_again(tmp_path: Path) -> None:
-    master = server(tmp_path / "a", 1, database=HASH)
-    with master, server(tmp_path / "b", 2, of=master, database=HASH) as b, client(b) as follower:
-        for round_ in range(4):
-            with client(master) as tt:
-                write_some(tt, range(round_ * 200, round_ * 200 + 200), additions=True)
-                settle(tt, follower)
-            master.kill()
-            master.start()
-        with client(master) as tt:
-            settle(tt, follower)
-            assert contents(follower) == contents(tt)
-
-
-@pytest.mark.parametrize("done", range(5))
-def test_a_batch_that_was_interrupted(done: int, scripted: ScriptedMaster, tmp_path: Path) -> None:
-    """However much of it was done, of one stamp or several: each command takes effect once."""
-    number = b"\xc8\x60\0\0\0\1\0\0\0\5n\0"
-    shifted = b"\xc8\x13\0\0\0\1\0\0\0\2\0\0\0\3sde\0"
-    commands = [
-        Record(11, 1, 0, put(b"k", b"x", 0x12)),
-        Record(12, 1, 0, put(b"plain", b"1")),
-        Record(12, 1, 0, number),
-        Record(12, 1, 0, shifted),
-    ]
-    database = Database(str(tmp_path / "c.tch"))
-    for key, value in ((b"k", b"a"), (b"s", b"abc")):
-        database.put(key, value)
-    keys = ((0x12, b"k"), (0x60, b"n"), (0x13, b"s"))
-    marks = b"".join(Replay.mark(database, code, key) for code, key in keys)
-    position = Position(str(tmp_path / "slave.rts"), in_memory=False)
-    position.set(10)
-    position.begin(Kind.BATCH, Place(12, 3), marks)
-    operations = [
-        lambda: database.putcat(b"k", b"x"),
-        lambda: database.put(b"plain", b"1"),
-        lambda: database.addint(b"n", 5),
-        lambda: database.putshl(b"s", b"de", 3),
-    ]
-    for operation in operations[:done]:
-        assert operation()
-    assert database.close()
-
-    args = ("-mhost", HOST, "-mport", str(scripted.port), "-rts", "slave.rts", "-rcc")
-    with server(tmp_path, 2, *args, database="c.tch") as b, client(b) as follower:
-        assert scripted.accept() == (11, 2)
-        later = Record(12, 1, 0, put(b"k", b"y", 0x12))
-        scripted.send(GREETING + b"".join(map(frame, [*commands, later])))
-        wait_until(lambda: follower.get(b"k") == b"axy")
-        assert follower.get(b"plain") == b"1"
-        assert follower.get_int(b"n") == 5
-        assert follower.get(b"s") == b"cde"
-        scripted.hang_up()
-        assert scripted.accept() == (12, 2)
-        scripted.send(GREETING + b"".join(map(frame, [*commands[1:], later])) + b"\xca")
-        scripted.send(frame(Record(13, 1, 0, put(b"end", b"1"))))
-        wait_until(lambda: follower.exists(b"end"))
-        assert follower.get(b"k") == b"axy"
-        assert follower.get_int(b"n") == 5
-
-
-def test_a_database_in_memory_is_filled_again(tmp_path: Path) -> None:
-    with server(tmp_path / "a", 1) as a, client(a) as tt:
-        slave = server(tmp_path / "b", 2, of=a)
-        for end in (signal.SIGKILL, signal.SIGTERM, signal.SIGTERM):
-            tt.append(b"k", b"v")
-            with slave, client(slave) as follower:
-                settle(tt, follower)
-                assert contents(follower) == contents(tt)
-                slave.stop(end)
-        newest = records(tmp_path / "a" / "log")[-1].stamp
-        tt.set(b"later", b"1")
-        (tmp_path / "b" / "slave.rts").write_text(f"{newest}\n1")
-        with slave, client(slave) as follower:
-            wait_until(lambda: follower.get(b"later") == b"1")
-
-
-def test_a_slave_stops_at_once(tmp_path: Path) -> None:
-    """While it follows, and while nobody is there to be followed."""
-    with server(tmp_path / "a", 1) as a, client(a) as tt:
-        with server(tmp_path / "b", 2, of=a) as b, client(b) as follower:
-            settle(tt, follower)
-            assert b.stop() == 0
-        a.kill()
-        with server(tmp_path / "b", 2, of=a) as b:
-            b.wait_for_output("is not followed")
-            assert b.stop() == 0
 
 
 # The original's tool

@@ -273,8 +273,8 @@ class Following:
         """Do quick commands together; what follows them, and how many bytes they had."""
         position = self._position
         before = position.done
-        following, size, until, marks = self._replay.plan(data, at, before)
-        if until == before:
+        following, size, count, until, marks = self._replay.plan(data, at, before)
+        if not count:
             return following, size
         self._begin(Place(*until), marks)
         repeats = before < self._repeated

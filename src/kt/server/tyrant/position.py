@@ -11,6 +11,7 @@ since::
 Before a batch of commands is carried out, the file says how far it goes, and has the *marks* of
 what must not be repeated (see protocol/replay.h); then the stamp is written. If the process was
 killed in between, the commands of the batch come again, and the marks tell which of them are done.
+It is overwritten in place, and what was longer is cut off then: there may be more behind the CRC.
 
 The second file counts only where the first has one of its stamps: else somebody has set the stamp.
 Of a database in memory nothing is left when its process ends; it begins again where it had begun.
@@ -182,9 +183,9 @@ class Position:
             self.written = self.done.stamp
 
     def _write(self) -> None:
-        kind = Kind.IN_MEMORY if self._in_memory else self.kind
-        head = (*self.done, self._begin, kind, *self.until, len(self.marks))
-        data = _HEAD.pack(_MAGIC, self.written, *head) + self.marks
+        kind, marks = (Kind.IN_MEMORY, b"") if self._in_memory else (self.kind, self.marks)
+        head = (*self.done, self._begin, kind, *self.until, len(marks))
+        data = _HEAD.pack(_MAGIC, self.written, *head) + marks
         overwrite(self._path, data + _CRC.pack(zlib.crc32(data)))
 
     def _read(self) -> _Kept | None:
@@ -192,11 +193,12 @@ class Position:
         data = b""
         with suppress(FileNotFoundError), open(self._path, "rb") as file:
             data = file.read()
-        if len(data) < _HEAD.size + _CRC.size or not data.startswith(_MAGIC):
+        if len(data) < _HEAD.size or not data.startswith(_MAGIC):
             return None
-        body, crc = data[: -_CRC.size], data[-_CRC.size :]
+        _, written, stamp, commands, begin, kind, *until, size = _HEAD.unpack_from(data)
+        end = _HEAD.size + size
+        body, crc = data[:end], data[end : end + _CRC.size]  # a longer one may have been there
         if crc != _CRC.pack(zlib.crc32(body)):
             return None
-        _, written, stamp, commands, begin, kind, *until, _ = _HEAD.unpack_from(body)
         done, marks = Place(stamp, commands), body[_HEAD.size :]
         return _Kept(written, done, begin, Kind(kind), Place(*until), marks)

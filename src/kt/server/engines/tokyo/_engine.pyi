@@ -258,12 +258,13 @@ class Replay:
     def __init__(self, database: Database, server: int) -> None:
         """Commands that were given at `server` are passed over."""
 
-    def plan(self, data: bytes, start: int, done: Place) -> tuple[int, int, Place, bytes]:
+    def plan(self, data: bytes, start: int, done: Place) -> tuple[int, int, int, Place, bytes]:
         """Find what can be carried out together from `data[start]` on.
 
         Returns:
-            a `Next`; how many bytes the batch has; where it ends, after `done`; and the marks of
-            those of its commands that must not be repeated, one behind the other.
+            a `Next`; how many bytes the batch has, and how many commands; where it ends, after
+            `done`; and the marks of those of its commands that must not be repeated, one behind the
+            other.
         """
 
     def carry_out(self, master: int, consistent: bool) -> tuple[int, Place, int, int]:

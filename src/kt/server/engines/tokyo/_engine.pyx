@@ -131,6 +131,7 @@ cdef extern from "tokyo/protocol/replay.h" namespace "kt::tokyo" nogil:
         CReplay(CDatabase *, uint32_t)
         CNext plan(string_view, Place) except +
         size_t consumed()
+        size_t commands()
         Place until()
         string marks()
         CEnd carry_out(uint16_t, cbool) except +
@@ -530,7 +531,8 @@ cdef class Replay:
             next = self.replay.get().plan(left, place)
         until = self.replay.get().until()
         marks = <bytes>self.replay.get().marks()
-        return <int>next, self.replay.get().consumed(), (until.stamp, until.commands), marks
+        return (<int>next, self.replay.get().consumed(), self.replay.get().commands(),
+                (until.stamp, until.commands), marks)
 
     def carry_out(self, uint16_t master, cbool consistent):
         cdef CEnd end

@@ -107,6 +107,8 @@ class Database {
   // Whether that was no fault of the files: no such record, or the like.
   bool error_is_harmless() const;
   bool fatal() const;
+  // Whether keys are numbers, so that a record has several of them.
+  bool numbered() const { return stores_[0]->type() == Store::Type::FIXED; }
   bool in_memory() const { return stores_[0]->in_memory(); }
   // Whether a file of it had not been closed, and was rebuilt.
   bool rebuilt() const;

@@ -29,6 +29,8 @@ enum Code : uint8_t {
 // Larger ones are left to the caller.
 constexpr size_t LARGE_MESSAGE = 1 << 20;
 constexpr size_t BATCH_COMMANDS = 1024;
+// The file with so many marks fits into a page: it is written whole, or not at all.
+constexpr size_t BATCH_MARKS = 500;
 
 // So long others wait; it looks at the clock after so many commands.
 constexpr std::chrono::milliseconds TIME_AT_ONCE{1};
@@ -125,14 +127,16 @@ Replay::Next Replay::look(Bytes input, Command* command, size_t* size) const {
   command->server = static_cast<uint16_t>(server);
   *size = HEAD + length;
   if (input.size() < *size) return Next::MORE;
-  return read(input.substr(HEAD, length), command) ? Next::BATCH : Next::OTHER;
+  if (!read(input.substr(HEAD, length), command)) return Next::OTHER;
+  const bool alone = numbered_ && !repeatable(command->code);
+  return alone ? Next::OTHER : Next::BATCH;
 }
 
 // Whether the command may be done together with those before it.
 bool Replay::joins(const Command& command) {
   const bool marked = !repeatable(command.code);
   if (batch_.size() >= BATCH_COMMANDS || marked_.count(command.key) > 0) return false;
-  if (marked && keys_.count(command.key) > 0) return false;
+  if (marked && (marked_.size() >= BATCH_MARKS || keys_.count(command.key) > 0)) return false;
   (marked ? marked_ : keys_).insert(command.key);
   if (marked) add_mark(&database_, command.code, command.key, &marks_);
   return true;

@@ -8,7 +8,8 @@
 // `carry_out` do it. If the process is killed meanwhile, the batch comes again: what does no harm
 // when it is repeated in its order is repeated; of any other command the caller has kept what its
 // record had been, a *mark*, and whoever finds another one knows that the command is done. So no
-// other command of the batch has the key of such a one.
+// other command of the batch has the key of such a one. (In an array of fixed length a record has many
+// keys, "1" and "01": there such commands are left to the caller.)
 //
 //     mark    size of the value 4, all ones if there is no record | hash of it 4; 0 for putcat
 //
@@ -61,11 +62,13 @@ class Replay {
   };
 
   // `server` is our own number: what was given here is passed over.
-  Replay(Database* database, uint32_t server) : database_(*database), server_(server) {}
+  Replay(Database* database, uint32_t server)
+      : database_(*database), server_(server), numbered_(database->numbered()) {}
 
   // The input must stay as it is until the batch is carried out.
   Next plan(Bytes input, Place done);
   size_t consumed() const { return consumed_; }
+  size_t commands() const { return batch_.size(); }
   // Where the batch ends, and the marks of the commands in it that have one.
   Place until() const { return until_; }
   const std::string& marks() const { return marks_; }
@@ -100,6 +103,7 @@ class Replay {
 
   Database& database_;
   const uint32_t server_;
+  const bool numbered_;
 
   std::vector<Command> batch_;
   std::unordered_set<Bytes> keys_, marked_;
