@@ -56,8 +56,12 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @documents
 @pytest.mark.usefixtures("programs")
 def test_examples(document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All examples of a document, from top to bottom, in one namespace and an empty directory."""
+    """All examples of a document, from top to bottom, in one namespace and one directory.
+
+    It has nothing but `examples`, as in the project's directory.
+    """
     (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "examples").symlink_to(ROOT / "examples")
     monkeypatch.chdir(tmp_path / "here")
     for name in ("KT_URL", "TABLES", "FOLLOWED", "BEFORE"):  # an example may set them
         monkeypatch.setenv(name, "")

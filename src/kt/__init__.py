@@ -52,13 +52,15 @@ if TYPE_CHECKING:
     from kt.client.tyrant.table_query import KEY, C, Column, Filter, Order
     from kt.client.tyrant.table_rows import TT_TABLE, Row
     from kt.embedded import EmbeddedServer, EmbeddedTokyoTyrantServer
-    from kt.local.opening import open_database as open  # noqa: A004, F401 - used as kt.open
+    from kt.local.opening import open_database
     from kt.local.opening import open_database_async as open_async
     from kt.log.reading import LogChanges, read_changes, read_snapshot
     from kt.options import Moment, Origin, Retry, ScriptLock, Signal, Since, Synchronize, Wait
     from kt.serializers import KT_BINARY, KT_JSON, KT_MSGPACK, KT_NONE, KT_PICKLE, Serializer
     from kt.types import Change, Check, ExpireTime, Key, Record, UpdateLogFile, What
     from kt.wire.table import IndexKind, Operator
+
+    open = open_database  # noqa: A001 - so that type checkers let others use kt.open
 
 __all__ = [
     "KyotoTycoon",
