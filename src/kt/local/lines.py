@@ -108,7 +108,7 @@ def _open_kyoto(wanted: Wanted) -> tuple[list[KyotoDatabase], Places]:
                 Database(
                     spec,
                     read_only=wanted.read_only,
-                    auto_transaction=wanted.synchronize is Synchronize.COMMIT,
+                    auto_transaction=wanted.synchronize is not Synchronize.NONE,
                     auto_synchronize=wanted.synchronize is Synchronize.DEVICE,
                     try_lock=True,
                 )

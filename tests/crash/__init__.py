@@ -1,0 +1,1 @@
+"""Processes that write are killed; what their files hold afterwards is judged."""
