@@ -7,6 +7,7 @@
 #include "kyoto/database/cursor.h"
 #include "kyoto/database/internals.h"
 #include "kyoto/database/old_records.h"
+#include "kyoto/storage/gaps.h"
 #include "kyoto/storage/log_check.h"
 #include "kyoto/upkeep/maintenance.h"
 #include "kyoto/upkeep/pages.h"
@@ -90,10 +91,16 @@ int64_t mapped_size(kc::PolyDB& engine) {
   return engine.status(&status) ? kc::atoi(status["msiz"].c_str()) : 0;
 }
 
+// What comes to the device is to be whole there: of a write that is no transaction, a part may.
+OpenOptions completed(OpenOptions options) {
+  options.auto_transaction |= options.auto_synchronize;
+  return options;
+}
+
 }  // namespace
 
 Database::Database(const std::string& spec, const OpenOptions& options, kc::BasicDB::Logger* logger)
-    : spec_(spec), options_(options), logger_(logger), engine_(new kc::PolyDB) {}
+    : spec_(spec), options_(completed(options)), logger_(logger), engine_(new kc::PolyDB) {}
 
 Database::~Database() { close(); }
 
@@ -112,6 +119,7 @@ Error Database::open() {
     sweeper_.start(capacity_count_, capacity_size_, engine_->count() > 0);
   }
   remove_leftovers(*this);
+  log_.begin();
   if (kind_.pages && !kind_.in_memory && !options_.read_only) write_back_.start();
   return succeeded();
 }
@@ -151,6 +159,7 @@ Error Database::close() {
   }
   PageStore::Attempt attempt(pages_);
   ballast_.reset();
+  if (!options_.read_only) clean_rest(*this);
   const bool closed = engine_->close() && !attempt.failed();
   if (file_) file_->give_room_back();
   adopt_engine(nullptr);
@@ -208,6 +217,8 @@ void Database::adopt_engine(std::shared_ptr<File> before) {
   const bool keeps_pages = !options_.auto_transaction && !options_.read_only;
   tree_ = keeps_pages ? dynamic_cast<kc::TreeDB*>(engine) : nullptr;
   forest_ = keeps_pages ? dynamic_cast<kc::ForestDB*>(engine) : nullptr;
+  if (kc::HashDB* file = file_under(engine)) file->*reveal(GapUnit{}) = 0;  // see tick()
+  if (auto* records = dynamic_cast<kc::DirDB*>(engine)) records->*reveal(RenamesFiles{}) = true;
   file_.reset();
   if (engine != nullptr && kind_.single_file) {
     file_ = std::make_shared<File>(path_, options_.read_only, std::move(before));
@@ -293,16 +304,13 @@ Error Database::accept_bulk(const std::vector<std::string>& keys, RecordVisitor&
   Error error = writable ? journal_.admit() : succeeded();
   if (failed(error)) return error;
   if (writable && !has_room_inside(size) && !(make_room() && has_room_inside(size))) return no_room();
-  {
+  const bool whole = writable && options_.auto_transaction && !kind_.in_memory && kind_.removes;
+  if (whole) {
+    Isolation alone(gate_);
+    error = in_transaction_ ? visit_all(keys, visitor, writable) : commit_all(keys, visitor);
+  } else {
     Entry entry(*this);
-    if (writable && refuses_writes()) return no_room();
-    visitor.begin(terms());
-    if (!entry.engine().accept_bulk(keys, &visitor, writable)) {
-      error = entry.engine().error();
-      for (const std::string& key : keys) {
-        if (visitor.told()) journal_.correct(entry.engine(), key);
-      }
-    }
+    error = visit_all(keys, visitor, writable);
   }
   if (failed(error)) return error;
   if (visitor.failure() != nullptr) return failure_of(visitor);
@@ -310,6 +318,37 @@ Error Database::accept_bulk(const std::vector<std::string>& keys, RecordVisitor&
   if (refuses_writes()) return no_room();
   after_writes(static_cast<int64_t>(keys.size()));
   return journal_.settle();
+}
+
+Error Database::visit_all(const std::vector<std::string>& keys, RecordVisitor& visitor,
+                          bool writable) {
+  if (writable && refuses_writes()) return no_room();
+  visitor.begin(terms());
+  if (engine_->accept_bulk(keys, &visitor, writable)) return succeeded();
+  Error error = engine_->error();
+  correct_all(keys, visitor);
+  return error;
+}
+
+// For the engine, each record would be a transaction; a kill could leave some of them. Alone inside:
+// what others change at the same time would be undone with it.
+Error Database::commit_all(const std::vector<std::string>& keys, RecordVisitor& visitor) {
+  if (!engine_->begin_transaction_try(options_.auto_synchronize)) return engine_->error();
+  Error error = visit_all(keys, visitor, true);
+  const bool whole = !failed(error) && visitor.failure() == nullptr;
+  const bool ended = engine_->end_transaction(whole);
+  if (whole && ended) return succeeded();
+  if (!failed(error) && !ended) error = engine_->error();
+  epoch_++;
+  correct_all(keys, visitor);
+  return error;
+}
+
+// Tells the update log what there is after a failure.
+void Database::correct_all(const std::vector<std::string>& keys, const RecordVisitor& visitor) {
+  for (const std::string& key : keys) {
+    if (visitor.told()) journal_.correct(*engine_, key);
+  }
 }
 
 void Database::after_writes(int64_t writes) {
@@ -339,11 +378,11 @@ Error Database::status(std::map<std::string, std::string>* status) {
 }
 
 // With an update log nobody may be in the middle of a change when a transaction ends: it must be
-// clear to which side it belongs.
+// clear to which side it belongs. Nor with the log of a tree, which begins when the other one ends.
 class Database::Border {
  public:
   explicit Border(Database& database) {
-    if (database.journal_.connected()) {
+    if (database.journal_.connected() || database.kind_.pages) {
       alone_.emplace(database.gate_);
     } else {
       entry_.emplace(database);
@@ -370,7 +409,10 @@ Error Database::begin_transaction(bool hard, double timeout) {
   Isolation alone(gate_);
   if (!is_open()) return not_open();
   clean_rest(*this);
-  if (!engine_->begin_transaction_try(hard)) return engine_->error();
+  if (!engine_->begin_transaction_try(hard)) {
+    log_.begin();
+    return engine_->error();
+  }
   journal_.hold();
   in_transaction_ = true;
   return succeeded();
@@ -387,6 +429,7 @@ Error Database::end_transaction(bool commit) {
     if (!commit || !ended) epoch_++;
     journal_.release(commit);
     in_transaction_ = false;
+    log_.begin();
     transaction_ended_.notify_all();
   }
   return failed(error) ? error : journal_.settle();

@@ -33,6 +33,7 @@
 #include "kyoto/storage/page_store.h"
 #include "kyoto/database/record.h"
 #include "kyoto/upkeep/sweeper.h"
+#include "kyoto/upkeep/tree_log.h"
 #include "kyoto/upkeep/write_back.h"
 
 namespace kt {
@@ -82,7 +83,8 @@ class Database {
   Error status(std::map<std::string, std::string>* status);
 
   Error accept(Bytes key, RecordVisitor& visitor, bool writable);
-  // `size` of what will be written, as far as it is known before.
+  // `size` of what will be written, as far as it is known before. Where every write is a transaction,
+  // all of them are one.
   Error accept_bulk(const std::vector<std::string>& keys, RecordVisitor& visitor, bool writable,
                     size_t size = 0);
 
@@ -150,6 +152,7 @@ class Database {
 
   PageStore& pages() { return pages_; }
   WriteBack& write_back() { return write_back_; }
+  TreeLog& log() { return log_; }
 
   // Whether reading a record may move it (see Kind::rotates); counts how often it was held.
   void hold_rotation(bool held);
@@ -187,6 +190,9 @@ class Database {
 
   Error try_accept(Bytes key, RecordVisitor& visitor, bool writable);
   bool has_room_inside(size_t size);
+  Error visit_all(const std::vector<std::string>& keys, RecordVisitor& visitor, bool writable);
+  Error commit_all(const std::vector<std::string>& keys, RecordVisitor& visitor);
+  void correct_all(const std::vector<std::string>& keys, const RecordVisitor& visitor);
   void read_spec();
   std::shared_ptr<File> mend_log();
   void load_persistence();
@@ -229,6 +235,7 @@ class Database {
   int rotation_holds_ = 0;
   Sweeper sweeper_;
   WriteBack write_back_{*this};
+  TreeLog log_{*this};
 
   std::mutex transaction_lock_;
   std::condition_variable transaction_ended_;

@@ -65,6 +65,59 @@ struct FileEnd {  // where the file's last record ends
 struct FreeBlocks {  // the gaps that a file knows of, the largest last
   friend constexpr auto reveal(FreeBlocks);
 };
+struct PagesDirectory {  // the directory under a tree that is in one
+  friend constexpr auto reveal(PagesDirectory);
+};
+struct RenamesFiles {  // whether a directory's record is a new file that gets its name when whole
+  friend constexpr auto reveal(RenamesFiles);
+};
+
+// What closing gaps in a file is made of; see gaps.cpp.
+struct GapUnit {  // how many gaps make the engine close some by itself
+  friend constexpr auto reveal(GapUnit);
+};
+struct GapCursor {  // up to where there are none
+  friend constexpr auto reveal(GapCursor);
+};
+struct Fragments {  // how many have been made since
+  friend constexpr auto reveal(Fragments);
+};
+struct FirstRecord {
+  friend constexpr auto reveal(FirstRecord);
+};
+struct WrittenEnd {  // where the last record ends that has been written
+  friend constexpr auto reveal(WrittenEnd);
+};
+struct Alignment {
+  friend constexpr auto reveal(Alignment);
+};
+struct FileBelow {
+  friend constexpr auto reveal(FileBelow);
+};
+struct ReadRecord {
+  friend constexpr auto reveal(ReadRecord);
+};
+struct ReadBody {  // what of a record does not fit into a small buffer
+  friend constexpr auto reveal(ReadBody);
+};
+struct ShiftRecord {
+  friend constexpr auto reveal(ShiftRecord);
+};
+struct WriteGap {
+  friend constexpr auto reveal(WriteGap);
+};
+struct InsertGap {
+  friend constexpr auto reveal(InsertGap);
+};
+struct ForgetGaps {
+  friend constexpr auto reveal(ForgetGaps);
+};
+struct EscapeCursors {  // moves cursors with a record
+  friend constexpr auto reveal(EscapeCursors);
+};
+struct TrimCursors {  // ends those behind the end
+  friend constexpr auto reveal(TrimCursors);
+};
 
 template <typename Engine>
 struct CursorsOf {  // an engine's list of its cursors
@@ -136,6 +189,24 @@ KT_REVEAL_PLACES(ForestDB)
 template struct Reveal<PagesFile, &kc::TreeDB::db_>;
 template struct Reveal<FileEnd, &kc::HashDB::lsiz_>;
 template struct Reveal<FreeBlocks, &kc::HashDB::fbp_>;
+template struct Reveal<PagesDirectory, &kc::ForestDB::db_>;
+template struct Reveal<RenamesFiles, &kc::DirDB::autotran_>;
+
+template struct Reveal<GapUnit, &kc::HashDB::dfunit_>;
+template struct Reveal<GapCursor, &kc::HashDB::dfcur_>;
+template struct Reveal<Fragments, &kc::HashDB::frgcnt_>;
+template struct Reveal<FirstRecord, &kc::HashDB::roff_>;
+template struct Reveal<WrittenEnd, &kc::HashDB::psiz_>;
+template struct Reveal<Alignment, &kc::HashDB::align_>;
+template struct Reveal<FileBelow, &kc::HashDB::file_>;
+template struct Reveal<ReadRecord, &kc::HashDB::read_record>;
+template struct Reveal<ReadBody, &kc::HashDB::read_record_body>;
+template struct Reveal<ShiftRecord, &kc::HashDB::shift_record>;
+template struct Reveal<WriteGap, &kc::HashDB::write_free_block>;
+template struct Reveal<InsertGap, &kc::HashDB::insert_free_block>;
+template struct Reveal<ForgetGaps, &kc::HashDB::trim_free_blocks>;
+template struct Reveal<EscapeCursors, &kc::HashDB::escape_cursors>;
+template struct Reveal<TrimCursors, &kc::HashDB::trim_cursors>;
 
 }  // namespace kt
 

@@ -35,6 +35,9 @@ class PageStore {
   // Whether a page of this size may be written now: there is room, and it is to be tried at all.
   bool admits(int64_t end, size_t size);
 
+  // What may still be written to the file system; no end of it where that is not known.
+  int64_t free_space() const { return file_ ? file_->free_space() : INT64_MAX; }
+
   // While it lives, its thread tries to write pages although the store is failing, up to the first
   // that cannot be written.
   class Attempt {

@@ -27,6 +27,7 @@
 
 #include "kyoto/storage/log_check.h"
 #include "kyoto/upkeep/maintenance.h"
+#include "kyoto/upkeep/pages.h"
 
 namespace kt {
 
@@ -49,7 +50,9 @@ bool rename_file(const std::string& from, const std::string& to) {
 Error clear_in_place(Database& database) {
   WriteBack::Turn turn(database.write_back());
   Isolation alone(database.gate());
+  database.log().end();
   const bool cleared = database.engine().clear();
+  database.log().begin();
   database.note_cleared();
   if (!cleared) return database.engine().error();
   database.journal().cleared();
@@ -140,13 +143,17 @@ bool replace_file(Database& database, std::unique_ptr<kc::PolyDB>* engine, bool*
 // False if the file cannot be replaced now.
 bool clear_file(Database& database) {
   if (database.options().read_only) return false;
+  clean_pages(database);  // leaves little to do
   std::unique_ptr<kc::PolyDB> engine;
   bool had_log = false;
   {
     WriteBack::Turn turn(database.write_back());
     Isolation alone(database.gate());
     if (!database.is_open() || database.in_transaction()) return false;
-    if (!replace_file(database, &engine, &had_log)) return false;
+    clean_rest(database);
+    const bool replaced = replace_file(database, &engine, &had_log);
+    database.log().begin();
+    if (!replaced) return false;
     database.journal().cleared();
   }
   engine->clear();  // it is quick to close then
@@ -154,9 +161,11 @@ bool clear_file(Database& database) {
     const std::string log = log_of(database.path());
     const std::string kept = kept_log(database.path());
     database.between_transactions([&] {
+      clean_rest(database);
       bool moved = rename_file(log, kept);
       engine->close();
       if (moved) rename_file(kept, log);
+      database.log().begin();
     });
   }
   engine.reset();

@@ -38,10 +38,18 @@ void note_cut(Database& database) {
   if (database.file()) database.file()->forget_room();
 }
 
+// Lest the log of a tree become as large as its file.
+void make_point_alone(Database& database) {
+  if (!database.log().running()) return;
+  PageStore::Attempt attempt(database.pages());
+  make_point(database, attempt);
+}
+
 // Closes the gaps from wherever the engine is in the file, once round. The engine does not say when
 // it is round, but the file shrinks then, or has no gaps and all blocks have been looked at.
 Error close_gaps(Database& database, bool* shrank) {
   const int64_t steps = steps_at_once(database.kind());
+  const int64_t POINT = 32 * steps;
   Turns turns(database.gate());
   if (!database.is_open()) return not_open();
   // Twice as many as there should be, and small blocks: if others write meanwhile, it may not end.
@@ -51,30 +59,19 @@ Error close_gaps(Database& database, bool* shrank) {
   for (int64_t done = 0; done < most; done += steps) {
     kc::PolyDB& engine = database.engine();
     int64_t size = engine.size();
-    if (!defragment_engine(engine.reveal_inner_db(), steps)) return engine.error();
-    note_cut(database);
+    Error error = close_some_gaps(database, steps);
+    if (failed(error)) return error;
     *shrank = engine.size() < size;
     if (*shrank) break;
     FileState state(engine);
     if (done >= state.blocks && !state.has_gaps) break;
+    if (done % POINT == 0) make_point_alone(database);
     turns.pause();
     turns.resume();
     emptied = emptied || empty_last_gap(database, turns);
   }
+  make_point_alone(database);
   return succeeded();
-}
-
-// Closes some of the gaps that were made since the last time.
-bool tidy_file(Database& database) {
-  constexpr int64_t STEPS = 32;
-  if (!database.kind().single_file || database.options().read_only) return false;
-  Entry entry(database);
-  int64_t untidy = database.untidy() + 2 * FileState(entry.engine()).fragments;
-  if (untidy <= 0) return false;
-  database.set_untidy(untidy - STEPS);
-  defragment_engine(entry.engine().reveal_inner_db(), STEPS);
-  note_cut(database);
-  return untidy > STEPS;
 }
 
 std::shared_ptr<File> file_of(Database& database) {
@@ -85,10 +82,12 @@ std::shared_ptr<File> file_of(Database& database) {
 // Brings the file up to date with what is in memory; the pages of a tree have been cleaned.
 Error write_to_file(Database& database) {
   if (database.kind().pages && !database.in_transaction()) return database.check_open();
-  Entry entry(database);
-  const bool done = entry.engine().synchronize(false);
+  // The file says of itself that it is closed for a moment; nobody may be writing then.
+  Isolation alone(database.gate());
+  if (!database.is_open()) return not_open();
+  const bool done = database.engine().synchronize(false);
   note_cut(database);
-  return done ? succeeded() : entry.engine().error();
+  return done ? succeeded() : database.engine().error();
 }
 
 Error run_processor(Database& database, kc::BasicDB::FileProcessor& processor) {
@@ -118,20 +117,22 @@ Error synchronize(Database& database, bool hard, kc::BasicDB::FileProcessor* pro
   }
   if (by_ourselves && hard) file->synchronize();  // leaves little to do
   drop_clean_pages(database);
-  Entry entry(database);
-  const bool done = entry.engine().synchronize(hard, processor);
-  note_cut(database);
-  if (!done) return entry.engine().error();
+  {
+    // The engine's hard way puts a list of the gaps into the file, and believes it after a kill.
+    Entry entry(database);
+    const bool done = entry.engine().synchronize(hard && !by_ourselves, processor);
+    note_cut(database);
+    if (!done) return entry.engine().error();
+  }
+  if (by_ourselves && hard && !file->synchronize()) return Error(Error::SYSTEM, "fsync failed");
   return database.refuses_writes() ? no_room() : succeeded();
 }
 
 bool has_gaps(Database& database) { return FileState(database.engine()).has_gaps; }
 
 Error defragment(Database& database, int64_t steps) {
-  Entry entry(database);
-  const bool done = defragment_engine(entry.engine().reveal_inner_db(), steps);
-  note_cut(database);
-  return done ? succeeded() : entry.engine().error();
+  Isolation alone(database.gate());
+  return database.is_open() ? close_some_gaps(database, steps) : not_open();
 }
 
 Error vacuum(Database& database, int64_t steps) {
@@ -150,6 +151,25 @@ Error vacuum(Database& database, int64_t steps) {
   if (!failed(error) && shrank) error = close_gaps(database, &shrank);  // now from the beginning
   return error;
 }
+
+namespace {
+
+// Closes some of the gaps that were made since the last time.
+bool tidy_file(Database& database) {
+  constexpr int64_t STEPS = 32;
+  if (!database.kind().single_file || database.options().read_only) return false;
+  int64_t untidy = database.untidy();
+  {
+    Entry entry(database);
+    untidy += 2 * FileState(entry.engine()).fragments;
+  }
+  if (untidy <= 0) return false;
+  database.set_untidy(untidy - STEPS);
+  defragment(database, STEPS);
+  return untidy > STEPS;
+}
+
+}  // namespace
 
 bool tick(Database& database) {
   bool more = false;

@@ -1,16 +1,13 @@
 // Working on the engine's own structures, alone inside, for a turn at a time.
 //
-// Pages are written over each other, and half of what a split page held moves to a new one. For a
-// process that is killed in the middle of that, the file under a tree is in a transaction of its
-// own while pages are written back: its log brings the file back to where it was when the pages
-// had been written for the last time. Only pages that are written in between, because the cache is
-// full, have no such protection.
+// What a process that is killed in the middle of that leaves is the business of TreeLog.
 
 #include "kyoto/upkeep/pages.h"
 
 #include <fcntl.h>
 
 #include "kyoto/database/internals.h"
+#include "kyoto/storage/gaps.h"
 
 namespace kt {
 
@@ -99,26 +96,6 @@ void drop(Database& database) {
   });
 }
 
-kc::HashDB* file_under(kc::BasicDB* engine) {
-  if (auto* tree = dynamic_cast<kc::TreeDB*>(engine)) return &(tree->*reveal(PagesFile{}));
-  return dynamic_cast<kc::HashDB*>(engine);
-}
-
-// The file under a tree, in a transaction from now on; null where there is none to be had. Alone.
-kc::HashDB* log_alone(Database& database) {
-  constexpr int64_t ENOUGH = 256 << 20;
-  const bool logged = database.kind().single_file && database.kind().pages &&
-                      !database.options().auto_transaction && !database.in_transaction();
-  if (!logged || !database.is_open() || database.file()->free_space() < ENOUGH) return nullptr;
-  kc::HashDB* file = file_under(database.engine().reveal_inner_db());
-  return file != nullptr && file->begin_transaction_try(false) ? file : nullptr;
-}
-
-kc::HashDB* begin_log(Database& database) {
-  Isolation alone(database.gate());
-  return log_alone(database);
-}
-
 void clean_remains(Database& database) {
   clean_at_once<kc::TreeDB>(database);
   clean_at_once<kc::GrassDB>(database);
@@ -143,13 +120,11 @@ Error clean_pages(Database& database, Pace pace) {
   if (database.options().auto_transaction && !database.kind().in_memory) {
     if (pace == Pace::COMPLETE || database.refuses_writes()) commit_all(database);
   } else {
-    kc::HashDB* log = begin_log(database);
     clean_in_turns<kc::TreeDB>(database, pace);
     clean_in_turns<kc::GrassDB>(database, pace);
     clean_in_turns<kc::ForestDB>(database, pace);
     Isolation alone(database.gate());
-    clean_remains(database);
-    if (log != nullptr && !log->end_transaction(true)) database.pages().fail();
+    make_point(database, attempt);
   }
   if (attempt.failed()) return no_room();
   if (!database.in_transaction()) database.pages().recover();
@@ -157,9 +132,8 @@ Error clean_pages(Database& database, Pace pace) {
 }
 
 void clean_rest(Database& database) {
-  kc::HashDB* log = log_alone(database);
   clean_remains(database);
-  if (log != nullptr && !log->end_transaction(true)) database.pages().fail();
+  database.log().end();
 }
 
 void drop_clean_pages(Database& database) {
@@ -169,10 +143,28 @@ void drop_clean_pages(Database& database) {
   drop<kc::ForestDB>(database);
 }
 
-bool defragment_engine(kc::BasicDB* engine, int64_t steps) {
-  if (auto* hash = dynamic_cast<kc::HashDB*>(engine)) return hash->defrag(steps);
-  if (auto* tree = dynamic_cast<kc::TreeDB*>(engine)) return tree->defrag(steps);
-  return true;
+// While pages cannot be written, the log stays as it is, if it does not take what room there is.
+void make_point(Database& database, const PageStore::Attempt& attempt) {
+  clean_remains(database);
+  if (attempt.failed() && database.log().has_room()) return;
+  if (!attempt.failed() && !database.in_transaction()) database.pages().recover();
+  database.log().end();
+  database.log().begin();
+}
+
+Error close_some_gaps(Database& database, int64_t steps) {
+  kc::HashDB* file = file_under(database.engine().reveal_inner_db());
+  if (file == nullptr) return succeeded();
+  if (database.in_transaction() || database.log().running()) {
+    return move_records(*file, steps) ? succeeded() : file->error();
+  }
+  if (!file->begin_transaction_try(database.options().auto_synchronize)) return file->error();
+  const bool moved = move_records(*file, steps);
+  Error error = moved ? succeeded() : file->error();
+  if (!file->end_transaction(moved) && moved) error = file->error();
+  cut_tail(*file);
+  if (database.file()) database.file()->forget_room();
+  return error;
 }
 
 bool empty_last_gap(Database& database, Turns& turns) {

@@ -14,14 +14,17 @@ enum class Pace { GENTLE, BRISK, COMPLETE };
 // cannot be written; it is tried again then.
 Error clean_pages(Database& database, Pace pace = Pace::BRISK);
 
-// Write those that have been changed since; alone inside, with the turn of write_back().
+// Write those that have been changed since, and end the tree's log; alone inside.
 void clean_rest(Database& database);
+
+// Likewise, as an attempt, and begin a log anew.
+void make_point(Database& database, const PageStore::Attempt& attempt);
 
 // Drop the pages that have not been changed from memory.
 void drop_clean_pages(Database& database);
 
-// Close gaps in a file, `steps` blocks' worth; nothing to do where there is none. Inside.
-bool defragment_engine(kc::BasicDB* engine, int64_t steps);
+// Close gaps in a file, `steps` blocks' worth; nothing to do where there is none. Alone inside.
+Error close_some_gaps(Database& database, int64_t steps);
 
 // If the largest gap has come close to the end of the file: give back to the file system what it
 // occupies, before the engine cuts it off in one go. Alone inside; it takes turns. True if it is done.
