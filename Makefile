@@ -1,6 +1,7 @@
 # make demo      install what is missing, start servers and show kt at work
 # make test      the same set-up, then every check there is
 # make test-all  the same with every Python that this machine has
+# make test-crash  kill writers and servers 200 times, and look at what their files hold
 # make wheel     dist/: the source archive, and a wheel that needs no compiler and no library
 # make bench     compare servers and clients (with the originals where KTSERVER, TTSERVER name them)
 # make format    format the sources
@@ -18,7 +19,7 @@ BIN = $(VENV)/bin
 # What is compiled; files made by Cython begin with an underscore and end in .c or .cpp.
 SOURCES = $(shell find src -name '*.pyx' -o -name '*.px[di]' -o -name '*.h' -o -name '[a-z]*.cpp')
 
-.PHONY: demo test test-all wheel bench docs format build clean
+.PHONY: demo test test-all test-crash wheel bench docs format build clean
 
 demo: build
 	$(BIN)/python examples/demo.py
@@ -35,6 +36,9 @@ test: build
 test-all:
 	set -e; for python in $$(tools/bootstrap --pythons); do \
 		echo "== $$python"; $(MAKE) test PYTHON=$$python; done
+
+test-crash: build
+	KT_CRASH_KILLS=200 $(BIN)/pytest -n auto tests/crash
 
 wheel: build
 	$(BIN)/python tools/make_wheel.py

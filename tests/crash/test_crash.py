@@ -22,7 +22,7 @@ from .workload import Account, contents, steps
 from .writer import connected
 
 KYOTO = (".kch", ".kct", ".kcd", ".kcf")
-TOKYO = (".tch", ".tcb", ".tcf", ".tct")
+TOKYO = (".tch", ".tcf")
 PROMISES = {"none": (), "commit": ("-oat",), "device": ("-oat", "-oas")}
 """What of `synchronize` is what option of a server."""
 
@@ -84,12 +84,15 @@ def width(suffix: str) -> int:
     return 250 if suffix == ".tcf" else 600
 
 
-def judge(path: Path, promise: str, account: Account | None) -> dict[str, bytes]:
+def judge(path: Path, promise: str, account: Account) -> dict[str, bytes]:
     """Open it, complain of what should not be, close it properly; returns what is there."""
     with connected(path.suffix, str(path), promise) as db:
         found, complaints = contents(db, path.suffix)
-    if account is not None:
-        complaints += account.complaints(found, transactions=promise != "none")
+    complaints += account.complaints(
+        found,
+        whole_bulks=promise != "none" or path.suffix in (".kct", ".kcf"),
+        in_place=promise == "none" and path.suffix in (".kch", *TOKYO),
+    )
     assert not complaints, "\n".join(complaints[:20])
     return found
 

@@ -149,24 +149,27 @@ class Account:
             for key in self._versions if step.verb == "synchronize" else settled:
                 del self._versions[key][:-1]
 
-    def complaints(self, found: Mapping[str, bytes], *, transactions: bool) -> list[str]:
+    def complaints(
+        self, found: Mapping[str, bytes], *, whole_bulks: bool, in_place: bool
+    ) -> list[str]:
         """What is wrong with what was found.
 
         Args:
-            transactions: whether an atomic bulk is there as a whole, or not at all.
+            whole_bulks: whether an atomic bulk is there as a whole, or not at all.
+            in_place: whether a record that is being written may be gone, or new in part.
         """
         complaints = []
         for number in range(1, KEYS + 1):
             key = str(number)
             value = found.get(key)
             allowed = self._versions.get(key, [self._before.get(key)])
-            if value in allowed:
+            if value in allowed or (in_place and key in self._last.records):
                 continue
             kind = "lost" if value is None else "wrong" if _is_whole(key, value) else "torn"
             complaints.append(f"{kind}: {key} is {_short(value)}, not {[*map(_short, allowed)]}")
         records = self._last.records
         new = sum(found.get(key) == value for key, value in records.items())
-        if transactions and self._last.verb == "atomic" and 0 < new < len(records):
+        if whole_bulks and self._last.verb == "atomic" and 0 < new < len(records):
             complaints.append(f"{new} of {len(records)} records of an atomic bulk")
         return complaints
 
