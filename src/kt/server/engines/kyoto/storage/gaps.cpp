@@ -20,13 +20,13 @@ class Mover {
   explicit Mover(kc::HashDB& file)
       : file_(file), from_(file.*reveal(GapCursor{})), to_(from_), end_(file.*reveal(FileEnd{})) {}
 
-  // Go on to the next gap. False if the file is broken.
+  // Go on behind the next gap. False if the file is broken.
   bool find(int64_t* steps) {
-    for (bool found = false; !found && from_ < end_ && *steps > 0; from_ += block_.rsiz, --*steps) {
-      to_ = from_;
+    for (; from_ < end_ && *steps > 0; --*steps) {
       if (!read()) return false;
-      found = is_gap(block_);
-      if (!found) to_ += block_.rsiz;
+      from_ += block_.rsiz;
+      if (is_gap(block_)) return true;
+      to_ = from_;
       delete[] block_.bbuf;
     }
     return true;
