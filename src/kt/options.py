@@ -43,7 +43,7 @@ class Synchronize(Enum):
     COMMIT = "commit"
     """The end of the process: each write is a transaction of the engine, as with ``-oat``."""
     DEVICE = "device"
-    """Loss of power: each write is such a transaction, brought to the device, as with ``-oat -oas``."""
+    """Loss of power: each of them is brought to the device, as with ``-oat -oas``."""
 
 
 class ScriptLock(Enum):

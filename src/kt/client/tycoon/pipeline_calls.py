@@ -269,7 +269,8 @@ class TycoonCalls(Generic[K, V]):
             db: index of the database.
             expire_time: when they all expire.
             no_reply: do not wait for the server; see `set`.
-            atomic: nobody sees some of them stored and others not.
+            atomic: nobody sees some of them stored and others not; where every write is a
+                transaction (``-oat``), a crash leaves all of them or none.
             kwargs: more records, as keyword arguments.
 
         Returns:
