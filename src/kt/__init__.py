@@ -44,10 +44,12 @@ if TYPE_CHECKING:
     from kt.client.tyrant.changes_async import AsyncTyrantChanges
     from kt.client.tyrant.client import TokyoTyrant
     from kt.client.tyrant.client_async import AsyncTokyoTyrant
+    from kt.client.tyrant.collection import Table
+    from kt.client.tyrant.collection_async import AsyncTable
     from kt.client.tyrant.pipeline import TyrantPipeline
     from kt.client.tyrant.pipeline_async import AsyncTyrantPipeline
-    from kt.client.tyrant.table import Combination, Query, Table
-    from kt.client.tyrant.table_async import AsyncCombination, AsyncQuery, AsyncTable
+    from kt.client.tyrant.table import Combination, Query
+    from kt.client.tyrant.table_async import AsyncCombination, AsyncQuery
     from kt.client.tyrant.table_model import Model, column
     from kt.client.tyrant.table_query import KEY, C, Column, Filter, Order
     from kt.client.tyrant.table_rows import TT_TABLE, Row
@@ -159,10 +161,12 @@ _HOME = {
         "kt.client.tycoon.pipeline_async": "AsyncTycoonPipeline",
         "kt.client.tyrant.client": "TokyoTyrant",
         "kt.client.tyrant.client_async": "AsyncTokyoTyrant",
+        "kt.client.tyrant.collection": "Table",
+        "kt.client.tyrant.collection_async": "AsyncTable",
         "kt.client.tyrant.pipeline": "TyrantPipeline",
         "kt.client.tyrant.pipeline_async": "AsyncTyrantPipeline",
-        "kt.client.tyrant.table": "Combination Query Table",
-        "kt.client.tyrant.table_async": "AsyncCombination AsyncQuery AsyncTable",
+        "kt.client.tyrant.table": "Combination Query",
+        "kt.client.tyrant.table_async": "AsyncCombination AsyncQuery",
         "kt.client.tyrant.table_model": "Model column",
         "kt.client.tyrant.table_query": "C KEY Column Filter Order",
         "kt.client.tyrant.table_rows": "Row TT_TABLE",

@@ -18,6 +18,7 @@ from kt import (
     IndexKind,
     Model,
     Order,
+    PipelineResult,
     Query,
     Retry,
     Row,
@@ -157,6 +158,14 @@ def models(db: TokyoTyrant) -> None:
     assert_type(people, Table[Person])
     assert_type(people.create(name="Ann"), Person)
     assert_type(people.get("k"), Person | None)
+    assert_type(people["k"], Person)
+    assert_type(people.get_bulk(["k"]), dict[str, Person])
+    assert_type(people.update("k", age=3), Person | None)
+    assert_type(people.exists("k"), bool)
+    assert_type(people.count(), int)
+    assert_type(list(people.values()), list[Person])
+    assert_type(list(people.items()), list[tuple[str, Person]])
+    assert_type(db.pipeline().table(Person).get("k"), PipelineResult[Person | None])
     assert_type(people.query().filter(C.age > 1).all(), list[Person])
     assert_type(people.query().select("name").all(), list[Row])
     assert_type(people.save_all([Person(key="k", name="Bob")]), int)

@@ -20,6 +20,7 @@ from kt import (
     IndexKind,
     Model,
     Order,
+    PipelineResult,
     Retry,
     Row,
     ScriptLock,
@@ -156,6 +157,14 @@ async def models(db: AsyncTokyoTyrant) -> None:
     assert_type(people, AsyncTable[Person])
     assert_type(await people.create(name="Ann"), Person)
     assert_type(await people.get("k"), Person | None)
+    assert_type(await people["k"], Person)
+    assert_type(await people.get_bulk(["k"]), dict[str, Person])
+    assert_type(await people.update("k", age=3), Person | None)
+    assert_type(await people.exists("k"), bool)
+    assert_type(await people.count(), int)
+    assert_type([person async for person in people.values()], list[Person])
+    assert_type([item async for item in people.items()], list[tuple[str, Person]])
+    assert_type(db.pipeline().table(Person).get("k"), PipelineResult[Person | None])
     assert_type(await people.query().filter(C.age > 1).all(), list[Person])
     assert_type(await people.query().select("name").all(), list[Row])
     assert_type(await people.save_all([Person(key="k", name="Bob")]), int)

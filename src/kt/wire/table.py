@@ -132,7 +132,8 @@ class SetOperation(IntEnum):
 
 def number_text(number: float) -> str:
     """The number in the decimal notation that the server compares: it knows no exponents."""
-    text = repr(number)
+    # A number of a subclass, of an Enum or of NumPy, may have a `repr` of its own.
+    text = repr(int(number) if isinstance(number, int) else float(number))
     if "e" not in text:
         return text
     from decimal import Decimal  # rarely needed, and slow to import
@@ -204,7 +205,7 @@ def _word(value: Cell) -> bytes:
     if isinstance(value, str):
         word = value.encode()
     elif isinstance(value, (int, float)) and not isinstance(value, bool):
-        word = number_text(int(value) if isinstance(value, int) else value).encode()
+        word = number_text(value).encode()
     elif isinstance(value, (bytes, bytearray, memoryview)):
         word = bytes(value)
     else:

@@ -3,7 +3,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from enum import IntEnum, StrEnum
+from itertools import combinations
+from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -150,6 +155,12 @@ def test_a_database_that_is_no_table(tyrant: TokyoTyrant) -> None:
         (cities.delete, ("k",)),
         (cities.delete, (BERN,)),
         (cities.create_indexes, ()),
+        (cities.__getitem__, ("k",)),
+        (cities.get_bulk, (["k"],)),
+        (cities.exists, ("k",)),
+        (cities.count, ()),
+        (cities.keys, ()),
+        (cities.update, ("k",)),
         (query.all, ()),
         (query.count, ()),
     ):
@@ -159,3 +170,146 @@ def test_a_database_that_is_no_table(tyrant: TokyoTyrant) -> None:
         with pytest.raises(ServerError, match="no table, but a"):
             cities.create(key=key, name="Bern")
     assert tyrant.keys() == ["k"]
+
+
+class Level(IntEnum):
+    LOW = -1
+    HIGH = 10
+    TOP = 9000
+
+
+class Shade(StrEnum):
+    DARK = "dark"
+    LIGHT = "light"
+
+
+class Sample(Model):
+    day: date | None = None
+    at: datetime | None = None
+    price: Decimal | None = None
+    level: Level | None = None
+    shade: Shade | None = None
+    serial: UUID | None = None
+    numbers: list[int] = column(default_factory=list, index=IndexKind.TOKEN)
+
+
+SAMPLES: dict[str, list[Any]] = {
+    "day": [date(1, 1, 1), date(99, 12, 31), date(1969, 12, 31), date(2001, 2, 3), date.max],
+    "at": [datetime(year, 1, 1, 0, 0, 0, 1, UTC) for year in (1, 1969, 1970, 2001, 2250)],
+    "price": [Decimal(text) for text in ("-10.5", "-9", "0.0000001", "9.99", "10", "1E+12")],
+    "level": list(Level),
+    "shade": list(Shade),
+    "serial": [UUID(int=number) for number in (0, 10, 2**64, 10 * 16**31, 2**128 - 1)],
+}
+"""Values of columns, in their order."""
+
+
+@table
+@pytest.mark.parametrize("indexed", [False, True], ids=["scan", "index"])
+def test_order_and_ranges(tyrant: TokyoTyrant, indexed: bool) -> None:
+    samples = tyrant.table(Sample)
+    for name, values in SAMPLES.items():
+        tyrant.clear()
+        text = name in ("shade", "serial")
+        if indexed:
+            tyrant.set_index(name, IndexKind.LEXICAL if text else IndexKind.DECIMAL)
+        kept = [Sample(key=f"{7 * i % 10}", **{name: value}) for i, value in enumerate(values)]
+        samples.save_all(kept)
+        at, query = C[name], samples.query()
+        assert query.order_by(at).all() == kept
+        assert query.order_by(at.desc()).all() == kept[::-1]
+        for value in values:
+            assert [getattr(each, name) for each in query.filter(at == value).all()] == [value]
+        assert query.filter(at.in_(values[1:3])).order_by(at).all() == kept[1:3]
+        for low, high in () if text else combinations(values, 2):
+            begin, end = values.index(low), values.index(high)
+            found = query.filter(at >= low, at < high)
+            assert found.order_by(at).all() == kept[begin:end]
+            assert query.filter(at.between(low, high)).count() == end - begin + 1
+        if indexed:
+            tyrant.delete_index(name)
+
+
+@table
+def test_lists_of_numbers(tyrant: TokyoTyrant) -> None:
+    samples = tyrant.table(Sample)
+    samples.create_indexes()
+    samples.save_all([Sample(key="a", numbers=[3, -4]), Sample(key="b", numbers=[30])])
+    assert samples.query().filter(C.numbers.has_any(3, 7)).keys() == ["a"]
+    assert samples.query().filter(C.numbers.has_all(3, 30)).keys() == []
+    assert samples["a"].numbers == [3, -4]
+
+
+@table
+def test_a_table_is_like_a_dict(tyrant: TokyoTyrant) -> None:
+    cities = tyrant.table(City)
+    cities.save_all([BERN, BIEL, ROME])
+    assert cities["bern"] == BERN
+    with pytest.raises(KeyError, match="bonn"):
+        cities["bonn"]
+    assert (cities.exists("bern"), cities.exists("bonn")) == (True, False)
+    assert cities.count() == 3
+    assert cities.get_bulk(["rome", "bonn", "bern"]) == {"rome": ROME, "bern": BERN}
+    assert cities.get_bulk([]) == {}
+    assert sorted(cities.keys()) == ["bern", "biel", "rome"]
+    assert sorted(cities) == ["bern", "biel", "rome"]
+    found = dict(cities.items())
+    assert found == {"bern": BERN, "biel": BIEL, "rome": ROME}
+    assert sorted([city.name for city in cities.values()]) == ["Bern", "Biel/Bienne", "Rome"]
+    tyrant.using(serializer=TT_TABLE).set("odd", {"population": "some"})
+    with pytest.raises(ConversionError, match="odd"):
+        cities.get_bulk(["bern", "odd"])
+
+
+@table
+def test_update_changes_only_what_it_names(tyrant: TokyoTyrant) -> None:
+    db, cities = tyrant, tyrant.table(City)
+    rows = db.using(serializer=TT_TABLE)
+    rows.set("bern", {"name": "Bern", "population": "1", "mayor": "Ann", "founded": "0"})
+    changed = cities.update("bern", population=2, founded=None, languages=["de"])
+    assert changed == City(key="bern", name="Bern", population=2, languages=["de"])
+    expected = {"name": "Bern", "population": "2", "mayor": "Ann", "languages": "de"}
+    assert rows.get("bern") == expected
+    assert cities.update(changed, name="Berne") == cities.get("bern")
+    assert cities.update("bern") == cities.get("bern")
+    assert cities.update("bonn", population=1) is None
+    assert cities.exists("bonn") is False
+    with pytest.raises(ArgumentError, match="City has no column 'size'"):
+        cities.update("bern", size=1)
+    with pytest.raises(ArgumentError, match="has no key"):
+        cities.update(City(name="new"), population=1)
+    with pytest.raises(ConversionError, match=r"City\.population of row 'bern': 'many'"):
+        cities.update("bern", name="Bonn", population="many")
+    assert rows.get("bern") == {**expected, "name": "Berne"}
+
+
+@table
+def test_models_in_pipelines(tyrant: TokyoTyrant) -> None:
+    with tyrant.pipeline() as pipe:
+        cities = pipe.table(City)
+        cities.save(BERN)
+        saved = cities.save_all([BIEL, ROME])
+        made = cities.create(name="Bonn")
+        found, bulk = cities.get("bern"), cities.get_bulk(["bern", "none"])
+        changed = cities.update("rome", population=3)
+        pipe.flush()
+        removed, there, number = cities.delete("biel"), cities.exists("biel"), cities.count()
+        with pytest.raises(ArgumentError, match="no column"):
+            cities.update("rome", size=3)
+    assert (saved.result(), made.result().key) == (2, "1")
+    assert (found.result(), bulk.result()) == (BERN, {"bern": BERN})
+    assert changed.result() == City(key="rome", name="Rome", population=3, **ROME_REST)
+    assert (removed.result(), there.result(), number.result()) == (True, False, 3)
+    assert repr(cities) == "table(City)"
+
+
+ROME_REST: dict[str, Any] = {"founded": ROME.founded, "languages": ROME.languages}
+
+
+@pytest.mark.parametrize("tyrant_database", ["*", "casket.tch"], indirect=True)
+def test_models_in_pipelines_of_no_table(tyrant: TokyoTyrant) -> None:
+    pipe = tyrant.pipeline(raise_errors=False)
+    results = [pipe.table(City).save(BERN), pipe.table(City).count(), pipe.table(City).get("k")]
+    pipe.execute()
+    assert all("no table" in str(each.exception()) for each in results)
+    assert tyrant.count() == 0

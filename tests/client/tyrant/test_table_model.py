@@ -144,7 +144,9 @@ def test_rows_that_do_not_fit(name: str, text: str | None, problem: str) -> None
     assert (error.model, error.column, error.value, error.key) == ("Person", name, text, "k")
 
 
-@pytest.mark.parametrize("annotation", [bytes, list[int], int | str, dict, "list[str | None]"])
+@pytest.mark.parametrize(
+    "annotation", [bytes, list[list[int]], list[bytes], list, int | str, dict, "list[str | None]"]
+)
 def test_columns_that_no_row_holds(annotation: Any) -> None:
     wrong = type("Wrong", (Model,), {"__annotations__": {"odd": annotation}})
     with pytest.raises(ImproperlyConfigured, match=r"Wrong\.odd"):

@@ -25,8 +25,9 @@ from kt.wire.tyrant import pack_putkeep, read_putkeep_reply, read_rnum_reply
 if TYPE_CHECKING:
     from kt.client.lua import TyrantScripts
     from kt.client.tyrant.changes import TyrantChanges
+    from kt.client.tyrant.collection import Table
     from kt.client.tyrant.pipeline import TyrantPipeline
-    from kt.client.tyrant.table import Query, Table
+    from kt.client.tyrant.table import Query
     from kt.client.tyrant.table_model import M
     from kt.client.tyrant.table_rows import Row
 
@@ -339,6 +340,6 @@ class TokyoTyrant(TyrantRecords[K, V], TyrantMapping[K, V]):
         Raises:
             ImproperlyConfigured: the model has a column that no row can hold.
         """
-        from kt.client.tyrant.table import Table
+        from kt.client.tyrant.collection import Table
 
         return Table(self, model)

@@ -24,8 +24,9 @@ from kt.wire.tyrant import pack_putkeep, read_putkeep_reply, read_rnum_reply
 if TYPE_CHECKING:
     from kt.client.lua_async import AsyncTyrantScripts
     from kt.client.tyrant.changes_async import AsyncTyrantChanges
+    from kt.client.tyrant.collection_async import AsyncTable
     from kt.client.tyrant.pipeline_async import AsyncTyrantPipeline
-    from kt.client.tyrant.table_async import AsyncQuery, AsyncTable
+    from kt.client.tyrant.table_async import AsyncQuery
     from kt.client.tyrant.table_model import M
     from kt.client.tyrant.table_rows import Row
 
@@ -338,6 +339,6 @@ class AsyncTokyoTyrant(AsyncTyrantRecords[K, V], AsyncTyrantMapping[K, V]):
         Raises:
             ImproperlyConfigured: the model has a column that no row can hold.
         """
-        from kt.client.tyrant.table_async import AsyncTable
+        from kt.client.tyrant.collection_async import AsyncTable
 
         return AsyncTable(self, model)

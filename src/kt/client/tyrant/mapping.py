@@ -1,7 +1,7 @@
-"""``db[key]``: the operators of a Tokyo Tyrant client.
+"""``db[key]`` and ``table[key]``: the operators of a Tokyo Tyrant client and its models.
 
 Python can await none of them but indexing, so they are not written as async source: the blocking
-client has all of them, the asyncio client has ``await db[key]``.
+classes have all of them, the asyncio ones ``await db[key]`` and ``await table[key]``.
 """
 
 from __future__ import annotations
@@ -79,3 +79,53 @@ class AsyncTyrantMapping(Unawaitable, Generic[K, V]):
         if isinstance(item, slice):
             return await self.get_range(*bounds(item))
         return await self.get(item)
+
+
+M = TypeVar("M", bound=Any)
+M_contra = TypeVar("M_contra", bound=Any, contravariant=True)
+
+
+class _Rows(Protocol[M_contra]):
+    def count(self) -> int: ...
+    def exists(self, key: str) -> bool: ...
+    def save(self, instance: M_contra) -> None: ...
+    def delete(self, instance_or_key: M_contra | str) -> bool: ...
+
+
+class TableMapping(Generic[M]):
+    """The operators of `kt.Table`, besides ``table[key]``."""
+
+    def __len__(self: _Rows[M]) -> int:
+        """``len(table)``: the number of rows."""
+        return self.count()
+
+    def __contains__(self: _Rows[M], key: str) -> bool:
+        """``key in table``: as `exists`."""
+        return self.exists(key)
+
+    def __setitem__(self: _Rows[M], key: str, instance: M) -> None:
+        """``table[key] = instance``: gives an instance this key, and saves it.
+
+        Raises:
+            ArgumentError: the instance has another key.
+        """
+        before = getattr(instance, "key", key)
+        if before not in (None, key):
+            raise ArgumentError(f"the key of {instance!r} is not {key!r}")
+        if before is None:
+            instance.key = key
+        try:
+            self.save(instance)
+        except BaseException:
+            if before is None:
+                instance.key = None
+            raise
+
+    def __delitem__(self: _Rows[M], key: str) -> None:
+        """``del table[key]``: as `delete`, but raises KeyError if there was no row."""
+        if not self.delete(key):
+            raise KeyError(key)
+
+
+class AsyncTableMapping(Unawaitable, Generic[M]):
+    """None: Python can await none of these."""

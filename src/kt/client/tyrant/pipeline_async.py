@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from kt.client.pipeline_async import AsyncPipeline
 from kt.client.tyrant.pipeline_calls import TyrantCalls
 from kt.client.tyrant.records_async import AsyncTyrantRecords
 from kt.types import K, V
+
+if TYPE_CHECKING:
+    from kt.client.tyrant.table_calls import TableCalls
+    from kt.client.tyrant.table_model import M
 
 
 class AsyncTyrantPipeline(AsyncPipeline, TyrantCalls[K, V]):
@@ -14,3 +20,13 @@ class AsyncTyrantPipeline(AsyncPipeline, TyrantCalls[K, V]):
     def __init__(self, client: AsyncTyrantRecords[K, V], raise_errors: bool) -> None:
         super().__init__(client, raise_errors)
         self._adopt(vars(client))
+
+    def table(self, model: type[M]) -> TableCalls[M]:
+        """Return the table database as a collection of instances of `model`, for this pipeline.
+
+        Raises:
+            ImproperlyConfigured: the model has a column that no row can hold.
+        """
+        from kt.client.tyrant.table_calls import TableCalls
+
+        return TableCalls(self._client, model, self._begin)

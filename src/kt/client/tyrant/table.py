@@ -1,9 +1,9 @@
 # Generated from table_async.py by tools/async_to_sync.py: edit that one.
-"""Queries and models of a table database, bound to a client.
+"""Queries of a table database, bound to a client.
 
-`table_query` says what a search looks like and `table_model` what a model is;
-here they are carried out. A query is immutable and talks to the server only when it is asked for
-something: `all`, `keys`, `first`, `count`, `delete`, `explain`, or iteration.
+`table_query` says what a search looks like; here it is carried out. A query is immutable and talks
+to the server only when it is asked for something: `all`, `keys`, `first`, `count`, `delete`,
+`explain`, or iteration.
 
 One search is one request. A filter with ``|`` becomes a metasearch, which answers with keys or
 rows, but can neither count nor remove; there `count` fetches the keys, and `delete` removes in a
@@ -13,15 +13,13 @@ second request what the first has found.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from kt.client.tyrant.table_model import M, Schema
 from kt.client.tyrant.table_query import Column, Filter, Order, Search, metasearch
 from kt.client.tyrant.table_rows import ROWS, Row
 from kt.client.tyrant.values import only, whole
-from kt.client.values import RAW
 from kt.errors import ArgumentError, ServerError
 from kt.wire import table, tyrant
 from kt.wire.codec import decode_key
@@ -262,95 +260,3 @@ class Combination(_Matches[T]):
     def __repr__(self) -> str:
         first, *others = (f"query(){search}" for search in self._searches)
         return f"{first}.{self._operation.name.lower()}({', '.join(others)})"
-
-
-class Table(Generic[M]):
-    """The rows of a table as instances of a model. Made by ``db.table(MODEL)``.
-
-    Rows are written whole: columns that the model does not have are lost when one is saved.
-    """
-
-    def __init__(self, client: TyrantRecords[Any, Any], model: type[M]) -> None:
-        """Raises `ImproperlyConfigured` if the model has a column that no row can hold."""
-        self._client = client._view(None, ...)
-        self._client._decode_keys = True  # a model's key is text
-        self._schema = Schema(model)
-
-    def create(self, **columns: Any) -> M:
-        """Make an instance and store it as a new row.
-
-        Args:
-            columns: the arguments of the model. Without `key` the database makes a number.
-
-        Raises:
-            ServerError: there is a row with that key, or the database is no table.
-            ConversionError: a value does not fit its column.
-        """
-        instance = self._schema.model(**columns)
-        key, row = self._prepare(instance)
-        if not self._client._call(
-            tyrant.pack_putkeep(key, row), tyrant.read_putkeep_reply, repeatable=False
-        ):
-            raise ServerError(f"there is a row {key!r} already", code=1)
-        return instance
-
-    def get(self, key: str) -> M | None:
-        """Return the instance with this primary key; None if there is none.
-
-        Raises:
-            ServerError: the database is no table.
-            ConversionError: the row does not fit the model.
-        """
-        self._client._require_table()
-        found = self._client._call(tyrant.pack_get(key), tyrant.read_get_reply, repeatable=True)
-        return None if found is None else self._schema.load(key, ROWS.load(found, key))
-
-    def save(self, instance: M) -> None:
-        """Store an instance, whether there is a row or not.
-
-        An instance without a key gets a number that the database makes.
-
-        Raises:
-            ServerError: the database is no table.
-            ConversionError: a value does not fit its column.
-        """
-        key, row = self._prepare(instance)
-        self._client._call(tyrant.pack_put(key, row), tyrant.read_put_reply, repeatable=True)
-
-    def save_all(self, instances: Iterable[M]) -> int:
-        """Store many instances with few requests and return how many they were; as `save`."""
-        self._client._require_table()
-        rows = dict([self._prepare(instance) for instance in instances])
-        self._client._set_bulk(rows, RAW)
-        return len(rows)
-
-    def delete(self, instance_or_key: M | str) -> bool:
-        """Remove a row; False if there was none. Raises ServerError: the database is no table."""
-        self._client._require_table()
-        key = instance_or_key if isinstance(instance_or_key, str) else instance_or_key.key
-        if key is None:
-            return False
-        return self._client._call(tyrant.pack_out(key), tyrant.read_out_reply, repeatable=False)
-
-    def query(self) -> Query[M]:
-        """Begin a query, whose rows are instances."""
-        return Query(self._client, Search(), self._schema.bind, self._schema.load)
-
-    def create_indexes(self) -> list[str]:
-        """Make the indices that the model declares and that are missing; return their columns."""
-        made = []
-        for name, column in self._schema.columns.items():
-            if column.index is not None and self._client.set_index(name, column.index, keep=True):
-                made.append(name)
-        return made
-
-    def _prepare(self, instance: M) -> tuple[str, bytes]:
-        """The key of an instance, made if need be, and its row."""
-        row = table.encode_row(self._schema.dump(instance))
-        self._client._require_table()
-        if instance.key is None:
-            instance.key = str(self._client.genuid())
-        return instance.key, row
-
-    def __repr__(self) -> str:
-        return f"table({self._schema.model.__name__})"

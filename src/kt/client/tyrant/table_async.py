@@ -1,8 +1,8 @@
-"""Queries and models of a table database, bound to a client.
+"""Queries of a table database, bound to a client.
 
-`table_query` says what a search looks like and `table_model` what a model is;
-here they are carried out. A query is immutable and talks to the server only when it is asked for
-something: `all`, `keys`, `first`, `count`, `delete`, `explain`, or iteration.
+`table_query` says what a search looks like; here it is carried out. A query is immutable and talks
+to the server only when it is asked for something: `all`, `keys`, `first`, `count`, `delete`,
+`explain`, or iteration.
 
 One search is one request. A filter with ``|`` becomes a metasearch, which answers with keys or
 rows, but can neither count nor remove; there `count` fetches the keys, and `delete` removes in a
@@ -12,15 +12,13 @@ second request what the first has found.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from kt.client.tyrant.table_model import M, Schema
 from kt.client.tyrant.table_query import Column, Filter, Order, Search, metasearch
 from kt.client.tyrant.table_rows import ROWS, Row
 from kt.client.tyrant.values import only, whole
-from kt.client.values import RAW
 from kt.errors import ArgumentError, ServerError
 from kt.wire import table, tyrant
 from kt.wire.codec import decode_key
@@ -264,101 +262,3 @@ class AsyncCombination(_AsyncMatches[T]):
     def __repr__(self) -> str:
         first, *others = (f"query(){search}" for search in self._searches)
         return f"{first}.{self._operation.name.lower()}({', '.join(others)})"
-
-
-class AsyncTable(Generic[M]):
-    """The rows of a table as instances of a model. Made by ``db.table(MODEL)``.
-
-    Rows are written whole: columns that the model does not have are lost when one is saved.
-    """
-
-    def __init__(self, client: AsyncTyrantRecords[Any, Any], model: type[M]) -> None:
-        """Raises `ImproperlyConfigured` if the model has a column that no row can hold."""
-        self._client = client._view(None, ...)
-        self._client._decode_keys = True  # a model's key is text
-        self._schema = Schema(model)
-
-    async def create(self, **columns: Any) -> M:
-        """Make an instance and store it as a new row.
-
-        Args:
-            columns: the arguments of the model. Without `key` the database makes a number.
-
-        Raises:
-            ServerError: there is a row with that key, or the database is no table.
-            ConversionError: a value does not fit its column.
-        """
-        instance = self._schema.model(**columns)
-        key, row = await self._prepare(instance)
-        if not await self._client._call(
-            tyrant.pack_putkeep(key, row), tyrant.read_putkeep_reply, repeatable=False
-        ):
-            raise ServerError(f"there is a row {key!r} already", code=1)
-        return instance
-
-    async def get(self, key: str) -> M | None:
-        """Return the instance with this primary key; None if there is none.
-
-        Raises:
-            ServerError: the database is no table.
-            ConversionError: the row does not fit the model.
-        """
-        await self._client._require_table()
-        found = await self._client._call(
-            tyrant.pack_get(key), tyrant.read_get_reply, repeatable=True
-        )
-        return None if found is None else self._schema.load(key, ROWS.load(found, key))
-
-    async def save(self, instance: M) -> None:
-        """Store an instance, whether there is a row or not.
-
-        An instance without a key gets a number that the database makes.
-
-        Raises:
-            ServerError: the database is no table.
-            ConversionError: a value does not fit its column.
-        """
-        key, row = await self._prepare(instance)
-        await self._client._call(tyrant.pack_put(key, row), tyrant.read_put_reply, repeatable=True)
-
-    async def save_all(self, instances: Iterable[M]) -> int:
-        """Store many instances with few requests and return how many they were; as `save`."""
-        await self._client._require_table()
-        rows = dict([await self._prepare(instance) for instance in instances])
-        await self._client._set_bulk(rows, RAW)
-        return len(rows)
-
-    async def delete(self, instance_or_key: M | str) -> bool:
-        """Remove a row; False if there was none. Raises ServerError: the database is no table."""
-        await self._client._require_table()
-        key = instance_or_key if isinstance(instance_or_key, str) else instance_or_key.key
-        if key is None:
-            return False
-        return await self._client._call(
-            tyrant.pack_out(key), tyrant.read_out_reply, repeatable=False
-        )
-
-    def query(self) -> AsyncQuery[M]:
-        """Begin a query, whose rows are instances."""
-        return AsyncQuery(self._client, Search(), self._schema.bind, self._schema.load)
-
-    async def create_indexes(self) -> list[str]:
-        """Make the indices that the model declares and that are missing; return their columns."""
-        made = []
-        for name, column in self._schema.columns.items():
-            if column.index is not None and await self._client.set_index(
-                name, column.index, keep=True
-            ):
-                made.append(name)
-        return made
-
-    async def _prepare(self, instance: M) -> tuple[str, bytes]:
-        """The key of an instance, made if need be, and its row."""
-        row = table.encode_row(self._schema.dump(instance))
-        await self._client._require_table()
-        if instance.key is None:
-            instance.key = str(await self._client.genuid())
-        return instance.key, row
-
-    def __repr__(self) -> str:
-        return f"table({self._schema.model.__name__})"

@@ -11,17 +11,21 @@
 A model is a dataclass with keyword arguments and a primary key, `key`. Rows hold text; this module
 turns an instance into a row and back:
 
-==============  =========================================================  ====================
-annotation      text in the row                                            compared as
-==============  =========================================================  ====================
-``str``         itself                                                     text
-``int``         decimal                                                    number
-``float``       decimal, without exponent                                  number
-``bool``        ``1`` or ``0``                                             number
-``datetime``    seconds since 1970 (aware datetimes; comes back in UTC)    number
-``list[str]``   words separated by spaces                                  words
-``... | None``  as above; None is a row without the column
-==============  =========================================================  ====================
+===============  ========================================================  ====================
+annotation       text in the row                                           compared as
+===============  ========================================================  ====================
+``str``          itself                                                    text
+``int``          decimal                                                   number
+``float``        decimal, without exponent                                 number
+``Decimal``      decimal, without exponent; finite                         number
+``bool``         ``1`` or ``0``                                            number
+``datetime``     seconds since 1970 (aware datetimes; comes back in UTC)   number
+``date``         year, month and day in 8 digits: ``20010203``             number
+an ``Enum``      the member's value, all of them text or all numbers       text or number
+``UUID``         as Python writes it, in lower case                        text
+``list[...]``    one of these each: words separated by spaces              words
+``... | None``   as above; None is a row without the column
+===============  ========================================================  ====================
 
 Empty text and empty lists are not stored either, unless None is possible and means something else:
 the original server stops dead when it has to enter an empty text into an index. A missing column is
@@ -33,14 +37,14 @@ There is no registry: ``db.table(City)`` binds a model to a database, and makes 
 from __future__ import annotations
 
 import dataclasses
-import re
 import types
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import date
 from typing import (
     Any,
     Final,
     Generic,
+    TypeAlias,
     TypeVar,
     Union,
     dataclass_transform,
@@ -49,15 +53,18 @@ from typing import (
     get_type_hints,
 )
 
-from kt.client.tyrant.table_query import EPOCH, Condition, Filter, Order, Search, instant_text
+from kt.client.tyrant.table_kinds import NAMES, SEPARATORS, Kind, canonical, kind_of, word_of
+from kt.client.tyrant.table_query import Condition, Filter, Order, Search
 from kt.errors import ArgumentError, ConversionError, ImproperlyConfigured
-from kt.wire.table import PRIMARY_KEY, IndexKind, Operator, number_text
+from kt.wire.table import PRIMARY_KEY, IndexKind, Operator
 
 M = TypeVar("M", bound="Model")
 
 _INDEX: Final = "kt.index"
-_SEPARATORS: Final = re.compile(r"[\x00-\x20,]+")
 _NUMERIC: Final = range(Operator.NUMEQ, Operator.NUMOREQ + 1)
+_WORDS: Final = (Operator.STRAND, Operator.STROR)
+
+_TextOf: TypeAlias = Callable[[str, Kind], str]
 
 
 def column(
@@ -94,94 +101,6 @@ class Model(_Declared):
     """
 
     key: str | None = None
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Kind:
-    """How values of one type are written in a row.
-
-    Attributes:
-        name: the type, as annotated.
-        numeric: whether the server is to compare numbers.
-        empty: the value of a column that is missing, if there is an obvious one.
-        dump: value to text; raises TypeError or ValueError.
-        load: text to value; raises ValueError.
-    """
-
-    name: str
-    numeric: bool
-    empty: Callable[[], Any] | None
-    dump: Callable[[Any], str]
-    load: Callable[[str], Any]
-
-
-def _dump_str(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError
-    if "\0" in value:
-        raise ValueError("NUL cannot be stored in a column")
-    return value
-
-
-def _dump_int(value: Any) -> str:
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError
-    return str(value)
-
-
-def _dump_float(value: Any) -> str:
-    if not isinstance(value, (int, float)) or isinstance(value, bool):
-        raise TypeError
-    return number_text(value)
-
-
-def _dump_bool(value: Any) -> str:
-    if not isinstance(value, bool):
-        raise TypeError
-    return "1" if value else "0"
-
-
-def _load_bool(text: str) -> bool:
-    if text not in ("0", "1"):
-        raise ValueError
-    return text == "1"
-
-
-def _dump_datetime(value: Any) -> str:
-    if not isinstance(value, datetime):
-        raise TypeError
-    return instant_text(value)
-
-
-def _load_datetime(text: str) -> datetime:
-    seconds, _, fraction = text.partition(".")
-    microseconds = int(f"{seconds}{fraction:0<6.6}")
-    return EPOCH + timedelta(microseconds=microseconds)
-
-
-def _dump_words(value: Any) -> str:
-    if not isinstance(value, (list, tuple)):
-        raise TypeError
-    for word in value:
-        if not isinstance(word, str):
-            raise TypeError
-        if not word or _SEPARATORS.search(word):
-            raise ValueError(f"{word!r} is not one word")
-    return " ".join(value)
-
-
-def _load_words(text: str) -> list[str]:
-    return [word for word in _SEPARATORS.split(text) if word]
-
-
-_KINDS: Final[Mapping[Any, Kind]] = {
-    str: Kind("str", False, str, _dump_str, str),
-    int: Kind("int", True, None, _dump_int, int),
-    float: Kind("float", True, None, _dump_float, float),
-    bool: Kind("bool", True, None, _dump_bool, _load_bool),
-    datetime: Kind("datetime", True, None, _dump_datetime, _load_datetime),
-    list[str]: Kind("list[str]", False, list, _dump_words, _load_words),
-}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -280,6 +199,10 @@ class Schema(Generic[M]):
         )
         return {name: text for name, text in texts if text is not None}
 
+    def dump_some(self, values: Mapping[str, Any], key: str) -> dict[str, str | None]:
+        """What some columns become; None if a column goes. Raises `ConversionError`."""
+        return {name: self._column(name).dump(value, key) for name, value in values.items()}
+
     def load(self, key: str, row: Mapping[str, str]) -> M:
         """The instance that a row stands for. Raises `ConversionError`."""
         values = {name: each.load(row.get(name), key) for name, each in self.columns.items()}
@@ -299,23 +222,55 @@ class Schema(Generic[M]):
         if condition.column in (PRIMARY_KEY, "key"):
             return dataclasses.replace(condition, column=PRIMARY_KEY)
         kind = self._column(condition.column).kind
+        self._check(condition, kind)
         operator, operand = condition.operator, condition.operand
-        if operator in _NUMERIC and not kind.numeric:
-            raise ArgumentError(
-                f"{self.model.__name__}.{condition.column} is no number: {condition}"
-            )
         if operator is Operator.STREQ and not operand and kind.empty:
             # Empty text is not stored: the rows meant are those where no character is found.
             return dataclasses.replace(
                 condition, operator=Operator.STRRX, operand=".", negated=not condition.negated
             )
-        return condition
+        if kind.item and operator in _WORDS:
+            operand = self._words(condition, kind.item, word_of)
+        elif kind.exact and operator is Operator.STREQ:
+            operand = self._meant(condition, operand, kind, canonical)
+        elif kind.exact and operator is Operator.STROREQ:
+            operand = self._words(condition, kind, canonical)
+        return dataclasses.replace(condition, operand=operand)
+
+    def _check(self, condition: Condition, kind: Kind) -> None:
+        """Refuse comparisons that the server would make, but of things of different kinds."""
+        name = f"{self.model.__name__}.{condition.column}"
+        numeric = condition.operator in _NUMERIC
+        if numeric and not kind.numeric:
+            raise ArgumentError(f"{name} is no number: {condition}")
+        given = condition.given
+        if given is not None and given is not kind.operand:
+            raise ArgumentError(f"{name} is {kind.name}, not {given.__name__}: {condition}")
+        equal_text = condition.operator in (Operator.STREQ, Operator.STROREQ)
+        if kind.operand and (equal_text or (numeric and kind.operand is date and given is None)):
+            raise ArgumentError(f"{name} is to be compared with a {kind.name}: {condition}")
+
+    def _words(self, condition: Condition, kind: Kind, text_of: _TextOf) -> str:
+        words = [word for word in SEPARATORS.split(condition.operand) if word]
+        return " ".join(self._meant(condition, word, kind, text_of) for word in words)
+
+    def _meant(self, condition: Condition, text: str, kind: Kind, text_of: _TextOf) -> str:
+        """The text that stands in rows for what is compared with."""
+        try:
+            return text_of(text, kind)
+        except (ValueError, OverflowError) as error:
+            name = f"{self.model.__name__}.{condition.column}"
+            raise ArgumentError(f"{name}: {text!r} is not {kind.name}") from error
 
     def _order(self, order: Order) -> Order:
         if order.column in (PRIMARY_KEY, "key"):
             return dataclasses.replace(order, column=PRIMARY_KEY)
-        numeric = self._column(order.column).kind.numeric
-        return dataclasses.replace(order, numeric=numeric) if order.numeric is None else order
+        kind = self._column(order.column).kind
+        if not kind.ordered:
+            raise ArgumentError(
+                f"the server cannot order by {self.model.__name__}.{order.column}: {kind.name}"
+            )
+        return dataclasses.replace(order, numeric=kind.numeric) if order.numeric is None else order
 
     def _column(self, name: str) -> ModelColumn:
         try:
@@ -330,10 +285,10 @@ def _model_column(model: type[Model], field: dataclasses.Field[Any], hint: Any) 
         optional = type(None) in get_args(hint)
         others = [each for each in get_args(hint) if each is not type(None)]
         hint = others[0] if len(others) == 1 else hint
-    kind = _KINDS.get(hint)
+    kind = kind_of(hint)
     if kind is None:
         raise ImproperlyConfigured(
             f"{model.__name__}.{field.name}: a column cannot be {hint!r}; "
-            f"it can be {', '.join(each.name for each in _KINDS.values())}, or one of them or None"
+            f"it can be {', '.join(NAMES)}, or one of them or None"
         )
     return ModelColumn(model.__name__, field, kind, optional)

@@ -23,18 +23,33 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from enum import Enum
 from functools import reduce
 from itertools import product
 from typing import Final, Self, TypeAlias
 from unicodedata import normalize
+from uuid import UUID
 
 from kt.errors import ArgumentError
 from kt.wire import table
 from kt.wire.table import PRIMARY_KEY, Operator, OrderKind, SetOperation, number_text
 
-Number: TypeAlias = int | float | datetime
-"""What a number is compared with; bool counts as 0 or 1, a datetime as seconds since 1970."""
+Number: TypeAlias = int | float | Decimal | date | Enum
+"""What a number is compared with.
+
+A bool counts as 0 or 1, a datetime as seconds since 1970, a date as the number 20010203, a member
+of an Enum as its value.
+"""
+
+Word: TypeAlias = str | UUID | Number
+"""What the words of a column are compared with."""
+
+DIGITS_MAX: Final = 16
+"""Of a number with a fraction the server sees so many digits; of an integer, `WHOLE_MAX`."""
+
+WHOLE_MAX: Final = 18
 
 ALTERNATIVES_MAX: Final = 256
 """More searches than this in one expression are taken for a mistake."""
@@ -78,15 +93,25 @@ def instant_text(instant: datetime) -> str:
     return f"{sign}{seconds}.{fraction:06d}" if fraction else f"{sign}{seconds}"
 
 
+def date_text(day: date) -> str:
+    """A date as eight digits, in the order of which dates are as numbers and as text."""
+    return f"{day.year:04}{day.month:02}{day.day:02}"
+
+
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One comparison of one column, as the server knows it."""
+    """One comparison of one column, as the server knows it.
+
+    Attributes:
+        given: what the operand was given as, date or datetime; None if it was something else.
+    """
 
     column: str
     operator: Operator
     operand: str
     negated: bool = False
     indexed: bool = True
+    given: type[date] | None = None
 
     def argument(self) -> bytes:
         """The condition as an argument of a search."""
@@ -227,7 +252,8 @@ class Order:
 class Column:
     """A column of a table; its methods and operators make filters and orders.
 
-    Comparing with a number or a datetime compares numbers, comparing with text compares text.
+    Comparing with a number, a date or a datetime compares numbers, comparing with text or a UUID
+    compares text, and a member of an Enum stands for its value.
     """
 
     name: str
@@ -235,6 +261,7 @@ class Column:
     def __eq__(self, other: object) -> Filter:  # type: ignore[override]
         if other is None:
             return self.is_missing()
+        other = _plain_value(other)
         if isinstance(other, str):
             return self.match(Operator.STREQ, other)
         return self._compare(Operator.NUMEQ, other)
@@ -259,15 +286,16 @@ class Column:
 
     def between(self, low: Number, high: Number) -> Filter:
         """Number from `low` to `high`, both included."""
-        return self.match(Operator.NUMBT, f"{_number(self, low)} {_number(self, high)}")
+        return self._compare(Operator.NUMBT, low, high)
 
-    def in_(self, values: Iterable[str] | Iterable[Number]) -> Filter:
+    def in_(self, values: Iterable[str] | Iterable[UUID] | Iterable[Number]) -> Filter:
         """Text equal to one of several texts, or number equal to one of several numbers."""
-        listed: list[str | Number] = list(values)
+        if isinstance(values, str):
+            raise ArgumentError(f"{self}: several values are needed, in a list, not {values!r}")
+        listed = [_plain_value(value) for value in values]
         texts = [value for value in listed if isinstance(value, str)]
         if len(texts) != len(listed):
-            numbers = [_number(self, value) for value in listed]
-            return self.match(Operator.NUMOREQ, " ".join(numbers))
+            return self._compare(Operator.NUMOREQ, *listed)
         if all(text and not _SEPARATORS.search(text) for text in texts):
             return self.match(Operator.STROREQ, " ".join(texts))
         # The server splits the operand of STROREQ into words; that of STRRX it takes whole.
@@ -292,12 +320,15 @@ class Column:
             raise ArgumentError(f"the regular expression {pattern!r} repeats nothing")
         return self.match(Operator.STRRX, f"*{pattern}" if ignore_case else pattern)
 
-    def has_all(self, *words: str) -> Filter:
-        """Text that has all these words. Spaces and commas separate the words of a column."""
+    def has_all(self, *words: Word) -> Filter:
+        """Text that has all these words. Spaces and commas separate the words of a column.
+
+        In a list of a model, what it holds.
+        """
         return self.match(Operator.STRAND, _words(self, words))
 
-    def has_any(self, *words: str) -> Filter:
-        """Text that has at least one of these words."""
+    def has_any(self, *words: Word) -> Filter:
+        """Text that has at least one of these words; in a list of a model, of what it holds."""
         return self.match(Operator.STROR, _words(self, words))
 
     def search(self, phrase: str) -> Filter:
@@ -326,11 +357,14 @@ class Column:
 
     def match(self, operator: Operator, operand: str) -> Filter:
         """Any of the server's operators, with the operand in its own notation."""
+        return self._matching(operator, operand, None)
+
+    def _matching(self, operator: Operator, operand: str, given: type[date] | None) -> Filter:
         if "\0" in operand or "\0" in self.name:
             raise ArgumentError(
                 f"a NUL character cannot be searched for: {self.name!r} {operand!r}"
             )
-        return Filter(((Condition(self.name, operator, operand),),))
+        return Filter(((Condition(self.name, operator, operand, given=given),),))
 
     def asc(self, *, numeric: bool | None = None) -> Order:
         """Ascending order by this column, as text, or as numbers if `numeric`."""
@@ -340,8 +374,13 @@ class Column:
         """Descending order by this column, as text, or as numbers if `numeric`."""
         return Order(self.name, True, numeric)
 
-    def _compare(self, operator: Operator, other: object) -> Filter:
-        return self.match(operator, _number(self, other))
+    def _compare(self, operator: Operator, *others: object) -> Filter:
+        kinds = {_given(other) for other in others}
+        if len(kinds) > 1:
+            raise ArgumentError(f"{self} is compared with things of different kinds: {others!r}")
+        return self._matching(
+            operator, " ".join(_number(self, other) for other in others), kinds.pop()
+        )
 
     def __repr__(self) -> str:
         if self.name == PRIMARY_KEY:
@@ -351,23 +390,71 @@ class Column:
     __str__ = __repr__
 
 
+def _plain_value(value: object) -> object:
+    """A value without the type that only Python knows: of an Enum's member the value."""
+    if isinstance(value, Enum):
+        value = value.value
+    return str(value) if isinstance(value, UUID) else value
+
+
+def _given(value: object) -> type[date] | None:
+    if isinstance(value, datetime):
+        return datetime
+    return date if isinstance(value, date) else None
+
+
 def _number(column: Column, value: object) -> str:
+    value = _plain_value(value)
+    if isinstance(value, str):
+        raise ArgumentError(f"{column}: the server orders numbers only, not text such as {value!r}")
+    text = _number_text(value)
+    if text is None:
+        raise ArgumentError(f"{column} cannot be compared with {type(value).__name__}")
+    digits, most = _digits(text)
+    if digits > most and isinstance(value, Decimal):
+        raise ArgumentError(
+            f"{column}: the server compares numbers by {most} digits, and {value!r} has {digits}"
+        )
+    return text
+
+
+def _number_text(value: object) -> str | None:
+    """A number, date or datetime as the server compares it; None if it is none of these."""
     if isinstance(value, bool):
         return "1" if value else "0"
     if isinstance(value, (int, float)):
         return number_text(value)
+    if isinstance(value, Decimal) and value.is_finite():
+        return _without_zeros(format(value, "f"))
     if isinstance(value, datetime):
         return instant_text(value)
-    if isinstance(value, str):
-        raise ArgumentError(f"{column}: the server orders numbers only, not text such as {value!r}")
-    raise ArgumentError(f"{column} cannot be compared with {type(value).__name__}")
+    return date_text(value) if isinstance(value, date) else None
 
 
-def _words(column: Column, words: Sequence[str]) -> str:
-    for word in words:
-        if not word or _SEPARATORS.search(word):
-            raise ArgumentError(f"{column}: {word!r} is not one word")
-    return " ".join(words)
+def _without_zeros(text: str) -> str:
+    return text.rstrip("0").removesuffix(".") if "." in text else text
+
+
+def _digits(text: str) -> tuple[int, int]:
+    """How many digits of a number the server has to compare, and how many it can."""
+    whole, _, fraction = text.removeprefix("-").partition(".")
+    whole = whole.lstrip("0")
+    if fraction.strip("0"):
+        return len(whole) + len(fraction), DIGITS_MAX
+    return len(whole), WHOLE_MAX
+
+
+def _words(column: Column, words: Sequence[object]) -> str:
+    return " ".join(_word(column, _plain_value(word)) for word in words)
+
+
+def _word(column: Column, word: object) -> str:
+    text = word if isinstance(word, str) else _number_text(word)
+    if text is None:
+        raise ArgumentError(f"{column} cannot have the word {word!r}")
+    if not text or _SEPARATORS.search(text):
+        raise ArgumentError(f"{column}: {word!r} is not one word")
+    return text
 
 
 def _plain(words: Sequence[str]) -> str:
