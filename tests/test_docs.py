@@ -77,3 +77,16 @@ def test_links(document: Path) -> None:
     targets = LINK.findall(document.read_text(encoding="utf-8"))
     missing = [target for target in targets if not (document.parent / target).exists()]
     assert not missing
+
+
+def test_the_design_names_what_there_is() -> None:
+    """Files and folders in the text of docs/design.md, each by the end of its path."""
+    text = (ROOT / "docs/design.md").read_text(encoding="utf-8")
+    named = re.findall(r"`([\w*/]+(?:/|\.py|\.h|\.cpp))`", text)
+    missing = [name for name in named if not any(ROOT.glob(f"{name}*")) and not found(name)]
+    assert len(named) > 20
+    assert not missing
+
+
+def found(name: str) -> bool:
+    return any((ROOT / "src/kt").glob(f"**/{name.rstrip('/')}"))
