@@ -1,7 +1,8 @@
 """The bundled servers against the originals, in turn, on this machine.
 
     python bench/servers.py [tycoon|tyrant ...] [--original PROGRAM] [--seconds 2] [--rounds 5]
-                            [--database '*' ...] [--only LOAD ...] [--real] [--json FILE]
+                            [--database '*' ...] [--only LOAD ...] [--real] [--log-requests]
+                            [--json FILE]
 
 For each database type both servers are started; each load then runs on one and the other in turn,
 `--rounds` times, each for `--seconds`. The load generator (`loadgen.cpp`, compiled here on first
@@ -11,7 +12,7 @@ bulk loads), the spread (lowest and highest of the rounds), the ratio of the med
 ktserver or ttserver on PATH) only ours runs.
 
 ``--real`` runs both as in a real installation: logging to a file, records that expire, and a limit
-on the number of records.
+on the number of records. ``--log-requests`` does so with a line in the log for every request.
 """
 
 from __future__ import annotations
@@ -145,7 +146,9 @@ def compare(
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="kt-bench-"))
             path = f"{folder}/{database}" if "." in database else database
             arguments = [
-                word.replace("server.log", f"{folder}/server.log") for word in contest.real
+                word.replace("server.log", f"{folder}/server.log")
+                for word in contest.real
+                if not (options.log_requests and word == "-ls")
             ]
             server = contest.server(
                 program,
@@ -249,9 +252,11 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=2.0, help="of each run")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--real", action="store_true", help="with logging, expiry and limits")
+    parser.add_argument("--log-requests", action="store_true", help="--real, and log each request")
     parser.add_argument("--json", type=Path, help="file for the figures")
     parser.add_argument("--plot", type=Path, help="file for a plot (needs matplotlib)")
     options = parser.parse_args()
+    options.real |= options.log_requests
     compile_loadgen()
     print(machine())
     results = {name: run(name, options) for name in options.servers or CONTESTS}
