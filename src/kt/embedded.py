@@ -46,6 +46,7 @@ from kt.errors import (
 )
 
 if TYPE_CHECKING:
+    from ssl import SSLContext
     from types import TracebackType
     from typing import Self
 
@@ -234,6 +235,7 @@ class _EmbeddedServer(ABC, Generic[ClientT]):
         start_timeout: float,
         stop_timeout: float,
         scripts: str | os.PathLike[str] | None,
+        ssl: SSLContext | None,
     ) -> None:
         self.server = _words("server", [server])[0]
         self._port = None if port is None else checked_port(port)
@@ -247,6 +249,7 @@ class _EmbeddedServer(ABC, Generic[ClientT]):
         )
         self.scripts = None if scripts is None else _words("scripts", [scripts])[0]
         self.output = ""
+        self._ssl = ssl
         self._port_is_given = port is not None
         self._start_timeout = checked_seconds(start_timeout, "start_timeout")
         self._stop_timeout = checked_seconds(stop_timeout, "stop_timeout")
@@ -470,6 +473,7 @@ class EmbeddedServer(_EmbeddedServer["KyotoTycoon"]):
         start_timeout: seconds that `run` waits for an answer; opening a big file may take long.
         stop_timeout: seconds that `stop` waits before it kills the server.
         scripts: file with Lua functions that clients may call, such as `kt.lua.SCRIPTS`.
+        ssl: by which clients check the server's certificate, if `server_args` have it speak TLS.
 
     Attributes:
         output: the end of what a server that has ended had printed.
@@ -495,16 +499,17 @@ class EmbeddedServer(_EmbeddedServer["KyotoTycoon"]):
         start_timeout: float = 60.0,
         stop_timeout: float = 60.0,
         scripts: str | os.PathLike[str] | None = None,
+        ssl: SSLContext | None = None,
     ) -> None:
         super().__init__(
-            server, host, port, database, server_args, start_timeout, stop_timeout, scripts
+            server, host, port, database, server_args, start_timeout, stop_timeout, scripts, ssl
         )
 
     def connect(self, **options: Any) -> KyotoTycoon[Any, Any]:
         """A new `KyotoTycoon` for this server, with these options; the caller closes it."""
         from kt.client.tycoon.client import KyotoTycoon
 
-        return KyotoTycoon(*self._address(), **options)
+        return KyotoTycoon(*self._address(), **{"ssl": self._ssl, **options})
 
     def _answering(self, client: KyotoTycoon[Any, Any]) -> int:
         return int(client.report()["serv_proc_id"])
@@ -529,6 +534,7 @@ class EmbeddedTokyoTyrantServer(_EmbeddedServer["TokyoTyrant"]):
         start_timeout: seconds that `run` waits for an answer; opening a big file may take long.
         stop_timeout: seconds that `stop` waits before it kills the server.
         scripts: file with Lua functions that clients may call, such as `kt.lua.SCRIPTS`.
+        ssl: by which clients check the server's certificate, if `server_args` have it speak TLS.
 
     Attributes:
         output: the end of what a server that has ended had printed.
@@ -554,16 +560,17 @@ class EmbeddedTokyoTyrantServer(_EmbeddedServer["TokyoTyrant"]):
         start_timeout: float = 60.0,
         stop_timeout: float = 60.0,
         scripts: str | os.PathLike[str] | None = None,
+        ssl: SSLContext | None = None,
     ) -> None:
         super().__init__(
-            server, host, port, database, server_args, start_timeout, stop_timeout, scripts
+            server, host, port, database, server_args, start_timeout, stop_timeout, scripts, ssl
         )
 
     def connect(self, **options: Any) -> TokyoTyrant[Any, Any]:
         """A new `TokyoTyrant` for this server, with these options; the caller closes it."""
         from kt.client.tyrant.client import TokyoTyrant
 
-        return TokyoTyrant(*self._address(), **options)
+        return TokyoTyrant(*self._address(), **{"ssl": self._ssl, **options})
 
     def _answering(self, client: TokyoTyrant[Any, Any]) -> int:
         return int(client.status()["pid"])

@@ -3,6 +3,7 @@
 ========================  ==========================================================================
 kt://HOST:PORT/DB         a Kyoto Tycoon server, and a database of it
 tt://HOST:PORT            a Tokyo Tyrant server
+kts://, tts://            the same with TLS; ``?tls_ca=FILE`` says whom to trust
 kt+unix:///PATH           the same on a Unix socket; also tt+unix
 HOST, HOST:PORT           a Kyoto Tycoon server
 casket.kch, casket.tct    a file, opened in this process: any suffix of the Cabinet libraries, also
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     Tycoon: TypeAlias = KyotoTycoon[bytes, bytes]
     Tyrant: TypeAlias = TokyoTyrant[bytes, bytes]
 
-SCHEMES: Final = ("kt://", "tt://", "kt+unix://", "tt+unix://")
+SCHEMES: Final = ("kt://", "tt://", "kts://", "tts://", "kt+unix://", "tt+unix://")
 KYOTO: Final = (".kch", ".kct", ".kcd", ".kcf", ".kcx")
 TOKYO: Final = (".tch", ".tcb", ".tcf", ".tct")
 DEFAULT: Final = "kt://127.0.0.1:1978"

@@ -8,12 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from operator import index
 from os import PathLike, fspath
-from typing import Any, Final, SupportsFloat, TypedDict
+from typing import TYPE_CHECKING, Any, Final, SupportsFloat, TypedDict
 
 from kt.errors import ArgumentError, ServerError
 from kt.net.manners import ONCE, Manners
 from kt.options import Retry
 from kt.types import Key
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
 
 DB_MAX: Final = 0xFFFF
 PORT_MAX: Final = 0xFFFF
@@ -86,6 +89,7 @@ class Handling(TypedDict, total=False):
     connect_timeout: float | None
     retry: Retry | None
     on_call: OnCall | None
+    ssl: SSLContext | bool | None
 
 
 def checked_manners(pool_size: int, connect_timeout: float | None, retry: Retry | None) -> Manners:
@@ -95,6 +99,22 @@ def checked_manners(pool_size: int, connect_timeout: float | None, retry: Retry 
     if retry is not None and not isinstance(retry, Retry):
         raise ArgumentError(f"retry is a kt.Retry or None, not {retry!r}")
     return Manners(pool_size, checked_timeout(connect_timeout, "connect_timeout"), retry or ONCE)
+
+
+def checked_tls(ssl: SSLContext | bool | None, port: int) -> SSLContext | None:
+    """Return what checks the server's certificate; None: there is no TLS.
+
+    Raises:
+        ArgumentError: `ssl` is nothing of the kind, or the server is at a Unix socket.
+    """
+    if ssl is None or ssl is False:
+        return None
+    from kt.net.tls import context_of  # imports ssl, which takes long
+
+    context = context_of(ssl)
+    if port == 0:
+        raise ArgumentError("ssl is for TCP: a Unix socket (port=0) does without TLS")
+    return context
 
 
 def checked_db(db: int) -> int:

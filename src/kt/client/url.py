@@ -4,6 +4,9 @@
                                        in the constructor
     kt+unix:///run/kt.sock?db=1        the same at a Unix socket
     tt://HOST:PORT  tt+unix://PATH     a Tokyo Tyrant server
+    kts://HOST:PORT/DB?tls_ca=FILE     with TLS; trusts authorities in a file, or, without it, those
+    tts://HOST:PORT                    that Python trusts. tls_cert and tls_key: files with the
+                                       certificate to be shown to the server, and its key
 
 What decides the types of keys and values is the program's business and not the URL's.
 """
@@ -12,11 +15,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from kt.errors import ArgumentError
 from kt.options import Retry
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
 
 HOST: Final = "127.0.0.1"
 PORT: Final = 1978
@@ -32,6 +38,9 @@ NUMBERS: Final[Mapping[str, Callable[[str], Any]]] = {
     "retry": int,
 }
 """What both clients take."""
+
+TLS_FILES: Final = ("tls_ca", "tls_cert", "tls_key")
+"""What it takes too with TLS."""
 
 TYPED: Final = ("serializer", "decode_keys")
 
@@ -60,21 +69,51 @@ def parse_url(url: str | None, scheme: str, given: Mapping[str, Any]) -> dict[st
     except ValueError as error:
         raise ArgumentError(f"{url!r} is no URL: {error}") from error
     is_unix = parts.scheme == f"{scheme}+unix"
-    if not (is_unix or parts.scheme == scheme) or "@" in parts.netloc or parts.fragment:
+    is_tls = parts.scheme == f"{scheme}s"
+    if not (is_unix or is_tls or parts.scheme == scheme) or "@" in parts.netloc or parts.fragment:
         raise ArgumentError(
-            f"a server is {scheme}://HOST:PORT, or {scheme}+unix://PATH, not {url!r}"
+            f"a server is {scheme}://HOST:PORT, {scheme}s://HOST:PORT with TLS, or "
+            f"{scheme}+unix://PATH, not {url!r}"
         )
     pairs = parse_qsl(parts.query, keep_blank_values=True)
-    path = parts.path.removeprefix("/")
-    if is_unix:
-        if parts.netloc or not path:
-            raise ArgumentError(f"a socket is {scheme}+unix:///PATH, not {url!r}")
-    elif path:
-        pairs.append(("db", path))
+    pairs += _database(parts, url)
+    if is_tls:
+        options["ssl"] = True
+        pairs = _take_files(pairs, url, options, given.get("ssl"))
     for name, text in pairs:
         _take(name, text, url, options, "default_db" in given)
     options.update((name, value) for name, value in given.items() if value is not None)
     return options
+
+
+def _database(parts: SplitResult, url: str) -> list[tuple[str, str]]:
+    """Return the database that the path names, as an option."""
+    path = parts.path.removeprefix("/")
+    if not parts.scheme.endswith("+unix"):
+        return [("db", path)] if path else []
+    if parts.netloc or not path:
+        raise ArgumentError(f"a socket is {parts.scheme}:///PATH, not {url!r}")
+    return []
+
+
+def _take_files(
+    pairs: list[tuple[str, str]], url: str, options: dict[str, Any], given: SSLContext | bool | None
+) -> list[tuple[str, str]]:
+    """Add what the files for TLS are to `options`; return what else there is."""
+    files: dict[str, str] = {}
+    rest = []
+    for pair in pairs:
+        if pair[0] in TLS_FILES and pair[0] not in files:
+            files[pair[0]] = pair[1]
+        else:
+            rest.append(pair)
+    if given is False or (files and given is not None):
+        raise ArgumentError(f"{url!r} says how to speak TLS, and ssl={given!r} otherwise")
+    if files:
+        from kt.net.tls import context_from_files  # imports ssl, which takes long
+
+        options["ssl"] = context_from_files(*map(files.get, TLS_FILES))
+    return rest
 
 
 def _place(parts: SplitResult) -> dict[str, Any]:
@@ -94,6 +133,10 @@ def _take(name: str, text: str, url: str, options: dict[str, Any], databases: bo
         raise ArgumentError(
             f"{name} is no part of a URL, because it decides of what types keys and values are: "
             f"pass {name}=... beside it"
+        )
+    if name in TLS_FILES:
+        raise ArgumentError(
+            f"{url!r} has {name} twice, or is no URL with TLS, which begins with kts or tts"
         )
     if name not in known:
         raise ArgumentError(f"{url!r} has an option {name!r}; there are {', '.join(known)}")

@@ -53,7 +53,7 @@ def connect(place: str | Client | None, options: dict[str, Any]) -> Client:
         return place
     if place is not None and not isinstance(place, str):
         raise ArgumentError(f"tasks are at a URL, in a database, or have a client, not {place!r}")
-    if place is not None and place.startswith(("tt:", "tt+unix:")):
+    if place is not None and place.startswith(("tt:", "tts:", "tt+unix:")):
         return TokyoTyrant.from_url(place, **options)
     if place is None or "://" in place:
         return KyotoTycoon.from_url(place, **options)

@@ -47,7 +47,7 @@ def connect(place: Place, **options: Any) -> KyotoTycoon[Any, Any]:
             f"not {place!r}"
         )
     if place is None or "://" in place:
-        if place is not None and place.startswith(("tt:", "tt+unix:")):
+        if place is not None and place.startswith(("tt:", "tts:", "tt+unix:")):
             raise ArgumentError(f"Tokyo Tyrant has no expiry: use Kyoto Tycoon, not {place!r}")
         return KyotoTycoon.from_url(place, **options)
     if place.partition("#")[0].endswith(TOKYO):

@@ -46,7 +46,7 @@ def connect(place: Place, **options: Any) -> AsyncKyotoTycoon[Any, Any]:
             f"not {place!r}"
         )
     if place is None or "://" in place:
-        if place is not None and place.startswith(("tt:", "tt+unix:")):
+        if place is not None and place.startswith(("tt:", "tts:", "tt+unix:")):
             raise ArgumentError(f"Tokyo Tyrant has no expiry: use Kyoto Tycoon, not {place!r}")
         return AsyncKyotoTycoon.from_url(place, **options)
     if place.partition("#")[0].endswith(TOKYO):

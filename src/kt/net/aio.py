@@ -40,7 +40,7 @@ from typing import Any, TypeVar, cast
 
 from kt.errors import KTError, ServerConnectionError, ServerError, ServerTimeoutError
 from kt.net.batch import Batch
-from kt.net.endpoint import Endpoint
+from kt.net.endpoint import SILENCE, Endpoint
 from kt.net.manners import Manners, upcoming
 from kt.net.replies import PIPE_MAX, PIPE_REFILL, Replies, is_parting
 from kt.wire.reading import Reader
@@ -57,6 +57,9 @@ ADMITTED = 256
 """Tasks that may write in one turn of the loop after the socket took no more."""
 
 INFINITY = float("inf")
+
+HUNG_UP = getattr(select, "POLLRDHUP", 0)
+"""What a socket polls for whose other side has ended; not every system has it."""
 
 CLOSE_WAIT = 1.0
 """Seconds for which closing waits until everything written has left."""
@@ -82,13 +85,24 @@ async def time_limit(endpoint: Endpoint, timeout: float | None) -> AsyncIterator
         raise endpoint.too_late(timeout) from error
 
 
+def secured(endpoint: Endpoint, timeout: float | None) -> dict[str, Any]:
+    """Arguments for TLS, where the server speaks it, of asyncio's functions."""
+    if endpoint.tls is None:
+        return {}
+    from kt.net.tls import arguments  # imports ssl, which takes long
+
+    return arguments(endpoint.tls, endpoint.host, timeout)
+
+
 async def is_stranger(endpoint: Endpoint) -> bool:
     """Wait for the other kind of server to answer, and tell whether it does."""
     try:
         if endpoint.is_unix:
             reader, writer = await asyncio.open_unix_connection(endpoint.host)
         else:
-            reader, writer = await asyncio.open_connection(endpoint.host, endpoint.port)
+            reader, writer = await asyncio.open_connection(
+                endpoint.host, endpoint.port, **secured(endpoint, SILENCE)
+            )
         try:
             writer.write(endpoint.stranger.request)
             return await reader.read(1) == endpoint.stranger.answer
@@ -288,8 +302,9 @@ class Connection(asyncio.Protocol):
 
     def readable(self) -> bool:
         """Tell whether something came unasked: a quiet connection is dead then."""
+        tls = self._endpoint.tls is not None  # it receives things that are nobody else's business
         poller = select.poll()
-        poller.register(self._transport.get_extra_info("socket"), select.POLLIN)
+        poller.register(self._transport.get_extra_info("socket"), HUNG_UP if tls else select.POLLIN)
         return bool(poller.poll(0))
 
     def close(self) -> None:
@@ -322,6 +337,10 @@ class Connection(asyncio.Protocol):
         """Hand out the replies in `data`; called by the loop."""
         if not self._heard:
             self._first.set_result(None)
+            if self._endpoint.is_alert(data):
+                self._replies.failure = self._endpoint.speaks_tls()
+                self.abort()
+                return
         self._heard = self.loop.time()
         self.used = monotonic()
         replies = self._replies.feed(data)
@@ -652,7 +671,9 @@ class Pool:
                 if self.endpoint.is_unix:
                     await loop.create_unix_connection(lambda: connection, host)
                 else:
-                    await loop.create_connection(lambda: connection, host, port)
+                    await loop.create_connection(
+                        lambda: connection, host, port, **secured(self.endpoint, timeout)
+                    )
         except OSError as error:
             raise self.endpoint.unreachable(error) from error
         connections = self._connections

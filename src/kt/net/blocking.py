@@ -40,13 +40,18 @@ from os import getpid
 from select import POLLIN, POLLOUT
 from sys import is_finalizing
 from time import monotonic, sleep
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 from kt.errors import KTError, ServerConnectionError, ServerError, ServerTimeoutError
 from kt.net.endpoint import Endpoint
-from kt.net.manners import Manners, upcoming
+from kt.net.manners import FOREVER, Manners, upcoming
 from kt.net.replies import PIPE_MAX, PIPE_REFILL, Replies, is_parting
 from kt.wire.reading import Buffer, Incomplete, Reader
+
+if TYPE_CHECKING:
+    from kt.net.tls import TlsSocket
+
+    Socket: TypeAlias = socket.socket | TlsSocket
 
 T = TypeVar("T")
 
@@ -65,26 +70,29 @@ PIPE_CHUNK = 64 * 1024
 CALLING = 1.0
 """Seconds for which the other kind of server may keep us from connecting."""
 
-FOREVER = 1e6
-"""Seconds that no exchange takes: with any timeout, a socket does not block in mid-operation."""
-
 
 def relieve(flush: Callable[[], object]) -> None:
     """Do now what cannot wait any longer."""
     flush()
 
 
-def connected(endpoint: Endpoint, timeout: float | None) -> socket.socket:
+def connected(endpoint: Endpoint, timeout: float | None) -> Socket:
     """A new socket that is connected to the server.
 
     Raises:
         OSError: it cannot be reached, or does not accept within `timeout` seconds.
     """
     if not endpoint.is_unix:
+        begin = monotonic()
         sock = socket.create_connection((endpoint.host, endpoint.port), timeout)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        return sock
+        if endpoint.tls is None:
+            return sock
+        from kt.net.tls import TlsSocket  # imports ssl, which takes long
+
+        left = None if timeout is None else max(timeout - (monotonic() - begin), 0.001)
+        return TlsSocket(sock, endpoint.tls, endpoint.host, left)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         sock.settimeout(timeout)
@@ -93,6 +101,22 @@ def connected(endpoint: Endpoint, timeout: float | None) -> socket.socket:
         sock.close()
         raise
     return sock
+
+
+class Poller(Protocol):
+    """As `select.poll`."""
+
+    def poll(self, timeout: float | None = None, /) -> list[tuple[int, int]]: ...
+    def modify(self, fd: Any, events: int, /) -> object: ...
+
+
+def poller_of(sock: Socket) -> Poller:
+    """What tells whether there is something to be received; with TLS the socket itself."""
+    if not isinstance(sock, socket.socket):
+        return sock
+    poller = select.poll()
+    poller.register(sock, POLLIN)
+    return poller
 
 
 def milliseconds(deadline: float | None) -> float | None:
@@ -144,9 +168,9 @@ class Connection:
             sock = connected(endpoint, timeout)
         except OSError as error:
             raise endpoint.unreachable(error) from error
-        self._poller = select.poll()
-        self._poller.register(sock, POLLIN)
-        self._socket, self._send = sock, sock.send
+        self._poller: Poller = poller_of(sock)
+        self._socket: Socket = sock
+        self._send = sock.send
         self._receive: Callable[[int], bytes] = self._receive_first
         sock.settimeout(None)
         self._endpoint = endpoint
@@ -321,6 +345,8 @@ class Connection:
             raise TimeoutError
         self._receive = self._socket.recv
         data = self._receive(size)
+        if self._endpoint.is_alert(data):
+            raise self._endpoint.speaks_tls()
         patience = self._endpoint.patience(self._socket.gettimeout())
         if not data and patience is not None:
             self._look_around([], monotonic() + patience)
@@ -339,7 +365,7 @@ class Connection:
             self._look_around([self._socket], deadline)
         return self._poller.poll(milliseconds(deadline))
 
-    def _look_around(self, news: list[socket.socket], deadline: float | None) -> None:
+    def _look_around(self, news: list[Socket], deadline: float | None) -> None:
         """Ask for the other kind of server until something comes.
 
         Raises:

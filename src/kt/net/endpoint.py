@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kt.errors import (
     IncompleteReplyError,
@@ -12,6 +12,12 @@ from kt.errors import (
 )
 from kt.net.greetings import Greeting
 from kt.wire.reading import Buffer, Reader
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
+
+ALERT = b"\x15\x03"
+"""What a server begins with that speaks TLS, and is spoken to without."""
 
 SILENCE = 1.0
 """Seconds without a first answer after which a client asks whether it is the right server."""
@@ -27,6 +33,7 @@ class Endpoint(NamedTuple):
             everything sent before it on the same connection.
         read_barrier: reads the reply to `barrier`.
         stranger: the other kind of server, which is often taken for this one and answers nothing.
+        tls: checks who it is, and has the connection encrypted; None: without TLS.
     """
 
     host: str
@@ -34,6 +41,7 @@ class Endpoint(NamedTuple):
     barrier: bytes
     read_barrier: Reader[Any]
     stranger: Greeting
+    tls: SSLContext | None = None
 
     @property
     def is_unix(self) -> bool:
@@ -49,9 +57,23 @@ class Endpoint(NamedTuple):
     def unreachable(self, error: OSError) -> ServerConnectionError | ServerTimeoutError:
         """Connecting failed."""
         if isinstance(error, TimeoutError):
-            return ServerTimeoutError(f"{self} did not accept a connection in time")
-        return ServerConnectionError(
-            f"cannot connect to {self}: {error.strerror or error}", sent=False
+            tls = "" if self.tls is None else ", or it does not speak TLS"
+            return ServerTimeoutError(f"{self} did not accept a connection in time{tls}")
+        why = error.strerror or str(error)
+        if self.tls is not None:
+            from kt.net.tls import failure
+
+            why = failure(error) or why
+        return ServerConnectionError(f"cannot connect to {self}: {why}", sent=False)
+
+    def is_alert(self, data: Buffer) -> bool:
+        """Whether the first bytes of a server say that we should speak TLS."""
+        return self.tls is None and data[:2] == ALERT
+
+    def speaks_tls(self) -> ProtocolError:
+        """It `is_alert`."""
+        return ProtocolError(
+            f"{self} speaks TLS only: pass ssl=..., or begin its URL with kts or tts"
         )
 
     def patience(self, timeout: float | None) -> float | None:
@@ -69,7 +91,8 @@ class Endpoint(NamedTuple):
 
     def unanswered(self, reason: str = "closed the connection") -> ServerConnectionError:
         """The connection broke after a request had been sent, before any byte of its reply."""
-        return ServerConnectionError(f"{self} {reason} instead of a reply", sent=True)
+        tls = "" if self.tls is None else "; it may not accept our certificate, or want one"
+        return ServerConnectionError(f"{self} {reason} instead of a reply{tls}", sent=True)
 
     def cut_short(self, received: int) -> ProtocolError:
         """The connection broke in the middle of a reply."""

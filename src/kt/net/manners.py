@@ -11,6 +11,9 @@ from kt.options import Retry
 
 ONCE: Final = Retry(1)
 
+FOREVER: Final = 1e6
+"""Seconds that no exchange takes: with any timeout, a socket does not block in mid-operation."""
+
 
 class Manners(NamedTuple):
     """What a client was told about its connections.

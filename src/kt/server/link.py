@@ -17,12 +17,16 @@ from __future__ import annotations
 import select
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from kt.errors import KTError
 from kt.server.session import Journal
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
 
 CONNECTING: Final = 10.0
 """Seconds that a master has to accept."""
@@ -50,12 +54,39 @@ class Master(NamedTuple):
         return f"{self.host}:{self.port}"
 
 
+class Line(NamedTuple):
+    """How a master is connected with.
+
+    Attributes:
+        host: its name, as its certificate should have it.
+        tls: what its certificate is checked with; None: it speaks no TLS.
+    """
+
+    host: str
+    tls: SSLContext | None
+
+    def secured(self, sock: socket.socket) -> socket.socket:
+        """Speak TLS from now on, if that is how; the time-out is the socket's.
+
+        Raises:
+            OSError: it does not, or it is somebody else. The socket is closed.
+        """
+        if self.tls is None:
+            return sock
+        try:
+            return self.tls.wrap_socket(sock, server_hostname=self.host)
+        except BaseException:
+            sock.close()
+            raise
+
+
 class Peer:
     """A connection to a master."""
 
-    def __init__(self, sock: socket.socket, wake: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, wake: socket.socket, line: Line) -> None:
         self._socket = sock
         self._wake = wake
+        self._line = line
 
     def send(self, data: bytes) -> None:
         """Send something short.
@@ -72,9 +103,12 @@ class Peer:
             OSError: nothing came for so long, or the connection has ended.
             Interrupted: something else is to be done.
         """
-        if not self._wait(seconds, self._socket):
-            raise TimeoutError(f"it has been silent for {seconds:g} seconds")
-        data = self._socket.recv(CHUNK)
+        end = time.monotonic() + seconds
+        data = None
+        while data is None:
+            if not self._wait(max(end - time.monotonic(), 0.0), self._socket):
+                raise TimeoutError(f"it has been silent for {seconds:g} seconds")
+            data = self._socket.recv(CHUNK) if self._line.tls is None else self._decrypted()
         if not data:
             raise ConnectionError("it has ended the connection")
         self._wait(0)  # what came after we were told of something else is not to be carried out
@@ -98,7 +132,25 @@ class Peer:
         with socket.socket(self._socket.family, socket.SOCK_STREAM) as sock:
             sock.settimeout(CONNECTING)
             sock.connect(self._socket.getpeername())
-            yield Peer(sock, self._wake)
+            with self._line.secured(sock) as secured:
+                yield Peer(secured, self._wake, self._line)
+
+    def _decrypted(self) -> bytes | None:
+        """What has come by TLS; None if it is not enough to make anything of it."""
+        from ssl import SSLSocket, SSLWantReadError
+
+        sock = self._socket
+        assert isinstance(sock, SSLSocket)
+        sock.settimeout(0)
+        try:
+            data = sock.recv(CHUNK)
+            while sock.pending():
+                data += sock.recv(CHUNK)
+        except SSLWantReadError:
+            return None
+        finally:
+            sock.settimeout(CONNECTING)
+        return data
 
     def _wait(self, seconds: float, *awaited: socket.socket) -> bool:
         """Wait until there is something to receive; false if the time is over before."""
@@ -133,6 +185,7 @@ class Link:
     Args:
         errand: what is done on it.
         log: the server's.
+        tls: how the certificates of masters are checked; None: they speak no TLS.
 
     Attributes:
         master: whom it follows; None for nobody.
@@ -140,12 +193,13 @@ class Link:
         trouble: why not; empty if nothing is wrong.
     """
 
-    def __init__(self, errand: Errand, log: Journal) -> None:
+    def __init__(self, errand: Errand, log: Journal, tls: SSLContext | None = None) -> None:
         self.master: Master | None = None
         self.connected = False
         self.trouble = ""
         self._errand = errand
         self._log = log
+        self._tls = tls
         self._changed = threading.Condition()
         self._told = 0  # how often it has been told of a master
         self._ended = False
@@ -209,7 +263,7 @@ class Link:
                 return
             self._busy = True
         try:
-            self._errand.follow(Peer(sock, self._wake), master)
+            self._errand.follow(Peer(sock, self._wake, self._line(master)), master)
         finally:
             if self.connected:
                 self._log.info("replication finished")
@@ -243,7 +297,10 @@ class Link:
         sock = socket.create_connection((master.host, master.port), CONNECTING)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        return sock
+        return self._line(master).secured(sock)
+
+    def _line(self, master: Master) -> Line:
+        return Line(master.host, self._tls if master.port else None)
 
     def _note(self, master: Master, error: Exception) -> None:
         """Log why it is not followed, unless that has been said just now."""

@@ -11,7 +11,14 @@ from datetime import datetime
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack, overload
 
-from kt.client.arguments import Handling, OnCall, checked_host, checked_manners, checked_port
+from kt.client.arguments import (
+    Handling,
+    OnCall,
+    checked_host,
+    checked_manners,
+    checked_port,
+    checked_tls,
+)
 from kt.client.tycoon.columns import expiry
 from kt.client.tycoon.mapping import TycoonMapping
 from kt.client.tycoon.records import TycoonRecords
@@ -24,6 +31,8 @@ from kt.types import V2, ExpireTime, K, Key, V
 from kt.wire.tycoon import read_get_bulk_reply
 
 if TYPE_CHECKING:
+    from ssl import SSLContext
+
     from kt.client.lua import TycoonScripts
     from kt.client.tycoon.changes import TycoonChanges
     from kt.client.tycoon.pipeline import TycoonPipeline
@@ -51,6 +60,8 @@ class KyotoTycoon(TycoonRecords[K, V], TycoonMapping[V]):
             at once, when the server has closed a connection that was idle.
         on_call: is told of every call when it is over: name of the method, seconds, and what it
             raised or None. A pipeline is one call; cursors and other iterations are none.
+        ssl: speak TLS, and check the server's certificate with this context; True: with what Python
+            trusts by itself (`ssl.create_default_context`). None: without TLS.
     """
 
     _system = "kyoto_tycoon"
@@ -112,6 +123,7 @@ class KyotoTycoon(TycoonRecords[K, V], TycoonMapping[V]):
         connect_timeout: float | None = None,
         retry: Retry | None = None,
         on_call: OnCall | None = None,
+        ssl: SSLContext | bool | None = None,
     ) -> None:
         port = checked_port(port)
         endpoint = Endpoint(
@@ -120,6 +132,7 @@ class KyotoTycoon(TycoonRecords[K, V], TycoonMapping[V]):
             greetings.TYCOON.request,
             read_get_bulk_reply,
             stranger=greetings.TYRANT,
+            tls=checked_tls(ssl, port),
         )
         super().__init__(
             endpoint,
@@ -190,18 +203,21 @@ class KyotoTycoon(TycoonRecords[K, V], TycoonMapping[V]):
         connect_timeout: float | None = None,
         retry: Retry | None = None,
         on_call: OnCall | None = None,
+        ssl: SSLContext | bool | None = None,
     ) -> Any:
-        """Return a client for ``kt://HOST:PORT/DB`` or ``kt+unix://PATH``.
+        """Return a client for ``kt://HOST:PORT/DB``, ``kts://`` (TLS) or ``kt+unix://PATH``.
 
         What is neither in the URL nor given here is as in the constructor.
 
         Args:
             url: names the server: ``kt://localhost:1978/1?timeout=5``; its options are ``timeout``,
                 ``connect_timeout``, ``pool_size``, ``retry`` (attempts) and ``db``.
+                ``kts://`` takes ``tls_ca`` (file with the authorities to be trusted),
+                ``tls_cert`` and ``tls_key`` (files with a certificate to be shown) too.
                 None for the URL in the environment variable ``KT_URL``.
             serializer, decode_keys: as in the constructor.
             timeout, default_db, pool_size, connect_timeout, retry: instead of what the URL says.
-            on_call: as in the constructor.
+            on_call, ssl: as in the constructor.
 
         Raises:
             ArgumentError: it is not such a URL.
@@ -213,6 +229,7 @@ class KyotoTycoon(TycoonRecords[K, V], TycoonMapping[V]):
             "connect_timeout": connect_timeout,
             "retry": retry,
             "on_call": on_call,
+            "ssl": ssl,
         }
         options = parse_url(url, "kt", given)
         return cls(serializer=serializer, decode_keys=decode_keys, **options)

@@ -10,7 +10,14 @@ from datetime import datetime
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack, overload
 
-from kt.client.arguments import Handling, OnCall, checked_host, checked_manners, checked_port
+from kt.client.arguments import (
+    Handling,
+    OnCall,
+    checked_host,
+    checked_manners,
+    checked_port,
+    checked_tls,
+)
 from kt.client.tyrant.mapping import AsyncTyrantMapping
 from kt.client.tyrant.records_async import AsyncTyrantRecords
 from kt.client.url import HOST, PORT, parse_url
@@ -22,6 +29,8 @@ from kt.types import V2, K, Key, V
 from kt.wire.tyrant import pack_putkeep, read_putkeep_reply, read_rnum_reply
 
 if TYPE_CHECKING:
+    from ssl import SSLContext
+
     from kt.client.lua_async import AsyncTyrantScripts
     from kt.client.tyrant.changes_async import AsyncTyrantChanges
     from kt.client.tyrant.collection_async import AsyncTable
@@ -53,6 +62,8 @@ class AsyncTokyoTyrant(AsyncTyrantRecords[K, V], AsyncTyrantMapping[K, V]):
             at once, when the server has closed a connection that was idle.
         on_call: is told of every call when it is over: name of the method, seconds, and what it
             raised or None. A pipeline is one call; cursors and other iterations are none.
+        ssl: speak TLS, and check the server's certificate with this context; True: with what Python
+            trusts by itself (`ssl.create_default_context`). None: without TLS.
     """
 
     _system = "tokyo_tyrant"
@@ -109,6 +120,7 @@ class AsyncTokyoTyrant(AsyncTyrantRecords[K, V], AsyncTyrantMapping[K, V]):
         connect_timeout: float | None = None,
         retry: Retry | None = None,
         on_call: OnCall | None = None,
+        ssl: SSLContext | bool | None = None,
     ) -> None:
         port = checked_port(port)
         endpoint = Endpoint(
@@ -117,6 +129,7 @@ class AsyncTokyoTyrant(AsyncTyrantRecords[K, V], AsyncTyrantMapping[K, V]):
             greetings.TYRANT.request,
             read_rnum_reply,
             stranger=greetings.TYCOON,
+            tls=checked_tls(ssl, port),
         )
         super().__init__(
             endpoint,
@@ -181,18 +194,21 @@ class AsyncTokyoTyrant(AsyncTyrantRecords[K, V], AsyncTyrantMapping[K, V]):
         connect_timeout: float | None = None,
         retry: Retry | None = None,
         on_call: OnCall | None = None,
+        ssl: SSLContext | bool | None = None,
     ) -> Any:
-        """Return a client for ``tt://HOST:PORT`` or ``tt+unix://PATH``.
+        """Return a client for ``tt://HOST:PORT``, ``tts://`` (TLS) or ``tt+unix://PATH``.
 
         What is neither in the URL nor given here is as in the constructor.
 
         Args:
             url: names the server: ``tt://localhost:1978?timeout=5``; its options are ``timeout``,
                 ``connect_timeout``, ``pool_size`` and ``retry`` (attempts).
+                ``tts://`` takes ``tls_ca`` (file with the authorities to be trusted),
+                ``tls_cert`` and ``tls_key`` (files with a certificate to be shown) too.
                 None for the URL in the environment variable ``KT_URL``.
             serializer, decode_keys: as in the constructor.
             timeout, pool_size, connect_timeout, retry: instead of what the URL says.
-            on_call: as in the constructor.
+            on_call, ssl: as in the constructor.
 
         Raises:
             ArgumentError: it is not such a URL.
@@ -203,6 +219,7 @@ class AsyncTokyoTyrant(AsyncTyrantRecords[K, V], AsyncTyrantMapping[K, V]):
             "connect_timeout": connect_timeout,
             "retry": retry,
             "on_call": on_call,
+            "ssl": ssl,
         }
         options = parse_url(url, "tt", given)
         return cls(serializer=serializer, decode_keys=decode_keys, **options)

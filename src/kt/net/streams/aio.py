@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Final, Self, TypeVar, cast
 
 from kt.errors import ServerConnectionError
-from kt.net.aio import time_limit
+from kt.net.aio import secured, time_limit
 from kt.net.endpoint import Endpoint
 from kt.wire.reading import Incomplete, Reader
 
@@ -34,7 +34,7 @@ class Stream(asyncio.Protocol):
         self._data = bytearray()
         self._pos = 0
         self._received = 0
-        self._paused = False
+        self._paused = self._heard = False
         self._end: str | None = None  # how the connection ended
         self._news: asyncio.Future[None] | None = None
         self._lost: asyncio.Future[None] = self._loop.create_future()
@@ -54,7 +54,8 @@ class Stream(asyncio.Protocol):
                 if endpoint.is_unix:
                     await loop.create_unix_connection(lambda: stream, host)
                 else:
-                    await loop.create_connection(lambda: stream, host, port)
+                    more = secured(endpoint, timeout)
+                    await loop.create_connection(lambda: stream, host, port, **more)
         except OSError as error:
             if isinstance(error, TimeoutError):
                 raise
@@ -83,6 +84,9 @@ class Stream(asyncio.Protocol):
             self._pos = 0
             while len(self._data) < reading.need:
                 await self._more(timeout)
+            if not self._heard and self._endpoint.is_alert(self._data):
+                raise self._endpoint.speaks_tls()
+            self._heard = True
             reading = reading.resume(self._data, 0)
         value, self._pos = reading
         return value

@@ -9,12 +9,15 @@ from __future__ import annotations
 import socket
 import time
 from contextlib import suppress
-from typing import Final, Self, TypeVar
+from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 from kt.errors import ServerConnectionError
 from kt.net.blocking import connected
 from kt.net.endpoint import Endpoint
 from kt.wire.reading import Incomplete, Reader
+
+if TYPE_CHECKING:
+    from kt.net.blocking import Socket
 
 T = TypeVar("T")
 
@@ -25,12 +28,12 @@ AHEAD: Final = 64 * 1024
 class Stream:
     """A connected socket. Used by one thread at a time; another one may close it."""
 
-    def __init__(self, endpoint: Endpoint, sock: socket.socket) -> None:
+    def __init__(self, endpoint: Endpoint, sock: Socket) -> None:
         self._endpoint = endpoint
         self._socket = sock
         self._data = bytearray()
         self._pos = 0
-        self._busy = self._closing = False
+        self._busy = self._closing = self._heard = False
 
     @classmethod
     def open(cls, endpoint: Endpoint, timeout: float | None) -> Self:
@@ -64,6 +67,9 @@ class Stream:
             self._pos = 0
             while len(self._data) < reading.need:
                 self._data += self._read(timeout)
+            if not self._heard and self._endpoint.is_alert(self._data):
+                raise self._endpoint.speaks_tls()
+            self._heard = True
             reading = reading.resume(self._data, 0)
         value, self._pos = reading
         return value

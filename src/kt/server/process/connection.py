@@ -38,6 +38,7 @@ socket with unread bytes would destroy the replies on their way.
 from __future__ import annotations
 
 import asyncio
+import select
 import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -61,6 +62,19 @@ WRITE_AHEAD = 1 << 18
 STEPS_PER_TURN = 32
 LINGER = 2.0
 FOR_EVER = 1e9
+
+CLIENT_HELLO = b"\x16\x03"
+"""How a client begins that speaks TLS; nothing else of what we serve begins so."""
+
+NOT_TLS = b"\x15\x03\x03\0\2\2\x0a"
+"""TLS for "unexpected message": who speaks it is told at once that it cannot be spoken here."""
+
+
+def has_room(descriptor: int) -> bool:
+    """Whether something can be written to a socket."""
+    poller = select.poll()
+    poller.register(descriptor, select.POLLOUT)
+    return bool(poller.poll(0))
 
 
 class Done(Protocol):
@@ -125,6 +139,9 @@ class Connection(asyncio.Protocol):
         self.session = session
         self._transport: asyncio.Transport
         self._outgoing: Outgoing
+        self._secured = False  # by TLS
+        self._heard = False  # anything
+        self._had_room = False  # in the socket
         self._input: bytes | bytearray = b""
         self.busy = False
         self.plays = False
@@ -248,8 +265,11 @@ class Connection(asyncio.Protocol):
             self._end()
 
     def _end(self) -> None:
-        """Everything has been given to the transport: end our side."""
-        if self._ended or self._transport.is_closing():
+        """Everything has been given to the transport: end our side.
+
+        With TLS there is no end of one side; it is sent with what the transport keeps.
+        """
+        if self._ended or self._secured or self._transport.is_closing():
             self._transport.close()
         else:
             self._transport.write_eof()
@@ -260,6 +280,7 @@ class Connection(asyncio.Protocol):
         self._transport = transport = cast("asyncio.Transport", transport)
         transport.set_write_buffer_limits(high=WRITE_AHEAD)
         self._outgoing = Outgoing(transport, WRITE_AHEAD)
+        self._secured = transport.get_extra_info("ssl_object") is not None
         self.session.peer = peer_name(transport)
         self.session.descriptor = transport.get_extra_info("socket").fileno()
         self._progress = self.server.loop.time()
@@ -280,7 +301,7 @@ class Connection(asyncio.Protocol):
             self.server.log.disconnected(self.session.peer)
 
     def data_received(self, data: bytes) -> None:
-        if self._closing:
+        if self._closing or (not self._heard and self._is_hello(data)):
             return
         if self._input:
             if isinstance(self._input, bytes):
@@ -297,6 +318,16 @@ class Connection(asyncio.Protocol):
             if len(data) >= LARGE_READ and not held:
                 self._yielded = True
                 self.server.loop.call_soon(self._next_turn)
+
+    def _is_hello(self, data: bytes) -> bool:
+        """Whether a client's first bytes are TLS, which it is told to do without."""
+        self._heard = True
+        hello = data.startswith(CLIENT_HELLO) and not self._secured
+        if hello:
+            self.server.log.info(f"({self.session.peer}): it speaks TLS, and this port does not")
+            self.session.write(NOT_TLS)
+            self.close()
+        return hello
 
     def _serve(self) -> None:
         """Serve the input until it is used up, or until something holds the connection."""
@@ -444,10 +475,10 @@ class Connection(asyncio.Protocol):
             # A client that waits and ends its side has given up; it must not take a signal from one
             # that still waits.
             self.close()
-            return bool(self._outgoing)
+            return bool(self._outgoing) and not self._secured
         if not (self.busy or self._yielded or self._choked):
             self._serve()
-        return True
+        return not self._secured
 
     # I/O threads
 
@@ -455,7 +486,7 @@ class Connection(asyncio.Protocol):
         """Let an I/O thread serve the connection until it needs Python again."""
         delegation, servable = self.server.delegation, self.session.servable()
         self.session.plain = 0
-        if delegation is None or servable is None or not self.has_sent_all():
+        if self._secured or delegation is None or servable is None or not self.has_sent_all():
             return
         self._away = True
         self._read(False)
@@ -516,6 +547,8 @@ class Connection(asyncio.Protocol):
             self._unsent, self._progress = unsent, now
         stands_still = now - self._progress
         if self._closing:
+            if self._secured:  # the transport has a time-out of its own
+                return
             if stands_still > (timeout if unsent and timeout > 0 else LINGER):
                 self.abort()
         elif timeout > 0 and stands_still > timeout and not self.busy:
@@ -525,8 +558,17 @@ class Connection(asyncio.Protocol):
                 self._stop()
 
     def has_sent_all(self) -> bool:
-        """Whether every reply has left for the network."""
-        return not (self._outgoing or self._transport.get_write_buffer_size())
+        """Whether every reply has left for the network.
+
+        Below TLS there is another transport, which does not say what it keeps: if it keeps
+        something, nothing more fits into the socket, now and when this was asked before.
+        """
+        if self._outgoing or self._transport.get_write_buffer_size():
+            return False
+        if not self._secured:
+            return True
+        had_room, self._had_room = self._had_room, has_room(self.session.descriptor)
+        return had_room and self._had_room
 
     def abort(self) -> None:
         """Drop the connection at once."""

@@ -41,6 +41,7 @@ class TcpListener:
     Attributes:
         configuration: host and port of the command line; no host for every IPv4 address.
         expression: address and port as ktserver's log has them: ``127.0.0.1:1978``, ``:1978``.
+        socket: the socket.
 
     Raises:
         ImproperlyConfigured: the address is not known, not ours, or in use.
@@ -52,19 +53,19 @@ class TcpListener:
             family, kind, protocol, _, address = socket.getaddrinfo(
                 host, options.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
             )[0]
-            self._socket = socket.socket(family, kind, protocol)
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            self._socket.bind(address)
+            self.socket = socket.socket(family, kind, protocol)
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self.socket.bind(address)
         except OSError as error:
             raise _refused(f"{host}:{options.port}", error.strerror or str(error)) from None
         self.configuration: tuple[str | None, int] = options.host, options.port
         self.expression = "{}:{}".format(
-            self._socket.getsockname()[0] if options.host else "", options.port
+            self.socket.getsockname()[0] if options.host else "", options.port
         )
 
     def fileno(self) -> int:
         """The socket's descriptor."""
-        return self._socket.fileno()
+        return self.socket.fileno()
 
     def listen(self) -> None:
         """Let clients come; they wait until somebody serves them.
@@ -73,20 +74,20 @@ class TcpListener:
             ImproperlyConfigured: another server was faster.
         """
         try:
-            self._socket.listen(BACKLOG)
+            self.socket.listen(BACKLOG)
         except OSError as error:
             raise _refused(self.expression, error.strerror or str(error)) from None
 
     async def serve(self, loop: asyncio.AbstractEventLoop, connect: Connect) -> asyncio.Server:
         """Accept connections, until the result is closed."""
-        return await loop.create_server(connect, sock=self._socket, backlog=BACKLOG)
+        return await loop.create_server(connect, sock=self.socket, backlog=BACKLOG)
 
     def leave(self) -> None:
         """Make room for the next server: nothing to be done, the kernel does it."""
 
     def close(self) -> None:
         """The end."""
-        self._socket.close()
+        self.socket.close()
 
 
 class UnixListener:

@@ -64,6 +64,15 @@ class ServiceOptions:
         script: file with Lua functions, or the name of one of ours; None for no scripts.
         script_seconds: time that a call of one of them may take; 0 for no limit.
         script_memory: bytes that the Lua state of one worker may hold; 0 for no limit.
+        tls_cert: file with our certificate, and those between it and the authority; clients must
+            speak TLS. None: they must not.
+        tls_key: file with its key; None: it is in the same file.
+        tls_ca: file with the authorities one of which must have signed a client's certificate;
+            None: clients need none.
+        master_tls_ca: file with the authorities that we trust to tell a master from others, with
+            which we speak TLS; None for a link without.
+        master_tls_cert: file with the certificate that we show to a master; None for none.
+        master_tls_key: file with its key; None: it is in the same file.
     """
 
     program: str
@@ -79,6 +88,12 @@ class ServiceOptions:
     script: str | None = None
     script_seconds: float = 0.0
     script_memory: int = 0
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    tls_ca: str | None = None
+    master_tls_ca: str | None = None
+    master_tls_cert: str | None = None
+    master_tls_key: str | None = None
 
 
 def integer(word: str) -> int:
@@ -244,6 +259,16 @@ SERVICE_FLAGS: tuple[Flag, ...] = (
     Flag("-dmn", "daemon", "go on in the background"),
 )
 """The flags that both original servers spell alike."""
+
+TLS_FLAGS: tuple[Flag, ...] = (
+    Flag("-tls-cert", "tls_cert", "speak TLS, with this certificate", "FILE", str),
+    Flag("-tls-key", "tls_key", "its key, if it is not in the same file", "FILE", str),
+    Flag("-tls-ca", "tls_ca", "who must have signed the certificates of clients", "FILE", str),
+    Flag("-mtls-ca", "master_tls_ca", "follow by TLS masters with this authority", "FILE", str),
+    Flag("-mtls-cert", "master_tls_cert", "the certificate to show to a master", "FILE", str),
+    Flag("-mtls-key", "master_tls_key", "its key, if it is not in the same file", "FILE", str),
+)
+"""Flags of our own for TLS, of clients and to a master."""
 
 SCRIPT_FLAGS: tuple[Flag, ...] = (
     Flag("-script-time", "script_seconds", "end a script's call after this", "SECONDS", seconds),

@@ -24,11 +24,13 @@ import asyncio
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
+from kt.errors import ImproperlyConfigured
 from kt.server.holders import Holders
 from kt.server.process.connection import Connection
 from kt.server.process.delegation import start_delegation
+from kt.server.process.listening import TcpListener
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
@@ -61,6 +63,13 @@ SWITCH_INTERVAL = 0.0005
 
 SCRIPT_SWITCH_INTERVAL = 0.0001
 """The same where there are scripts: they need the lock often, for a microsecond each time."""
+
+
+class Acceptor(Protocol):
+    """What accepts connections."""
+
+    def close(self) -> None:
+        """Accept no more."""
 
 
 class Server:
@@ -198,7 +207,7 @@ class Server:
     async def _serve(self) -> None:
         self._handle_signals()
         place = self.start.place
-        acceptor = await place.serve(self.loop, self.connect)
+        acceptor = await self._accept()
         self.log.listening(place, self.options.timeout)
         if self.start.ready is not None:
             self.start.ready()
@@ -213,6 +222,16 @@ class Server:
         self.log.left()
         if self._workers is not None:
             self._workers.shutdown()
+
+    async def _accept(self) -> Acceptor:
+        """Accept connections, until the result is closed."""
+        place, tls = self.start.place, self.start.tls
+        if tls is None:
+            return await place.serve(self.loop, self.connect)
+        from kt.server.process.tls import TlsAcceptor  # imports ssl, which takes long
+
+        assert isinstance(place, TcpListener)  # which goes with certificates only
+        return TlsAcceptor(self.loop, place.socket, tls, self.connect, self.log)
 
     async def _finish_connections(self) -> None:
         self.stopping = True
@@ -264,7 +283,18 @@ class Server:
             self.log.error(f"the log cannot be reopened: {error}")  # noqa: TRY400 - likewise
         else:
             self.log.system("log file reopened")
+        self._reload_certificates()
         self.reload()
+
+    def _reload_certificates(self) -> None:
+        if self.start.tls is None:
+            return
+        try:
+            self.start.tls.reload()
+        except ImproperlyConfigured as error:
+            self.log.error(f"the old certificates stay: {error}")  # noqa: TRY400 - likewise
+        else:
+            self.log.system("certificates read again")
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:

@@ -34,8 +34,11 @@ from kt.server.process.log import Log
 from kt.version import VERSION
 
 if TYPE_CHECKING:
+    from ssl import SSLContext
+
     from kt.server.process.listening import TcpListener, UnixListener
     from kt.server.process.options import ServiceOptions
+    from kt.server.process.tls import Tls
 
 T = TypeVar("T")
 
@@ -56,13 +59,15 @@ class Start:
 
     Attributes:
         place: where it listens.
+        tls: its certificates; None without TLS.
+        master_tls: how a master is spoken with by TLS; None: without.
         pid_file: says that it runs.
         stops: signals that end it.
         reopens: signals by which it goes on in a new log file.
         caught: those that have come so far.
 
     Raises:
-        ImproperlyConfigured: somebody else has it.
+        ImproperlyConfigured: somebody else has it, or a certificate cannot be used.
     """
 
     def __init__(self, options: ServiceOptions, log: Log) -> None:
@@ -76,6 +81,7 @@ class Start:
         for number in self.stops | self.reopens:  # before there is a Unix socket to be removed
             signal.signal(number, lambda number, _frame: self.caught.append(number))
         self.ready: Callable[[], None] | None = None
+        self.tls, self.master_tls = _tls(options)
         self.place: TcpListener | UnixListener = listener(options)
 
     def listen(self) -> None:
@@ -162,6 +168,17 @@ def run(
     finally:
         log.finished(options.program)
         log.close()
+
+
+def _tls(options: ServiceOptions) -> tuple[Tls | None, SSLContext | None]:
+    """What the command line says of TLS, with clients and with a master."""
+    ours = (options.tls_cert, options.tls_key, options.tls_ca)
+    masters = (options.master_tls_ca, options.master_tls_cert, options.master_tls_key)
+    if not any((*ours, *masters)):
+        return None, None
+    from kt.server.process.tls import master_context, tls_of  # imports ssl, which takes long
+
+    return tls_of(options), master_context(options)
 
 
 def _open_log(options: ServiceOptions, log_class: type[Log]) -> Log:

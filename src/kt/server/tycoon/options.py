@@ -11,6 +11,7 @@ from kt.server.process.log import Level
 from kt.server.process.options import (
     SCRIPT_FLAGS,
     SERVICE_FLAGS,
+    TLS_FLAGS,
     Flag,
     ServiceOptions,
     log_limit,
@@ -115,6 +116,7 @@ FLAGS: Final = (
     Flag("-cmd", "command_directory", "the commands that synchronize may run", "DIRECTORY", str),
     Flag("-scr", "script", "the Lua functions that clients may call", "FILE", str),
     *SCRIPT_FLAGS,
+    *TLS_FLAGS,
 )
 
 MISSING: Final = {

@@ -196,6 +196,7 @@ class TycoonServer(Server):
             path=options.stamp_path,
             interval=options.replication_interval,
             log=self.log,
+            tls=self.start.master_tls,
         )
         return self._following
 

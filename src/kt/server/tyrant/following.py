@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import struct
 import time
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from kt.errors import ArgumentError, KTError, ProtocolError
 from kt.server.engines.tokyo._engine import End, Next, Replay
@@ -28,6 +28,9 @@ from kt.server.tyrant.service import TyrantService
 from kt.wire import tyrant_commands as codes
 from kt.wire.log.tyrant import Record
 from kt.wire.tyrant import pack_repl
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
 
 SILENCE: Final = 60.0
 """Seconds without a sign of life after which a master is given up."""
@@ -72,9 +75,17 @@ class Following:
         applier: carries it out.
         path: of the file with the stamp.
         log: the server's.
+        tls: how a master is spoken with by TLS; None: without.
     """
 
-    def __init__(self, service: TyrantService, applier: Applier, path: str, log: Journal) -> None:
+    def __init__(
+        self,
+        service: TyrantService,
+        applier: Applier,
+        path: str,
+        log: Journal,
+        tls: SSLContext | None = None,
+    ) -> None:
         database = service.database
         self._service = service
         self._applier = applier
@@ -82,7 +93,7 @@ class Following:
         self._position = Position(path, database.in_memory)
         self._keeps_changes = database.type_name == "B+ tree"
         self._replay = Replay(database, service.server_id)
-        self._link = Link(self, log)
+        self._link = Link(self, log, tls)
         self._consistent = False
         self._since = 0  # the stamp that is to be set
         self._stamp = 0

@@ -20,6 +20,7 @@ from kt.server.process.log import Level
 from kt.server.process.options import (
     SCRIPT_FLAGS,
     SERVICE_FLAGS,
+    TLS_FLAGS,
     Flag,
     ServiceOptions,
     log_limit,
@@ -194,6 +195,7 @@ FLAGS: Final = (
         combine=_more,
     ),
     *SCRIPT_FLAGS,
+    *TLS_FLAGS,
 )
 
 MISSING: Final = {

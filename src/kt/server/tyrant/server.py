@@ -109,7 +109,11 @@ class TyrantServer(Server):
                 self.log.error("no master is followed: the mask forbids to be a slave")
             return
         self._following = service.slave = Following(
-            service, Applier(service, carry_out), options.stamp_path, self.log
+            service,
+            Applier(service, carry_out),
+            options.stamp_path,
+            self.log,
+            self.start.master_tls,
         )
         if not options.master_host:
             return

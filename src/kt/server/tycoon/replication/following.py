@@ -21,7 +21,7 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from kt.errors import ImproperlyConfigured, KTError, ProtocolError
 from kt.server.engines import EngineError
@@ -33,6 +33,9 @@ from kt.server.tycoon.replication.vetting import vet
 from kt.wire.log.tycoon import ACKNOWLEDGEMENT
 from kt.wire.magic import ERROR, REPLICATION
 from kt.wire.tycoon import pack_replication
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
 
 SILENCE: Final = 60.0
 """Seconds without a sign of life after which a master is given up."""
@@ -61,6 +64,7 @@ class Following:
         path: of the file with the stamp.
         interval: milliseconds that a change may take at least, on average; 0 for no limit.
         log: the server's.
+        tls: how a master is spoken with by TLS; None: without.
 
     Raises:
         ImproperlyConfigured: the file cannot be read or written, or holds no stamp.
@@ -75,13 +79,14 @@ class Following:
         path: str,
         interval: float,
         log: Journal,
+        tls: SSLContext | None = None,
     ) -> None:
         self._databases = databases
         self._server = server
         self._interval = interval
         self._log = log
         self._file = StampFile(path, STAMP_DIGITS)
-        self._link = Link(self, log)
+        self._link = Link(self, log, tls)
         self._lock = threading.Lock()  # of what follows, and of the file
         self._stamp = self._begin(empty)
         self._tuned = 0  # how often the stamp was set
