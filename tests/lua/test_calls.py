@@ -67,6 +67,10 @@ def test_tyrant(tyrant_script: Any) -> None:
         assert echo.as_int("k", 7) == 7
         assert echo.as_float("k", 0.5) == 0.5
         assert db.lua.both.as_lines("k", "v", lock=ScriptLock.GLOBAL) == ["k", "v"]
+        assert echo.as_dict("k", "a\tb c\nd\t\te\n") == {"a": "b c", "d": "\te"}
+        assert echo.as_dict("k", "") == {}
+        with pytest.raises(SerializationError, match="a tab"):
+            echo.as_dict("k", "no tab")
         json = db.using(serializer=KT_JSON).lua
         assert json.echo.as_value("k", '{"a": [1]}') == {"a": [1]}
         with pytest.raises(SerializationError):

@@ -66,6 +66,10 @@ async def test_tyrant(tyrant_script: Any) -> None:
         assert await echo.as_int("k", 7) == 7
         assert await echo.as_float("k", 0.5) == 0.5
         assert await db.lua.both.as_lines("k", "v", lock=ScriptLock.GLOBAL) == ["k", "v"]
+        assert await echo.as_dict("k", "a\tb c\nd\t\te\n") == {"a": "b c", "d": "\te"}
+        assert await echo.as_dict("k", "") == {}
+        with pytest.raises(SerializationError, match="a tab"):
+            await echo.as_dict("k", "no tab")
         json = db.using(serializer=KT_JSON).lua
         assert await json.echo.as_value("k", '{"a": [1]}') == {"a": [1]}
         with pytest.raises(SerializationError):

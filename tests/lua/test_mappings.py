@@ -147,3 +147,10 @@ def test_a_sorted_set_is_a_priority_queue(db: Any) -> None:
         jobs.delete("b")
     jobs.clear()
     assert jobs.length() == 0
+
+
+def test_setnx(db: Any) -> None:
+    book: Hash[str, str] = Hash(db, "book")
+    assert book.setnx("title", "Notes") is True
+    assert book.setnx("title", "Other") is False
+    assert book.copy() == {"title": "Notes"}

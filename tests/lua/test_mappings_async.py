@@ -148,3 +148,10 @@ async def test_a_sorted_set_is_a_priority_queue(async_db: Any) -> None:
         await jobs.delete("b")
     await jobs.clear()
     assert await jobs.length() == 0
+
+
+async def test_setnx(async_db: Any) -> None:
+    book: AsyncHash[str, str] = AsyncHash(async_db, "book")
+    assert await book.setnx("title", "Notes") is True
+    assert await book.setnx("title", "Other") is False
+    assert await book.copy() == {"title": "Notes"}

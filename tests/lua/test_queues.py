@@ -84,3 +84,56 @@ def test_waiting_until_an_item_is_due(db: Any) -> None:
     assert plan.pop(timeout=None) == "soon"
     assert plan.pop(timeout=0.05) is None
     assert plan.length() == 1
+
+
+def test_last_in_first_out(db: Any) -> None:
+    jobs: Queue[str] = Queue(db, "jobs")
+    jobs.push(*"abcdef")
+    assert (jobs.rpeek(), jobs.rpop(), jobs.pop()) == ("f", "f", "a")
+    assert jobs.rpop_many(2) == ["e", "d"]
+    assert jobs.push("x") == 3
+    assert jobs.rpop_many(9) == ["x", "c", "b"]
+    assert (jobs.rpop(), jobs.rpeek(), jobs.rpop_many(2)) == (None, None, [])
+    assert db.count() == 0
+    assert jobs.rpop(timeout=0.05) is None
+    assert db.count() == 0
+
+
+def test_transfer(db: Any) -> None:
+    jobs: Queue[str] = Queue(db, "jobs")
+    busy: Queue[str] = Queue(db, "busy")
+    jobs.push(*"abcdef")
+    assert jobs.transfer(busy) == ["a"]
+    assert jobs.transfer(busy, 3) == ["b", "c", "d"]
+    assert busy.pop() == "a"
+    assert busy.transfer(jobs, 2) == ["b", "c"]
+    assert (jobs.slice(), busy.slice()) == (list("efbc"), ["d"])
+    assert jobs.transfer(busy, 99) == list("efbc")
+    assert jobs.transfer(busy) == []
+    assert jobs.transfer(busy, 0) == []
+    assert (jobs.slice(), busy.slice()) == ([], list("defbc"))
+    for target in (jobs, Set(db, "s"), Schedule(db, "d"), "busy"):
+        with pytest.raises(ArgumentError):
+            jobs.transfer(target)  # type: ignore[arg-type]
+    Set(db, "set").add("m")
+    with pytest.raises(ServerError):
+        busy.transfer(Queue(db, "set"))
+    assert busy.pop_many(9) == list("defbc")
+    Set(db, "set").clear()
+    assert db.count() == 0
+
+
+@pytest.mark.parametrize("count", [-1, 1.5, "2", None, True])
+def test_how_many_is_a_whole_number(db: Any, count: Any) -> None:
+    jobs: Queue[str] = Queue(db, "jobs")
+    jobs.push("a", "b")
+    calls = (jobs.pop_many, jobs.rpop_many, Schedule(db, "plan").pop_many)
+    for call in calls:
+        with pytest.raises(ArgumentError, match="how many"):
+            call(count)
+    with pytest.raises(ArgumentError, match="how many"):
+        jobs.transfer(Queue(db, "other"), count)
+    assert jobs.slice() == ["a", "b"]
+    for text in (b"-1", b"0.5"):  # nor does the script break the queue, whoever calls it
+        assert jobs._call("queuePop", text, b"0", b"0") == []
+    assert jobs.pop_many(3) == ["a", "b"]

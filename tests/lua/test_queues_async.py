@@ -83,3 +83,56 @@ async def test_waiting_until_an_item_is_due(async_db: Any) -> None:
     assert await plan.pop(timeout=None) == "soon"
     assert await plan.pop(timeout=0.05) is None
     assert await plan.length() == 1
+
+
+async def test_last_in_first_out(async_db: Any) -> None:
+    jobs: AsyncQueue[str] = AsyncQueue(async_db, "jobs")
+    await jobs.push(*"abcdef")
+    assert (await jobs.rpeek(), await jobs.rpop(), await jobs.pop()) == ("f", "f", "a")
+    assert await jobs.rpop_many(2) == ["e", "d"]
+    assert await jobs.push("x") == 3
+    assert await jobs.rpop_many(9) == ["x", "c", "b"]
+    assert (await jobs.rpop(), await jobs.rpeek(), await jobs.rpop_many(2)) == (None, None, [])
+    assert await async_db.count() == 0
+    assert await jobs.rpop(timeout=0.05) is None
+    assert await async_db.count() == 0
+
+
+async def test_transfer(async_db: Any) -> None:
+    jobs: AsyncQueue[str] = AsyncQueue(async_db, "jobs")
+    busy: AsyncQueue[str] = AsyncQueue(async_db, "busy")
+    await jobs.push(*"abcdef")
+    assert await jobs.transfer(busy) == ["a"]
+    assert await jobs.transfer(busy, 3) == ["b", "c", "d"]
+    assert await busy.pop() == "a"
+    assert await busy.transfer(jobs, 2) == ["b", "c"]
+    assert (await jobs.slice(), await busy.slice()) == (list("efbc"), ["d"])
+    assert await jobs.transfer(busy, 99) == list("efbc")
+    assert await jobs.transfer(busy) == []
+    assert await jobs.transfer(busy, 0) == []
+    assert (await jobs.slice(), await busy.slice()) == ([], list("defbc"))
+    for target in (jobs, AsyncSet(async_db, "s"), AsyncSchedule(async_db, "d"), "busy"):
+        with pytest.raises(ArgumentError):
+            await jobs.transfer(target)  # type: ignore[arg-type]
+    await AsyncSet(async_db, "set").add("m")
+    with pytest.raises(ServerError):
+        await busy.transfer(AsyncQueue(async_db, "set"))
+    assert await busy.pop_many(9) == list("defbc")
+    await AsyncSet(async_db, "set").clear()
+    assert await async_db.count() == 0
+
+
+@pytest.mark.parametrize("count", [-1, 1.5, "2", None, True])
+async def test_how_many_is_a_whole_number(async_db: Any, count: Any) -> None:
+    jobs: AsyncQueue[str] = AsyncQueue(async_db, "jobs")
+    await jobs.push("a", "b")
+    calls = (jobs.pop_many, jobs.rpop_many, AsyncSchedule(async_db, "plan").pop_many)
+    for call in calls:
+        with pytest.raises(ArgumentError, match="how many"):
+            await call(count)
+    with pytest.raises(ArgumentError, match="how many"):
+        await jobs.transfer(AsyncQueue(async_db, "other"), count)
+    assert await jobs.slice() == ["a", "b"]
+    for text in (b"-1", b"0.5"):  # nor does the script break the queue, whoever calls it
+        assert await jobs._call("queuePop", text, b"0", b"0") == []
+    assert await jobs.pop_many(3) == ["a", "b"]

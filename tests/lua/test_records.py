@@ -11,7 +11,7 @@ import pytest
 from kt.errors import ArgumentError, ServerError
 from kt.lua.mappings import Hash
 from kt.lua.queues import Queue
-from kt.lua.records import expire_time, move, touch
+from kt.lua.records import expire_time, get_part, move, touch, touch_bulk
 from tests.lua.servers import TYCOONS, TYRANTS
 
 tycoons = pytest.mark.parametrize("lua_server", TYCOONS, indirect=True)
@@ -31,6 +31,40 @@ def test_changing_when_a_record_expires(db: Any) -> None:
     assert expire_time(db, "k") == moment
     assert touch(db, "k", None) is True
     assert expire_time(db, "k") is None
+
+
+@tycoons
+def test_changing_when_records_expire(db: Any) -> None:
+    db.set_bulk({"a": "1", "b": "2", "c": "3"})
+    moment = datetime(2100, 1, 1, tzinfo=UTC)
+    assert touch_bulk(db, ["a", "none", b"c", "a"], moment) == 2
+    assert [expire_time(db, key) for key in "abc"] == [moment, None, moment]
+    assert db.get_bulk(["a", "b", "c", "none"]) == {"a": "1", "b": "2", "c": "3"}
+    assert touch_bulk(db, ["c"], None) == 1
+    assert expire_time(db, "c") is None
+    db.set("a", "1", db=1)
+    assert touch_bulk(db, ["a", "b"], 100, db=1) == 1
+    assert touch_bulk(db, [], 100) == 0
+    for keys in ("ab", 5):
+        with pytest.raises(ArgumentError):
+            touch_bulk(db, keys, 100)  # type: ignore[arg-type]
+
+
+@tycoons
+def test_a_part_of_a_value(db: Any) -> None:
+    db.set("k", "0123456789")
+    assert get_part(db, "k") == b"0123456789"
+    assert get_part(db, "k", 3) == b"3456789"
+    assert get_part(db, "k", 3, 2) == b"34"
+    assert get_part(db, "k", 8, 9) == b"89"
+    assert get_part(db, "k", 3, 0) == b""
+    assert get_part(db, "k", 10) == b""
+    assert get_part(db, "none", 3) is None
+    db.set("k", "x" * 300, db=1)
+    assert get_part(db, "k", 1, 200, db=1) == b"x" * 200
+    for start, length in ((-1, 1), (0, -1), ("1", 1)):
+        with pytest.raises(ArgumentError):
+            get_part(db, "k", start, length)  # type: ignore[arg-type]
 
 
 @tycoons

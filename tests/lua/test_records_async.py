@@ -10,7 +10,7 @@ import pytest
 from kt.errors import ArgumentError, ServerError
 from kt.lua.mappings_async import AsyncHash
 from kt.lua.queues_async import AsyncQueue
-from kt.lua.records_async import expire_time, move, touch
+from kt.lua.records_async import expire_time, get_part, move, touch, touch_bulk
 from tests.lua.servers import TYCOONS, TYRANTS
 
 tycoons = pytest.mark.parametrize("lua_server", TYCOONS, indirect=True)
@@ -30,6 +30,40 @@ async def test_changing_when_a_record_expires(async_db: Any) -> None:
     assert await expire_time(async_db, "k") == moment
     assert await touch(async_db, "k", None) is True
     assert await expire_time(async_db, "k") is None
+
+
+@tycoons
+async def test_changing_when_records_expire(async_db: Any) -> None:
+    await async_db.set_bulk({"a": "1", "b": "2", "c": "3"})
+    moment = datetime(2100, 1, 1, tzinfo=UTC)
+    assert await touch_bulk(async_db, ["a", "none", b"c", "a"], moment) == 2
+    assert [await expire_time(async_db, key) for key in "abc"] == [moment, None, moment]
+    assert await async_db.get_bulk(["a", "b", "c", "none"]) == {"a": "1", "b": "2", "c": "3"}
+    assert await touch_bulk(async_db, ["c"], None) == 1
+    assert await expire_time(async_db, "c") is None
+    await async_db.set("a", "1", db=1)
+    assert await touch_bulk(async_db, ["a", "b"], 100, db=1) == 1
+    assert await touch_bulk(async_db, [], 100) == 0
+    for keys in ("ab", 5):
+        with pytest.raises(ArgumentError):
+            await touch_bulk(async_db, keys, 100)  # type: ignore[arg-type]
+
+
+@tycoons
+async def test_a_part_of_a_value(async_db: Any) -> None:
+    await async_db.set("k", "0123456789")
+    assert await get_part(async_db, "k") == b"0123456789"
+    assert await get_part(async_db, "k", 3) == b"3456789"
+    assert await get_part(async_db, "k", 3, 2) == b"34"
+    assert await get_part(async_db, "k", 8, 9) == b"89"
+    assert await get_part(async_db, "k", 3, 0) == b""
+    assert await get_part(async_db, "k", 10) == b""
+    assert await get_part(async_db, "none", 3) is None
+    await async_db.set("k", "x" * 300, db=1)
+    assert await get_part(async_db, "k", 1, 200, db=1) == b"x" * 200
+    for start, length in ((-1, 1), (0, -1), ("1", 1)):
+        with pytest.raises(ArgumentError):
+            await get_part(async_db, "k", start, length)  # type: ignore[arg-type]
 
 
 @tycoons

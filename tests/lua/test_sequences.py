@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kt.errors import ArgumentError
+from kt.errors import ArgumentError, ServerError
 from kt.lua.sequences import List, Set
 from kt.serializers import KT_JSON
 
@@ -118,3 +118,39 @@ def test_members_are_what_the_serializer_writes(db: Any) -> None:
     tags.add(1, "1", None, 1.5)
     assert tags.members() == {1, "1", None, 1.5}
     assert tags.contains(None)
+
+
+def test_find_tells_that_there_is_none(db: Any) -> None:
+    items = letters(db)
+    assert (items.find("c"), items.find("x"), items.find("c", 3)) == (
+        2,
+        None,
+        None,
+    )
+
+
+def test_rpoplpush(db: Any) -> None:
+    items = letters(db, "abc")
+    other: List[str] = List(db, "other")
+    assert [items.rpoplpush(other) for _ in range(2)] == ["c", "b"]
+    assert (items.copy(), other.copy()) == (["a"], ["b", "c"])
+    assert other.rpoplpush(other) == "c"
+    assert other.copy() == ["c", "b"]
+    assert items.rpoplpush(other) == "a"
+    assert items.rpoplpush(other) is None
+    assert items.rpoplpush(items) is None
+    assert other.copy() == ["a", "c", "b"]
+    assert db.count() == 1
+    Set(db, "set").add("m")
+    for source, target in (
+        (other, List(db, "set")),
+        (List(db, "set"), other),
+    ):
+        with pytest.raises(ServerError):
+            source.rpoplpush(target)
+    with pytest.raises(ServerError):
+        List(db, "set").rpoplpush(List(db, "set"))
+    with pytest.raises(ArgumentError, match=r"is no (Async)?List"):
+        other.rpoplpush(Set(db, "set"))  # type: ignore[arg-type]
+    assert other.copy() == ["a", "c", "b"]
+    assert Set(db, "set").members() == {"m"}

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kt.errors import ArgumentError
+from kt.errors import ArgumentError, ServerError
 from kt.lua.sequences_async import AsyncList, AsyncSet
 from kt.serializers import KT_JSON
 
@@ -117,3 +117,39 @@ async def test_members_are_what_the_serializer_writes(async_db: Any) -> None:
     await tags.add(1, "1", None, 1.5)
     assert await tags.members() == {1, "1", None, 1.5}
     assert await tags.contains(None)
+
+
+async def test_find_tells_that_there_is_none(async_db: Any) -> None:
+    items = await letters(async_db)
+    assert (await items.find("c"), await items.find("x"), await items.find("c", 3)) == (
+        2,
+        None,
+        None,
+    )
+
+
+async def test_rpoplpush(async_db: Any) -> None:
+    items = await letters(async_db, "abc")
+    other: AsyncList[str] = AsyncList(async_db, "other")
+    assert [await items.rpoplpush(other) for _ in range(2)] == ["c", "b"]
+    assert (await items.copy(), await other.copy()) == (["a"], ["b", "c"])
+    assert await other.rpoplpush(other) == "c"
+    assert await other.copy() == ["c", "b"]
+    assert await items.rpoplpush(other) == "a"
+    assert await items.rpoplpush(other) is None
+    assert await items.rpoplpush(items) is None
+    assert await other.copy() == ["a", "c", "b"]
+    assert await async_db.count() == 1
+    await AsyncSet(async_db, "set").add("m")
+    for source, target in (
+        (other, AsyncList(async_db, "set")),
+        (AsyncList(async_db, "set"), other),
+    ):
+        with pytest.raises(ServerError):
+            await source.rpoplpush(target)
+    with pytest.raises(ServerError):
+        await AsyncList(async_db, "set").rpoplpush(AsyncList(async_db, "set"))
+    with pytest.raises(ArgumentError, match=r"is no (Async)?List"):
+        await other.rpoplpush(AsyncSet(async_db, "set"))  # type: ignore[arg-type]
+    assert await other.copy() == ["a", "c", "b"]
+    assert await AsyncSet(async_db, "set").members() == {"m"}

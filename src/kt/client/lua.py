@@ -13,7 +13,7 @@ whose functions take a key and a value and give bytes, for which there are the s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic, Protocol, TypeVar
 
 from kt.client.arguments import merged
@@ -118,6 +118,14 @@ class TyrantScript(Generic[V]):
         """Call the function, which returns lines of UTF-8, each with its end."""
         return self.as_text(*args, **kwargs).splitlines()
 
+    def as_dict(self, *args: Any, **kwargs: Any) -> dict[str, str]:
+        """Call the function, which returns lines of UTF-8: a name, a tab, and what it stands for.
+
+        So do the functions that come with the original server.
+        """
+        text = self(*args, **kwargs)
+        return self._as(text, _fields, "lines with a tab each")
+
     def as_value(self, *args: Any, **kwargs: Any) -> V:
         """Call the function, which returns what the client's serializer reads."""
         found: V = self._client._values.load(self(*args, **kwargs), None)
@@ -133,6 +141,12 @@ class TyrantScript(Generic[V]):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"
+
+
+def _fields(text: bytes) -> dict[str, str]:
+    """Return lines of a name, a tab and a value; raises ValueError if there is no tab."""
+    pairs: Iterator[list[str]] = (line.split("\t", 1) for line in text.decode().splitlines())
+    return dict(pairs)
 
 
 def public(name: str) -> str:

@@ -24,13 +24,18 @@ if TYPE_CHECKING:
     from kt.lua.mappings_async import AsyncHash, AsyncSortedSet
     from kt.lua.queues import Queue, Schedule
     from kt.lua.queues_async import AsyncQueue, AsyncSchedule
-    from kt.lua.records import expire_time, move, touch
+    from kt.lua.records import expire_time, get_part, move, touch, touch_bulk
     from kt.lua.records_async import expire_time as async_expire_time
+    from kt.lua.records_async import get_part as async_get_part
     from kt.lua.records_async import move as async_move
     from kt.lua.records_async import touch as async_touch
+    from kt.lua.records_async import touch_bulk as async_touch_bulk
     from kt.lua.results import LockLost, Permit
     from kt.lua.sequences import List, Set
     from kt.lua.sequences_async import AsyncList, AsyncSet
+    from kt.lua.shapes import Triple, Var
+    from kt.lua.triples import Triples
+    from kt.lua.triples_async import AsyncTriples
 
 __all__ = [
     "SCRIPTS",
@@ -46,6 +51,10 @@ __all__ = [
     "AsyncQueue",
     "Schedule",
     "AsyncSchedule",
+    "Triples",
+    "AsyncTriples",
+    "Triple",
+    "Var",
     "RateLimiter",
     "AsyncRateLimiter",
     "Permit",
@@ -58,6 +67,10 @@ __all__ = [
     "async_touch",
     "expire_time",
     "async_expire_time",
+    "touch_bulk",
+    "async_touch_bulk",
+    "get_part",
+    "async_get_part",
     "move",
     "async_move",
 ]
@@ -69,16 +82,19 @@ _HOME: Final = {
     "limits": "Counter Lock RateLimiter",
     "mappings": "Hash SortedSet",
     "queues": "Queue Schedule",
-    "records": "expire_time move touch",
+    "records": "expire_time get_part move touch touch_bulk",
     "sequences": "List Set",
+    "triples": "Triples",
 }
+
+_PLAIN: Final = {"LockLost": "results", "Permit": "results", "Triple": "shapes", "Var": "shapes"}
+"""Names that blocking and asyncio programs share."""
 
 
 def __getattr__(name: str) -> Any:
     plain = name.removeprefix("Async").removeprefix("async_")
     module = next((home for home, names in _HOME.items() if plain in names.split()), None)
-    if name in ("LockLost", "Permit"):
-        module = "results"
+    module = _PLAIN.get(name, module)
     if module is None or name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     asynchronous = name != plain

@@ -29,6 +29,7 @@ from kt.client.tycoon.columns import measured
 from kt.client.tyrant.client import TokyoTyrant
 from kt.client.values import Values
 from kt.errors import ArgumentError
+from kt.lua.arguments import patience
 from kt.lua.blocking import Attempt, pause
 from kt.lua.packing import pack, unpack
 from kt.lua.results import NEVER
@@ -51,10 +52,19 @@ SHORTEST: Final = 0.001
 
 
 class Calls(Protocol):
-    """Calls of the scripts of one server."""
+    """Calls of the scripts of one server.
+
+    Attributes:
+        db: the database, as the scripts are told; empty if there is only one.
+    """
+
+    db: bytes
 
     def call(self, name: str, key: bytes, args: Iterable[bytes]) -> list[bytes]:
-        """Call a script; returns its results."""
+        """Call a script for one record; returns its results."""
+
+    def call_for_two(self, name: str, key: bytes, args: Iterable[bytes]) -> list[bytes]:
+        """Call a script that also writes a container at another key; returns its results."""
 
     def call_and_signal(
         self, name: str, key: bytes, args: Iterable[bytes], broadcast: bool
@@ -73,19 +83,22 @@ class TycoonCalls:
 
     def __init__(self, client: KyotoTycoon[Any, Any], db: int | None) -> None:
         self._client = client
-        self._db = b"%d" % (client.default_db if db is None else checked_db(db))
+        self.db = b"%d" % (client.default_db if db is None else checked_db(db))
 
     def call(self, name: str, key: bytes, args: Iterable[bytes]) -> list[bytes]:
-        columns = {b"db": self._db, b"key": key, b"args": pack(args)}
+        columns = {b"db": self.db, b"key": key, b"args": pack(args)}
         results = self._client.script(name, columns, encode_values=False)
         return unpack(next(iter(results.values()), b""))
+
+    def call_for_two(self, name: str, key: bytes, args: Iterable[bytes]) -> list[bytes]:
+        return self.call(name, key, args)
 
     def call_and_signal(
         self, name: str, key: bytes, args: Iterable[bytes], broadcast: bool
     ) -> tuple[list[bytes], int]:
         columns: dict[str, str | bytes | int] = {
             "name": name,
-            "_db": self._db,
+            "_db": self.db,
             "_key": key,
             "_args": pack(args),
         }
@@ -101,7 +114,7 @@ class TycoonCalls:
 
     def _name(self, key: bytes) -> bytes:
         """Return the name of the signal for `key`."""
-        return b"%b:%b" % (self._db, key)
+        return b"%b:%b" % (self.db, key)
 
 
 class TyrantCalls:
@@ -111,9 +124,13 @@ class TyrantCalls:
         if db is not None:
             raise ArgumentError("Tokyo Tyrant has one database only: leave out db")
         self._client = client
+        self.db = b""
 
     def call(self, name: str, key: bytes, args: Iterable[bytes]) -> list[bytes]:
         return unpack(self._client.script(name, key, pack(args), lock=ScriptLock.RECORD))
+
+    def call_for_two(self, name: str, key: bytes, args: Iterable[bytes]) -> list[bytes]:
+        return unpack(self._client.script(name, key, pack(args), lock=ScriptLock.GLOBAL))
 
     def call_and_signal(
         self, name: str, key: bytes, args: Iterable[bytes], broadcast: bool
@@ -192,7 +209,8 @@ class Container(Generic[V]):
         `attempt` is told whether to take back the mark of a consumer that waits, and whether to
         leave one if there is nothing.
         """
-        deadline = NEVER if timeout is None else monotonic() + timeout
+        seconds = patience(timeout)
+        deadline = NEVER if seconds is None else monotonic() + seconds
         heard, look = True, FIRST_LOOK
         while True:
             left = deadline - monotonic()
@@ -205,13 +223,24 @@ class Container(Generic[V]):
     def _produce(self, name: str, args: list[bytes], broadcast: bool) -> list[bytes]:
         """Call a script that brings something and tells, as last result, how many to wake."""
         results, heard = self._calls.call_and_signal(name, self._key, args, broadcast)
-        wanted = int(results[-1])
+        self._wake(int(results[-1]), heard, broadcast)
+        return results
+
+    def _wake(self, wanted: int, heard: int, broadcast: bool) -> None:
+        """Signal until as many consumers have heard it as wait, of which some have already."""
         for repeat in range(REPEATS):
             if heard >= wanted:
                 break
             pause(REPEAT_PAUSE * repeat)
             heard += self._calls.signal(self._key, broadcast)
-        return results
+
+    def _beside(self, other: Container[Any]) -> bytes:
+        """Return the key of another container that a script can change together with this one."""
+        if not isinstance(other, type(self)):
+            raise ArgumentError(f"{other!r} is no {type(self).__name__}")
+        if other._calls.db != self._calls.db:
+            raise ArgumentError(f"{other!r} is in another database than {self!r}")
+        return other._key
 
 
 def _flag(value: bool) -> bytes:

@@ -219,6 +219,14 @@ writes("hashSetDefault", function(items, args)
   return { args[2] }, items
 end)
 
+-- field, value -> whether it was stored: it is if the field was not there
+writes("hashAdd", function(items, args)
+  if find(items, args[1], 2) then return { "0" } end
+  insert(items, args[1])
+  insert(items, args[2])
+  return { "1" }, items
+end)
+
 -- fields -> field, value, ... of those that were there
 writes("hashRemove", function(items, fields)
   local positions, dropped, results = index(items, 2), {}, {}
@@ -496,7 +504,8 @@ end)
 
 -- how many, from the end or not -> member, score, ... which are removed
 writes("sortedPop", function(items, args)
-  local count, size = min(number(args[1]), #items / 2), #items / 2
+  local size = #items / 2
+  local count = max(0, min(floor(number(args[1])), size))
   local results, dropped = {}, {}
   for row = 0, count - 1 do
     local at = (args[2] == "1" and size - 1 - row or row) * 2 + 1
@@ -758,16 +767,23 @@ function queues.queuePush(store, key, items)
   return results
 end
 
--- how many, unmark, mark -> items, which are removed
+-- how many, unmark, mark, from the end or not -> items, which are removed
 function queues.queuePop(store, key, args)
   local results
   visit_queue(store, key, function(first, last, waiting)
     results = {}
-    local count = min(number(args[1]), last - first)
+    local count = max(0, min(floor(number(args[1])), last - first))
+    local from = first
     waiting = marks(waiting, args[2])
     if count == 0 and args[3] == "1" then waiting = waiting + 1 end
-    return first, first + count, queue_record(first + count, last, waiting), function(_, value)
-      insert(results, value)
+    if args[4] == "1" then
+      last = last - count
+      from = last
+    else
+      first = first + count
+    end
+    return from, from + count, queue_record(first, last, waiting), function(_, value)
+      insert(results, args[4] == "1" and 1 or #results + 1, value)
       return false
     end
   end)
@@ -801,6 +817,96 @@ function queues.queueClear(store, key)
     return first, last, queue_record(0, 0, waiting), function() return false end
   end)
   return {}
+end
+
+-- Visit two queues and their items: `moved` of the first go to the end of the second, whose new
+-- record is `record`. Return the items; nil if one of the queues is no more what it was.
+local function move_items(store, from, to, moved, record)
+  local keys, items, same = { to.key, from.key, to.key }, {}, true
+  for at = 0, moved - 1 do insert(keys, from.key .. "\0" .. text(from.first + at)) end
+  for at = 0, moved - 1 do insert(keys, to.key .. "\0" .. text(to.last + at)) end
+  store.visit_all(keys, function(at, value)
+    if at == 1 then same = value == to.data end
+    if at == 2 then same = same and value == from.data end
+    if not same or at == 1 then return nil end
+    if at == 2 then return queue_record(from.first + moved, from.last, from.waiting) end
+    if at == 3 then return record end
+    if at > 3 + moved then return items[at - 3 - moved] end
+    items[at - 3] = value
+    return false
+  end)
+  return same and items or nil
+end
+
+local function queue_at(store, key)
+  local data = store.get(key)
+  local first, last, waiting = queue_of(data)
+  return { key = key, data = data, first = first, last = last, waiting = waiting }
+end
+
+-- key of another queue, how many -> items, which are at its end now, its consumers to be woken
+function queues.queueTransfer(store, key, args)
+  if args[1] == key then error("a queue cannot be transferred to itself", 0) end
+  for _ = 1, ATTEMPTS do
+    local from, to = queue_at(store, key), queue_at(store, args[1])
+    local moved = max(0, min(floor(number(args[2])), from.last - from.first))
+    if moved == 0 then return { "0" } end
+    if to.first == to.last then to.first, to.last = 0, 0 end
+    local woken = moved > 1 and to.waiting or min(to.waiting, moved)
+    local record = queue_record(to.first, to.last + moved, to.waiting - woken)
+    local items = move_items(store, from, to, moved, record)
+    if items then
+      insert(items, text(woken))
+      return items
+    end
+  end
+  error("too many others use these queues", 0)
+end
+
+-- ------------------------------------------------------------------------------- lists, two of them
+
+-- key of another list -> the last item, which is the first of the other one now
+function queues.listTransfer(store, key, args)
+  local results, failure = {}, nil
+  local function pop(value)
+    local done, items = pcall(items_of, value, "list")
+    if not done then
+      failure = items
+      return nil
+    end
+    results[1] = remove(items)
+    return items
+  end
+  local function record(items)
+    return #items > 0 and KINDS.list .. pack(items)
+  end
+  local function rotate(_, value)
+    local items = pop(value)
+    if not results[1] then return nil end
+    insert(items, 1, results[1])
+    return record(items)
+  end
+  local target
+  local function move(at, value)
+    if at == 1 then
+      local done, items = pcall(items_of, value, "list")
+      if done then target = items else failure = items end
+    elseif at == 2 and not failure then
+      local items = pop(value)
+      if results[1] then return record(items) end
+    elseif at == 3 and results[1] then
+      insert(target, 1, results[1])
+      return record(target)
+    end
+  end
+  local other = args[1]
+  if other == key then
+    store.visit_all({ key }, rotate)
+  else
+    store.visit_all({ other, key, other }, move)
+  end
+  if failure then error(failure, 0) end
+  return results
 end
 
 -- -------------------------------------------------------------------------------- Kyoto Tycoon
@@ -873,6 +979,30 @@ function keys.keyTouch(input, args)
     return value, tonumber(args[1]) or FOREVER
   end, true)
   return { truth(found) }
+end
+
+-- expiry as in the protocol (empty: none), keys -> how many such records there are
+function keys.keyTouchAll(input, args)
+  local expiry, found = tonumber(remove(args, 1)) or FOREVER, 0
+  local db = database(input.db)
+  local visited = db:accept_bulk(args, function(_, value)
+    if not value then return kt.Visitor.NOP end
+    found = found + 1
+    return value, expiry
+  end)
+  if not visited then error(tostring(db:error()), 0) end
+  return { text(found) }
+end
+
+-- start, length (empty: to the end) -> a part of the value; nothing if there is no such record
+function keys.keyPart(input, args)
+  local results = {}
+  visit_one(database(input.db), input.key, function(value)
+    if not value then return end
+    local first, length = number(args[1]), tonumber(args[2])
+    results[1] = sub(value, first + 1, length and first + length or -1)
+  end, false)
+  return results
 end
 
 -- -> seconds since the epoch (empty: never); nothing if there is no such record

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from kt.errors import ArgumentError
+from kt.lua.arguments import positive
 from kt.lua.calls import Container, Database
 from kt.lua.numbers import dump_number, load_number
 from kt.lua.results import LockLost, Outcome, Permit
@@ -195,6 +196,8 @@ class Counter(Container[Any]):
         super().__init__(client, key, db)
         self.seconds = positive("seconds", seconds)
         self.intervals = int(positive("intervals", intervals))
+        if self.intervals != intervals:
+            raise ArgumentError(f"intervals is a whole number, not {intervals!r}")
         self._window = dump_number(self.seconds), dump_number(self.intervals)
 
     def add(self, n: float = 1) -> int | float:
@@ -210,10 +213,3 @@ class Counter(Container[Any]):
     def clear(self) -> None:
         """Forget everything."""
         self._call("counterClear")
-
-
-def positive(name: str, number: float) -> float:
-    """Return `number`; raises ArgumentError unless it is positive."""
-    if not number > 0:
-        raise ArgumentError(f"{name} is a positive number, not {number!r}")
-    return number

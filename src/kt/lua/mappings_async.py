@@ -6,8 +6,10 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from itertools import chain
 from typing import Any, Generic, TypeVar, cast
 
+from kt.client.arguments import listed
+from kt.lua.arguments import pairs_of, several
 from kt.lua.calls_async import AsyncContainer, AsyncDatabase
-from kt.lua.numbers import dump_number, dump_slice, load_number
+from kt.lua.numbers import dump_count, dump_number, dump_slice, load_number
 from kt.lua.operators import AsyncItemOperators
 from kt.types import K, Key, V
 from kt.wire.codec import decode_key, encode_key
@@ -33,7 +35,7 @@ class AsyncHash(AsyncContainer[V], AsyncItemOperators, Generic[K, V]):
 
     async def get_bulk(self, fields: Iterable[Key]) -> dict[K, V]:
         """Return the values of those fields that are there. O(n + the number asked for)."""
-        return self._dict(await self._call("hashGet", *map(encode_key, fields)))
+        return self._dict(await self._call("hashGet", *map(encode_key, several(listed(fields)))))
 
     async def set(self, field: Key, value: Any) -> bool:
         """Store a value. Returns whether the field is new. O(n)."""
@@ -43,9 +45,13 @@ class AsyncHash(AsyncContainer[V], AsyncItemOperators, Generic[K, V]):
         self, other: Mapping[Any, Any] | Iterable[tuple[Key, Any]] = (), /, **fields: Any
     ) -> int:
         """Store many values at once. Returns how many fields are new. O(n + their number)."""
-        pairs = dict(other, **fields)
-        args = [(encode_key(field), self._dump(value)) for field, value in pairs.items()]
-        return await self._count("hashSet", *chain.from_iterable(args))
+        pairs = [*pairs_of(other), *fields.items()]
+        args = {encode_key(field): self._dump(value) for field, value in pairs}
+        return await self._count("hashSet", *chain.from_iterable(args.items()))
+
+    async def setnx(self, field: Key, value: Any) -> bool:
+        """Store a value if the field is not there. Returns whether it was stored. O(n)."""
+        return await self._test("hashAdd", encode_key(field), self._dump(value))
 
     async def setdefault(self, field: Key, default: Any) -> V:
         """Store a value if the field is not there. Returns the value that it has now. O(n)."""
@@ -158,8 +164,7 @@ class AsyncSortedSet(AsyncContainer[V], AsyncItemOperators):
 
     async def update(self, scores: Mapping[Any, float] | Iterable[tuple[Any, float]]) -> int:
         """Add members, or change their scores. Returns how many are new. O(n log n)."""
-        pairs = scores.items() if isinstance(scores, Mapping) else scores
-        args = [(self._dump(member), dump_number(score)) for member, score in pairs]
+        args = [(self._dump(member), dump_number(score)) for member, score in pairs_of(scores)]
         return await self._count("sortedAdd", *chain.from_iterable(args))
 
     async def increment(self, member: Any, n: float = 1) -> int | float:
@@ -201,7 +206,7 @@ class AsyncSortedSet(AsyncContainer[V], AsyncItemOperators):
         Returns:
             the members with their scores.
         """
-        args = dump_number(count), b"1" if highest else b"0"
+        args = dump_count(count), b"1" if highest else b"0"
         return self._pairs(await self._call("sortedPop", *args))
 
     async def remove(self, *members: Any) -> int:

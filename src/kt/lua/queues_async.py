@@ -8,8 +8,9 @@ from itertools import chain
 from typing import Any
 
 from kt.errors import ArgumentError
+from kt.lua.arguments import pairs_of, real, several
 from kt.lua.calls_async import AsyncContainer
-from kt.lua.numbers import dump_number, dump_slice
+from kt.lua.numbers import dump_count, dump_number, dump_slice
 from kt.lua.operators import AsyncOperators
 from kt.lua.results import NEVER, Outcome
 from kt.types import V
@@ -31,7 +32,7 @@ class AsyncQueue(AsyncContainer[V], AsyncOperators):
 
     async def extend(self, items: Iterable[Any]) -> int:
         """As `push`."""
-        return await self.push(*items)
+        return await self.push(*several(items))
 
     async def pop(self, timeout: float | None = 0.0) -> V | None:
         """Remove the first item and return it. O(1).
@@ -52,17 +53,57 @@ class AsyncQueue(AsyncContainer[V], AsyncOperators):
             count: how many at most.
             timeout: seconds to wait for the first of them; None: any time.
         """
-        wanted = dump_number(count)
+        return await self._pop(count, timeout, b"0")
+
+    async def rpop(self, timeout: float | None = 0.0) -> V | None:
+        """Remove the last item and return it; as `pop`. O(1)."""
+        items = await self._pop(1, timeout, b"1")
+        return items[0] if items else None
+
+    async def rpop_many(self, count: int, timeout: float | None = 0.0) -> list[V]:
+        """Remove the last items, at most `count`, and return them, the last first. O(1) each."""
+        return await self._pop(count, timeout, b"1")
+
+    async def _pop(self, count: int, timeout: float | None, last: bytes) -> list[V]:
+        wanted = dump_count(count)
 
         async def attempt(unmark: bytes, mark: bytes) -> Outcome[list[V]]:
-            found = await self._call("queuePop", wanted, unmark, mark)
+            found = await self._call("queuePop", wanted, unmark, mark, last)
             return Outcome([self._load(item) for item in found] or None)
 
         return await self._consume(attempt, timeout) or []
 
+    async def transfer(self, target: AsyncQueue[V], count: int = 1) -> list[V]:
+        """Move the first items to the end of another queue. O(1) for each.
+
+        So a worker keeps what it is at work on where others find it if the worker dies.
+
+        Args:
+            target: a queue in the same database, whose consumers that wait are woken.
+            count: how many items at most.
+
+        Returns:
+            the items; none if this queue is empty.
+
+        Raises:
+            ArgumentError: `target` is this queue, or in another database.
+        """
+        other = self._beside(target)
+        if other == self._key:
+            raise ArgumentError(f"{self!r} cannot be transferred to itself")
+        args = other, dump_count(count)
+        *items, waiting = await self._calls.call_for_two("queueTransfer", self._key, args)
+        await target._wake(int(waiting), 0, broadcast=len(items) > 1)
+        return [self._load(item) for item in items]
+
     async def peek(self) -> V | None:
         """Return the first item, which stays; None if there is none. O(1)."""
         items = await self.slice(0, 1)
+        return items[0] if items else None
+
+    async def rpeek(self) -> V | None:
+        """Return the last item, which stays; None if there is none. O(1)."""
+        items = await self.slice(-1, None)
         return items[0] if items else None
 
     async def slice(
@@ -106,7 +147,7 @@ class AsyncSchedule(AsyncContainer[V], AsyncOperators):
 
     async def update(self, items: Iterable[tuple[Any, float | timedelta | datetime]]) -> None:
         """Add items, each with the time when it is due. O(n times their number)."""
-        args = [(dump_when(when), self._dump(item)) for item, when in items]
+        args = [(dump_when(when), self._dump(item)) for item, when in pairs_of(items)]
         flat = list(chain.from_iterable(args))
         await self._produce("scheduleAdd", flat, broadcast=True)
 
@@ -124,7 +165,7 @@ class AsyncSchedule(AsyncContainer[V], AsyncOperators):
 
     async def pop_many(self, count: int, timeout: float | None = 0.0) -> list[V]:
         """Remove the first items that are due, at most `count`, and return them; see `pop`."""
-        wanted = dump_number(count)
+        wanted = dump_count(count)
 
         async def attempt(unmark: bytes, mark: bytes) -> Outcome[list[V]]:
             due, *found = await self._call("schedulePop", wanted, unmark, mark)
@@ -167,4 +208,4 @@ def dump_when(when: float | timedelta | datetime) -> bytes:
             raise ArgumentError(f"{when!r} has no time zone: which moment is it?")
         return dump_number(when.timestamp())
     seconds = when.total_seconds() if isinstance(when, timedelta) else when
-    return b"+" + dump_number(max(0, seconds))
+    return b"+" + dump_number(max(0, real("when", seconds)))

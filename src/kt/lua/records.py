@@ -3,12 +3,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
+from kt.client.arguments import checked_db, listed
 from kt.client.expiry import pack_expiry, unpack_expiry
 from kt.client.tycoon.client import KyotoTycoon
+from kt.lua.arguments import several
 from kt.lua.calls import TycoonCalls
+from kt.lua.numbers import dump_count
 from kt.types import ExpireTime, Key
 from kt.wire.codec import encode_key
 
@@ -30,9 +34,59 @@ def touch(
     Returns:
         Whether there is such a record.
     """
-    when = b"" if expire_time is None else b"%d" % pack_expiry(expire_time)
     calls = TycoonCalls(client, db)
-    return calls.call("keyTouch", encode_key(key), [when])[0] == b"1"
+    return calls.call("keyTouch", encode_key(key), [_expiry(expire_time)])[0] == b"1"
+
+
+def touch_bulk(
+    client: KyotoTycoon[Any, Any],
+    keys: Iterable[Key],
+    expire_time: ExpireTime | None,
+    db: int | None = None,
+) -> int:
+    """Change when records expire, and nothing else, all at once; O(their number).
+
+    Args:
+        client: client of a server that has loaded the scripts.
+        keys: the records; those that are not there stay so.
+        expire_time: as for `kt.KyotoTycoon.set`; None: never.
+        db: index of the database; None for the client's default.
+
+    Returns:
+        How many such records there are.
+    """
+    names = list(dict.fromkeys(map(encode_key, several(listed(keys)))))
+    args = [_expiry(expire_time), *names]
+    calls = TycoonCalls(client, db)
+    return int(calls.call("keyTouchAll", names[0], args)[0]) if names else 0
+
+
+def get_part(
+    client: KyotoTycoon[Any, Any],
+    key: Key,
+    start: int = 0,
+    length: int | None = None,
+    db: int | None = None,
+) -> bytes | None:
+    """Return a part of a value, as it is stored; the rest is not sent.
+
+    Args:
+        client: client of a server that has loaded the scripts.
+        key: the record.
+        start: how many bytes to leave out first.
+        length: how many bytes to return at most; None: all that follow.
+        db: index of the database; None for the client's default.
+
+    Returns:
+        The bytes, none if the value ends before; None if there is no such record.
+    """
+    args = [dump_count(start), b"" if length is None else dump_count(length)]
+    found = TycoonCalls(client, db).call("keyPart", encode_key(key), args)
+    return found[0] if found else None
+
+
+def _expiry(expire_time: ExpireTime | None) -> bytes:
+    return b"" if expire_time is None else b"%d" % pack_expiry(expire_time)
 
 
 def expire_time(client: KyotoTycoon[Any, Any], key: Key, db: int | None = None) -> datetime | None:
@@ -72,5 +126,5 @@ def move(
     Raises:
         ServerError: there is no such database.
     """
-    args = [b"%d" % to, b"1" if replace else b"0"]
+    args = [b"%d" % checked_db(to), b"1" if replace else b"0"]
     return TycoonCalls(client, db).call("keyMove", encode_key(key), args)[0] == b"1"

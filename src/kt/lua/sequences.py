@@ -8,6 +8,7 @@ from itertools import chain
 from typing import Any, overload
 
 from kt.errors import ArgumentError
+from kt.lua.arguments import several
 from kt.lua.calls import Container
 from kt.lua.numbers import Slice, dump_index, dump_slice
 from kt.lua.operators import ListOperators, SetOperators
@@ -50,8 +51,9 @@ class List(Container[V], ListOperators):
             if not self._test("listSet", dump_index(index), self._dump(value)):
                 raise IndexError(f"{self!r} has no position {index}")
             return
-        items = [self._dump(item) for item in value]
-        found = self._call("listSetSlice", *dump_slice(index), *items)
+        part = dump_slice(index)
+        items = [self._dump(item) for item in several(value)]
+        found = self._call("listSetSlice", *part, *items)
         if found[0] != b"1":
             raise ArgumentError(f"{len(items)} items for a slice of {int(found[1])}")
 
@@ -68,7 +70,7 @@ class List(Container[V], ListOperators):
 
     def extend(self, values: Iterable[Any]) -> int:
         """Add items at the end. Returns the length. O(n + their number)."""
-        return self._count("listExtend", *map(self._dump, values))
+        return self._count("listExtend", *map(self._dump, several(values)))
 
     def insert(self, index: int, value: Any) -> int:
         """Add an item before the one at `index`. Returns the length. O(n)."""
@@ -77,6 +79,23 @@ class List(Container[V], ListOperators):
     def pop(self, index: int = -1) -> V:
         """Remove an item and return it; raises IndexError if there is none. O(n)."""
         return self._load(self._pop(index))
+
+    def rpoplpush(self, target: List[V]) -> V | None:
+        """Move the last item to the beginning of another list, or of this one. O(n of both).
+
+        Args:
+            target: a list in the same database.
+
+        Returns:
+            the item; None if there is none.
+
+        Raises:
+            ArgumentError: `target` is in another database.
+            ServerError: the record of `target` is no list; nothing has changed.
+        """
+        args = (self._beside(target),)
+        found = self._calls.call_for_two("listTransfer", self._key, args)
+        return self._load(found[0]) if found else None
 
     def remove(self, value: Any) -> None:
         """Remove the first such item. O(n).
@@ -93,11 +112,16 @@ class List(Container[V], ListOperators):
         Raises:
             ArgumentError (a ValueError): there is none.
         """
+        found = self.find(value, start, stop)
+        if found is None:
+            raise ArgumentError(f"{value!r} is not in {self!r}")
+        return found
+
+    def find(self, value: Any, start: int | None = None, stop: int | None = None) -> int | None:
+        """Return the position of the first such item; None if there is none. O(n)."""
         bounds = dump_index(start), dump_index(stop)
         found = self._call("listIndex", self._dump(value), *bounds)
-        if not found:
-            raise ArgumentError(f"{value!r} is not in {self!r}")
-        return int(found[0])
+        return int(found[0]) if found else None
 
     def count(self, value: Any) -> int:
         """Return how often an item is there. O(n)."""
@@ -134,7 +158,8 @@ class List(Container[V], ListOperators):
     def __getitem__(self, index: int | Slice) -> V | list[V]:
         if isinstance(index, int):
             return self.get(index)
-        return self.slice(index.start, index.stop, index.step)
+        part = dump_slice(index)
+        return [self._load(item) for item in self._call("listSlice", *part)]
 
     def __iter__(self) -> Iterator[V]:
         yield from self.slice()
@@ -159,7 +184,7 @@ class Set(Container[V], SetOperators):
 
     def update(self, *others: Iterable[Any]) -> int:
         """Add all members of these. Returns how many are new. O(n + their number)."""
-        return self.add(*chain.from_iterable(others))
+        return self.add(*chain.from_iterable(map(several, others)))
 
     def discard(self, *members: Any) -> int:
         """Remove members. Returns how many were there. O(n + their number)."""
@@ -167,7 +192,7 @@ class Set(Container[V], SetOperators):
 
     def difference_update(self, *others: Iterable[Any]) -> int:
         """Remove all members of these. Returns how many were there. O(n + their number)."""
-        return self.discard(*chain.from_iterable(others))
+        return self.discard(*chain.from_iterable(map(several, others)))
 
     def remove(self, member: Any) -> None:
         """Remove a member; raises KeyError if it is not there. O(n)."""
@@ -195,7 +220,7 @@ class Set(Container[V], SetOperators):
 
     def contains_many(self, members: Iterable[Any]) -> list[bool]:
         """Return, for each, whether there is such a member. O(n + their number)."""
-        found = self._call("setHas", *map(self._dump, members))
+        found = self._call("setHas", *map(self._dump, several(members)))
         return [flag == b"1" for flag in found]
 
     def length(self) -> int:

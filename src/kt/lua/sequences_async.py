@@ -7,6 +7,7 @@ from itertools import chain
 from typing import Any, overload
 
 from kt.errors import ArgumentError
+from kt.lua.arguments import several
 from kt.lua.calls_async import AsyncContainer
 from kt.lua.numbers import Slice, dump_index, dump_slice
 from kt.lua.operators import AsyncListOperators, AsyncSetOperators
@@ -49,8 +50,9 @@ class AsyncList(AsyncContainer[V], AsyncListOperators):
             if not await self._test("listSet", dump_index(index), self._dump(value)):
                 raise IndexError(f"{self!r} has no position {index}")
             return
-        items = [self._dump(item) for item in value]
-        found = await self._call("listSetSlice", *dump_slice(index), *items)
+        part = dump_slice(index)
+        items = [self._dump(item) for item in several(value)]
+        found = await self._call("listSetSlice", *part, *items)
         if found[0] != b"1":
             raise ArgumentError(f"{len(items)} items for a slice of {int(found[1])}")
 
@@ -67,7 +69,7 @@ class AsyncList(AsyncContainer[V], AsyncListOperators):
 
     async def extend(self, values: Iterable[Any]) -> int:
         """Add items at the end. Returns the length. O(n + their number)."""
-        return await self._count("listExtend", *map(self._dump, values))
+        return await self._count("listExtend", *map(self._dump, several(values)))
 
     async def insert(self, index: int, value: Any) -> int:
         """Add an item before the one at `index`. Returns the length. O(n)."""
@@ -76,6 +78,23 @@ class AsyncList(AsyncContainer[V], AsyncListOperators):
     async def pop(self, index: int = -1) -> V:
         """Remove an item and return it; raises IndexError if there is none. O(n)."""
         return self._load(await self._pop(index))
+
+    async def rpoplpush(self, target: AsyncList[V]) -> V | None:
+        """Move the last item to the beginning of another list, or of this one. O(n of both).
+
+        Args:
+            target: a list in the same database.
+
+        Returns:
+            the item; None if there is none.
+
+        Raises:
+            ArgumentError: `target` is in another database.
+            ServerError: the record of `target` is no list; nothing has changed.
+        """
+        args = (self._beside(target),)
+        found = await self._calls.call_for_two("listTransfer", self._key, args)
+        return self._load(found[0]) if found else None
 
     async def remove(self, value: Any) -> None:
         """Remove the first such item. O(n).
@@ -92,11 +111,18 @@ class AsyncList(AsyncContainer[V], AsyncListOperators):
         Raises:
             ArgumentError (a ValueError): there is none.
         """
+        found = await self.find(value, start, stop)
+        if found is None:
+            raise ArgumentError(f"{value!r} is not in {self!r}")
+        return found
+
+    async def find(
+        self, value: Any, start: int | None = None, stop: int | None = None
+    ) -> int | None:
+        """Return the position of the first such item; None if there is none. O(n)."""
         bounds = dump_index(start), dump_index(stop)
         found = await self._call("listIndex", self._dump(value), *bounds)
-        if not found:
-            raise ArgumentError(f"{value!r} is not in {self!r}")
-        return int(found[0])
+        return int(found[0]) if found else None
 
     async def count(self, value: Any) -> int:
         """Return how often an item is there. O(n)."""
@@ -133,7 +159,8 @@ class AsyncList(AsyncContainer[V], AsyncListOperators):
     async def __getitem__(self, index: int | Slice) -> V | list[V]:
         if isinstance(index, int):
             return await self.get(index)
-        return await self.slice(index.start, index.stop, index.step)
+        part = dump_slice(index)
+        return [self._load(item) for item in await self._call("listSlice", *part)]
 
     async def __aiter__(self) -> AsyncIterator[V]:
         for item in await self.slice():
@@ -159,7 +186,7 @@ class AsyncSet(AsyncContainer[V], AsyncSetOperators):
 
     async def update(self, *others: Iterable[Any]) -> int:
         """Add all members of these. Returns how many are new. O(n + their number)."""
-        return await self.add(*chain.from_iterable(others))
+        return await self.add(*chain.from_iterable(map(several, others)))
 
     async def discard(self, *members: Any) -> int:
         """Remove members. Returns how many were there. O(n + their number)."""
@@ -167,7 +194,7 @@ class AsyncSet(AsyncContainer[V], AsyncSetOperators):
 
     async def difference_update(self, *others: Iterable[Any]) -> int:
         """Remove all members of these. Returns how many were there. O(n + their number)."""
-        return await self.discard(*chain.from_iterable(others))
+        return await self.discard(*chain.from_iterable(map(several, others)))
 
     async def remove(self, member: Any) -> None:
         """Remove a member; raises KeyError if it is not there. O(n)."""
@@ -195,7 +222,7 @@ class AsyncSet(AsyncContainer[V], AsyncSetOperators):
 
     async def contains_many(self, members: Iterable[Any]) -> list[bool]:
         """Return, for each, whether there is such a member. O(n + their number)."""
-        found = await self._call("setHas", *map(self._dump, members))
+        found = await self._call("setHas", *map(self._dump, several(members)))
         return [flag == b"1" for flag in found]
 
     async def length(self) -> int:

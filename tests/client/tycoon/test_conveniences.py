@@ -169,3 +169,38 @@ def test_get_or_needs_one_request(peer: Peer) -> None:
     with KyotoTycoon(peer.host, peer.port, timeout=10) as db:
         assert db.get_or("k", "d") == "d"
     assert peer.connections == 1
+
+
+def test_range(tycoon: KyotoTycoon) -> None:
+    db = tycoon.using(db=1)
+    db.set_bulk({key: key.upper() for key in "abcde"})
+    assert list(db.get_range("b", "d").items()) == [("b", "B"), ("c", "C")]
+    assert list(db.get_range("bb")) == ["c", "d", "e"]
+    assert list(db.get_range("", max_keys=2)) == ["a", "b"]
+    assert list(db.get_range("a", b"b")) == ["a"]
+    assert [db.get_range(*ends) for ends in (("d", "b"), ("b", "b"), ("x",))] == [{}, {}, {}]
+    assert tycoon.get_range("a", "c", db=1) == {"a": "A", "b": "B"}
+    db.clear()
+    assert db.get_range("a") == {}
+
+
+def test_range_where_there_is_no_order(tycoon: KyotoTycoon) -> None:
+    tycoon.set("a", "1")
+    with pytest.raises(ServerError):
+        tycoon.get_range("a")
+    assert tycoon.get("a") == "1"
+
+
+def test_glob(tycoon: KyotoTycoon) -> None:
+    db = tycoon
+    db.set_bulk(dict.fromkeys(("user:1:name", "user:2:mail", "user:12:name", "a.b", "*"), ""))
+    db.set("user:3:name", "", db=1)
+    found = [
+        len(db.match_glob(pattern))
+        for pattern in ("*", "user:?:*", "user:[!1]*", "a?b", "a.b", r"\*", "[]*]", "use", "a[.]b")
+    ]
+    assert found == [5, 2, 1, 1, 1, 1, 1, 0, 1]
+    assert db.match_glob("user:*", db=1) == ["user:3:name"]
+    assert len(db.match_glob("user:*", 2)) == 2
+    with pytest.raises(ArgumentError, match="ends in"):
+        db.match_glob("a\\")

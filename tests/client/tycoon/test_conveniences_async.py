@@ -168,3 +168,38 @@ async def test_get_or_needs_one_request(peer: Peer) -> None:
     async with AsyncKyotoTycoon(peer.host, peer.port, timeout=10) as db:
         assert await db.get_or("k", "d") == "d"
     assert peer.connections == 1
+
+
+async def test_range(async_tycoon: AsyncKyotoTycoon) -> None:
+    db = async_tycoon.using(db=1)
+    await db.set_bulk({key: key.upper() for key in "abcde"})
+    assert list((await db.get_range("b", "d")).items()) == [("b", "B"), ("c", "C")]
+    assert list(await db.get_range("bb")) == ["c", "d", "e"]
+    assert list(await db.get_range("", max_keys=2)) == ["a", "b"]
+    assert list(await db.get_range("a", b"b")) == ["a"]
+    assert [await db.get_range(*ends) for ends in (("d", "b"), ("b", "b"), ("x",))] == [{}, {}, {}]
+    assert await async_tycoon.get_range("a", "c", db=1) == {"a": "A", "b": "B"}
+    await db.clear()
+    assert await db.get_range("a") == {}
+
+
+async def test_range_where_there_is_no_order(async_tycoon: AsyncKyotoTycoon) -> None:
+    await async_tycoon.set("a", "1")
+    with pytest.raises(ServerError):
+        await async_tycoon.get_range("a")
+    assert await async_tycoon.get("a") == "1"
+
+
+async def test_glob(async_tycoon: AsyncKyotoTycoon) -> None:
+    db = async_tycoon
+    await db.set_bulk(dict.fromkeys(("user:1:name", "user:2:mail", "user:12:name", "a.b", "*"), ""))
+    await db.set("user:3:name", "", db=1)
+    found = [
+        len(await db.match_glob(pattern))
+        for pattern in ("*", "user:?:*", "user:[!1]*", "a?b", "a.b", r"\*", "[]*]", "use", "a[.]b")
+    ]
+    assert found == [5, 2, 1, 1, 1, 1, 1, 0, 1]
+    assert await db.match_glob("user:*", db=1) == ["user:3:name"]
+    assert len(await db.match_glob("user:*", 2)) == 2
+    with pytest.raises(ArgumentError, match="ends in"):
+        await db.match_glob("a\\")

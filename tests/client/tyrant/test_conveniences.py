@@ -6,8 +6,10 @@ from __future__ import annotations
 import pytest
 
 from kt.client.tyrant.client import TokyoTyrant
+from kt.client.tyrant.table_rows import TT_TABLE, Row
 from kt.errors import ArgumentError, ServerError
 from kt.serializers import KT_JSON
+from kt.wire.table import IndexKind
 
 HASHES_AND_TREES = ["*", "+", "casket.tch", "casket.tcb"]
 every_type = pytest.mark.parametrize("tyrant_database", HASHES_AND_TREES, indirect=True)
@@ -89,3 +91,73 @@ def test_errors_of_counters(tyrant: TokyoTyrant) -> None:
         failed, after = pipe.incr("word"), pipe.get("word")
     assert isinstance(failed.exception(), ServerError)
     assert after.result() == "text!"
+
+
+@every_type
+def test_seize(tyrant: TokyoTyrant) -> None:
+    db = tyrant
+    db.set_bulk({"a": "1", "b": "2"})
+    assert (db.seize("a"), db.seize("a"), db.pop("none")) == ("1", None, None)
+    with db.pipeline() as pipe:
+        one, other = pipe.seize("b"), pipe.pop("b")
+    assert sorted([str(one.result()), str(other.result())]) == ["2", "None"]
+    assert db.count() == 0
+
+
+GLOBS = [
+    ("*", 6),
+    ("user:*", 3),
+    ("user:?:name", 1),
+    ("user:[1-2]*:name", 2),
+    ("user:[!1]:*", 1),
+    ("user:[^1]:*", 1),
+    ("*name", 2),
+    ("user", 0),
+    ("a.b", 1),
+    ("a+(b)$|^", 1),
+    (r"\*", 1),
+    ("[]*]", 1),
+    (b"a.*", 1),
+]
+GLOB_KEYS = ["user:1:name", "user:2:mail", "user:12:name", "a.b", "a+(b)$|^", "*"]
+
+
+@every_type
+@pytest.mark.parametrize(("pattern", "matches"), GLOBS)
+def test_glob(tyrant: TokyoTyrant, pattern: str, matches: int) -> None:
+    tyrant.set_bulk(dict.fromkeys(GLOB_KEYS, ""))
+    assert len(tyrant.match_glob(pattern)) == matches
+    assert len(tyrant.match_glob(pattern, 1)) == min(matches, 1)
+
+
+def test_globs_that_are_none(tyrant: TokyoTyrant) -> None:
+    for pattern in ("a\\", 5):
+        with pytest.raises(ArgumentError):
+            tyrant.match_glob(pattern)  # type: ignore[arg-type]
+    tyrant.set("[", "")
+    assert tyrant.match_glob("[") == ["["]
+
+
+@pytest.mark.parametrize("tyrant_database", ["casket.tct"], indirect=True)
+def test_search(tyrant: TokyoTyrant) -> None:
+    rows = tyrant.using(serializer=TT_TABLE)
+    rows.set("a", {"about": "The quick brown fox", "n": "1"})
+    rows.set("b", {"about": "the lazy dog"})
+    rows.set("c", {"about": "a brown FOX"})
+    found = [
+        Row("a", {"about": "The quick brown fox", "n": "1"}),
+        Row("c", {"about": "a brown FOX"}),
+    ]
+    assert sorted(tyrant.search("about", "Brown fox"), key=repr) == found
+    assert len(tyrant.search("about", "fox", limit=1)) == 1
+    tyrant.set_index("about", IndexKind.QGRAM)
+    assert sorted(tyrant.search("about", "Brown fox"), key=repr) == found
+    tyrant.delete_index("about")
+    with pytest.raises(ArgumentError):
+        tyrant.search("", "fox")
+
+
+@pytest.mark.parametrize("tyrant_database", ["*"], indirect=True)
+def test_search_in_what_is_no_table(tyrant: TokyoTyrant) -> None:
+    with pytest.raises(ServerError, match="table"):
+        tyrant.search("about", "fox")

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from kt.client.tyrant.client_async import AsyncTokyoTyrant
+from kt.client.tyrant.table_rows import TT_TABLE, Row
 from kt.errors import ArgumentError, ServerError
 from kt.serializers import KT_JSON
+from kt.wire.table import IndexKind
 
 HASHES_AND_TREES = ["*", "+", "casket.tch", "casket.tcb"]
 every_type = pytest.mark.parametrize("tyrant_database", HASHES_AND_TREES, indirect=True)
@@ -88,3 +90,73 @@ async def test_errors_of_counters(async_tyrant: AsyncTokyoTyrant) -> None:
         failed, after = pipe.incr("word"), pipe.get("word")
     assert isinstance(failed.exception(), ServerError)
     assert after.result() == "text!"
+
+
+@every_type
+async def test_seize(async_tyrant: AsyncTokyoTyrant) -> None:
+    db = async_tyrant
+    await db.set_bulk({"a": "1", "b": "2"})
+    assert (await db.seize("a"), await db.seize("a"), await db.pop("none")) == ("1", None, None)
+    async with db.pipeline() as pipe:
+        one, other = pipe.seize("b"), pipe.pop("b")
+    assert sorted([str(one.result()), str(other.result())]) == ["2", "None"]
+    assert await db.count() == 0
+
+
+GLOBS = [
+    ("*", 6),
+    ("user:*", 3),
+    ("user:?:name", 1),
+    ("user:[1-2]*:name", 2),
+    ("user:[!1]:*", 1),
+    ("user:[^1]:*", 1),
+    ("*name", 2),
+    ("user", 0),
+    ("a.b", 1),
+    ("a+(b)$|^", 1),
+    (r"\*", 1),
+    ("[]*]", 1),
+    (b"a.*", 1),
+]
+GLOB_KEYS = ["user:1:name", "user:2:mail", "user:12:name", "a.b", "a+(b)$|^", "*"]
+
+
+@every_type
+@pytest.mark.parametrize(("pattern", "matches"), GLOBS)
+async def test_glob(async_tyrant: AsyncTokyoTyrant, pattern: str, matches: int) -> None:
+    await async_tyrant.set_bulk(dict.fromkeys(GLOB_KEYS, ""))
+    assert len(await async_tyrant.match_glob(pattern)) == matches
+    assert len(await async_tyrant.match_glob(pattern, 1)) == min(matches, 1)
+
+
+async def test_globs_that_are_none(async_tyrant: AsyncTokyoTyrant) -> None:
+    for pattern in ("a\\", 5):
+        with pytest.raises(ArgumentError):
+            await async_tyrant.match_glob(pattern)  # type: ignore[arg-type]
+    await async_tyrant.set("[", "")
+    assert await async_tyrant.match_glob("[") == ["["]
+
+
+@pytest.mark.parametrize("tyrant_database", ["casket.tct"], indirect=True)
+async def test_search(async_tyrant: AsyncTokyoTyrant) -> None:
+    rows = async_tyrant.using(serializer=TT_TABLE)
+    await rows.set("a", {"about": "The quick brown fox", "n": "1"})
+    await rows.set("b", {"about": "the lazy dog"})
+    await rows.set("c", {"about": "a brown FOX"})
+    found = [
+        Row("a", {"about": "The quick brown fox", "n": "1"}),
+        Row("c", {"about": "a brown FOX"}),
+    ]
+    assert sorted(await async_tyrant.search("about", "Brown fox"), key=repr) == found
+    assert len(await async_tyrant.search("about", "fox", limit=1)) == 1
+    await async_tyrant.set_index("about", IndexKind.QGRAM)
+    assert sorted(await async_tyrant.search("about", "Brown fox"), key=repr) == found
+    await async_tyrant.delete_index("about")
+    with pytest.raises(ArgumentError):
+        await async_tyrant.search("", "fox")
+
+
+@pytest.mark.parametrize("tyrant_database", ["*"], indirect=True)
+async def test_search_in_what_is_no_table(async_tyrant: AsyncTokyoTyrant) -> None:
+    with pytest.raises(ServerError, match="table"):
+        await async_tyrant.search("about", "fox")

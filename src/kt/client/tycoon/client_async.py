@@ -27,6 +27,7 @@ from kt.net.endpoint import Endpoint
 from kt.options import Retry, Since
 from kt.serializers import KT_BINARY, Serializer
 from kt.types import V2, ExpireTime, K, Key, V
+from kt.wire.codec import encode_key
 from kt.wire.tycoon import read_get_bulk_reply
 
 if TYPE_CHECKING:
@@ -375,6 +376,36 @@ class AsyncKyotoTycoon(AsyncTycoonRecords[K, V], AsyncTycoonMapping[V]):
             columns = [*self._record(key, db), *same, *expiry(expire_time)]
             if await self._try_rpc("cas", columns) is not None:
                 return True
+
+    async def get_range(
+        self, start: Key, stop: Key | None = None, max_keys: int = 0, db: int | None = None
+    ) -> dict[K, V]:
+        """Return the records of a range of keys, in their order. A pipeline has no such call.
+
+        They are read by a cursor, page by page; others may change them meanwhile.
+
+        Args:
+            start: key that the range begins with.
+            stop: key that the range ends before; None: it has no end.
+            max_keys: how many records at most; 0: all.
+            db: index of the database.
+
+        Raises:
+            ServerError: the database has no order: it is no tree.
+        """
+        found: dict[K, V] = {}
+        end = None if stop is None else encode_key(stop)
+        async with self.cursor(db) as cursor:
+            await cursor.jump_back(start)  # which a database without order refuses
+            if not await cursor.jump(start):
+                return found
+            async for key, value in cursor:
+                if end is not None and encode_key(key) >= end:
+                    break
+                found[key] = value
+                if len(found) == max_keys:
+                    break
+        return found
 
     def pipeline(self, *, raise_errors: bool = True) -> AsyncTycoonPipeline[K, V]:
         """Return a pipeline: calls that are sent together; see `kt.client.pipeline`.

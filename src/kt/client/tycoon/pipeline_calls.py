@@ -380,6 +380,21 @@ class TycoonCalls(Generic[K, V]):
         """
         return self._begin(self._client.match_regex(regex, max_keys, db))
 
+    def match_glob(
+        self, pattern: Key, max_keys: int | None = None, db: int | None = None
+    ) -> PipelineResult[list[K]]:
+        """Return the keys that a pattern as in a shell fits, ``user:*:name`` for example.
+
+        ``*`` stands for any bytes, ``?`` for one (a letter beyond ASCII has several), ``[a-f]`` and
+        ``[!a-f]`` for one of these or of others, and a backslash takes the sense from what follows.
+
+        Args:
+            pattern: fits the whole key.
+            max_keys: how many keys at most; None: all.
+            db: index of the database.
+        """
+        return self._begin(self._client.match_glob(pattern, max_keys, db))
+
     def match_similar(
         self,
         origin: Key,

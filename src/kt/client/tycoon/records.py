@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from kt.client.arguments import checked_db, listed, mapped, merged, no_counter
 from kt.client.expiry import pack_expiry, seconds_until, unpack_expiry
+from kt.client.patterns import glob_regex
 from kt.client.tycoon.admin import TycoonAdmin
 from kt.client.tycoon.columns import (
     MISSED,
@@ -515,6 +516,21 @@ class TycoonRecords(TycoonAdmin[K, V]):
             ServerError: it is no regular expression.
         """
         return self._match("match_regex", [("regex", encode_key(regex))], max_keys, db)
+
+    def match_glob(
+        self, pattern: Key, max_keys: int | None = None, db: int | None = None
+    ) -> list[K]:
+        """Return the keys that a pattern as in a shell fits, ``user:*:name`` for example.
+
+        ``*`` stands for any bytes, ``?`` for one (a letter beyond ASCII has several), ``[a-f]`` and
+        ``[!a-f]`` for one of these or of others, and a backslash takes the sense from what follows.
+
+        Args:
+            pattern: fits the whole key.
+            max_keys: how many keys at most; None: all.
+            db: index of the database.
+        """
+        return self.match_regex(glob_regex(pattern), max_keys, db)
 
     def match_similar(
         self,

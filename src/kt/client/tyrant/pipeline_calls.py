@@ -117,6 +117,18 @@ class TyrantCalls(Generic[K, V]):
         """Remove a record, of duplicates the first. Returns how many were: 1, or 0 if none was."""
         return self._begin(self._client.remove(key))
 
+    def seize(self, key: Key) -> PipelineResult[V | None]:
+        """Remove a record and return the value it had, None if there was none.
+
+        The protocol has no such command: the value is read and the record removed. Of several that
+        seize it, one gets it; but a value that is stored in between is removed unseen.
+        """
+        return self._begin(self._client.seize(key))
+
+    def pop(self, key: Key) -> PipelineResult[V | None]:
+        """Remove a record and return the value it had; as `seize`."""
+        return self._begin(self._client.pop(key))
+
     def exists(self, key: Key) -> PipelineResult[bool]:
         """Return whether there is a record."""
         return self._begin(self._client.exists(key))
@@ -292,6 +304,18 @@ class TyrantCalls(Generic[K, V]):
             ServerError: it is no regular expression.
         """
         return self._begin(self._client.match_regex(regex, max_keys))
+
+    def match_glob(self, pattern: Key, max_keys: int | None = 1024) -> PipelineResult[list[K]]:
+        """Return the keys that a pattern as in a shell fits, ``user:*:name`` for example.
+
+        ``*`` stands for any bytes, ``?`` for one (a letter beyond ASCII has several), ``[a-f]`` and
+        ``[!a-f]`` for one of these or of others, and a backslash takes the sense from what follows.
+
+        Args:
+            pattern: fits the whole key.
+            max_keys: how many keys at most; None or 0: all.
+        """
+        return self._begin(self._client.match_glob(pattern, max_keys))
 
     def match_regexlist(
         self, regex: Key, max_keys: int | None = 1024

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Literal, TypeVar
 
 from kt.client.arguments import listed, mapped, merged, no_counter
+from kt.client.patterns import glob_regex
 from kt.client.tyrant.admin import TREE
 from kt.client.tyrant.scan import TyrantScan
 from kt.client.tyrant.values import (
@@ -179,6 +180,22 @@ class TyrantRecords(TyrantScan[K, V]):
     def remove(self, key: Key) -> int:
         """Remove a record, of duplicates the first. Returns how many were: 1, or 0 if none was."""
         return int(self._call(pack_out(key), read_out_reply))
+
+    def seize(self, key: Key) -> V | None:
+        """Remove a record and return the value it had, None if there was none.
+
+        The protocol has no such command: the value is read and the record removed. Of several that
+        seize it, one gets it; but a value that is stored in between is removed unseen.
+        """
+        data = self.get_bytes(key)
+        if data is None or not self.remove(key):
+            return None
+        value: V = self._values.load(data, key)
+        return value
+
+    def pop(self, key: Key) -> V | None:
+        """Remove a record and return the value it had; as `seize`."""
+        return self.seize(key)
 
     def exists(self, key: Key) -> bool:
         """Return whether there is a record."""
@@ -412,6 +429,18 @@ class TyrantRecords(TyrantScan[K, V]):
         """
         frame = self._regex(regex, max_keys)
         return decode_misc(frame, self._decode_keys)[::2]
+
+    def match_glob(self, pattern: Key, max_keys: int | None = 1024) -> list[K]:
+        """Return the keys that a pattern as in a shell fits, ``user:*:name`` for example.
+
+        ``*`` stands for any bytes, ``?`` for one (a letter beyond ASCII has several), ``[a-f]`` and
+        ``[!a-f]`` for one of these or of others, and a backslash takes the sense from what follows.
+
+        Args:
+            pattern: fits the whole key.
+            max_keys: how many keys at most; None or 0: all.
+        """
+        return self.match_regex(glob_regex(pattern), max_keys)
 
     def match_regexlist(self, regex: Key, max_keys: int | None = 1024) -> list[tuple[K, V]]:
         """As `match_regex`, as a list of (key, value)."""

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Literal, TypeVar
 
 from kt.client.arguments import listed, mapped, merged, no_counter
+from kt.client.patterns import glob_regex
 from kt.client.tyrant.admin_async import TREE
 from kt.client.tyrant.scan_async import AsyncTyrantScan
 from kt.client.tyrant.values import (
@@ -178,6 +179,22 @@ class AsyncTyrantRecords(AsyncTyrantScan[K, V]):
     async def remove(self, key: Key) -> int:
         """Remove a record, of duplicates the first. Returns how many were: 1, or 0 if none was."""
         return int(await self._call(pack_out(key), read_out_reply))
+
+    async def seize(self, key: Key) -> V | None:
+        """Remove a record and return the value it had, None if there was none.
+
+        The protocol has no such command: the value is read and the record removed. Of several that
+        seize it, one gets it; but a value that is stored in between is removed unseen.
+        """
+        data = await self.get_bytes(key)
+        if data is None or not await self.remove(key):
+            return None
+        value: V = self._values.load(data, key)
+        return value
+
+    async def pop(self, key: Key) -> V | None:
+        """Remove a record and return the value it had; as `seize`."""
+        return await self.seize(key)
 
     async def exists(self, key: Key) -> bool:
         """Return whether there is a record."""
@@ -411,6 +428,18 @@ class AsyncTyrantRecords(AsyncTyrantScan[K, V]):
         """
         frame = await self._regex(regex, max_keys)
         return decode_misc(frame, self._decode_keys)[::2]
+
+    async def match_glob(self, pattern: Key, max_keys: int | None = 1024) -> list[K]:
+        """Return the keys that a pattern as in a shell fits, ``user:*:name`` for example.
+
+        ``*`` stands for any bytes, ``?`` for one (a letter beyond ASCII has several), ``[a-f]`` and
+        ``[!a-f]`` for one of these or of others, and a backslash takes the sense from what follows.
+
+        Args:
+            pattern: fits the whole key.
+            max_keys: how many keys at most; None or 0: all.
+        """
+        return await self.match_regex(glob_regex(pattern), max_keys)
 
     async def match_regexlist(self, regex: Key, max_keys: int | None = 1024) -> list[tuple[K, V]]:
         """As `match_regex`, as a list of (key, value)."""

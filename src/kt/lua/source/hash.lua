@@ -46,6 +46,14 @@ writes("hashSetDefault", function(items, args)
   return { args[2] }, items
 end)
 
+-- field, value -> whether it was stored: it is if the field was not there
+writes("hashAdd", function(items, args)
+  if find(items, args[1], 2) then return { "0" } end
+  insert(items, args[1])
+  insert(items, args[2])
+  return { "1" }, items
+end)
+
 -- fields -> field, value, ... of those that were there
 writes("hashRemove", function(items, fields)
   local positions, dropped, results = index(items, 2), {}, {}

@@ -62,16 +62,23 @@ function queues.queuePush(store, key, items)
   return results
 end
 
--- how many, unmark, mark -> items, which are removed
+-- how many, unmark, mark, from the end or not -> items, which are removed
 function queues.queuePop(store, key, args)
   local results
   visit_queue(store, key, function(first, last, waiting)
     results = {}
-    local count = min(number(args[1]), last - first)
+    local count = max(0, min(floor(number(args[1])), last - first))
+    local from = first
     waiting = marks(waiting, args[2])
     if count == 0 and args[3] == "1" then waiting = waiting + 1 end
-    return first, first + count, queue_record(first + count, last, waiting), function(_, value)
-      insert(results, value)
+    if args[4] == "1" then
+      last = last - count
+      from = last
+    else
+      first = first + count
+    end
+    return from, from + count, queue_record(first, last, waiting), function(_, value)
+      insert(results, args[4] == "1" and 1 or #results + 1, value)
       return false
     end
   end)
@@ -105,4 +112,94 @@ function queues.queueClear(store, key)
     return first, last, queue_record(0, 0, waiting), function() return false end
   end)
   return {}
+end
+
+-- Visit two queues and their items: `moved` of the first go to the end of the second, whose new
+-- record is `record`. Return the items; nil if one of the queues is no more what it was.
+local function move_items(store, from, to, moved, record)
+  local keys, items, same = { to.key, from.key, to.key }, {}, true
+  for at = 0, moved - 1 do insert(keys, from.key .. "\0" .. text(from.first + at)) end
+  for at = 0, moved - 1 do insert(keys, to.key .. "\0" .. text(to.last + at)) end
+  store.visit_all(keys, function(at, value)
+    if at == 1 then same = value == to.data end
+    if at == 2 then same = same and value == from.data end
+    if not same or at == 1 then return nil end
+    if at == 2 then return queue_record(from.first + moved, from.last, from.waiting) end
+    if at == 3 then return record end
+    if at > 3 + moved then return items[at - 3 - moved] end
+    items[at - 3] = value
+    return false
+  end)
+  return same and items or nil
+end
+
+local function queue_at(store, key)
+  local data = store.get(key)
+  local first, last, waiting = queue_of(data)
+  return { key = key, data = data, first = first, last = last, waiting = waiting }
+end
+
+-- key of another queue, how many -> items, which are at its end now, its consumers to be woken
+function queues.queueTransfer(store, key, args)
+  if args[1] == key then error("a queue cannot be transferred to itself", 0) end
+  for _ = 1, ATTEMPTS do
+    local from, to = queue_at(store, key), queue_at(store, args[1])
+    local moved = max(0, min(floor(number(args[2])), from.last - from.first))
+    if moved == 0 then return { "0" } end
+    if to.first == to.last then to.first, to.last = 0, 0 end
+    local woken = moved > 1 and to.waiting or min(to.waiting, moved)
+    local record = queue_record(to.first, to.last + moved, to.waiting - woken)
+    local items = move_items(store, from, to, moved, record)
+    if items then
+      insert(items, text(woken))
+      return items
+    end
+  end
+  error("too many others use these queues", 0)
+end
+
+-- ------------------------------------------------------------------------------- lists, two of them
+
+-- key of another list -> the last item, which is the first of the other one now
+function queues.listTransfer(store, key, args)
+  local results, failure = {}, nil
+  local function pop(value)
+    local done, items = pcall(items_of, value, "list")
+    if not done then
+      failure = items
+      return nil
+    end
+    results[1] = remove(items)
+    return items
+  end
+  local function record(items)
+    return #items > 0 and KINDS.list .. pack(items)
+  end
+  local function rotate(_, value)
+    local items = pop(value)
+    if not results[1] then return nil end
+    insert(items, 1, results[1])
+    return record(items)
+  end
+  local target
+  local function move(at, value)
+    if at == 1 then
+      local done, items = pcall(items_of, value, "list")
+      if done then target = items else failure = items end
+    elseif at == 2 and not failure then
+      local items = pop(value)
+      if results[1] then return record(items) end
+    elseif at == 3 and results[1] then
+      insert(target, 1, results[1])
+      return record(target)
+    end
+  end
+  local other = args[1]
+  if other == key then
+    store.visit_all({ key }, rotate)
+  else
+    store.visit_all({ other, key, other }, move)
+  end
+  if failure then error(failure, 0) end
+  return results
 end

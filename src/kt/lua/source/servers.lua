@@ -70,6 +70,30 @@ function keys.keyTouch(input, args)
   return { truth(found) }
 end
 
+-- expiry as in the protocol (empty: none), keys -> how many such records there are
+function keys.keyTouchAll(input, args)
+  local expiry, found = tonumber(remove(args, 1)) or FOREVER, 0
+  local db = database(input.db)
+  local visited = db:accept_bulk(args, function(_, value)
+    if not value then return kt.Visitor.NOP end
+    found = found + 1
+    return value, expiry
+  end)
+  if not visited then error(tostring(db:error()), 0) end
+  return { text(found) }
+end
+
+-- start, length (empty: to the end) -> a part of the value; nothing if there is no such record
+function keys.keyPart(input, args)
+  local results = {}
+  visit_one(database(input.db), input.key, function(value)
+    if not value then return end
+    local first, length = number(args[1]), tonumber(args[2])
+    results[1] = sub(value, first + 1, length and first + length or -1)
+  end, false)
+  return results
+end
+
 -- -> seconds since the epoch (empty: never); nothing if there is no such record
 function keys.keyExpires(input)
   local results = {}

@@ -84,7 +84,8 @@ end)
 
 -- how many, from the end or not -> member, score, ... which are removed
 writes("sortedPop", function(items, args)
-  local count, size = min(number(args[1]), #items / 2), #items / 2
+  local size = #items / 2
+  local count = max(0, min(floor(number(args[1])), size))
   local results, dropped = {}, {}
   for row = 0, count - 1 do
     local at = (args[2] == "1" and size - 1 - row or row) * 2 + 1
