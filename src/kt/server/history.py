@@ -18,7 +18,7 @@ from kt.server.engines.log._log import LogReader, UpdateLog
 from kt.server.session import Journal
 
 if TYPE_CHECKING:
-    from kt.server.engines.log._log import Kind
+    from kt.server.engines.log._log import Durable, Kind
 
 
 class History:
@@ -30,13 +30,14 @@ class History:
         server: the number of this server.
         limit: bytes of a file after which the next one begins; 0 for no limit.
         interval: seconds after which it is brought to the device; 0 for never.
+        durable: what takes nothing of what was acknowledged; see `UpdateLog`.
         log: the server's.
         loop: its event loop.
 
     Attributes:
         log: what is written.
         ended: the server stops.
-        needed_since: a start needs what comes after this stamp; None if it needs nothing.
+        needs: by who needs it: the stamp after which a start needs everything.
 
     Raises:
         ImproperlyConfigured: it cannot be opened.
@@ -50,13 +51,19 @@ class History:
         server: int,
         limit: int,
         interval: float,
+        durable: Durable = "none",
         log: Journal,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         log.system(f"opening the update log: path={directory} sid={server}")
         try:
             self.log = UpdateLog(
-                directory, kind=kind, server=server, limit=limit, keeps_files=interval > 0
+                directory,
+                kind=kind,
+                server=server,
+                limit=limit,
+                keeps_files=interval > 0,
+                durable=durable,
             )
         except OSError as error:
             raise ImproperlyConfigured(f"cannot open the update log: {error}") from None
@@ -64,7 +71,7 @@ class History:
             log.error(self.log.findings)
         self.directory = directory
         self.ended = False
-        self.needed_since: int | None = None
+        self.needs: dict[str, int] = {}
         self._journal = log
         self._loop = loop
         self._interval = interval
@@ -73,6 +80,11 @@ class History:
         self._trouble = ""
         self._readers: dict[object, Callable[[bool], None]] = {}
         loop.add_reader(self.log.fileno(), self._heard)
+
+    @property
+    def needed_since(self) -> int | None:
+        """A start needs what comes after this stamp; None if it needs nothing."""
+        return min(self.needs.values(), default=None)
 
     def tick(self, workers: Callable[[], Executor]) -> None:
         """Ten times a second: write what failed commands have left, and say what goes wrong."""

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from kt.server.engines.log._log import UpdateLog
+from kt.server.engines.log._log import BROKEN, UpdateLog
+
+if TYPE_CHECKING:
+    from kt.server.engines.log._log import Kind
 
 WITH_LIMIT = """
 import resource, sys
@@ -50,3 +56,50 @@ def test_nothing_is_cut_off_that_cannot_be_kept(torn: Path) -> None:
     log = UpdateLog(str(torn.parent), kind="tyrant", server=1)
     assert str(beside) in log.findings
     assert torn.read_bytes() + beside.read_bytes() == before
+
+
+# What a killed process has taken over
+
+AHEAD = """
+import os, sys
+from kt.server.engines.log._log import UpdateLog
+log = UpdateLog(sys.argv[1], kind=sys.argv[2], server=1, limit=2000, durable="process")
+for number in range(int(sys.argv[3])):
+    log.append(1, 1, b"%03d" % number + b"x" * 97)
+    if number % 7 == 6:
+        log.flush()
+os.kill(os.getpid(), 9)
+"""
+
+
+@pytest.mark.parametrize("kind", ["tycoon", "tyrant"])
+def test_what_was_taken_over_is_written_at_the_next_start(kind: Kind, tmp_path: Path) -> None:
+    for count in (1, 6, 7, 30):
+        directory = tmp_path / str(count)
+        directory.mkdir()
+        killed = subprocess.run([sys.executable, "-c", AHEAD, str(directory), kind, str(count)])
+        assert killed.returncode == -signal.SIGKILL
+        for _ in range(2):  # and not once more
+            log = UpdateLog(str(directory), kind=kind, server=1)
+            found = [log.files()[number] for number in sorted(log.files())]
+            data = b"".join(Path(path).read_bytes() for path in found)
+            assert [int(n) for n in re.findall(rb"(\d{3})x{97}", data)] == [*range(count)]
+            assert log.reader(0, 99).read(1 << 20)[0] != BROKEN
+            del log
+        assert not list(directory.glob("ahead*"))
+
+
+def test_damage_ahead_is_not_taken_for_records(tmp_path: Path) -> None:
+    killed = subprocess.run([sys.executable, "-c", AHEAD, str(tmp_path), "tycoon", "5"])
+    assert killed.returncode == -signal.SIGKILL
+    for path in tmp_path.glob("ahead*"):
+        data = bytearray(path.read_bytes())
+        if (at := data.find(b"003x")) >= 0:
+            data[at + 50] ^= 1
+            path.write_bytes(data)
+    log = UpdateLog(str(tmp_path), kind="tycoon", server=1)
+    assert re.findall(rb"(\d{3})x{97}", Path(log.files()[1]).read_bytes()) == [
+        b"000",
+        b"001",
+        b"002",
+    ]

@@ -6,7 +6,7 @@ import pytest
 
 from kt.errors import ImproperlyConfigured
 from kt.server.process.log import Level
-from kt.server.process.options import integer, seconds, usage
+from kt.server.process.options import durable, integer, seconds, usage
 from kt.server.tycoon.options import (
     ARGUMENTS,
     FLAGS,
@@ -32,7 +32,7 @@ def test_defaults_are_those_of_the_original() -> None:
 
 
 def test_every_flag_sets_its_field() -> None:
-    words = {str: "x", seconds: "2.5", compressor: "zlib"}
+    words = {str: "x", seconds: "2.5", compressor: "zlib", durable: "process"}
     for flag in FLAGS:
         word = words.get(flag.convert, "7")  # type: ignore[arg-type]
         options = tycoon_options("p", [flag.name] if flag.convert is None else [flag.name, word])

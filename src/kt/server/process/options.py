@@ -21,6 +21,7 @@ from kt.server.process.log import Level
 
 MAX_THREADS = 64
 MAX_SPIN = 1_000_000
+DURABLE = ("none", "process", "device")
 
 
 class Flag(NamedTuple):
@@ -149,6 +150,13 @@ def server_id(word: str) -> int:
     if not 0 <= number <= 65535:
         raise ValueError("it is a number from 0 to 65535")
     return number
+
+
+def durable(word: str) -> str:
+    """What of the server's data outlives what."""
+    if word not in DURABLE:
+        raise ValueError(f"it is one of {', '.join(DURABLE)}")
+    return word
 
 
 def threads(word: str) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from kt.errors import ImproperlyConfigured
 from kt.server.process.log import Level
@@ -14,6 +14,7 @@ from kt.server.process.options import (
     TLS_FLAGS,
     Flag,
     ServiceOptions,
+    durable,
     log_limit,
     milliseconds,
     port,
@@ -23,6 +24,9 @@ from kt.server.process.options import (
     threads,
 )
 from kt.server.tycoon.compressors import compressor
+
+if TYPE_CHECKING:
+    from kt.server.engines.log._log import Durable
 
 MAX_DATABASES: Final = 200
 PURPOSE: Final = "Serve Kyoto Cabinet databases by the protocols of Kyoto Tycoon."
@@ -47,6 +51,8 @@ class TycoonOptions(ServiceOptions):
         log_directory: where the update log is; None for none.
         log_limit: bytes of a file of it after which the next one begins; 0 for no limit.
         log_interval: seconds after which it is brought to the device; 0 for never.
+        durable: what takes nothing of what was acknowledged: ``process`` a kill of the server,
+            ``device`` a loss of power, too.
         server_id: number of this server in update logs; None if it has none.
         snapshot_directory: where snapshots are; None for none.
         snapshot_interval: seconds between two; 0 or less for none but that at the end.
@@ -71,6 +77,7 @@ class TycoonOptions(ServiceOptions):
     log_directory: str | None = None
     log_limit: int = 256 << 20
     log_interval: float = 0.0
+    durable: Durable = "none"
     server_id: int | None = None
     snapshot_directory: str | None = None
     snapshot_interval: float = 180.0
@@ -99,6 +106,7 @@ FLAGS: Final = (
     Flag("-ulog", "log_directory", "keep an update log; needs -sid", "DIRECTORY", str),
     Flag("-ulim", "log_limit", "bytes of a file of it (256m); 0 for no limit", "BYTES", log_limit),
     Flag("-uasi", "log_interval", "bring it to the device every so often", "SECONDS", seconds),
+    Flag("-durable", "durable", "none, process (a kill loses nothing) or device", "WHAT", durable),
     Flag("-sid", "server_id", "number of this server in update logs", "NUMBER", server_id),
     Flag("-bgs", "snapshot_directory", "take snapshots, apply them at start", "DIRECTORY", str),
     Flag("-bgsi", "snapshot_interval", "seconds between two of them (180)", "SECONDS", seconds),

@@ -12,6 +12,7 @@ rpc                       HTTP requests under ``/rpc/``: columns, waiting, signa
 procedures                the procedures that these call
 synchronize               the one that may run a command
 snapshots                 snapshots of the databases, and how these come back at the start
+checkpoints               how files keep what was acknowledged (``-durable``)
 rest                      HTTP requests for single records
 replication               a slave: another server's update log, read and applied
 report                    what ``report`` answers
@@ -33,6 +34,7 @@ from kt.server.history import History
 from kt.server.process.connection import Connection
 from kt.server.process.server import Server
 from kt.server.scripting.state import Limits
+from kt.server.tycoon.checkpoints import Checkpoints, leave_alone, set_torn_aside
 from kt.server.tycoon.options import TycoonOptions
 from kt.server.tycoon.procedures import Columns, Procedure
 from kt.server.tycoon.replication.following import Following
@@ -69,6 +71,7 @@ class TycoonServer(Server):
         self._tended = 0
         self._history: History | None = None
         self._snapshots: Snapshots | None = None
+        self._checkpoints: Checkpoints | None = None
         self._following: Following | None = None
 
     def report(self) -> Columns:
@@ -94,13 +97,14 @@ class TycoonServer(Server):
         options = self.options
         if not os.path.isdir(options.command_directory):
             raise ImproperlyConfigured(f"{options.command_directory}: no such directory")
+        self._look_at_checkpoints()
         there = [os.path.exists(spec.partition("#")[0]) for spec in options.databases]
         for spec in options.databases:
             self.databases.append(self._open(spec))
         history = self._open_history()
+        self._checkpoints = self._open_checkpoints(there)
         self._snapshots = self._open_snapshots(there)
-        if self._snapshots is not None:
-            self._snapshots.restore(history, self.start.check)
+        self._restore(history)
         location = b"http://localhost"  # as the original has it, whatever -host says
         if options.port not in (0, 80):
             location += b":%d" % options.port
@@ -109,7 +113,7 @@ class TycoonServer(Server):
             self.log,
             program=f"{options.program}/{VERSION}",
             location=location,
-            writes_wait=options.auto_synchronize,
+            writes_wait=options.auto_synchronize or options.durable == "device",
             held=self.held,
             report=self.report,
             history=history,
@@ -117,8 +121,7 @@ class TycoonServer(Server):
             timeout=options.timeout,
         )
         service.core.timed = True
-        if self._snapshots is not None:
-            self._snapshots.begin()
+        self._begin_to_keep()
         service.procedures[b"synchronize"] = Procedure(
             Synchronize(options.command_directory, self.log), ("misc",), Synchronize.pace
         )
@@ -130,6 +133,20 @@ class TycoonServer(Server):
             self.scripts = start_scripts(
                 service, options.script, limits, options.threads, self.loop
             )
+
+    def _restore(self, history: History | None) -> None:
+        if self._snapshots is not None:
+            self._snapshots.restore(history, self.start.check)
+        if self._checkpoints is not None:
+            self._checkpoints.restore(self.start.check)
+
+    def _begin_to_keep(self) -> None:
+        if self.options.durable == "device":
+            self.service.core.settle_together()
+        if self._snapshots is not None:
+            self._snapshots.begin()
+        if self._checkpoints is not None:
+            self._checkpoints.begin()
 
     def _open_history(self) -> History | None:
         options = self.options
@@ -147,10 +164,40 @@ class TycoonServer(Server):
             server=options.server_id,
             limit=options.log_limit,
             interval=options.log_interval,
+            durable=options.durable,
             log=self.log,
             loop=self.loop,
         )
         return self._history
+
+    def _look_at_checkpoints(self) -> None:
+        options = self.options
+        if options.durable != "none":
+            if options.log_directory is None:
+                raise ImproperlyConfigured("-durable needs an update log: -ulog and -sid")
+            if options.read_only:
+                raise ImproperlyConfigured("-durable needs databases that can be written: not -ord")
+            if options.durable == "device" and options.snapshot_directory is None:
+                raise ImproperlyConfigured("-durable device needs snapshots: -bgs")
+        for spec in options.databases:
+            path = spec.partition("#")[0]
+            if options.durable != "none":
+                set_torn_aside(path, self.log)
+            elif not options.read_only:
+                leave_alone(path, self.log)
+
+    def _open_checkpoints(self, there: list[bool]) -> Checkpoints | None:
+        options = self.options
+        if options.durable == "none" or self._history is None:
+            return None
+        return Checkpoints(
+            self.databases,
+            fresh=[not old for old in there],
+            durable=options.durable,
+            history=self._history,
+            comes_back=options.snapshot_directory is not None,
+            log=self.log,
+        )
 
     def _open_snapshots(self, there: list[bool]) -> Snapshots | None:
         options = self.options
@@ -165,6 +212,7 @@ class TycoonServer(Server):
             fresh=[db.in_memory or not old for db, old in zip(databases, there, strict=True)],
             compressor=options.snapshot_compressor,
             interval=options.snapshot_interval,
+            known=self._checkpoints.known if self._checkpoints is not None else None,
             log=self.log,
         )
 
@@ -246,6 +294,8 @@ class TycoonServer(Server):
             self._history.tick(lambda: self.workers)
         if self._snapshots is not None:
             self._snapshots.tick(lambda: self.workers)
+        if self._checkpoints is not None:
+            self._checkpoints.tick(lambda: self.workers)
         if self.options.read_only:
             return
         with self.service.turn:
@@ -295,6 +345,8 @@ class TycoonServer(Server):
                 closed = False
         if self._history is not None:
             closed = self._history.close() and closed
+        if closed and self._checkpoints is not None:
+            self._checkpoints.close()
         if closed and self._following is not None:
             closed = self._following.close()
         return closed

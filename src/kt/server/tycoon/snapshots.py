@@ -19,7 +19,7 @@ import fcntl
 import os
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import suppress
 from typing import Final
@@ -31,7 +31,7 @@ from kt.server.engines.kyoto._engine import (
     SnapshotLoader,
     restore_changes,
 )
-from kt.server.engines.log._log import BROKEN, MORE, LogReader
+from kt.server.engines.log._log import BROKEN, MORE
 from kt.server.history import History
 from kt.server.session import Journal
 
@@ -53,6 +53,8 @@ class Snapshots:
         fresh: for each, whether it has no records of its own from before the start.
         compressor: ``none``, ``zlib``, ``lzo`` or ``lzma``.
         interval: seconds between two snapshots; 0 for none but that at the end.
+        known: numbers of the file databases whose snapshots, if any, the update log goes on from;
+            None if snapshots are not what files come back from.
         log: the server's.
 
     Attributes:
@@ -71,6 +73,7 @@ class Snapshots:
         compressor: str,
         interval: float,
         log: Journal,
+        known: Collection[int] | None = None,
     ) -> None:
         if compressor != "none" and f"({compressor})" not in LIBRARY_FEATURES:
             raise ImproperlyConfigured(f"this Kyoto Cabinet was built without {compressor}: -bgsc")
@@ -79,6 +82,7 @@ class Snapshots:
         self._fresh = fresh
         self._compressor = compressor
         self._interval = interval
+        self._known = known
         self._log = log
         self._history: History | None = None
         self._stamps: dict[int, int] = {}
@@ -132,6 +136,11 @@ class Snapshots:
         self.restored = set(self._stamps)
         if history is not None and self._stamps:
             self._replay(history, check)
+        for index in self._known or ():
+            with suppress(OSError):  # then a new one is taken
+                if index not in self._stamps:
+                    loader = SnapshotLoader(self._databases[index], self._path(index))
+                    self._stamps[index] = loader.header.stamp
 
     def _files(self) -> dict[int, str]:
         files: dict[int, str] = {}
@@ -163,11 +172,9 @@ class Snapshots:
         return stamp
 
     def _replay(self, history: History, check: Callable[[], None]) -> None:
-        since = min(self._stamps.values())
-        self._log.system(f"applying the update log: ts={since}")
         stamps = [(database, self._stamps.get(i)) for i, database in enumerate(self._databases)]
         try:
-            _carry_out(history.reader(since, NOBODY), stamps, self._log, check)
+            carry_out(history, stamps, self._log, check)
         except OSError as error:
             raise ImproperlyConfigured(
                 f"the update log cannot be applied: {error}. Mend it, or move it away to start "
@@ -183,8 +190,8 @@ class Snapshots:
             ImproperlyConfigured: that cannot be written.
         """
         for index, database in enumerate(self._databases):
-            needed = database.in_memory and index not in self._stamps
-            if needed and not self._take(index):
+            needed = database.in_memory or self._known is not None
+            if needed and index not in self._stamps and not self._take(index):
                 raise ImproperlyConfigured(f"no snapshot can be written: {self._path(index)}")
         self._due = time.monotonic() + self._interval
         self._begun = True
@@ -224,10 +231,12 @@ class Snapshots:
 
     def _tell_history(self) -> None:
         stamps = [
-            self._stamps[i] for i, database in enumerate(self._databases) if database.in_memory
+            self._stamps[i]
+            for i, database in enumerate(self._databases)
+            if database.in_memory or self._known is not None
         ]
         if self._history is not None and stamps:
-            self._history.needed_since = min(stamps)
+            self._history.needs["snapshots"] = min(stamps)
 
 
 class Progress:
@@ -253,23 +262,33 @@ class Progress:
         self._log.system(f"{self._what}: {self._count}{self._total}{more}")
 
 
-def _carry_out(
-    reader: LogReader,
+def carry_out(
+    history: History,
     stamps: Sequence[tuple[Database, int | None]],
     log: Journal,
     check: Callable[[], None],
 ) -> None:
-    """Apply all that a reader has.
+    """Apply what the update log has beyond the stamps of databases.
+
+    Args:
+        history: the update log.
+        stamps: the databases by their numbers, each with the stamp up to which it has everything;
+            None for those that are left alone. One must have a stamp.
+        log: the server's.
+        check: called now and then; may raise to end it.
 
     Raises:
         OSError: the log is damaged, or has not everything.
     """
+    since = min(stamp for _, stamp in stamps if stamp is not None)
+    log.system(f"applying the update log: ts={since}")
+    reader = history.reader(since, NOBODY)
     progress = Progress(log, "changes applied")
     state = MORE
     while state == MORE:
         state, frames = reader.read(BYTES_AT_ONCE)
         if reader.incomplete:
-            raise OSError("changes since the snapshot have been removed from it")
+            raise OSError("changes since then have been removed from it")
         progress.add(restore_changes(stamps, frames))
         check()
     if state == BROKEN:

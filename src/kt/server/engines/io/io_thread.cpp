@@ -46,7 +46,10 @@ struct IoThread::Client {
   Buffer output;    // to be sent; nothing is served meanwhile
   size_t sent = 0;  // of it
   bool sending = false;  // waits until the socket takes more
-  bool queued = false;   // in again_
+  bool queued = false;   // in again_ or owed_
+  Servant::Step step{};  // the last one
+  int entered = 0;       // how that went
+  bool keeps_up = true;  // whether its traces can be logged in time
   bool still = false;    // has not moved since the last sweep
   std::list<Returned> back{1};  // for the way back, which must not need memory
 
@@ -142,6 +145,7 @@ void IoThread::run() {
       attempt(*client, [&] { serve(*client, client->input); });
     }
     again.clear();
+    settle();
     uint64_t times;
     if (told_ && read(told_event_, &times, sizeof times) > 0) give_back_idle();
   }
@@ -165,7 +169,9 @@ void IoThread::hang_up(Client& client) {
   client.input.clear();
   client.output.clear();
   client.sent = 0;
-  again_.erase(std::remove(again_.begin(), again_.end(), &client), again_.end());
+  for (auto* clients : {&again_, &owed_}) {
+    clients->erase(std::remove(clients->begin(), clients->end(), &client), clients->end());
+  }
   give_back(client, NOTHING);
 }
 
@@ -216,16 +222,59 @@ void IoThread::on_ready(Client& client) {
 // Runs one step on `input`, which may be client.input. The client may be gone after that.
 void IoThread::serve(Client& client, std::string_view input) {
   Servant::Step step{};
-  const int entered = enter(*client.servant, input, &step);
-  if (!step.reply.empty()) send_reply(client, step.reply);
+  client.entered = enter(*client.servant, input, &step);
+  if (step.owes) {
+    client.servant->take_reply(&client.output);
+  } else if (!step.reply.empty()) {
+    send_reply(client, step.reply);
+  }
   input.remove_prefix(step.consumed);
   client.keep(input);
-  const bool keeps_up = note_trace(client);
-  if (entered != ENTERED) return give_back(client, entered);
+  client.keeps_up = note_trace(client);
+  client.step = step;
+  if (!step.owes) return go_on(client);
+  client.queued = true;
+  owed_.push_back(&client);
+}
+
+// Ends a round: all that is owed, at once.
+void IoThread::settle() {
+  if (owed_.empty()) return;
+  bool settled = false;
+  try {
+    settled = owed_.front()->servant->settle();
+  } catch (const std::exception&) {
+    // As if it had said no.
+  }
+  const std::vector<Client*> owed = std::exchange(owed_, {});
+  for (Client* client : owed) {
+    client->queued = false;
+    attempt(*client, [&] { settled ? pay(*client) : hang_up(*client); });
+  }
+}
+
+// Sends what was kept back.
+void IoThread::pay(Client& client) {
+  const size_t size = client.output.size();
+  if (size > 0) {
+    const ssize_t n = send(client.socket, client.output.data(), std::min(size, SENT_AT_ONCE), FLAGS);
+    client.sent = n > 0 ? static_cast<size_t>(n) : 0;
+    if (client.sent == size) {
+      client.output.clear();
+      client.sent = 0;
+    }
+  }
+  go_on(client);
+}
+
+// After a step, and what was sent of its reply. The client may be gone after that.
+void IoThread::go_on(Client& client) {
+  const Servant::Step& step = client.step;
+  if (client.entered != ENTERED) return give_back(client, client.entered);
   if (step.verdict == Servant::Verdict::LEAVE) return give_back(client, step.state);
-  if (!keeps_up) return give_back(client, NOTHING);
+  if (!client.keeps_up) return give_back(client, NOTHING);
   const bool more = step.verdict == Servant::Verdict::MORE;
-  if (more && input.size() > INPUT_KEPT) return give_back(client, NOTHING);
+  if (more && client.input.size() > INPUT_KEPT) return give_back(client, NOTHING);
   client.need = more ? step.need : 1;
   if (!client.output.empty()) {
     watch(client, true);

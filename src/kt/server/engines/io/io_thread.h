@@ -15,6 +15,9 @@
 // thread is outside of every Servant and does not enter one until `release`; connections with new
 // requests go back to the event loop meanwhile, which knows what to do.
 //
+// What a step owes (Step::owes) is settled once for all connections that were ready at the same time:
+// their replies are kept back until then. Who cannot be settled is hung up, without a reply.
+//
 // Waking up a thread costs more than a request. So when there is nothing to do, the thread looks
 // for events for `spin` before it sleeps, unless that has been in vain lately: after n failures in
 // a row it goes to sleep at once for the next 2^n times.
@@ -53,10 +56,14 @@ class Servant {
     size_t consumed;  // of the input
     size_t need;      // with MORE: how much must be there for the next call to get on
     std::string_view reply;  // to be sent; valid until drop_reply or take_reply
+    bool owes = false;       // the reply must not be sent before `settle`
   };
 
   virtual ~Servant() = default;
   virtual Step step(std::string_view input) = 0;
+  // Makes sure of all that was done in steps that owe it, also those of the thread's other servants;
+  // false if that is not possible. May wait for the device.
+  virtual bool settle() { return true; }
   virtual void drop_reply() = 0;
   // Move the reply into an empty buffer, instead of dropping it.
   virtual void take_reply(Buffer* into) = 0;
@@ -126,6 +133,9 @@ class IoThread {
   void hang_up(Client& client);
   void serve(Client& client, std::string_view input);
   void send_reply(Client& client, std::string_view reply);
+  void settle();
+  void pay(Client& client);
+  void go_on(Client& client);
   int enter(Servant& servant, std::string_view input, Servant::Step* step);
   bool send_output(Client& client);
   void watch(Client& client, bool output);
@@ -147,6 +157,7 @@ class IoThread {
   // The thread's own.
   std::vector<char> buffer_;
   std::vector<Client*> again_;  // those that have had their turn, but not enough
+  std::vector<Client*> owed_;   // those whose replies are kept back
   unsigned in_vain_ = 0, sleeps_ = 0;
 
   std::thread thread_;

@@ -91,6 +91,9 @@ cdef class BinaryCore:
             for number in range(<int>COMMANDS)
         }
 
+    def settle_together(self):
+        self._native.owes = True
+
     @property
     def timed(self):
         return self._native.timed

@@ -162,6 +162,7 @@ cdef extern from "kyoto/protocol/core.h" namespace "kt" nogil:
         size_t reply_limit
         boolean trace
         boolean timed
+        boolean owes
         Times times
         Counts present_counts()
         void set_stamp(string_view) except +
@@ -188,6 +189,10 @@ cdef extern from "kyoto/recovery/snapshot_taking.h" namespace "kt" nogil:
 
     NativeHeader do_take_snapshot "kt::take_snapshot"(
         NativeDatabase &, const string &, const string &) except +IOError
+
+
+cdef extern from "kyoto/recovery/checkpoint.h" namespace "kt" nogil:
+    uint64_t do_checkpoint "kt::checkpoint"(NativeDatabase &) except +IOError
 
 
 cdef extern from "kyoto/recovery/restoring.h" namespace "kt" nogil:

@@ -196,6 +196,15 @@ class Database:
     def copy(self, destination: str) -> None: ...
     def dump_snapshot(self, destination: str) -> None: ...
     def load_snapshot(self, source: str) -> None: ...
+    def checkpoint(self) -> int:
+        """Write everything to the file; returns a stamp of the update log.
+
+        Whatever happens to the process later: the file has all changes up to this stamp.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+
     def take_snapshot(self, path: str, compressor: str) -> SnapshotHeader:
         """Write a snapshot as Kyoto Tycoon has them: all records as they are at this moment.
 
@@ -308,6 +317,9 @@ class BinaryCore:
 
         With `trace`, streams note the commands that they run.
         """
+
+    def settle_together(self) -> None:
+        """Let I/O threads settle with the update log once for all connections that are ready."""
 
     def set_stamp(self, lines: bytes) -> None:
         """Header lines for HTTP replies to begin with; empty: leave HTTP to the caller."""

@@ -562,6 +562,13 @@ cdef class Database:
             error = do_dump_snapshot(native[0], path)
         check_error(error)
 
+    def checkpoint(self):
+        cdef NativeDatabase *native = self.native()
+        cdef uint64_t stamp
+        with nogil:
+            stamp = do_checkpoint(native[0])
+        return stamp
+
     def take_snapshot(self, str path not None, str compressor not None):
         cdef NativeDatabase *native = self.native()
         cdef string name = os.fsencode(path)

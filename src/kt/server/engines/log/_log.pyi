@@ -3,6 +3,7 @@
 from typing import Literal, final
 
 Kind = Literal["tycoon", "tyrant"]
+Durable = Literal["none", "process", "device"]
 
 class Loggable:
     """What an engine can tell what it changes."""
@@ -24,6 +25,7 @@ class UpdateLog(Loggable):
         server: int,
         limit: int = 0,
         keeps_files: bool = False,
+        durable: Durable = "none",
     ) -> None:
         """Go on where the newest file of the directory ends.
 
@@ -33,6 +35,8 @@ class UpdateLog(Loggable):
             server: the number of this server.
             limit: a file that has so many bytes is followed by the next one; 0 for no limit.
             keeps_files: full files wait for `synchronize`.
+            durable: what takes nothing of what was acknowledged: with ``process``, a kill of this
+                process at any moment; with ``device``, a loss of power.
 
         Raises:
             OSError: the log cannot be opened, or another process writes it.

@@ -24,18 +24,24 @@ cdef extern from "log/update_log.h" namespace "kt" nogil:
         TYCOON
         TYRANT
 
+    enum class CDurability "kt::Durability":
+        NONE
+        PROCESS
+        DEVICE
+
     cppclass Position "kt::UpdateLog::Position":
         uint64_t number, size
 
     cppclass NativeLog "kt::UpdateLog"(ChangeLog):
-        NativeLog(CFormat, const string &, uint64_t, uint16_t, boolean) except +IOError
+        NativeLog(CFormat, const string &, uint64_t, uint16_t, boolean, CDurability) except +IOError
+        boolean write() except +
         string trouble() except +
         boolean synchronize() except +
         const string &findings()
         cpp_map[uint64_t, string] files() except +IOError
         Position position()
         int descriptor()
-        void await_more()
+        void await_more() except +
         void heard()
 
 
@@ -59,6 +65,12 @@ cdef extern from "log/log_reader.h" namespace "kt" nogil:
         const string &trouble()
 
 
+DURABILITIES = {
+    "none": <int>CDurability.NONE,
+    "process": <int>CDurability.PROCESS,
+    "device": <int>CDurability.DEVICE,
+}
+
 MORE = 0
 WAITING = 1
 BROKEN = 2
@@ -73,12 +85,13 @@ cdef class UpdateLog(Loggable):
     cdef readonly int server
 
     def __init__(self, str directory not None, *, str kind not None, int server,
-                 uint64_t limit=0, bint keeps_files=False):
+                 uint64_t limit=0, bint keeps_files=False, str durable="none"):
         cdef string path = fsencode(directory)
         cdef CFormat format = CFormat.TYCOON if kind == "tycoon" else CFormat.TYRANT
         cdef uint16_t number = server & 0xFFFF
+        cdef CDurability durability = <CDurability><int>DURABILITIES[durable]
         with nogil:
-            self._native = new NativeLog(format, path, limit, number, keeps_files)
+            self._native = new NativeLog(format, path, limit, number, keeps_files, durability)
         self.log = self._native
         self.server = number
 
@@ -92,7 +105,7 @@ cdef class UpdateLog(Loggable):
     def flush(self):
         cdef boolean done
         with nogil:
-            done = self._native.flush()
+            done = self._native.write()
         return done
 
     def synchronize(self):

@@ -13,6 +13,7 @@
 #include <initializer_list>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace kt {
 
@@ -31,6 +32,9 @@ class ChangeLog {
 
   // Takes over one record, stamped now. Throws std::bad_alloc, and has taken over nothing then.
   virtual void append(const Origin& origin, std::initializer_list<std::string_view> parts) = 0;
+
+  // Likewise some records that belong together: after a kill the log has all of them or none.
+  virtual void append_together(const Origin& origin, const std::vector<std::string>& messages) = 0;
 
   // A stamp that no record so far goes above, and that all later ones do.
   virtual uint64_t stamp() = 0;

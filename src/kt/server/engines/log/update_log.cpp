@@ -19,6 +19,7 @@ namespace kt {
 namespace {
 
 constexpr size_t KEPT = 1 << 20;  // bytes of memory that a written buffer keeps
+constexpr uint64_t HELD_BACK = 1 << 20;  // bytes that are not written at once if a kill spares them
 
 [[noreturn]] void fail(const std::string& what) {
   throw std::runtime_error(what + ": " + std::strerror(errno));
@@ -61,9 +62,9 @@ void empty_out(std::string* buffer) {
 }  // namespace
 
 UpdateLog::UpdateLog(Format format, const std::string& directory, uint64_t limit, uint16_t server,
-                     bool keeps_files)
+                     bool keeps_files, Durability durability)
     : format_(format), directory_(directory), limit_(limit), server_(server),
-      keeps_files_(keeps_files) {
+      keeps_files_(keeps_files || durability == Durability::DEVICE), durability_(durability) {
   try {
     lock_file_ = open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (lock_file_ < 0) fail(directory);
@@ -73,7 +74,8 @@ UpdateLog::UpdateLog(Format format, const std::string& directory, uint64_t limit
       fcntl(end, F_SETFL, O_NONBLOCK);
       fcntl(end, F_SETFD, FD_CLOEXEC);
     }
-    go_on();
+    recover();
+    if (durability != Durability::NONE) guard();
   } catch (...) {
     for (int file : {file_, lock_file_, pipe_[0], pipe_[1]}) {
       if (file >= 0) close(file);
@@ -83,7 +85,7 @@ UpdateLog::UpdateLog(Format format, const std::string& directory, uint64_t limit
 }
 
 UpdateLog::~UpdateLog() {
-  flush();
+  write();
   for (int file : full_) close(file);
   for (int file : {file_, lock_file_, pipe_[0], pipe_[1]}) close(file);
 }
@@ -101,6 +103,67 @@ std::map<uint64_t, std::string> UpdateLog::files() const {
   }
   closedir(directory);
   return files;
+}
+
+std::string UpdateLog::path_ahead(int which) const {
+  return directory_ + "/ahead." + std::to_string(which);
+}
+
+// Goes on where the log ends, after it has been given what a killed server had taken over.
+void UpdateLog::recover() {
+  std::map<uint64_t, std::pair<std::string, Ahead::Left>> found;  // by their turns
+  for (int which : {0, 1}) {
+    const std::string path = path_ahead(which);
+    if (auto left = Ahead::left(path)) found[left->turn] = {path, std::move(*left)};
+  }
+  for (auto it = found.begin(); it != found.end();) {
+    const auto& [path, left] = it->second;
+    const bool done = left.place && put_back(left);
+    if (done) unlink(path.c_str());
+    it = done ? found.erase(it) : std::next(it);
+  }
+  go_on();
+  for (const auto& [_, there] : found) bring_in(there.first, there.second);
+  for (int which : {0, 1}) unlink(path_ahead(which).c_str());
+}
+
+// Writes again what somebody had begun to write. False if the log is not there any more.
+bool UpdateLog::put_back(const Ahead::Left& left) {
+  const std::string path = this->path(left.place->number);
+  const int file = open(path.c_str(), O_RDWR | O_CLOEXEC);
+  if (file < 0 && errno == ENOENT) return false;
+  if (file < 0) fail(path);
+  const uint64_t end = left.place->offset + left.records.size();
+  bool there = false;
+  try {
+    there = size_of(file) >= left.place->offset;
+    if (there) {
+      write_at(file, left.records, left.place->offset);
+      if (ftruncate(file, static_cast<off_t>(end)) != 0) fail(path);
+      if (header_size(format_) > 0) write_at(file, file_header(end, left.stamp), 0);
+    }
+  } catch (...) {
+    close(file);
+    throw;
+  }
+  close(file);
+  return there;
+}
+
+// Writes at the end what nobody had begun to write.
+void UpdateLog::bring_in(const std::string& path, const Ahead::Left& left) {
+  Ahead::claim(path, left.turn, {number_, size_});
+  write_at(file_, left.records, size_);
+  size_ += left.records.size();
+  newest_ = std::max(newest_, left.stamp);
+  stamp_ = appended_stamp_ = newest_;
+  if (header_size(format_) > 0) write_at(file_, file_header(size_, newest_), 0);
+  unlink(path.c_str());  // or a later start would write it again, behind what came then
+}
+
+void UpdateLog::guard() {
+  for (int which : {0, 1}) ahead_[which] = std::make_unique<Ahead>(path_ahead(which));
+  ahead_[active_]->begin(++turn_);
 }
 
 // Finds out where the log ends.
@@ -198,17 +261,51 @@ void UpdateLog::open_file(uint64_t number, bool fresh) {
     throw;
   }
   number_ = number;
+  if (durability_ == Durability::DEVICE) fsync(lock_file_);  // the directory
   if (old < 0) return;
   keeps_files_ ? full_.push_back(old) : static_cast<void>(close(old));
 }
 
 void UpdateLog::append(const Origin& origin, std::initializer_list<std::string_view> parts) {
-  std::lock_guard<std::mutex> guard(lock_);
-  const size_t before = appended_.size();
-  const uint64_t stamp = next_stamp(format_, stamp_);
-  put_record(format_, &appended_, stamp, origin, parts);
-  stamp_ = appended_stamp_ = stamp;
+  {
+    std::lock_guard<std::mutex> guard(lock_);
+    const size_t before = appended_.size();
+    const uint64_t stamp = next_stamp(format_, stamp_);
+    put_record(format_, &appended_, stamp, origin, parts);
+    stamp_ = stamp;
+    took(before);
+  }
+  if (unguarded_) write();
+}
+
+void UpdateLog::append_together(const Origin& origin, const std::vector<std::string>& messages) {
+  if (messages.empty()) return;
+  {
+    std::lock_guard<std::mutex> guard(lock_);
+    const size_t before = appended_.size();
+    uint64_t stamp = stamp_;
+    try {
+      for (const std::string& message : messages) {
+        stamp = next_stamp(format_, stamp);
+        put_record(format_, &appended_, stamp, origin, {message});
+      }
+    } catch (...) {
+      appended_.resize(before);
+      throw;
+    }
+    stamp_ = stamp;
+    took(before);
+  }
+  if (unguarded_) write();
+}
+
+// With `lock_`: counts what has come since `before`, and puts it where a kill leaves it.
+void UpdateLog::took(size_t before) {
+  appended_stamp_ = stamp_;
   taken_ += appended_.size() - before;
+  if (durability_ == Durability::NONE) return;
+  const std::string_view records = std::string_view(appended_).substr(before);
+  if (!ahead_[active_]->add(records, stamp_)) unguarded_ = true;
 }
 
 uint64_t UpdateLog::stamp() {
@@ -218,29 +315,63 @@ uint64_t UpdateLog::stamp() {
 }
 
 bool UpdateLog::flush() {
+  if (durability_ == Durability::DEVICE) return bring_to_device();
+  const uint64_t wanted = taken_;
+  const uint64_t written = written_;
+  if (written >= wanted) return true;
+  const bool safe = durability_ == Durability::PROCESS && !unguarded_ && !failing_;
+  return (safe && !awaited_ && wanted - written < HELD_BACK) || write();
+}
+
+bool UpdateLog::write() {
   const uint64_t wanted = taken_;
   if (written_ >= wanted) return true;
   std::lock_guard<std::mutex> guard(file_lock_);
-  return written_ >= wanted || write_pending();
+  while (written_ < wanted) {
+    if (!write_pending()) return false;
+  }
+  return true;
 }
 
-// With `file_lock_`: writes everything there is.
-bool UpdateLog::write_pending() {
-  uint64_t stamp;
-  {
-    std::lock_guard<std::mutex> guard(lock_);
-    if (pending_.empty()) {
-      pending_.swap(appended_);
-    } else {
-      pending_ += appended_;
-      appended_.clear();
-    }
-    stamp = appended_stamp_;
+// One brings everything to the device; those who wait for their turns find theirs done.
+bool UpdateLog::bring_to_device() {
+  const uint64_t wanted = taken_;
+  if (on_device_ >= wanted) return true;
+  std::lock_guard<std::mutex> guard(device_lock_);
+  if (on_device_ >= wanted) return true;
+  if (device_failed_ || !write()) return false;
+  const uint64_t written = written_;
+  if (synchronize()) {
+    on_device_ = written;
+    return true;
   }
+  // The kernel forgets what it could not write: nobody can tell any more what is on the device.
+  std::lock_guard<std::mutex> other(file_lock_);
+  trouble_ = "the device has failed; what it has will be known at the next start";
+  device_failed_ = failing_ = true;
+  return false;
+}
+
+// With `file_lock_`: makes the pending ones of those that are appended.
+void UpdateLog::take() {
+  std::lock_guard<std::mutex> guard(lock_);
+  pending_.swap(appended_);
+  pending_stamp_ = appended_stamp_;
+  if (durability_ == Durability::NONE) return;
+  active_ = 1 - active_;
+  ahead_[active_]->begin(++turn_);
+  unguarded_ = false;
+}
+
+// With `file_lock_`: writes what is pending, or what has been appended.
+bool UpdateLog::write_pending() {
+  if (pending_.empty()) take();
   try {
     if (limit_ > 0 && size_ >= limit_) open_file(number_ + 1, true);
+    if (durability_ != Durability::NONE) ahead_[1 - active_]->belongs({number_, size_});
     write_at(file_, pending_, size_);
-    if (header_size(format_) > 0) write_at(file_, file_header(size_ + pending_.size(), stamp), 0);
+    const uint64_t end = size_ + pending_.size();
+    if (header_size(format_) > 0) write_at(file_, file_header(end, pending_stamp_), 0);
   } catch (const std::exception& error) {
     // A reader that goes by the file's size must not find half a record.
     if (ftruncate(file_, static_cast<off_t>(size_)) != 0) {
@@ -251,11 +382,14 @@ bool UpdateLog::write_pending() {
     return false;
   }
   size_ += pending_.size();
-  newest_ = stamp;
+  newest_ = pending_stamp_;
   written_ += pending_.size();
   empty_out(&pending_);
-  failing_ = false;
-  trouble_.clear();
+  if (durability_ != Durability::NONE) ahead_[1 - active_]->begin(++turn_);
+  if (!device_failed_) {
+    failing_ = false;
+    trouble_.clear();
+  }
   tell();
   if (format_ == Format::TYRANT && limit_ > 0 && size_ >= limit_) {
     try {
@@ -285,7 +419,7 @@ bool UpdateLog::synchronize() {
     files.push_back(copy);
   }
   std::vector<int> failed;
-  for (int file : files) fsync(file) == 0 ? static_cast<void>(close(file)) : failed.push_back(file);
+  for (int file : files) fdatasync(file) == 0 ? static_cast<void>(close(file)) : failed.push_back(file);
   if (failed.empty()) return true;
   std::lock_guard<std::mutex> guard(file_lock_);
   full_.insert(full_.end(), failed.begin(), failed.end());  // to be tried again
@@ -306,6 +440,11 @@ uint64_t UpdateLog::stamp_at(const Position& position) {
   return all ? stamp_ : newest_;
 }
 
+void UpdateLog::await_more() {
+  awaited_ = true;
+  if (durability_ == Durability::PROCESS) write();
+}
+
 void UpdateLog::heard() {
   char bytes[64];
   while (read(pipe_[0], bytes, sizeof bytes) > 0) continue;
@@ -314,7 +453,7 @@ void UpdateLog::heard() {
 void UpdateLog::tell() {
   if (!awaited_.exchange(false)) return;
   const char byte = 0;
-  if (write(pipe_[1], &byte, 1) < 0) {
+  if (::write(pipe_[1], &byte, 1) < 0) {
     // It is full, so it is readable.
   }
 }

@@ -305,9 +305,13 @@ Error Database::accept_bulk(const std::vector<std::string>& keys, RecordVisitor&
   if (failed(error)) return error;
   if (writable && !has_room_inside(size) && !(make_room() && has_room_inside(size))) return no_room();
   const bool whole = writable && options_.auto_transaction && !kind_.in_memory && kind_.removes;
-  if (whole) {
+  const bool logged_whole = writable && journal_.connected() && (kind_.pages || kind_.in_memory);
+  if (whole || logged_whole) {
     Isolation alone(gate_);
-    error = in_transaction_ ? visit_all(keys, visitor, writable) : commit_all(keys, visitor);
+    Journal::Together together(journal_);
+    const bool commits = whole && !in_transaction_;
+    error = commits ? commit_all(keys, visitor) : visit_all(keys, visitor, writable);
+    together.end();
   } else {
     Entry entry(*this);
     error = visit_all(keys, visitor, writable);

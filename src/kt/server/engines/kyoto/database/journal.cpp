@@ -70,7 +70,7 @@ void Journal::cleared() {
 
 void Journal::tell(Bytes head, Bytes key, Bytes value) {
   LogBatch::use();
-  if (!holds_) return log_->append({log_->server(), 0}, {head, key, value});
+  if (!holds()) return log_->append({log_->server(), 0}, {head, key, value});
   std::string message;
   message.reserve(head.size() + key.size() + value.size());
   message.append(head).append(key).append(value);
@@ -78,15 +78,17 @@ void Journal::tell(Bytes head, Bytes key, Bytes value) {
   held_.push_back(std::move(message));
 }
 
-void Journal::hold() { holds_ = log_ != nullptr; }
+void Journal::hold() { in_transaction_ = log_ != nullptr; }
 
 void Journal::release(bool commit) {
-  if (!holds_) return;
-  holds_ = false;
+  if (!in_transaction_) return;
+  in_transaction_ = false;
+  give_away(commit);
+}
+
+void Journal::give_away(bool commit) {
   std::lock_guard<std::mutex> guard(lock_);
-  if (commit) {
-    for (const std::string& message : held_) log_->append({log_->server(), 0}, {message});
-  }
+  if (commit && !held_.empty()) log_->append_together({log_->server(), 0}, held_);
   held_.clear();
 }
 

@@ -62,6 +62,24 @@ class Journal {
   // Alone inside: begins to keep back, and ends that.
   void hold();
   void release(bool commit);
+  // Alone inside, from its construction to end(): what is changed comes into the log as a whole.
+  // A transaction that is open does that already.
+  class Together {
+   public:
+    explicit Together(Journal& journal) : journal_(journal) {
+      journal_.together_ = journal_.connected() && !journal_.in_transaction_;
+    }
+    ~Together() { end(); }
+    Together(const Together&) = delete;
+    Together& operator=(const Together&) = delete;
+
+    void end() {
+      if (journal_.together_.exchange(false)) journal_.give_away(true);
+    }
+
+   private:
+    Journal& journal_;
+  };
 
   // Outside, before a change: fails while changes cannot be logged.
   Error admit() { return log_ == nullptr ? Error() : ask_log(); }
@@ -81,10 +99,13 @@ class Journal {
   Error ask_log();
   Error write_log();
   void tell(Bytes head, Bytes key, Bytes value);
+  bool holds() const { return in_transaction_ || together_; }
+  void give_away(bool commit);
 
   ChangeLog* log_ = nullptr;
   uint16_t index_ = 0;
-  std::atomic<bool> holds_{false};
+  std::atomic<bool> in_transaction_{false};
+  std::atomic<bool> together_{false};
   std::mutex lock_;
   std::vector<std::string> held_;
 };

@@ -219,10 +219,15 @@ bool Core::settle() { return databases.empty() || !failed(databases[0]->journal(
 State Stream::feed(const char* data, size_t size, size_t* consumed) {
   const bool in_http = remaining_ == 0 && size > 0 && is_http(static_cast<uint8_t>(data[0]));
   Bytes input(data, size);
-  const auto began = Times::Clock::now();
-  State state = serve(&input, began);
+  const State state = run(&input);
   *consumed = size - input.size();
-  if (LogBatch::used() && !core_.settle()) state = fail_all(in_http);
+  return LogBatch::used() && !core_.settle() ? fail_all(in_http) : state;
+}
+
+// `feed`, and nothing is settled.
+State Stream::run(Bytes* input) {
+  const auto began = Times::Clock::now();
+  const State state = serve(input, began);
   if (core_.timed && answered_ > 0) core_.times.add(Times::Clock::now() - began, answered_);
   return state;
 }
@@ -245,11 +250,19 @@ State Stream::serve(Bytes* input, Times::Clock::time_point began) {
 Servant::Step Stream::step(Bytes input) {
   Hurry hurry;
   size_t consumed = 0;
-  const State state = feed(input.data(), input.size(), &consumed);
+  State state;
+  const bool owes = core_.owes;
+  if (owes) {
+    Bytes left = input;
+    state = run(&left);
+    consumed = input.size() - left.size();
+  } else {
+    state = feed(input.data(), input.size(), &consumed);
+  }
   const Verdict verdict = state == State::MORE    ? Verdict::MORE
                           : state == State::AGAIN ? Verdict::AGAIN
                                                   : Verdict::LEAVE;
-  return {verdict, static_cast<int>(state), consumed, 1, reply()};
+  return {verdict, static_cast<int>(state), consumed, 1, reply(), owes && LogBatch::used()};
 }
 
 // Nothing, if there may be more to do.

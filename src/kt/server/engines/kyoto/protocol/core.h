@@ -47,6 +47,7 @@ struct Core {
   size_t reply_limit;  // the longest reply to get_bulk
   bool trace = false;  // streams note which commands they have run
   bool timed = false;  // `times` are taken: for servers
+  bool owes = false;   // I/O threads settle for all connections at once
   Times times;
   Counts counts;
   std::string stamp;  // what HTTP replies begin with; empty: no HTTP request is run here
@@ -70,6 +71,8 @@ class Stream final : public Servant {
   // Run what is there; `*consumed` bytes of it are done with.
   State feed(const char* data, size_t size, size_t* consumed);
 
+  bool settle() override { return core_.settle(); }
+
   // The input has ended: what is still to be said about it goes into the reply.
   void finish();
 
@@ -88,6 +91,7 @@ class Stream final : public Servant {
   class Run;
   struct Record;
 
+  State run(Bytes* input);
   State serve(Bytes* input, Times::Clock::time_point began);
   std::optional<State> run_command(Run& run, Bytes* input);
   std::optional<State> run_http(Run& run, Bytes* input);

@@ -122,6 +122,7 @@ class Stream final : public Servant {
 
   // `feed`, for an I/O thread.
   Step step(Bytes input) override;
+  bool settle() override { return database_.settled(true); }
   void drop_reply() override { output_.clear(); }
   void take_reply(Buffer* into) override { into->swap(output_); }
   bool pending() const override { return in_list(); }

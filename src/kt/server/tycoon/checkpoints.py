@@ -1,0 +1,303 @@
+"""How kt-tycoon's files keep what was acknowledged (``-durable``).
+
+::
+
+    running   change --> update log (ahead of it, in mapped memory) --> file
+              every so often: all is written to the file; CASKET.durable says up to which stamp
+    start     CASKET.durable --> stamp --> update log, from there on --> file
+
+A killed process leaves a file as the engine brings it back: with everything up to the checkpoint,
+and with some of what came later. The log says what records become, so all of it is applied again,
+and the file has everything. A record that was being written over is in the log before that begins.
+
+With ``device``, the log is on the device before a change is acknowledged; the file need not be. A
+machine that went down (another boot than that in CASKET.durable) may have left anything in it. So
+it is set aside then, and comes back from snapshot and log, as if it had not been there.
+
+CASKET.durable also guards against what would lose something silently: a server without ``-durable``
+does not touch a file for which the log has more.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, Future
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal
+
+from kt.errors import ImproperlyConfigured
+from kt.server.engines.kyoto._engine import Database
+from kt.server.history import History
+from kt.server.session import Journal
+from kt.server.tycoon.snapshots import carry_out
+
+if TYPE_CHECKING:
+    from kt.server.engines.log._log import Durable
+
+INTERVAL: Final = 20.0
+"""Seconds between two checkpoints, if something was changed."""
+BYTES: Final = 64 << 20
+"""Bytes of the update log after which there is a checkpoint sooner."""
+TEXT: Final = b"80"
+"""The library's number of the type that appends lines to a text file."""
+
+State = Literal["open", "closed", "restoring"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """What is known of a file.
+
+    Attributes:
+        index: the number that the database has in the update log.
+        stamp: it has all changes of the update log up to this one.
+        state: ``closed`` if it has all there are; ``restoring`` if it has nothing to rely on.
+        boot: of the machine, when it was opened.
+        durable: what the server had been told to keep.
+    """
+
+    index: int
+    stamp: int
+    state: State
+    boot: str
+    durable: Durable
+
+
+def checkpoint_path(path: str) -> str:
+    """Where the checkpoint of a database file is."""
+    return path.rstrip("/") + ".durable"
+
+
+def read_checkpoint(path: str) -> Checkpoint | None:
+    """The checkpoint of a database file; None if it has none.
+
+    Raises:
+        ImproperlyConfigured: it cannot be read.
+    """
+    name = checkpoint_path(path)
+    try:
+        return Checkpoint(**json.loads(Path(name).read_bytes()))
+    except FileNotFoundError:
+        return None
+    except (OSError, TypeError, ValueError) as error:
+        raise ImproperlyConfigured(
+            f"{name} cannot be read: {error}. Without it nobody knows what the update log has "
+            "beyond the file; remove it to start with what the file has"
+        ) from None
+
+
+def write_checkpoint(path: str, checkpoint: Checkpoint) -> None:
+    """Put it in the place of the one that is there.
+
+    Raises:
+        OSError: that failed; the old one is as it was.
+    """
+    name = checkpoint_path(path)
+    with open(name + ".tmp", "wb") as file:
+        file.write(json.dumps(asdict(checkpoint)).encode())
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(name + ".tmp", name)
+
+
+def present_boot() -> str:
+    """Changes whenever the machine starts; empty where the system does not say."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
+def leave_alone(path: str, log: Journal) -> None:
+    """Before a file is opened by a server that does not keep it so.
+
+    Raises:
+        ImproperlyConfigured: the update log has more than the file.
+    """
+    checkpoint = read_checkpoint(path)
+    if checkpoint is None:
+        return
+    name = checkpoint_path(path)
+    if checkpoint.state != "closed":
+        raise ImproperlyConfigured(
+            f"{path} was not closed, and the update log of the server that had it has changes that "
+            f"the file may lack: start with the same -ulog and -durable, or remove {name} to go on "
+            "without them"
+        )
+    log.system(f"the update log is not applied to this file any more: {name} is removed")
+    os.remove(name)
+
+
+def set_torn_aside(path: str, log: Journal) -> None:
+    """Before a file is opened: move it away if it is to come back from snapshot and log."""
+    checkpoint = read_checkpoint(path)
+    if checkpoint is None or checkpoint.state == "closed" or not os.path.lexists(path):
+        return
+    other_boot = checkpoint.boot != present_boot()
+    if checkpoint.state == "open" and not (other_boot and checkpoint.durable == "device"):
+        if other_boot:
+            log.error(f"the machine went down while this file was open, it may be damaged: {path}")
+        return
+    aside = next(name for name in _names(path + ".torn") if not os.path.lexists(name))
+    what = "was open" if checkpoint.state == "open" else "was being restored"
+    log.error(f"the server ended while this file {what}: {path} is set aside as {aside}")
+    os.rename(path, aside)
+    with suppress(FileNotFoundError):
+        os.rename(path + ".wal", aside + ".wal")
+
+
+def _names(path: str) -> Sequence[str]:
+    return [path, *(f"{path}.{number}" for number in range(1, 1000))]
+
+
+def _check_kinds(databases: Sequence[Database], comes_back: bool) -> None:
+    for database in databases:
+        if database.in_memory and not comes_back:
+            raise ImproperlyConfigured(
+                f"a database in memory comes back from snapshots: {database.path} needs -bgs"
+            )
+        if database.status()[b"type"] == TEXT:
+            raise ImproperlyConfigured(f"-durable is not for text files: {database.path}")
+
+
+class Checkpoints:
+    """The checkpoints of a server's files. They are open.
+
+    Args:
+        databases: in the order of their numbers.
+        fresh: for each, whether it has no records of its own from before the start.
+        durable: ``process`` or ``device``.
+        history: the update log.
+        comes_back: whether there are snapshots.
+        log: the server's.
+
+    Attributes:
+        known: numbers of the files that the update log has followed so far.
+
+    Raises:
+        ImproperlyConfigured: a database cannot be kept so.
+    """
+
+    def __init__(
+        self,
+        databases: Sequence[Database],
+        *,
+        fresh: Sequence[bool],
+        durable: Durable,
+        history: History,
+        comes_back: bool,
+        log: Journal,
+    ) -> None:
+        self._databases = databases
+        self._durable = durable
+        self._history = history
+        self._log = log
+        self._files = {i: db for i, db in enumerate(databases) if not db.in_memory}
+        self._boot = present_boot()
+        self._due = 0.0
+        self._position = (0, 0)
+        self._running: Future[bool] | None = None
+        self._begun = False
+        _check_kinds(databases, comes_back)
+        found = {
+            index: checkpoint
+            for index, database in self._files.items()
+            if (checkpoint := self._read(index, database.path)) is not None and not fresh[index]
+        }
+        self._stamps = {index: checkpoint.stamp for index, checkpoint in found.items()}
+        self._unclosed = {i for i, checkpoint in found.items() if checkpoint.state != "closed"}
+        self.known = set(found)
+        for index in self._files:
+            if fresh[index]:
+                self._write(index, 0, "restoring")
+
+    def restore(self, check: Callable[[], None]) -> None:
+        """Bring files up to date that were not closed, before they tell the log of changes.
+
+        Args:
+            check: called now and then; may raise to end it.
+
+        Raises:
+            ImproperlyConfigured: that is not possible.
+        """
+        if not self._unclosed:
+            return
+        stamps = [
+            (database, self._stamps[index] if index in self._unclosed else None)
+            for index, database in enumerate(self._databases)
+        ]
+        try:
+            carry_out(self._history, stamps, self._log, check)
+        except OSError as error:
+            paths = ", ".join(checkpoint_path(self._files[i].path) for i in sorted(self._unclosed))
+            raise ImproperlyConfigured(
+                f"the update log cannot be applied: {error}. Mend it, or remove {paths} to start "
+                "with what the files have"
+            ) from None
+
+    def begin(self) -> None:
+        """All databases are as they should be: from now on they change.
+
+        Raises:
+            ImproperlyConfigured: a file cannot be written.
+        """
+        if not self._make_all():
+            raise ImproperlyConfigured("there is no checkpoint of a file, so it cannot be kept")
+        self._begun = True
+
+    def tick(self, workers: Callable[[], Executor]) -> None:
+        """Ten times a second: make checkpoints when it is time."""
+        if self._running is not None and not self._running.done():
+            return
+        position = self._history.log.position()
+        grown = position[0] != self._position[0] or position[1] - self._position[1] >= BYTES
+        late = position != self._position and time.monotonic() >= self._due
+        if grown or late:
+            self._running = workers().submit(self._make_all)
+
+    def _make_all(self) -> bool:
+        self._position = self._history.log.position()
+        self._due = time.monotonic() + INTERVAL
+        done = [self._make(index, database) for index, database in self._files.items()]
+        if self._stamps:
+            self._history.needs["files"] = min(self._stamps.values())
+        return all(done)
+
+    def _make(self, index: int, database: Database) -> bool:
+        try:
+            stamp = database.checkpoint()
+            self._write(index, stamp, "open")
+        except OSError as error:
+            self._log.error(f"no checkpoint of {database.path}: {error}")
+            return False
+        self._stamps[index] = stamp
+        return True
+
+    def _read(self, index: int, path: str) -> Checkpoint | None:
+        checkpoint = read_checkpoint(path)
+        if checkpoint is None or checkpoint.index == index or checkpoint.state == "closed":
+            return checkpoint
+        raise ImproperlyConfigured(
+            f"{path} was not closed, and it was database {checkpoint.index} then: what the update "
+            "log has of it is found under this number only; start once in the old order"
+        )
+
+    def _write(self, index: int, stamp: int, state: State) -> None:
+        write_checkpoint(
+            self._files[index].path,
+            Checkpoint(
+                index=index, stamp=stamp, state=state, boot=self._boot, durable=self._durable
+            ),
+        )
+
+    def close(self) -> None:
+        """Say that the files have everything; they are closed, without a failure."""
+        for database in self._files.values() if self._begun else ():
+            checkpoint = read_checkpoint(database.path)
+            if checkpoint is not None:
+                write_checkpoint(database.path, replace(checkpoint, state="closed"))

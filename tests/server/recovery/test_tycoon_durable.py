@@ -1,0 +1,287 @@
+"""``-durable``: what was acknowledged is there, wherever a server is killed, or the power goes."""
+
+from __future__ import annotations
+
+import json
+import random
+import resource
+import shutil
+import subprocess
+import threading
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from kt import KTError, KyotoTycoon
+from kt.serializers import KT_NONE
+from tests.crash.test_crash import KILLS, SEED, Writer
+from tests.crash.workload import Account, contents, steps
+
+from ..processes import HOST, SECONDS, ServerProcess
+
+FILES = ("casket.kch", "casket.kct", "casket.kcd", "casket.kcf")
+KEEPING = ("-ulog", "log", "-sid", "7", "-le")
+PROCESS = ("-durable", "process", *KEEPING)
+DEVICE = ("-durable", "device", "-bgs", "snapshots", *KEEPING)
+WIDE = 600
+LONGEST = 0.6
+"""Seconds for which a writer writes at most."""
+
+SCRIPT = """
+kt = __kyototycoon__
+function twice(i, o)
+  kt.db:begin_transaction()
+  for n = 1, 500 do kt.db:set("t" .. n, i.value) end
+  kt.db:end_transaction(i.commit == "yes")
+  return kt.RVSUCCESS
+end
+"""
+
+
+def server(directory: Path, *args: str, database: str, **environment: str) -> ServerProcess:
+    return ServerProcess(
+        "kt-tycoon", *args, databases=[database], directory=directory, environment=environment
+    )
+
+
+def client(process: ServerProcess) -> KyotoTycoon:
+    return KyotoTycoon(HOST, process.port, serializer=KT_NONE)
+
+
+def refused(process: ServerProcess) -> str:
+    """Start a server that must not; what it says."""
+    process.spawn()
+    try:
+        assert process.process.wait(SECONDS) == 1
+    finally:
+        process.kill()
+    return process.printed()
+
+
+@pytest.fixture(scope="module")
+def last_call(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The library of last_call.c."""
+    library = tmp_path_factory.mktemp("library") / "last_call.so"
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("there is no C compiler")
+    source = Path(__file__).with_name("last_call.c")
+    subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl"], check=True)
+    return str(library)
+
+
+class Judged:
+    """A database that is written and killed again and again, and judged by what comes back."""
+
+    def __init__(self, directory: Path, database: str, *args: str) -> None:
+        self.directory = directory
+        self.database = database
+        self.args = args
+        self.suffix = Path(database).suffix or ".kch"
+        self.found: dict[str, bytes] = {}
+
+    def write(self, seed: int, seconds: float, **environment: str) -> None:
+        """Let somebody write for that long, or until the server kills itself; then judge."""
+        acknowledged = 0
+        process = server(self.directory, *self.args, database=self.database, **environment)
+        try:
+            process.start()
+            writer = Writer(self.suffix, seed, process.port, "process")
+        except AssertionError:
+            assert "KT_KILL_AT" in environment  # the start is what was killed
+        else:
+            with suppress(AssertionError):  # the writer ends with the server
+                writer.watch(seconds)
+            process.kill()
+            acknowledged = writer.kill()
+        process.kill()
+        self.judge(Account(self.found, steps(seed, wide=WIDE), acknowledged, "process"))
+
+    def judge(self, account: Account) -> None:
+        with server(self.directory, *self.args, database=self.database) as process:
+            with client(process) as kt:
+                self.found, complaints = contents(kt, self.suffix)
+            complaints += account.complaints(
+                self.found, whole_bulks=self.suffix in (".kct", ".kcf"), in_place=False
+            )
+            assert process.stop() == 0
+        assert not complaints, "\n".join(complaints[:20]) + process.printed()
+
+
+# Kills
+
+
+@pytest.mark.parametrize("database", FILES)
+def test_a_kill_at_any_moment_loses_nothing(database: str, tmp_path: Path) -> None:
+    seed = random.Random(f"{SEED}{database}").randrange(10**6)
+    print(f"KT_CRASH_SEED={SEED}, seed {seed}")
+    judged = Judged(tmp_path, database, *PROCESS)
+    for turn in range(KILLS):
+        judged.write(seed + turn, random.Random(seed + turn).uniform(0, LONGEST))
+
+
+@pytest.mark.parametrize("database", ["casket.kch", "casket.kcd"])
+def test_a_kill_in_any_call_loses_nothing(database: str, tmp_path: Path, last_call: str) -> None:
+    seed = random.Random(f"{SEED}{database}call").randrange(10**6)
+    print(f"KT_CRASH_SEED={SEED}, seed {seed}")
+    judged = Judged(tmp_path, database, *PROCESS)
+    for turn in range(KILLS):
+        call = random.Random(seed + turn).choice((*range(1, 40), 100, 300, 1000))
+        judged.write(
+            seed + turn, LONGEST, LD_PRELOAD=last_call, KT_KILL_AT=str(call), KT_FILES=database
+        )
+
+
+def test_a_kill_in_any_call_for_the_log_loses_nothing(tmp_path: Path, last_call: str) -> None:
+    judged = Judged(tmp_path, "casket.kct", *PROCESS)
+    for call in random.Random(SEED).sample(range(1, 30), KILLS):
+        judged.write(call, LONGEST, LD_PRELOAD=last_call, KT_KILL_AT=str(call), KT_FILES="/log/")
+
+
+@pytest.mark.parametrize("database", ["casket.kch", "casket.kct", "%#ktopts=p"])
+def test_transactions_are_there_as_a_whole(database: str, tmp_path: Path) -> None:
+    (tmp_path / "s.lua").write_text(SCRIPT)
+    args = (*PROCESS, "-bgs", "snapshots", "-scr", "s.lua")
+    with server(tmp_path, *args, database=database) as process:
+        with client(process) as kt:
+            kt.script("twice", {"value": b"1", "commit": b"yes"})
+            kt.script("twice", {"value": b"2", "commit": b"no"})
+            kt.set_bulk({str(n): b"x" for n in range(500)}, atomic=True)
+        process.kill()
+        process.start()
+        with client(process) as kt:
+            assert kt.count() == 1000
+            assert {kt.get(f"t{n}") for n in range(1, 501)} == {b"1"}
+
+
+def test_nothing_is_lost_while_the_log_cannot_be_written(tmp_path: Path) -> None:
+    with server(tmp_path, *PROCESS, "-bgs", "snapshots", database="%") as process:
+        pid = process.process.pid
+        with client(process) as kt:
+            kt.set("large", b"x" * 50_000)
+            unlimited = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+            log = tmp_path / "log" / "0000000001.ulog"
+            while (size := log.stat().st_size) < 50_000:  # it is written soon
+                assert kt.get("large") is not None
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (size + 5, unlimited[1]))
+            acknowledged = []
+            refusal = None
+            while refusal is None:
+                try:
+                    kt.set(str(len(acknowledged)), b"y")
+                except KTError as error:
+                    refusal = error
+                else:
+                    acknowledged.append(str(len(acknowledged)))
+            assert kt.get("large") is not None
+            process.wait_for_output("changes are refused")
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, unlimited)
+        process.kill()
+        process.start()
+        with client(process) as kt:
+            assert set(kt.get_bulk(acknowledged)) == set(acknowledged)
+            assert kt.get("large") == b"x" * 50_000
+            kt.set("after", b"1")
+
+
+# Loss of power
+
+
+def lose_power(directory: Path, device: Path) -> None:
+    """Leave what has come to the device, as another start of the machine finds it."""
+    (directory / "output").rename(directory / "output.before")
+    for name in ("log", "snapshots"):
+        shutil.rmtree(directory / name)
+        (directory / name).mkdir()
+    for path in directory.glob("casket*"):
+        path.unlink()
+    for path in device.iterdir():
+        room = {".ulog": "log", ".ktss": "snapshots"}.get(path.suffix, "")
+        shutil.copy(path, directory / room / path.name)
+    checkpoint = directory / "casket.kch.durable"
+    state = json.loads(checkpoint.read_text())
+    checkpoint.write_text(json.dumps({**state, "boot": "another"}))
+
+
+@pytest.mark.parametrize("torn", [False, True])
+def test_a_loss_of_power_loses_nothing(torn: bool, tmp_path: Path, last_call: str) -> None:
+    device, directory = tmp_path / "device", tmp_path / "machine"
+    device.mkdir()
+    directory.mkdir()
+    environment = {"LD_PRELOAD": last_call, "KT_DEVICE": str(device)}
+    acknowledged: list[dict[str, bytes]] = [{} for _ in range(6)]
+
+    def write(number: int, port: int) -> None:
+        with suppress(KTError), KyotoTycoon(HOST, port, serializer=KT_NONE) as kt:
+            for turn in range(100_000):
+                key = f"{number}:{turn}"
+                kt.set(key, b"v%d" % turn)
+                acknowledged[number][key] = b"v%d" % turn
+
+    with server(directory, *DEVICE, database="casket.kch", **environment) as process:
+        threads = [
+            threading.Thread(target=write, args=(number, process.port))
+            for number in range(len(acknowledged))
+        ]
+        for thread in threads:
+            thread.start()
+        while min(map(len, acknowledged)) < 50:
+            threads[0].join(0.01)
+        process.kill()
+        for thread in threads:
+            thread.join()
+    lose_power(directory, device)
+    if torn:
+        (directory / "casket.kch").write_bytes(b"KC\n\0" + b"garbage" * 5000)
+    with server(directory, *DEVICE, database="casket.kch") as process:
+        with client(process) as kt:
+            for records in acknowledged:
+                assert kt.get_bulk(list(records)) == records
+            kt.set("more", b"1")
+        assert process.stop() == 0
+    assert (directory / "casket.kch.torn").exists() == torn
+
+
+@pytest.mark.parametrize("database", ["casket.kch", "casket.kct", "%"])
+def test_the_durability_of_the_device_includes_kills(database: str, tmp_path: Path) -> None:
+    judged = Judged(tmp_path, database, *DEVICE)
+    judged.write(SEED, LONGEST)
+
+
+# What is refused
+
+
+def test_what_it_needs_is_said(tmp_path: Path) -> None:
+    def said(*args: str, database: str = "casket.kch") -> str:
+        return refused(server(tmp_path, *args, database=database))
+
+    assert "-durable needs an update log: -ulog and -sid" in said("-durable", "process")
+    assert "-durable device needs snapshots: -bgs" in said("-durable", "device", *KEEPING)
+    assert "not -ord" in said(*PROCESS, "-ord")
+    assert "needs -bgs" in said(*PROCESS, database="%")
+    assert "text files" in said(*PROCESS, database="casket.kcx")
+    assert "it is one of none, process, device" in said("-durable", "always", *KEEPING)
+
+
+def test_a_server_without_it_loses_nothing_silently(tmp_path: Path) -> None:
+    with server(tmp_path, *PROCESS, database="casket.kct") as process:
+        with client(process) as kt:
+            kt.set("a", b"1")
+        process.kill()
+    plain = server(tmp_path, "-le", database="casket.kct")
+    assert "casket.kct was not closed" in refused(plain)
+    with server(tmp_path, *PROCESS, database="casket.kct") as process:
+        client(process).count()
+        assert process.stop() == 0
+    with plain, client(plain) as kt:
+        assert kt.get("a") == b"1"
+    assert not (tmp_path / "casket.kct.durable").exists()
+
+
+def test_databases_are_known_by_their_numbers(tmp_path: Path) -> None:
+    databases = ("one.kch", "two.kch")
+    with ServerProcess("kt-tycoon", *PROCESS, databases=databases, directory=tmp_path) as process:
+        client(process).count()
+    turned = ServerProcess("kt-tycoon", *PROCESS, databases=databases[::-1], directory=tmp_path)
+    assert "it was database 1 then" in refused(turned)
