@@ -53,3 +53,9 @@ def test_promtool_accepts(words: tuple[str, ...]) -> None:
         [promtool, *words], cwd=ALERTS.parent, capture_output=True, text=True, check=False
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+def test_the_page_says_what_to_do_about_each_alert() -> None:
+    page = (DEPLOY.parent / "docs" / "monitoring.md").read_text(encoding="utf-8")
+    named = re.findall(r"^\| `(Kt\w+)` \|", page, re.MULTILINE)
+    assert named == re.findall(r"- alert: (\w+)", ALERTS.read_text())
