@@ -23,6 +23,9 @@ def test_top(kt: Kt, tycoon_url: str) -> None:
     assert {"set", "misc"} <= set(ran.json[0]["rates"])
     assert "1 records" in kt("top", "-n", "1", "-i", "0.01").lines[0]
     assert kt("top", "-i", "0").status == 2
+    assert kt("top", "--slow", "-1").status == 2
+    shown = kt("top", "-n", "1", "-i", "0.01", "--slow", "0", "--json").json
+    assert shown[0]["slow"] > 0, "the report before this one is a request, too"
 
 
 def test_times() -> None:
@@ -40,6 +43,11 @@ def test_times() -> None:
     now = sample({"serv_times": text}, {"serv_times": later, "cnt_get": 1}, 1.0)
     assert (now.half, now.most) == (2e-6, 2e-6)
     assert one_line(now).endswith("half below 2 µs, 99 % below 2 µs")
+    assert [first.above(seconds) for seconds in (0, 1e-6, 1.5e-6, 4e-6, 1)] == [4, 3, 3, 1, 0]
+    assert now.slow == 0.0
+    slow = sample({"serv_times": text}, {"serv_times": later, "cnt_get": 1}, 2.0, 1e-6)
+    assert slow.slow == 49.5
+    assert one_line(slow).endswith("99 % below 2 µs, slow 49.5/s")
     assert [seconds_text(each) for each in (4e-6, 0.25, 8.4, inf)] == [
         "4 µs",
         "250.0 ms",

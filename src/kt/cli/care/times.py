@@ -35,6 +35,11 @@ class Times(NamedTuple):
                 return limit
         return None
 
+    def above(self, seconds: float) -> int:
+        """How many requests took longer, as far as the limits tell: from the next one on."""
+        pairs = zip((0.0, *self.limits), self.counts, strict=False)
+        return sum(count for least, count in pairs if least >= seconds)
+
 
 def times_of(report: Mapping[str, int | float | str]) -> Times | None:
     """What a report or a status holds; None if the server does not tell."""

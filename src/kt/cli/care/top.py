@@ -36,6 +36,8 @@ class Sample(NamedTuple):
         half: seconds that half of the requests did not take; None where the server does not tell,
             or without any.
         most: the same of 99 of 100.
+        slow: requests per second that took longer than asked for; None where the server does not
+            tell.
     """
 
     rates: dict[str, float]
@@ -46,7 +48,11 @@ class Sample(NamedTuple):
     connections: int | None
     half: float | None = None
     most: float | None = None
+    slow: float | None = None
 
+
+SLOW: Final = 0.1
+"""Seconds above which a request is slow."""
 
 TYCOON: Final = ("db_total_count", "db_total_size", "sys_mem_rss", "serv_conn_count")
 TYRANT: Final = ("rnum", "size", "memrss", "")
@@ -59,8 +65,8 @@ def report_of(target: Target) -> Report:
     return target.tycoon.report()
 
 
-def sample(before: Report, after: Report, seconds: float) -> Sample:
-    """What was done between two reports."""
+def sample(before: Report, after: Report, seconds: float, slow: float = SLOW) -> Sample:
+    """What was done between two reports; `slow` is how many seconds a slow request takes."""
     rates: dict[str, float] = {}
     misses: dict[str, float] = {}
     for name, value in after.items():
@@ -84,6 +90,7 @@ def sample(before: Report, after: Report, seconds: float) -> Sample:
         None if connections is None else int(connections),
         None if times is None else times.below(0.5),
         None if times is None else times.below(0.99),
+        None if times is None else round(times.above(slow) / max(seconds, 1e-6), 1),
     )
 
 
@@ -104,7 +111,8 @@ def times_text(now: Sample) -> list[str]:
     """How long requests took in the server, for people; nothing where it does not tell."""
     if now.half is None or now.most is None:
         return []
-    return [f"half below {seconds_text(now.half)}", f"99 % below {seconds_text(now.most)}"]
+    texts = [f"half below {seconds_text(now.half)}", f"99 % below {seconds_text(now.most)}"]
+    return [*texts, f"slow {now.slow:.1f}/s"] if now.slow else texts
 
 
 def seconds_text(seconds: float) -> str:
@@ -145,15 +153,21 @@ def as_table(url: str, now: Sample) -> Table:
 @verb(
     option("interval", "-i", "--interval", type=float, default=1.0, help="Seconds between."),
     option("number", "-n", "--count", type=int, help="So many times; without: until Ctrl-C."),
+    option("slow", "--slow", type=float, default=SLOW, help="Seconds that a slow request takes."),
 )
-def do_top(call: Call, interval: float, number: int | None) -> None:
-    """Show what a server does: calls by kind, misses, records, memory, connections."""
+def do_top(call: Call, interval: float, number: int | None, slow: float) -> None:
+    """Show what a server does: calls by kind, misses, slow requests, records, memory, connections.
+
+    Bundled servers tell how long requests take, in steps: those are slow of which it is certain.
+    """
     if interval <= 0:
         raise Usage("the interval is more than 0 seconds")
+    if not slow >= 0:
+        raise Usage("--slow is a number of seconds")
     import sys
 
     if call.out.as_json or not sys.stdout.isatty():
-        _watch(call.target, interval, number, lambda now: _print(call, now))
+        _watch(call.target, interval, number, slow, lambda now: _print(call, now))
         return
     from rich.live import Live
 
@@ -162,7 +176,7 @@ def do_top(call: Call, interval: float, number: int | None) -> None:
         def show(now: Sample) -> None:
             live.update(as_table(call.target.url, now), refresh=True)
 
-        _watch(call.target, interval, number, show)
+        _watch(call.target, interval, number, slow, show)
 
 
 def _print(call: Call, now: Sample) -> None:
@@ -174,13 +188,17 @@ def _print(call: Call, now: Sample) -> None:
 
 
 def _watch(
-    target: Target, interval: float, number: int | None, show: Callable[[Sample], None]
+    target: Target,
+    interval: float,
+    number: int | None,
+    slow: float,
+    show: Callable[[Sample], None],
 ) -> None:
     pause = Event()
     before, then = report_of(target), monotonic()
     while number is None or number > 0:
         pause.wait(interval)
         after, now = report_of(target), monotonic()
-        show(sample(before, after, now - then))
+        show(sample(before, after, now - then, slow))
         before, then = after, now
         number = None if number is None else number - 1
