@@ -66,6 +66,17 @@ def open_database(
 @overload
 def open_database(
     *databases: Name,
+    serializer: Serializer[V] = ...,
+    decode_keys: bool,
+    default_db: int = ...,
+    scripts: Name | None = ...,
+    read_only: bool = ...,
+    synchronize: Level = ...,
+    server: Literal["tycoon"] | None = ...,
+) -> KyotoTycoon[Any, V]: ...
+@overload
+def open_database(
+    *databases: Name,
     scripts: Name | None = ...,
     read_only: bool = ...,
     synchronize: Level = ...,
@@ -91,6 +102,16 @@ def open_database(
     synchronize: Level = ...,
     server: Literal["tyrant"],
 ) -> TokyoTyrant[bytes, V]: ...
+@overload
+def open_database(
+    *databases: Name,
+    serializer: Serializer[V] = ...,
+    decode_keys: bool,
+    scripts: Name | None = ...,
+    read_only: bool = ...,
+    synchronize: Level = ...,
+    server: Literal["tyrant"],
+) -> TokyoTyrant[Any, V]: ...
 def open_database(
     *databases: Name,
     serializer: Serializer[Any] = KT_BINARY,
@@ -175,6 +196,17 @@ def open_database_async(
 @overload
 def open_database_async(
     *databases: Name,
+    serializer: Serializer[V] = ...,
+    decode_keys: bool,
+    default_db: int = ...,
+    scripts: Name | None = ...,
+    read_only: bool = ...,
+    synchronize: Level = ...,
+    server: Literal["tycoon"] | None = ...,
+) -> AsyncKyotoTycoon[Any, V]: ...
+@overload
+def open_database_async(
+    *databases: Name,
     scripts: Name | None = ...,
     read_only: bool = ...,
     synchronize: Level = ...,
@@ -200,6 +232,16 @@ def open_database_async(
     synchronize: Level = ...,
     server: Literal["tyrant"],
 ) -> AsyncTokyoTyrant[bytes, V]: ...
+@overload
+def open_database_async(
+    *databases: Name,
+    serializer: Serializer[V] = ...,
+    decode_keys: bool,
+    scripts: Name | None = ...,
+    read_only: bool = ...,
+    synchronize: Level = ...,
+    server: Literal["tyrant"],
+) -> AsyncTokyoTyrant[Any, V]: ...
 def open_database_async(
     *databases: Name,
     serializer: Serializer[Any] = KT_BINARY,
