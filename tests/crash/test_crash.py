@@ -22,7 +22,7 @@ from .workload import Account, contents, steps
 from .writer import connected
 
 KYOTO = (".kch", ".kct", ".kcd", ".kcf")
-TOKYO = (".tch", ".tcf")
+TOKYO = (".tch", ".tcb", ".tcf", ".tct")
 PROMISES = {"none": (), "commit": ("-oat",), "device": ("-oat", "-oas")}
 """What of `synchronize` is what option of a server."""
 
