@@ -16,6 +16,8 @@ from setuptools.command.build_ext import build_ext
 KERNELS = "src/kt/wire/kernels"
 ENGINES = "src/kt/server/engines"
 CXX_FLAGS = ["-O2", "-std=c++17", "-Wall", "-Wextra", "-Wno-unused-parameter"]
+# Calls within a module are direct ones, and may be inlined; else nearly all go through a table.
+DIRECT_CALLS = ["-fvisibility-inlines-hidden", "-fno-semantic-interposition", "-fno-plt"]
 MAIN_MODULES = ("_io.pyx", "_engine.pyx", "_log.pyx")
 LIBRARIES = {"io": [], "log": [], "kyoto": ["kyotocabinet"], "tokyo": ["tokyocabinet"]}
 DECLARED = {"freethreading_compatible": False, "subinterpreters_compatible": "no"}
@@ -48,7 +50,7 @@ def engine(source: str) -> Extension:
         library_dirs=[f"{prefix}/lib" for prefix in PREFIXES],
         libraries=LIBRARIES[directory.name],
         language="c++",
-        extra_compile_args=CXX_FLAGS,
+        extra_compile_args=CXX_FLAGS + DIRECT_CALLS,
         optional=True,
     )
 

@@ -112,7 +112,7 @@ class RecordVisitor : public kc::BasicDB::Visitor {
 
   // Whether so many bytes are not to be copied now: the operation has failed.
   bool leaves(size_t size) {
-    if (!hurries || size <= LARGE) return false;
+    if (size <= LARGE || !hurries) return false;
     leave();
     return true;
   }

@@ -10,6 +10,7 @@ namespace {
 constexpr uint64_t NODES = (uint64_t{1} << 48) + 1;  // their numbers are above this
 constexpr int64_t PAGE_HEAD = 32;
 constexpr int64_t RECORD_HEAD = 32;  // sizes of key and value, in a leaf or as a link
+constexpr int64_t AHEAD = 1024;      // for what comes next to the same leaf
 
 const void* found(const TCMAP* map, uint64_t page) {
   int size;
@@ -51,9 +52,27 @@ const TreeRoom::Node* TreeRoom::cached_node(uint64_t page) const {
   return static_cast<const Node*>(found(tree_->nodec, page));
 }
 
+// Negative if the key comes before that record.
+int TreeRoom::compare(Bytes key, const Leaf* leaf, int index) const {
+  const TCPTRLIST* records = leaf->records;
+  const auto* record = static_cast<const Record*>(records->array[records->start + index]);
+  const char* name = reinterpret_cast<const char*>(record + 1);
+  return tree_->cmp(key.data(), static_cast<int>(key.size()), name, record->key_size,
+                    tree_->cmpop);
+}
+
+// The last place, if the library is going to find the key there without a search.
+const TreeRoom::Leaf* TreeRoom::last_leaf_if_of(Bytes key) const {
+  const Leaf* leaf = tree_->hleaf > 0 ? cached_leaf(tree_->hleaf) : nullptr;
+  if (leaf == nullptr || is_last(leaf) || compare(key, leaf, 0) < 0) return nullptr;
+  const bool within = leaf->next == 0 || compare(key, leaf, leaf->records->num - 1) <= 0;
+  return within ? leaf : nullptr;
+}
+
 // Where the library will look for the key. It remembers the last place: then it need not search
 // again.
 const TreeRoom::Leaf* TreeRoom::leaf_of(Bytes key) {
+  if (const Leaf* leaf = last_leaf_if_of(key)) return leaf;
   tcbdbvsiz(tree_, key.data(), static_cast<int>(key.size()));
   tree_->hleaf = tree_->lleaf;
   return cached_leaf(tree_->lleaf);
@@ -83,7 +102,7 @@ int64_t TreeRoom::bytes_of(const Node* node) {
 
 int64_t TreeRoom::bound_of(uint64_t page) const {
   const auto place = pages_.find(page);
-  return place == pages_.end() ? 0 : place->second;
+  return place == pages_.end() ? 0 : place->second.bytes;
 }
 
 int64_t TreeRoom::bytes_of_leaf(uint64_t page) const {
@@ -112,9 +131,11 @@ void TreeRoom::plan(Bytes key, int64_t grown) {
   needed_ = 0;
   const Leaf* leaf = leaf_of(key);
   if (leaf == nullptr) return;  // the library will say what is wrong with the file
-  const int64_t known = bound_of(leaf->number);
-  const int64_t bytes = (known > 0 ? known : bytes_of(leaf)) + grown;
-  plan_page(leaf->number, bytes);
+  const auto known = pages_.find(leaf->number);
+  const int64_t before =
+      known == pages_.end() ? bytes_of(leaf) : known->second.bytes - known->second.left;
+  const int64_t bytes = before + grown;
+  plan_page(leaf->number, bytes + AHEAD);
   if (splits(leaf, grown) || is_last(leaf)) plan_around(key, leaf, bytes);
 }
 
@@ -142,14 +163,28 @@ bool TreeRoom::try_admit(Bytes key, int64_t grown, bool more) {
   plan(key, grown);
   const int64_t all = changed_ + needed_;
   if (!file_.holds(all) && !(more && file_.has(all, all))) return false;
-  for (const auto& [page, bytes] : planned_) pages_[page] = std::max(pages_[page], bytes);
+  for (const auto& [page, bytes] : planned_) {
+    Bound& bound = pages_[page];
+    bound.bytes = std::max(bound.bytes, bytes);
+  }
+  if (!planned_.empty()) pages_[planned_.front().first].left = AHEAD;
   changed_ = all;
+  return true;
+}
+
+// Whether a change of a leaf is within what there are blocks for already.
+bool TreeRoom::takes(const Leaf* leaf, int64_t grown) {
+  if (leaf == nullptr || is_last(leaf) || splits(leaf, grown) || !file_.holds(changed_)) return false;
+  const auto page = pages_.find(leaf->number);
+  if (page == pages_.end() || page->second.left < grown) return false;
+  page->second.left -= grown;
   return true;
 }
 
 bool TreeRoom::admits(Bytes key, size_t size) {
   if (untold_ && !write_back()) return false;
   const auto grown = RECORD_HEAD + static_cast<int64_t>(key.size() + size);
+  if (takes(leaf_of(key), grown)) return true;
   if (try_admit(key, grown, false)) return true;
   recount();
   if (try_admit(key, grown, true)) return true;
@@ -183,9 +218,10 @@ void TreeRoom::recount() {
       place = pages_.erase(place);
       continue;
     }
-    const bool loose = node != nullptr || bound > 2 * leaf->size;
-    if (loose) place->second = std::min(bound, node != nullptr ? bytes_of(node) : bytes_of(leaf));
-    changed_ += cost(place->second);
+    const bool loose = node != nullptr || bound.bytes > 2 * leaf->size;
+    const int64_t bytes = !loose ? bound.bytes : node != nullptr ? bytes_of(node) : bytes_of(leaf);
+    if (bytes < bound.bytes) place->second = {bytes, 0};
+    changed_ += cost(place->second.bytes);
     ++place;
   }
 }

@@ -6,9 +6,10 @@
 // page a change will go to is found out by looking for the key; where the change may split or
 // remove a page, those beside it and above it are taken for changed, too.
 //
-// The bounds only grow, also for pages that have been written since. When there seem to be no more
-// blocks, they are looked at again; only then more are asked for; and when there are none, the
-// changed pages are written, because most of them fit where they were.
+// The bounds only grow, also for pages that have been written since, and each time by a bit more than
+// is needed, for what comes next to the same page. When there seem to be no more blocks, they are
+// looked at again; only then more are asked for; and when there are none, the changed pages are
+// written, because most of them fit where they were.
 
 #ifndef KT_TOKYO_TREE_ROOM_H
 #define KT_TOKYO_TREE_ROOM_H
@@ -43,6 +44,13 @@ class TreeRoom : public Room {
   struct Node;
   struct Link;
 
+  // What a page will take at most, and what of that no change has used yet.
+  struct Bound {
+    int64_t bytes = 0;
+    int64_t left = 0;
+  };
+
+  bool takes(const Leaf* leaf, int64_t grown);
   bool try_admit(Bytes key, int64_t grown, bool more);
   void plan(Bytes key, int64_t grown);
   void plan_around(Bytes key, const Leaf* leaf, int64_t bytes);
@@ -50,6 +58,8 @@ class TreeRoom : public Room {
   bool splits(const Leaf* leaf, int64_t grown) const;
   static bool is_last(const Leaf* leaf);  // record in the leaf
   const Leaf* leaf_of(Bytes key);
+  const Leaf* last_leaf_if_of(Bytes key) const;
+  int compare(Bytes key, const Leaf* leaf, int index) const;
   const Leaf* cached_leaf(uint64_t page) const;
   const Node* cached_node(uint64_t page) const;
   int64_t bound_of(uint64_t page) const;
@@ -64,10 +74,10 @@ class TreeRoom : public Room {
 
   TCBDB* const tree_;
   FileRoom file_;
-  std::unordered_map<uint64_t, int64_t> pages_;  // that may be changed, and the bytes of each
+  std::unordered_map<uint64_t, Bound> pages_;    // that may be changed
   int64_t changed_ = 0;                          // what they cost
   bool untold_ = false;                          // whether there may be others
-  std::vector<std::pair<uint64_t, int64_t>> planned_;
+  std::vector<std::pair<uint64_t, int64_t>> planned_;  // pages and their bytes, the leaf first
   int64_t needed_ = 0;  // by what is planned, more than now
 };
 
