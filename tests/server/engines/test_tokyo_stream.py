@@ -261,6 +261,41 @@ def test_a_list_is_not_kept(database: Database, stream: Stream) -> None:
     assert not stream.in_list
 
 
+@pytest.mark.parametrize("name", TYPES)
+def test_large_values_in_lists(name: str, tmp_path: Path) -> None:
+    """They come where they belong; a call that copies one, outside the gate, does nothing else."""
+    large = b"c\0" + bytes(range(1, 256)) * (5 * (1 << 20) // 255)
+    values = {b"1": large, b"2": b"c\0two", b"4": large + b"x"}
+    with opened(f"{name}#width=6000000" if name.endswith(".tcf") else name, tmp_path) as database:
+        for key, value in values.items():
+            assert database.put(key, value)
+        asked = [b"1", b"2", b"3", b"4", b"1"]
+        found = [(key, values[key]) for key in asked if key in values]
+        stream = BinaryCore(database).stream()
+        records = b"".join(
+            struct.pack(">II", len(key), len(value)) + key + value for key, value in found
+        )
+        expected = b"\0" + struct.pack(">I", len(found)) + records
+        assert waited_for(stream, mget_request(asked)) == (expected, 5)
+        elements = sized(*(part for record in found for part in record))
+        expected = b"\0" + struct.pack(">I", 2 * len(found)) + elements
+        reply, calls = waited_for(stream, misc_request(b"getlist", asked))
+        assert reply == expected
+        assert calls == 5 or name.endswith(".tcb")  # which may have several records of a key
+        assert waited_for(stream, GET) == (b"\0" + sized(large), 1)
+
+
+def waited_for(stream: Stream, data: bytes) -> tuple[bytes, int]:
+    """The reply, from a thread that may take its time, and how many calls it took."""
+    replies, calls = b"", 0
+    while data:
+        calls += 1
+        _, consumed, _, reply = stream.feed(data, wait=True)
+        replies += reply
+        data = data[consumed:]
+    return replies, calls
+
+
 def test_positions_in_the_data(stream: Stream) -> None:
     data = b"xx" + PUT
     assert stream.feed(data, 2) == (State.MORE, len(PUT), 1, b"\0")

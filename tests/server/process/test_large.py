@@ -22,7 +22,7 @@ from kt.server.session import InThread, Session
 from kt.wire import tyrant_commands as codes
 from kt.wire.tycoon import NEVER, pack_get, pack_get_bulk, pack_set
 
-from ..engines.tokyo import key_request, mget_request, record_request
+from ..engines.tokyo import key_request, mget_request, misc_request, record_request
 from ..processes import SECONDS, ServerProcess
 from ..test_sessions import tycoon_sessions, tyrant_sessions
 
@@ -100,6 +100,12 @@ CASES: Final = {
         STORED,
         mget_request([b"v"]),
         struct.pack(">BIII", 0, 1, 1, len(LARGE)) + b"v" + LARGE,
+    ),
+    "tyrant, getlist": Case(
+        "kt-tyrant",
+        STORED,
+        misc_request(b"getlist", [b"v"]),
+        struct.pack(">BII", 0, 2, 1) + b"v" + struct.pack(">I", len(LARGE)) + LARGE,
     ),
     "tyrant, memcached": Case(
         "kt-tyrant",

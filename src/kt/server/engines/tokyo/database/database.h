@@ -59,7 +59,8 @@ class Database {
   Block get(Bytes key);
   int get_into(Bytes key, char* at, size_t room);
   // Whether this thread is not to touch the value, because it is large and the thread hurries.
-  bool leaves(Bytes key) { return hurries && large_ && vsiz(key) > static_cast<int>(LARGE); }
+  bool leaves(Bytes key) { return large_ && hurries && is_large(key); }
+  bool is_large(Bytes key) { return large_ && vsiz(key) > static_cast<int>(LARGE); }
   // Likewise, at any time: there has been a large value.
   bool has_large() const { return large_; }
   int vsiz(Bytes key);
@@ -110,6 +111,8 @@ class Database {
   // Whether keys are numbers, so that a record has several of them.
   bool numbered() const { return stores_[0]->type() == Store::Type::FIXED; }
   bool in_memory() const { return stores_[0]->in_memory(); }
+  // Whether a key may have several records.
+  bool keeps_duplicates() const { return stores_[0]->type() == Store::Type::TREE; }
   // Whether a file of it had not been closed, and was rebuilt.
   bool rebuilt() const;
   // The names that torn files have now, which new ones have taken the place of.

@@ -33,6 +33,27 @@ class List {
     buffer_.append(value.data(), value.size());
     buffer_.patch32(CODE, ++count_);
   }
+  // As these, for a large value that is still to be copied to where this points. Its memory is there
+  // already.
+  char* place(size_t size) {
+    buffer_.put32(static_cast<uint32_t>(size));
+    char* at = buffer_.extend_with_memory(size);
+    buffer_.patch32(CODE, ++count_);
+    return at;
+  }
+  char* place_record(std::string_view key, size_t size) {
+    buffer_.put32(static_cast<uint32_t>(key.size()));
+    buffer_.put32(static_cast<uint32_t>(size));
+    buffer_.append(key.data(), key.size());
+    char* at = buffer_.extend_with_memory(size);
+    buffer_.patch32(CODE, ++count_);
+    return at;
+  }
+  // Back to what it was.
+  void take_back(size_t frame_size, uint32_t count) {
+    buffer_.truncate(CODE + frame_size);
+    buffer_.patch32(CODE, count_ = count);
+  }
   void clear() {
     buffer_.clear();
     buffer_.put8(0);

@@ -139,7 +139,7 @@ Progress Stream::feed(Bytes input, Buffer* reply, bool wait) {
 
 State Stream::enter(bool wait) {
   LogBatch batch;
-  if (wait && large_get()) return State::AGAIN;
+  if (wait && (large_get() || large_element())) return State::AGAIN;
   if (wait) {
     Gate::Writing writing(database_.gate);
     return serve();
@@ -183,6 +183,33 @@ bool Stream::large_get() {
   return true;
 }
 
+// Works off an element of `mget` or `getlist` that asks for a large value; false if it is none. As
+// with `get`.
+bool Stream::large_element() {
+  constexpr size_t SIZE = 4;
+  if (!finds_one_each() || skip_ || !database_.has_large() || is_last_of_large()) return false;
+  if (input_.size() < SIZE || load32(input_.data()) > input_.size() - SIZE) return false;
+  const Bytes key = input_.substr(SIZE, load32(input_.data()));
+  if (!fetch_large(key)) return false;
+  Gate::Writing writing(database_.gate);
+  element_done(SIZE + key.size(), false, true, silent_ || database_.journal.admits());
+  if (untold_count_ > 0) tell_list(true);
+  return true;
+}
+
+bool Stream::fetch_large(Bytes key) {
+  const int size = database_.reading()->vsiz(key);
+  const size_t before = found_.frame().size(), room = static_cast<size_t>(std::max(size, 0));
+  const uint32_t count = found_.count();
+  if (room <= LARGE || before + key.size() + room > List::LIMIT) return false;
+  const bool is_record = listing_ == Listing::MGET;
+  if (!is_record) found_.add(key);
+  char* at = is_record ? found_.place_record(key, room) : found_.place(room);
+  if (database_.reading()->get_into(key, at, room) == size) return true;
+  found_.take_back(before, count);
+  return false;
+}
+
 // Inside the gate: serves requests until something stops it.
 State Stream::serve() {
   const auto end = (waits_ ? Clock::now() : began_) + TIME_AT_ONCE;
@@ -195,6 +222,7 @@ State Stream::serve() {
       if (Clock::now() >= end) break;
       looked_at = passed;
     }
+    begins_ = served == 0;
     state = listing_ == Listing::NONE ? step() : list_element();
   }
   if (untold_count_ > 0) tell_list(true);
@@ -239,7 +267,7 @@ State Stream::frame(Command command) {
   }
   if (input_.size() < whole) return wait(whole);
   if (shape.handler == nullptr) return State::COMMAND;
-  if (must_wait(shape.writes) || (hurries && whole > LARGE)) return State::BUSY;
+  if (must_wait(shape.writes) || (whole > LARGE && hurries)) return State::BUSY;
   if (command == FWMKEYS &&
       !database_.quick_fwmkeys(static_cast<int>(load32(input_.data() + PREFIX + 4)))) {
     return State::COMMAND;
@@ -368,7 +396,10 @@ State Stream::list_element() {
     consumed += 4 + value.size();
   }
   bool done = true;
-  if (is_last_of_large()) {
+  const bool reads = listing_ == Listing::MGET || listing_ == Listing::GETLIST;
+  const bool apart =
+      finds_one_each() && !skip_ && waits_ && !begins_ && database_.is_large(key);
+  if (apart || is_last_of_large()) {
     full_ = true;
     return State::AGAIN;
   }
@@ -376,10 +407,14 @@ State Stream::list_element() {
   if (!skip_ && writes && !ready) {
     done = false;
   } else if (!skip_) {
-    const bool reads = listing_ == Listing::MGET || listing_ == Listing::GETLIST;
-    if (reads ? database_.leaves(key) : hurries && consumed > LARGE) return State::BUSY;
+    if (reads ? database_.leaves(key) : consumed > LARGE && hurries) return State::BUSY;
     done = carry_out(key, value, pair);
   }
+  return element_done(consumed, pair, done, ready);
+}
+
+// Inside the gate, with an element, or a pair of them, that has been worked off.
+State Stream::element_done(size_t consumed, bool pair, bool done, bool ready) {
   if (!silent_ && !skip_ && ready && database_.journal.connected()) {
     untold_.append(input_.data(), consumed);
     untold_count_ += pair ? 2 : 1;
@@ -401,6 +436,12 @@ void Stream::tell_list(bool done) {
   untold_.clear();
   untold_count_ = 0;
   told_ = true;
+}
+
+// Whether each element of the list asks for one value.
+bool Stream::finds_one_each() const {
+  return listing_ == Listing::MGET ||
+         (listing_ == Listing::GETLIST && !database_.keeps_duplicates());
 }
 
 // Whether the next element ends a list that is to be moved, and there are replies before it.

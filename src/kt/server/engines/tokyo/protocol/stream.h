@@ -148,13 +148,17 @@ class Stream final : public Servant {
   State enter(bool wait);
   State serve();
   bool large_get();
+  bool large_element();
+  bool fetch_large(Bytes key);
   bool is_last_of_large() const;
+  bool finds_one_each() const;
   bool must_wait(bool writes) const { return writes && database_.gate.reading(); }
   State step();
   State frame(Command command);
   State misc();
   State begin_list(Command command, Bytes name, uint32_t count);
   State list_element();
+  State element_done(size_t consumed, bool pair, bool done, bool ready);
   bool carry_out(Bytes key, Bytes value, bool pair);
   State end_list();
   void tell_list(bool done);
@@ -201,6 +205,7 @@ class Stream final : public Servant {
   bool waits_ = false;
   Clock::time_point began_;
   uint64_t answered_ = 0;  // requests
+  bool begins_ = false;    // nothing has been served in it yet
   bool full_ = false;  // the replies are to be taken before anything else is served
   size_t need_ = 0;
 
