@@ -19,7 +19,8 @@ from time import monotonic
 
 import pytest
 
-from kt import KT_NONE, ServerError, TokyoTyrant
+import kt
+from kt import KT_NONE, KyotoTycoon, ServerError, TokyoTyrant
 
 from ..processes import HOST, SECONDS
 from .served import FILES, TYRANT_FILES, VALUE, Served, both, every_file, file_of, program_of
@@ -195,6 +196,10 @@ def test_files_that_cannot_be_written(
     assert "Traceback" not in printed
 
 
+INDEXED = [f"casket.tct#idx=column:{kind}" for kind in ("lex", "tok")]
+"""Tables with an index, which is a file of its own."""
+
+
 def fill_up(filler: Path) -> None:
     with filler.open("wb", buffering=0) as out, suppress(OSError):
         while out.write(bytes(1 << 12)):
@@ -202,8 +207,11 @@ def fill_up(filler: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs a small file system, which root may mount")
-@pytest.mark.parametrize("large", [True, False], ids=["large", "small"])
-@every_file
+@pytest.mark.parametrize(
+    ("file", "large"),
+    [(file, large) for file in FILES for large in (False, True)]
+    + [(file, False) for file in INDEXED],
+)
 def test_a_full_disk(file: str, large: bool, tmp_path: Path) -> None:
     """Writes are refused and reads go on; what was acknowledged is there after the end, too, though
     the disk is full all the time; and with room again there are writes."""
@@ -267,7 +275,7 @@ def wait_until_put(server: Served, key: bytes) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs a small file system, which root may mount")
-@pytest.mark.parametrize("file", TYRANT_FILES)
+@pytest.mark.parametrize("file", [*TYRANT_FILES, *INDEXED])
 def test_what_was_acknowledged_while_the_disk_ran_full(file: str, tmp_path: Path) -> None:
     """It is all there when the server has ended on the full disk, and changes go on with room."""
     disk = tmp_path / "disk"
@@ -293,17 +301,46 @@ def test_what_was_acknowledged_while_the_disk_ran_full(file: str, tmp_path: Path
             assert db.get("1") == VALUE
 
 
-def fill(db: TokyoTyrant[str, bytes], stored: dict[str, bytes]) -> int:
+def fill(db: TokyoTyrant[str, bytes] | KyotoTycoon[str, bytes], stored: dict[str, bytes]) -> int:
     """Store records until the disk is full and 100 have been refused; how many were."""
     refusals = 0
     for number in range(1, 100_000):
         value = b"column\0" + os.urandom(100).hex().encode()
-        try:
-            db.set(str(number), value)
-        except ServerError:
-            refusals += 1
-            if refusals == 100:
-                break
-        else:
+        if stores(db, str(number), value):
             stored[str(number)] = value
+        elif (refusals := refusals + 1) == 100:
+            break
     return refusals
+
+
+def stores(db: TokyoTyrant[str, bytes] | KyotoTycoon[str, bytes], key: str, value: bytes) -> bool:
+    try:
+        db.set(key, value)
+    except ServerError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs a small file system, which root may mount")
+@pytest.mark.parametrize("file", [*FILES, *INDEXED])
+def test_a_full_disk_in_ones_own_process(file: str, tmp_path: Path) -> None:
+    """As with servers: what was stored is there after the database was closed, and reads go on."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    stored: dict[str, bytes] = {}
+    with mounted(disk, "size=12m"):
+        filler = disk / "filler"
+        filler.write_bytes(bytes(1 << 20))
+        with kt.open(disk / file, serializer=KT_NONE) as db:
+            refusals = fill(db, stored)
+            assert refusals == 100
+            assert {key: db.get(key) for key in stored} == stored
+        with kt.open(disk / file, serializer=KT_NONE) as db:
+            assert {key: db.get(key) for key in stored} == stored
+            filler.unlink()
+            deadline = monotonic() + SECONDS
+            while not stores(db, "1", VALUE):
+                assert monotonic() < deadline
+            stored["1"] = VALUE
+        with kt.open(disk / file, serializer=KT_NONE) as db:
+            assert {key: db.get(key) for key in stored} == stored

@@ -43,13 +43,13 @@ def held(file: Path) -> Iterator[None]:
 closed = pytest.mark.parametrize("streams", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 
 
-@both
+@every_file
 @closed
-def test_closed_standard_streams(program: str, streams: str, tmp_path: Path) -> None:
+def test_closed_standard_streams(file: str, streams: str, tmp_path: Path) -> None:
     server = Served(
-        program,
+        program_of(file),
         *("-pid", "pid", "-log", "log"),
-        file=file_of(program),
+        file=file,
         directory=tmp_path,
         shell=f'exec "$@" {streams}',
     )
