@@ -96,6 +96,11 @@ def test_many_records(kt: Kt, url: str) -> None:
     assert sorted(kt("scan", "key249").lines)[:2] == ["key249\tvalue 249", "key2490\tvalue 2490"]
     assert len(kt("scan", "--limit", "7").lines) == 7
     assert sorted(kt("regex", "y1?7$").lines) == ["key17", "key7"]
+    assert sorted(kt("ls", "--glob", "key[12]49?").lines)[:2] == ["key1490", "key1491"]
+    assert kt("scan", "--glob", "*2499").lines == ["key2499\tvalue 2499"]
+    assert kt("ls", "--glob", "ey1").lines == []
+    assert kt("ls", "--glob", "k*", "--regex", "k").status == 2
+    assert kt("ls", "--glob", "k\\").status == 2
     assert kt("getbulk", "key2", "none", "key1").lines == ["key1\tvalue 1", "key2\tvalue 2"]
     assert kt("removebulk", "key2", "none", "key1").status == 0
     assert kt("import", stdin=b"key3\nkey4\tnew\n").status == 0

@@ -10,9 +10,21 @@ from kt.cli.commands import Call, data, flag, hex_in, hex_out, option, unhex, ve
 from kt.cli.faults import Usage
 from kt.cli.records import BATCH, NEVER, seconds
 from kt.cli.target import Target
+from kt.client.patterns import glob_regex
 
 LIMIT = option("limit", "-max", "-limit", "--limit", type=int, help="At most so many.")
 REGEX = option("regex", "--regex", help="Only keys in which this regular expression is found.")
+
+GLOB = option("glob", "--glob", help="Only keys that this pattern fits, as in a shell: user:*.")
+
+
+def pattern_of(regex: str | None, glob: str | None) -> str | None:
+    """Return the regular expression that is meant; None for every key."""
+    if glob is None:
+        return regex
+    if regex is not None:
+        raise Usage("--regex and --glob are two ways to say the same: take one")
+    return os.fsdecode(glob_regex(os.fsencode(glob)))
 
 
 def limited(limit: int | None) -> int | None:
@@ -54,23 +66,35 @@ def records_of(
         yield from target.client.get_bulk(batch).items()
 
 
-@verb(data("prefix", required=False), REGEX, LIMIT, hex_in(), hex_out(), patient=True)
-def do_ls(call: Call, prefix: bytes | None, regex: str | None, limit: int | None, sx: bool) -> None:
+@verb(data("prefix", required=False), REGEX, GLOB, LIMIT, hex_in(), hex_out(), patient=True)
+def do_ls(
+    call: Call,
+    prefix: bytes | None,
+    regex: str | None,
+    glob: str | None,
+    limit: int | None,
+    sx: bool,
+) -> None:
     """List keys: all, or those that begin with PREFIX."""
     start = unhex(prefix or b"", sx)
     call.read_only = True
-    for key in keys_of(call.target, start, regex, limited(limit)):
+    for key in keys_of(call.target, start, pattern_of(regex, glob), limited(limit)):
         call.out.record(key)
 
 
-@verb(data("prefix", required=False), REGEX, LIMIT, hex_in(), hex_out(), patient=True)
+@verb(data("prefix", required=False), REGEX, GLOB, LIMIT, hex_in(), hex_out(), patient=True)
 def do_scan(
-    call: Call, prefix: bytes | None, regex: str | None, limit: int | None, sx: bool
+    call: Call,
+    prefix: bytes | None,
+    regex: str | None,
+    glob: str | None,
+    limit: int | None,
+    sx: bool,
 ) -> None:
     """Show keys and values: all, or those of keys that begin with PREFIX."""
     start = unhex(prefix or b"", sx)
     call.read_only = True
-    for key, value in records_of(call.target, start, regex, limited(limit)):
+    for key, value in records_of(call.target, start, pattern_of(regex, glob), limited(limit)):
         call.out.record(key, value)
 
 
