@@ -20,6 +20,7 @@ everything at once, in the thread that asks.
 from __future__ import annotations
 
 from collections.abc import Callable
+from enum import IntFlag
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
@@ -29,6 +30,19 @@ T = TypeVar("T")
 
 LARGE_REQUEST: Final = 1 << 20
 """A request of more bytes is cut out of the input by a worker thread."""
+
+
+class Rights(IntFlag):
+    """What a client may do."""
+
+    NONE = 0
+    READ = 1
+    WRITE = 2
+    ADMIN = 4
+    """What is about files and servers, not records."""
+    SCRIPTS = 8
+    """Call scripts, which may do anything."""
+    ALL = 15
 
 
 class Journal(Protocol):
@@ -106,6 +120,7 @@ class Session:
         unserved: what a threaded command had taken over and not used; the driver takes it.
         peer: the client's address and port, or ``unix``, as the log shows it; set by the driver.
         descriptor: number of the client's socket; -1 without one; set by the driver.
+        rights: what the client may do; see `restrict`.
     """
 
     def __init__(self) -> None:
@@ -120,6 +135,7 @@ class Session:
         self.unserved: bytes | bytearray = b""
         self.peer = ""
         self.descriptor = -1
+        self.rights = Rights.ALL
 
     # What a protocol defines
 
@@ -136,6 +152,10 @@ class Session:
             more bytes are needed (unless the step left work, or closes).
         """
         raise NotImplementedError
+
+    def restrict(self, rights: Rights) -> None:
+        """Let the client do no more than this; before the first step."""
+        self.rights = rights
 
     def at_once(self, requests: bytes) -> tuple[bytes, int]:
         """Serve whole requests, as far as the engine's stream runs them by itself.

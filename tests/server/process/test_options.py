@@ -34,9 +34,11 @@ def test_defaults_are_those_of_the_original() -> None:
 def test_every_flag_sets_its_field() -> None:
     words = {str: "x", seconds: "2.5", compressor: "zlib", durable: "process"}
     for flag in FLAGS:
-        word = words.get(flag.convert, "7")  # type: ignore[arg-type]
-        options = tycoon_options("p", [flag.name] if flag.convert is None else [flag.name, word])
-        expected = flag.value if flag.convert is None else flag.convert(word)
+        given = [words.get(flag.convert, "7")] * len(flag.word.split())  # type: ignore[arg-type]
+        options = tycoon_options("p", [flag.name, *given])
+        expected = flag.value if flag.convert is None else flag.convert(*given)
+        if flag.combine is not None:
+            expected = flag.combine(None, expected)
         assert getattr(options, flag.field) == expected
 
 

@@ -239,12 +239,14 @@ def test_lines_of_ttserver(tmp_path: Path) -> None:
         assert any(line.startswith(words) for line in found), (words, lines)
 
 
-@pytest.mark.parametrize("host", [None, "127.0.0.1"])
-def test_addresses_in_the_log(host: str | None) -> None:
-    """Without a host there is only the port, as in the original."""
+@pytest.mark.parametrize(
+    ("host", "shown"), [(None, "127.0.0.1"), ("127.0.0.1", "127.0.0.1"), ("", "0.0.0.0")]
+)
+def test_addresses_in_the_log(host: str | None, shown: str) -> None:
+    """Without a host it is this machine, with an empty one every address."""
     options = ServiceOptions(program="p", host=host, port=free_port(HOST))
     place = TcpListener(options)
-    assert place.expression == f"{host or ''}:{options.port}"
+    assert place.expression == f"{shown}:{options.port}"
     place.close()
 
 

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from kt.server.engines.io._io import Reply
+    from kt.server.process.access import Access
     from kt.server.process.delegation import Delegation
     from kt.server.process.log import Log
 
@@ -108,6 +109,10 @@ class Host(Protocol):
 
     @property
     def log(self) -> Log: ...
+
+    @property
+    def access(self) -> Access | None:
+        """Who may do what; None: everybody everything."""
 
     @property
     def workers(self) -> Executor:
@@ -284,6 +289,8 @@ class Connection(asyncio.Protocol):
         self.session.peer = peer_name(transport)
         self.session.descriptor = transport.get_extra_info("socket").fileno()
         self._progress = self.server.loop.time()
+        if (access := self.server.access) is not None:
+            self.session.restrict(access.rights(transport))
         self.server.connections.add(self)
         if self.server.log.info_wanted:
             self.server.log.connected(self.session.peer)

@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 
 BACKLOG = 1024
 
-ANYWHERE = "0.0.0.0"  # noqa: S104 - the original servers' default
+ANYWHERE = "0.0.0.0"  # noqa: S104 - what -host "" means
+
+LOOPBACK = "127.0.0.1"
+"""Where a server listens that is not told; the originals listen at every address of IPv4."""
 
 
 class TcpListener:
@@ -39,7 +42,7 @@ class TcpListener:
         options: say where.
 
     Attributes:
-        configuration: host and port of the command line; no host for every IPv4 address.
+        configuration: host and port of the command line; no host for every address.
         expression: address and port as ktserver's log has them: ``127.0.0.1:1978``, ``:1978``.
         socket: the socket.
 
@@ -48,7 +51,7 @@ class TcpListener:
     """
 
     def __init__(self, options: ServiceOptions) -> None:
-        host = options.host or ANYWHERE
+        host = LOOPBACK if options.host is None else options.host or ANYWHERE
         try:
             family, kind, protocol, _, address = socket.getaddrinfo(
                 host, options.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -58,10 +61,8 @@ class TcpListener:
             self.socket.bind(address)
         except OSError as error:
             raise _refused(f"{host}:{options.port}", error.strerror or str(error)) from None
-        self.configuration: tuple[str | None, int] = options.host, options.port
-        self.expression = "{}:{}".format(
-            self.socket.getsockname()[0] if options.host else "", options.port
-        )
+        self.configuration: tuple[str | None, int] = host, options.port
+        self.expression = "{}:{}".format(self.socket.getsockname()[0] if host else "", options.port)
 
     def fileno(self) -> int:
         """The socket's descriptor."""

@@ -52,8 +52,8 @@ class ServiceOptions:
 
     Attributes:
         program: name for messages.
-        host: address or name to listen on; None for every IPv4 address. With port 0, the path of
-            a Unix socket.
+        host: address or name to listen on; None for this machine only. With port 0, the path of a
+            Unix socket.
         port: 1 to 65535; 0 for a Unix socket.
         timeout: seconds that a request may stand still half-way; 0 or less for no limit.
         threads: worker threads for operations that may take long.
@@ -74,6 +74,7 @@ class ServiceOptions:
             which we speak TLS; None for a link without.
         master_tls_cert: file with the certificate that we show to a master; None for none.
         master_tls_key: file with its key; None: it is in the same file.
+        allow: who may do what, see `kt.server.process.access`; nothing: everybody everything.
     """
 
     program: str
@@ -95,6 +96,7 @@ class ServiceOptions:
     master_tls_ca: str | None = None
     master_tls_cert: str | None = None
     master_tls_key: str | None = None
+    allow: tuple[tuple[str, str], ...] = ()
 
 
 def integer(word: str) -> int:
@@ -268,7 +270,27 @@ SERVICE_FLAGS: tuple[Flag, ...] = (
 )
 """The flags that both original servers spell alike."""
 
+
+def _rule(who: str, rights: str) -> tuple[str, str]:
+    return who, rights
+
+
+def _more_rules(
+    so_far: tuple[tuple[str, str], ...] | None, rule: tuple[str, str]
+) -> tuple[tuple[str, str], ...]:
+    return (*(so_far or ()), rule)
+
+
 TLS_FLAGS: tuple[Flag, ...] = (
+    Flag(
+        "-allow",
+        "allow",
+        "let *, unix, an address, a network or cert:NAME do all, none, or what is listed of read,"
+        " write, admin, scripts; the first that fits counts",
+        "WHO RIGHTS",
+        _rule,
+        combine=_more_rules,
+    ),
     Flag("-tls-cert", "tls_cert", "speak TLS, with this certificate", "FILE", str),
     Flag("-tls-key", "tls_key", "its key, if it is not in the same file", "FILE", str),
     Flag("-tls-ca", "tls_ca", "who must have signed the certificates of clients", "FILE", str),
@@ -276,7 +298,7 @@ TLS_FLAGS: tuple[Flag, ...] = (
     Flag("-mtls-cert", "master_tls_cert", "the certificate to show to a master", "FILE", str),
     Flag("-mtls-key", "master_tls_key", "its key, if it is not in the same file", "FILE", str),
 )
-"""Flags of our own for TLS, of clients and to a master."""
+"""Flags of our own: TLS, of clients and to a master, and who may do what."""
 
 SCRIPT_FLAGS: tuple[Flag, ...] = (
     Flag("-script-time", "script_seconds", "end a script's call after this", "SECONDS", seconds),

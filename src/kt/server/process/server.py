@@ -79,6 +79,7 @@ class Server:
         options: the command line.
         start: the process that it is served in.
         log: the process's log.
+        access: who may do what; None: everybody everything.
         loop: the event loop; there from the time `open` is called.
         connections: those that are open.
         stopping: set when the end has begun: connections close once they have answered.
@@ -94,6 +95,7 @@ class Server:
         self.options = options
         self.start = start
         self.log = start.log
+        self.access = start.access
         self.connections: set[Connection] = set()
         self.stopping = False
         self.start_time = time.time()

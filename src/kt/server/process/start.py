@@ -29,18 +29,21 @@ from kt.server.process.daemon import (
     go_to_background,
     open_standard_streams,
 )
-from kt.server.process.listening import listener
+from kt.server.process.listening import LOOPBACK, listener
 from kt.server.process.log import Log
 from kt.version import VERSION
 
 if TYPE_CHECKING:
     from ssl import SSLContext
 
+    from kt.server.process.access import Access
     from kt.server.process.listening import TcpListener, UnixListener
     from kt.server.process.options import ServiceOptions
     from kt.server.process.tls import Tls
 
 T = TypeVar("T")
+
+EVERYWHERE = ("0.0.0.0", "::", "")  # noqa: S104 - what is warned of
 
 LOCK_PAUSE = 0.05
 """Seconds between two attempts at a locked file."""
@@ -60,6 +63,7 @@ class Start:
     Attributes:
         place: where it listens.
         tls: its certificates; None without TLS.
+        access: who may do what; None: everybody everything.
         master_tls: how a master is spoken with by TLS; None: without.
         pid_file: says that it runs.
         stops: signals that end it.
@@ -82,6 +86,11 @@ class Start:
             signal.signal(number, lambda number, _frame: self.caught.append(number))
         self.ready: Callable[[], None] | None = None
         self.tls, self.master_tls = _tls(options)
+        self.access: Access | None = None
+        if options.allow:
+            from kt.server.process.access import Access  # not before it is needed
+
+            self.access = Access(options)
         self.place: TcpListener | UnixListener = listener(options)
 
     def listen(self) -> None:
@@ -155,6 +164,7 @@ def run(
         start = Start(options, log)
         start.ready = ready
         log.configured(start.place, options.pid_path)
+        _say_who_may_connect(options, log)
         try:
             start.listen()
             return serve(start)
@@ -168,6 +178,19 @@ def run(
     finally:
         log.finished(options.program)
         log.close()
+
+
+def _say_who_may_connect(options: ServiceOptions, log: Log) -> None:
+    """Say what differs from the original servers, or is dangerous."""
+    if options.port == 0 or options.allow or options.tls_ca is not None:
+        return
+    if options.host is None:
+        log.system(f"listening on {LOOPBACK} only: -host names another address (0.0.0.0: all)")
+    elif options.host in EVERYWHERE:
+        log.system(
+            f"WARNING: who reaches port {options.port} of this machine may read, change and remove"
+            " everything: see -allow, -tls-ca, and -host"
+        )
 
 
 def _tls(options: ServiceOptions) -> tuple[Tls | None, SSLContext | None]:

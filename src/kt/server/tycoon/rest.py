@@ -9,6 +9,7 @@ PUT      X-Kt-Mode: set, add or replace;     201 with Location; 450 if there is 
          X-Kt-Xt: expiry as a date           is none (replace)
 DELETE   none                                204; 404
 other                                        501
+any                                          403: the client may not do this
 =======  ==================================  =====================================================
 
 A failure of the engine has its words in X-Kt-Error, with status 500 where none is given above.
@@ -21,8 +22,10 @@ from typing import Final, NamedTuple, TypeAlias
 
 from kt.server.engines import EngineError, LargeValue
 from kt.server.engines.kyoto._engine import NEVER, XT_MAX, Code, Database
+from kt.server.session import Rights
 from kt.server.tycoon.answering import Answering
 from kt.server.tycoon.large import LARGE_VALUE
+from kt.server.tycoon.procedures import refusal
 from kt.server.tycoon.values import date, http_date
 from kt.wire.tycoon_rpc import HttpRequest, decode_url, pack_http_reply
 
@@ -66,12 +69,12 @@ def _expiry(xt: int) -> Headers:
 
 
 METHODS: Final = {
-    b"GET": (get, "get"),
-    b"HEAD": (head, "get"),
-    b"PUT": (put, "set"),
-    b"DELETE": (delete, "remove"),
+    b"GET": (get, "get", Rights.READ),
+    b"HEAD": (head, "get", Rights.READ),
+    b"PUT": (put, "set", Rights.WRITE),
+    b"DELETE": (delete, "remove", Rights.WRITE),
 }
-"""By method: the function, and what it counts as."""
+"""By method: the function, what it counts as, and what one must be allowed."""
 
 
 def split_path(target: bytes) -> tuple[bytes, bytes]:
@@ -95,6 +98,8 @@ def serve_record(session: Answering, request: HttpRequest) -> None:
         finish(Answer(400, [], b"no such database\n"))
     elif not known:
         finish(Answer(501, []))
+    elif (refused := refusal(METHODS[request.method][2], session.rights)) is not None:
+        finish(Answer(403, [(b"X-Kt-Error", refused)]))
     else:
         with service.turn:
             slow = service.engine_may_block or len(request.body) > LARGE_VALUE
@@ -129,7 +134,7 @@ def _finish(session: Answering, request: HttpRequest, answer: Answer) -> None:
     """Count and reply."""
     service = session.service
     status, headers, body = answer
-    if status not in (400, 501):
+    if status not in (400, 403, 501):
         kind = METHODS[request.method][1]
         service.counts[kind] += 1
         if status >= 400:

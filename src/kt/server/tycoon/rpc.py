@@ -15,6 +15,7 @@ outcome                                                  status  column ERROR
 =======================================================  ======  ================================
 the procedure ran                                        200     none
 parameters are missing, no such database or cursor       400     what is wrong
+the client may not do this                               403     likewise
 the record is not as the procedure needs it              450     ``DB: CODE: NAME: MESSAGE``
 the engine failed                                        500     likewise
 no such procedure, or the database's type has it not     501     likewise, or its name
@@ -31,7 +32,7 @@ from typing import Any, Final, NamedTuple
 
 from kt.server.engines import EngineError, LargeValue
 from kt.server.engines.kyoto._engine import Code, Cursor, Database
-from kt.server.session import Await
+from kt.server.session import Await, Rights
 from kt.server.tycoon.answering import Answering
 from kt.server.tycoon.large import (
     LARGE_VALUE,
@@ -42,11 +43,13 @@ from kt.server.tycoon.large import (
 )
 from kt.server.tycoon.procedures import (
     CURSOR_PROCEDURES,
+    NEEDED,
     SERVER_PROCEDURES,
     Columns,
     Pace,
     Procedure,
     Refused,
+    refusal,
 )
 from kt.server.tycoon.scripts import DISABLED, PLAY_SCRIPT
 from kt.server.tycoon.values import integer, real
@@ -154,6 +157,10 @@ class Call:
         assert call is not None  # the target begins with RPC_PATH
         self._name, self._columns = call
         self._session.command = self._command()
+        refused = refusal(NEEDED.get(self._name, Rights.NONE), self._session.rights)
+        if refused is not None:
+            self._reply(403, {b"ERROR": refused})
+            return
         condition = self._columns.get(b"WAIT")
         if condition is None:
             self._run()

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, Final
 from kt.errors import ProtocolError
 from kt.server.engines.kyoto._engine import State, Stream
 from kt.server.feed import Feed
-from kt.server.session import LARGE_REQUEST
+from kt.server.session import LARGE_REQUEST, Rights
 from kt.server.tycoon.answering import Answering
+from kt.server.tycoon.procedures import refusal
 from kt.server.tycoon.rest import serve_record
 from kt.server.tycoon.rpc import RPC_PATH, Call
 from kt.server.tycoon.scripts import play_script
@@ -99,6 +100,10 @@ class TycoonSession(Answering):
         self._speaks_http = False  # in the last request that was read here
         self._feed: Feed | None = None
         self._answer_due = False
+
+    def restrict(self, rights: Rights) -> None:
+        super().restrict(rights)
+        self._stream.restrict(bool(rights & Rights.READ), bool(rights & Rights.WRITE))
 
     def step(self, data: bytes | bytearray, pos: int) -> int:
         if self._feed is not None:
@@ -220,7 +225,8 @@ class TycoonSession(Answering):
 
     def _play_script(self, request: PlayScript) -> None:
         quiet = request.flags & NO_REPLY
-        if self.service.has_scripts:
+        may = self._may(Rights.SCRIPTS)
+        if may and self.service.has_scripts:
             self.service.counts["script"] += 1
             self.began = perf_counter()
             answer = self._drop if quiet else self.write
@@ -232,6 +238,13 @@ class TycoonSession(Answering):
         answer(reply)
         self.service.answered("binary_play_script", perf_counter() - self.began)
 
+    def _may(self, right: Rights) -> bool:
+        """Whether the client may do what needs this; the log is told if not."""
+        refused = refusal(right, self.rights)
+        if refused is not None:
+            self.service.log.info(f"({self.peer}): {refused.decode()}")
+        return refused is None
+
     def _drop(self, reply: bytes) -> None:
         """The client does not want it."""
 
@@ -239,7 +252,7 @@ class TycoonSession(Answering):
 
     def _replicate(self, request: Replication) -> None:
         service = self.service
-        if service.history is None:
+        if not self._may(Rights.READ) or service.history is None:
             self.write(ERROR_REPLY)
             self.close()
             return

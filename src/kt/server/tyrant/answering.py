@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from time import perf_counter
 from typing import Any, Final, TypeAlias
 
 from kt.server.engines import LargeValue
-from kt.server.session import Session
+from kt.server.engines.tokyo._engine import Database
+from kt.server.session import Rights, Session
+from kt.server.tyrant.options import Command
 from kt.server.tyrant.script import TyrantScript
 from kt.server.tyrant.service import TyrantService
 from kt.wire.reading import Reader
@@ -18,6 +20,22 @@ Pieces: TypeAlias = bytes | list[bytes]
 """A reply, as one or, where a large value is not to be copied, in several pieces."""
 Reply: TypeAlias = Callable[[], Pieces]
 """Part of a command that calls the engine, and makes the reply. What it counts it counts last."""
+
+COMMANDS_OF: Final = {
+    Rights.READ: (
+        *(Command.GET, Command.MGET, Command.VSIZ, Command.ITERINIT, Command.ITERNEXT),
+        *(Command.FWMKEYS, Command.RNUM, Command.SIZE, Command.STAT, Command.REPL),
+    ),
+    Rights.WRITE: (
+        *(Command.PUT, Command.PUTKEEP, Command.PUTCAT, Command.PUTSHL, Command.PUTNR),
+        *(Command.OUT, Command.ADDINT, Command.ADDDOUBLE, Command.VANISH),
+    ),
+    Rights.ADMIN: (
+        *(Command.SYNC, Command.OPTIMIZE, Command.COPY, Command.RESTORE, Command.SETMST),
+    ),
+    Rights.SCRIPTS: (Command.EXT,),
+}
+"""What needs which right; `misc` needs what its function does (`Database.rights_for`)."""
 
 LARGE_VALUE: Final = 1 << 20
 """A value of more bytes is stored by a worker thread, and not copied into a reply."""
@@ -36,6 +54,26 @@ class Answering(Session):
         self.half_read: tuple[Reader[Any], Callable[[Any], None]] | None = None
         self.supply: object | None = None  # what sends the update log, if that has been asked for
         self.keeps = True  # whether the last request lets the connection live
+        self._mask = 0  # the commands that are forbidden to this client
+
+    def restrict(self, rights: Rights) -> None:
+        super().restrict(rights)
+        for right, commands in COMMANDS_OF.items():
+            if not rights & right:
+                self._mask |= sum(1 << command for command in commands)
+
+    @property
+    def mask(self) -> int:
+        """The bits of the commands that are forbidden to this client, beside the server's mask."""
+        return self._mask
+
+    def forbids(self, *commands: Command) -> bool:
+        """Whether the server's mask, or what this client may do, forbids one of these."""
+        return self.service.forbids(*commands) or any(self._mask >> each & 1 for each in commands)
+
+    def forbids_misc(self, name: bytes, arguments: Sequence[bytes]) -> bool:
+        """Whether this client may not call `misc` for that."""
+        return bool(Database.rights_for(name, arguments) & ~self.rights)
 
     def read(self, reader: Reader[Any], serve: Callable[[Any], None]) -> None:
         """Go on with the request: `serve` what `reader` reads from what follows."""

@@ -200,6 +200,10 @@ def _serve(session: Answering, row: Row, request: Any) -> None:
     service = session.service
     if _is_refused(session, row.command, row.group, row.refusal):
         return
+    if row.command is Command.MISC and session.forbids_misc(request.name, request.items):
+        service.note(Command.MISC, Event.FORBIDDEN)
+        session.write(FAILED_LIST)
+        return
     work = service.holding(row.hold(service, request), partial(row.run, service, request))
     session.run(work, slow=True)
 
@@ -210,10 +214,11 @@ def _is_refused(session: Answering, command: Command, group: Command, refusal: b
     service.core.count(command)
     if service.log.info_wanted:
         service.note(command, Event.DOING)
-    if not service.forbids(command, group, Command.ALLORG):
+    if not session.forbids(command, group, Command.ALLORG):
         return False
     service.note(command, Event.FORBIDDEN)
-    session.write(refusal)
+    denied = refusal == EMPTY_LIST and session.mask >> command & 1
+    session.write(FAILED_LIST if denied else refusal)
     return True
 
 
@@ -235,7 +240,7 @@ def _serve_stat(session: Answering) -> None:
     """Answer with statistics; with the counts only where the mask forbids the rest."""
     service = session.service
     service.core.count(Command.STAT)
-    allowed = not service.forbids(Command.STAT, Command.ALLREAD, Command.ALLORG)
+    allowed = not session.forbids(Command.STAT, Command.ALLREAD, Command.ALLORG)
     if not allowed:
         service.note(Command.STAT, Event.FORBIDDEN)
     descriptor = session.descriptor
@@ -248,7 +253,7 @@ def _serve_repl(session: Answering, request: Repl) -> None:
     service.core.count(Command.REPL)
     service.note(Command.REPL, Event.DOING)
     own = service.server_id
-    if service.forbids(Command.REPL, Command.ALLORG):
+    if session.forbids(Command.REPL, Command.ALLORG):
         service.note(Command.REPL, Event.FORBIDDEN)
         session.close()
     elif not request.since or request.server in (0, own):

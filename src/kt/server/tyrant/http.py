@@ -134,7 +134,7 @@ def serve_http(session: Answering, request: HttpRequest) -> None:
         _post(session, request)
     elif request.method == b"OPTIONS":
         service.core.count(Command.STAT)
-        work_options = partial(_options, service, session.descriptor)
+        work_options = partial(_options, session)
         _run(session, Command.STAT, (Command.ALLREAD, Command.ALLORG), work_options)
     else:
         session.part()
@@ -163,7 +163,7 @@ def _run(
 ) -> None:
     """Answer with what `work` returns, if the mask allows the command."""
     service = session.service
-    if service.forbids(command, *groups):
+    if session.forbids(command, *groups):
         service.note(command, Event.FORBIDDEN)
         forbidden = Answer(403, [], None) if command is Command.VSIZ else _say(403)
         session.send(_packed(forbidden))
@@ -180,8 +180,9 @@ def _packed(answer: Answer) -> Pieces:
     return [pack_http_reply(status, headers, None), body]
 
 
-def _options(service: TyrantService, descriptor: int) -> Answer:
-    return Answer(200, option_headers(service, descriptor), b"")
+def _options(session: Answering) -> Answer:
+    headers = option_headers(session.service, session.descriptor, session.forbids)
+    return Answer(200, headers, b"")
 
 
 # Functions
@@ -197,6 +198,10 @@ def _post(session: Answering, request: HttpRequest) -> None:
         session.send(_packed(_say(400)))
     else:
         arguments = _arguments(request.body)
+        if session.forbids_misc(function, arguments):
+            service.note(Command.MISC, Event.FORBIDDEN)
+            session.send(_packed(_say(403)))
+            return
         hold = service.database.hold_of(function, arguments)
         work = partial(misc, service, function, arguments)
         _run(session, Command.MISC, (Command.ALLHTTP,), work, slow=True, hold=hold)
@@ -205,7 +210,7 @@ def _post(session: Answering, request: HttpRequest) -> None:
 def _post_ext(session: Answering, request: HttpRequest) -> None:
     """Call a Lua function, if there is a script and the mask allows it."""
     service = session.service
-    if not service.has_scripts or service.forbids(Command.EXT, Command.ALLHTTP):
+    if not service.has_scripts or session.forbids(Command.EXT, Command.ALLHTTP):
         _run(session, Command.EXT, (Command.ALLHTTP,), partial(_say, 500))
     else:
         session.run_script(lambda script: _packed(ext(script, request)))

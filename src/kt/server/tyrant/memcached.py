@@ -130,7 +130,7 @@ def _store(service: TyrantService, storing: Storing, key: bytes, data: bytes) ->
 def get(session: Answering, words: list[bytes]) -> None:
     service = session.service
     service.core.count(Command.GET, len(words) - 1)
-    if _is_forbidden(service, Command.GET, Command.ALLREAD):
+    if _is_forbidden(session, Command.GET, Command.ALLREAD):
         service.core.count(GET_MISSES, len(words) - 1)
         session.write(END)
     else:
@@ -203,7 +203,7 @@ def _wrapped(number: int) -> int:
 def send_stats(session: Answering, words: list[bytes]) -> None:
     service = session.service
     service.core.count(Command.STAT)
-    if _is_forbidden(service, Command.STAT, Command.ALLREAD):
+    if _is_forbidden(session, Command.STAT, Command.ALLREAD):
         session.write(FORBIDDEN)
     else:
         session.run(lambda: stats(service) + END)
@@ -227,7 +227,7 @@ def _flush_all(service: TyrantService) -> bytes:
 def version(session: Answering, words: list[bytes]) -> None:
     service = session.service
     service.core.count(Command.STAT)
-    forbidden = _is_forbidden(service, Command.STAT, Command.ALLREAD)
+    forbidden = _is_forbidden(session, Command.STAT, Command.ALLREAD)
     session.write(FORBIDDEN if forbidden else f"VERSION {TYRANT_VERSION}\r\n".encode())
 
 
@@ -270,10 +270,10 @@ def serve_memcached(session: Answering, words: list[bytes]) -> None:
     session.part()
 
 
-def _is_forbidden(service: TyrantService, command: Command, group: Command) -> bool:
-    forbidden = service.forbids(command, group, Command.ALLMC)
+def _is_forbidden(session: Answering, command: Command, group: Command) -> bool:
+    forbidden = session.forbids(command, group, Command.ALLMC)
     if forbidden:
-        service.note(command, Event.FORBIDDEN)
+        session.service.note(command, Event.FORBIDDEN)
     return forbidden
 
 
@@ -286,7 +286,7 @@ def _answer(
     slow: bool = False,
 ) -> None:
     """Do and answer what changes the database, if the mask allows it."""
-    if _is_forbidden(session.service, command, Command.ALLWRITE):
+    if _is_forbidden(session, command, Command.ALLWRITE):
         session.write(b"" if quiet else FORBIDDEN)
     elif quiet:
         session.run(lambda: work()[:0], slow=slow)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from kt.errors import ProtocolError
 from kt.server.engines.tokyo._engine import State, Stream
-from kt.server.session import LARGE_REQUEST
+from kt.server.session import LARGE_REQUEST, Rights
 from kt.server.tyrant.answering import Answering
 from kt.server.tyrant.binary import serve_binary
 from kt.server.tyrant.http import serve_http
@@ -69,6 +69,10 @@ class TyrantSession(Answering):
             end = self._read_text(read_words, self._serve_line, data, pos)
         self.close_unless(self.keeps or self.work is not None or end < len(data))
         return end
+
+    def restrict(self, rights: Rights) -> None:
+        super().restrict(rights)
+        self._stream.restrict(self.mask, rights)
 
     def at_once(self, requests: bytes) -> tuple[bytes, int]:
         if requests[0] != MAGIC or self.service.has_scripts:

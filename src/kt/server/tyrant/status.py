@@ -8,6 +8,7 @@ import resource
 import struct
 import sys
 import time
+from collections.abc import Callable
 from typing import Final
 
 from kt.server import times
@@ -104,7 +105,9 @@ def stat(service: TyrantService, descriptor: int, allowed: bool) -> bytes:
     return "".join(lines).encode("utf-8", "surrogateescape")
 
 
-def option_headers(service: TyrantService, descriptor: int) -> list[tuple[bytes, bytes]]:
+def option_headers(
+    service: TyrantService, descriptor: int, forbids: Callable[..., bool]
+) -> list[tuple[bytes, bytes]]:
     """The headers that answer OPTIONS: what is allowed, and the same facts."""
     methods = ["OPTIONS"]
     for method, command, group in (
@@ -114,7 +117,7 @@ def option_headers(service: TyrantService, descriptor: int) -> list[tuple[bytes,
         ("POST", Command.EXT, Command.ALLWRITE),
         ("DELETE", Command.OUT, Command.ALLWRITE),
     ):
-        if not service.forbids(command, group):
+        if not forbids(command, group):
             methods.append(method)
     headers = [("Allow", ", ".join(methods))]
     headers += [(f"X-TT-{n.upper()}", str(value)) for n, value in describe(service, descriptor)]

@@ -11,6 +11,9 @@ cdef class Stream(Servable):
         self._native = new NativeStream(core._native)
         self.servant = self._native
 
+    def restrict(self, bint reads, bint writes):
+        self._native.restrict(reads, writes)
+
     def __dealloc__(self):
         del self._native
 

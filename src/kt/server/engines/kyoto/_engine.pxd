@@ -172,6 +172,7 @@ cdef extern from "kyoto/protocol/core.h" namespace "kt" nogil:
 
     cppclass NativeStream "kt::Stream"(Servant):
         NativeStream(NativeCore &) except +
+        void restrict(bint, bint)
         NativeState feed(const char *, size_t, size_t *) except +
         void finish() except +
         boolean pending()

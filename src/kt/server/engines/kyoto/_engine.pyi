@@ -278,6 +278,9 @@ class State(IntEnum):
 class Stream(Servable):
     """The state of one connection in the binary protocol. For one thread at a time."""
 
+    def restrict(self, reads: bool, writes: bool) -> None:
+        """Say what the client may do. With less than both, HTTP is left to the caller."""
+
     def feed(
         self, data: bytes | bytearray | memoryview, start: int = 0
     ) -> tuple[int, int, bytes | Reply]:

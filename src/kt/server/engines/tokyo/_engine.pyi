@@ -94,6 +94,11 @@ class Database:
     def hold_of(self, name: bytes, arguments: Iterable[bytes] = ()) -> Hold:
         """Whom `misc` with these arguments holds up for as long as it takes."""
 
+    @staticmethod
+    def rights_for(name: bytes, arguments: Iterable[bytes] = ()) -> int:
+        """What a client must be allowed for `misc` with these arguments: 1 to read, 2 to write, 4
+        to administer, or several of them."""
+
     def sync(self) -> bool: ...
     def optimize(self, parameters: bytes = b"") -> bool:
         """Rebuild the file, with new tuning parameters if there are any. Holds up ALL."""
@@ -207,6 +212,14 @@ class Stream(Servable):
     """The state of one connection in the binary protocol. For one thread at a time."""
 
     def __init__(self, core: BinaryCore) -> None: ...
+    def restrict(self, mask: int, rights: int) -> None:
+        """Forbid commands besides those of the core's mask, and some calls of `misc`.
+
+        Args:
+            mask: bits of the commands.
+            rights: what `misc` may be called for; see `Database.rights_for`.
+        """
+
     def feed(
         self, data: bytes | bytearray | memoryview, start: int = 0, wait: bool = False
     ) -> tuple[int, int, int, bytes | Reply]:

@@ -69,6 +69,8 @@ cdef extern from "tokyo/database/database.h" namespace "kt::tokyo" nogil:
         uint64_t count "reading()->count"() except +
         uint64_t size "reading()->size"() except +
         CHold hold_of(string_view, const vector[string_view] &)
+        @staticmethod
+        uint8_t rights_for(string_view, const vector[string_view] &)
         cbool long_misc(const string &, const vector[string_view] &, List *, cbool) except +
         void long_fwmkeys(string_view, int, List *) except +
         cbool sync() except +
@@ -115,6 +117,7 @@ cdef extern from "tokyo/protocol/stream.h" namespace "kt::tokyo" nogil:
         size_t need
     cdef cppclass CStream "kt::tokyo::Stream"(Servant):
         CStream(CCore *)
+        void restrict(uint64_t, uint8_t)
         Progress feed(string_view, Buffer *, cbool) except +
         cbool in_list()
 
@@ -358,6 +361,14 @@ cdef class Database:
             views.push_back(view(<bytes?>argument))
         return Hold(<int>self.database.get().hold_of(view(name), views))
 
+    @staticmethod
+    def rights_for(bytes name not None, arguments=()):
+        cdef vector[string_view] views
+        kept = list(arguments)
+        for argument in kept:
+            views.push_back(view(<bytes?>argument))
+        return CDatabase.rights_for(view(name), views)
+
     def sync(self):
         cdef cbool done
         with nogil:
@@ -474,6 +485,9 @@ cdef class Stream(Servable):
         self.core = core
         self.stream.reset(new CStream(core.core.get()))
         self.servant = self.stream.get()
+
+    def restrict(self, uint64_t mask, uint8_t rights):
+        self.stream.get().restrict(mask, rights)
 
     def feed(self, const unsigned char[::1] data not None, Py_ssize_t start=0, cbool wait=False):
         if not 0 <= start <= data.shape[0]:

@@ -282,11 +282,14 @@ std::optional<State> Stream::run_command(Run& run, Bytes* input) {
   if (run.spent(reply_.size())) return State::AGAIN;
   begin_command(input->data());
   input->remove_prefix(COMMAND_HEADER);
+  const bool may = command_ == GET_BULK ? reads_ : writes_;
+  if (remaining_ > 0 && !may) return fail();
   if (remaining_ == 0) end_command(run);
   return {};
 }
 
 std::optional<State> Stream::run_http(Run& run, Bytes* input) {
+  if (!reads_ || !writes_) return State::HTTP;
   const std::optional<PlainRequest> request = read_plain_request(*input);
   if (!request) return State::HTTP;
   if (run.spent(reply_.size())) return State::AGAIN;

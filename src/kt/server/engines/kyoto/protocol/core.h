@@ -65,6 +65,12 @@ class Stream final : public Servant {
  public:
   explicit Stream(Core& core) : core_(core) {}
 
+  // What the client may do: to read, to write. With less than both, HTTP is left to the caller.
+  void restrict(bool reads, bool writes) {
+    reads_ = reads;
+    writes_ = writes;
+  }
+
   // `feed`, for an I/O thread.
   Step step(Bytes input) override;
 
@@ -105,6 +111,7 @@ class Stream final : public Servant {
   Core& core_;
   uint8_t command_ = 0;
   bool silent_ = false;     // no reply is wanted
+  bool reads_ = true, writes_ = true;  // what the client may do
   uint32_t remaining_ = 0;  // records to come
   uint32_t hits_ = 0;
   uint64_t answered_ = 0;  // commands, in the last call of feed

@@ -83,6 +83,9 @@ class Database {
   bool quick_fwmkeys(int limit) const;
   // Whether it only reads, and moves no iterator.
   static bool only_reads(Bytes name);
+  // What a client must be allowed for a call of `misc`.
+  enum Right : uint8_t { READ = 1, WRITE = 2, ADMIN = 4 };
+  static uint8_t rights_for(Bytes name, const Arguments& arguments);
   // Whom a long function holds up from begin to end.
   enum class Hold { NONE, WRITERS, ALL };
   static Hold hold_of(Bytes name, const Arguments& arguments);

@@ -136,6 +136,24 @@ bool Database::only_reads(Bytes name) {
   return kind_of(name) == Kind::READ || kind_of(name) == Kind::ERROR || name == "getlist";
 }
 
+uint8_t Database::rights_for(Bytes name, const Arguments& arguments) {
+  switch (kind_of(name)) {
+    case Kind::WRITE:
+    case Kind::UID: return WRITE;
+    case Kind::LISTED: return name == "getlist" ? READ : WRITE;
+    case Kind::MANAGE: return name == "vanish" ? WRITE : ADMIN;
+    case Kind::TABLE:
+      if (name == "setindex") return ADMIN;
+      return hold_of(name, arguments) == Hold::ALL ? READ | WRITE : READ;
+    case Kind::EACH: {
+      Bytes each = name;
+      while (!each.empty() && (each[0] == '@' || each[0] == '%')) each.remove_prefix(1);
+      return READ | rights_for(each, arguments);
+    }
+    default: return READ;
+  }
+}
+
 Database::Hold Database::hold_of(Bytes name, const Arguments& arguments) {
   if (name == "optimize") return Hold::ALL;
   if (kind_of(name) != Kind::TABLE) return Hold::NONE;

@@ -347,7 +347,9 @@ void Stream::run_misc(const std::string& name, const Arguments& arguments, bool 
   core_.add(MISC, 1);
   if (core_.trace) core_.note(MISC, Event::DOING);
   List result;
-  list(!allowed(MISC) || database_.misc(name, arguments, &result, logged), &result);
+  const bool done = !denied_misc(name, arguments) &&
+                    (!allowed(MISC) || database_.misc(name, arguments, &result, logged));
+  list(done, &result);
   answered_++;
 }
 
@@ -361,8 +363,8 @@ State Stream::begin_list(Command command, Bytes name, uint32_t count) {
              : name == "outlist" ? Listing::OUTLIST
                                  : Listing::GETLIST;
   left_ = count;
-  failed_ = false;
-  skip_ = !allowed(command);
+  failed_ = command == MGET ? denied(MGET) : denied_misc(name, {});
+  skip_ = failed_ || !allowed(command);
   silent_ = command == MGET || skip_ || (load32(input_.data() + PREFIX + 4) & MISC_NO_LOG);
   told_ = false;
   found_.clear();
@@ -459,7 +461,7 @@ State Stream::end_list() {
 }
 
 bool Stream::forbidden(Command command) const {
-  return core_.mask & (bit(command) | bit(ALL_BINARY) | bit(SHAPES[command].mask));
+  return (core_.mask | mask_) & (bit(command) | bit(ALL_BINARY) | bit(SHAPES[command].mask));
 }
 
 // Whether the mask lets the command through; it is noted if not.
@@ -467,6 +469,12 @@ bool Stream::allowed(Command command) {
   if (!forbidden(command)) return true;
   core_.note(command, Event::FORBIDDEN);
   return false;
+}
+
+bool Stream::denied_misc(Bytes name, const Arguments& arguments) {
+  if ((Database::rights_for(name, arguments) & ~rights_) == 0) return false;
+  core_.note(MISC, Event::FORBIDDEN);
+  return true;
 }
 
 // Runs an operation that stores something, if that is allowed.
@@ -558,7 +566,7 @@ void Stream::fwmkeys(const Request& request) {
   if (allowed(FWMKEYS)) {
     database_.fwmkeys(request.key, static_cast<int>(load32(request.numbers + 4)), &keys);
   }
-  list(!keys.too_long(), &keys);
+  list(!denied(FWMKEYS) && !keys.too_long(), &keys);
 }
 
 void Stream::addint(const Request& request) {

@@ -120,6 +120,13 @@ class Stream final : public Servant {
  public:
   explicit Stream(Core* core) : core_(*core), database_(*core->database) {}
 
+  // Forbids these commands, besides those of the core's mask, and to call `misc` for what is not
+  // among these rights.
+  void restrict(uint64_t mask, uint8_t rights) {
+    mask_ = mask;
+    rights_ = rights;
+  }
+
   // `feed`, for an I/O thread.
   Step step(Bytes input) override;
   bool settle() override { return database_.settled(true); }
@@ -165,6 +172,9 @@ class Stream final : public Servant {
   bool element(size_t at, Bytes* element, State* otherwise);
   bool forbidden(Command command) const;
   bool allowed(Command command);
+  // Whether it is this client that may not do it; the mask has other replies, the original's.
+  bool denied(Command command) const { return mask_ >> command & 1; }
+  bool denied_misc(Bytes name, const Arguments& arguments);
   template <class Operation>
   bool store(Command command, Operation operation);
   State wait(size_t need) {
@@ -197,6 +207,8 @@ class Stream final : public Servant {
 
   Core& core_;
   Database& database_;
+  uint64_t mask_ = 0;
+  uint8_t rights_ = UINT8_MAX;
   Buffer output_;  // replies of `step`
 
   // During a call: what is not consumed, and where replies go.
