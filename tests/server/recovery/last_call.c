@@ -1,5 +1,6 @@
 /* Preloaded into a server. With KT_KILL_AT=N, it is killed in the N-th call that changes a file whose path
- * has KT_FILES in it: a write is made by half then, everything else not at all. With KT_DEVICE=DIR, what is
+ * has KT_FILES in it. Of a write, half may have been made then, up to the boundary of a page: that is
+ * where the kernel looks for signals. With KT_DEVICE=DIR, what is
  * brought to the device is copied there under its name: all that a loss of power would leave. */
 
 #define _GNU_SOURCE
@@ -39,9 +40,14 @@ static int is_last_of(int file) {
 
 static void end(void) { kill(getpid(), SIGKILL); }
 
+static size_t part(size_t size, off64_t offset) {
+  const off64_t end = (offset + (off64_t)size / 2) / 4096 * 4096;
+  return end > offset ? (size_t)(end - offset) : 0;
+}
+
 ssize_t pwrite64(int file, const void *data, size_t size, off64_t offset) {
   const int last = is_last_of(file);
-  const ssize_t n = REAL(pwrite64)(file, data, last ? size / 2 : size, offset);
+  const ssize_t n = REAL(pwrite64)(file, data, last ? part(size, offset) : size, offset);
   if (last) end();
   return n;
 }
@@ -52,7 +58,7 @@ ssize_t pwrite(int file, const void *data, size_t size, off_t offset) {
 
 ssize_t write(int file, const void *data, size_t size) {
   const int last = is_last_of(file);
-  const ssize_t n = REAL(write)(file, data, last ? size / 2 : size);
+  const ssize_t n = REAL(write)(file, data, last ? part(size, lseek(file, 0, SEEK_CUR)) : size);
   if (last) end();
   return n;
 }

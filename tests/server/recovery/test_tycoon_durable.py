@@ -121,7 +121,7 @@ def test_a_kill_at_any_moment_loses_nothing(database: str, tmp_path: Path) -> No
         judged.write(seed + turn, random.Random(seed + turn).uniform(0, LONGEST))
 
 
-@pytest.mark.parametrize("database", ["casket.kch", "casket.kcd"])
+@pytest.mark.parametrize("database", FILES)
 def test_a_kill_in_any_call_loses_nothing(database: str, tmp_path: Path, last_call: str) -> None:
     seed = random.Random(f"{SEED}{database}call").randrange(10**6)
     print(f"KT_CRASH_SEED={SEED}, seed {seed}")
