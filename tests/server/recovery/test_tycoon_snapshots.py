@@ -254,7 +254,7 @@ def test_a_file_that_is_gone_is_restored(kind: str, tmp_path: Path) -> None:
         path = tmp_path / kind
         shutil.rmtree(path) if path.is_dir() else path.unlink()
         for log in tmp_path.glob(f"{kind}.*"):
-            log.unlink()
+            shutil.rmtree(log) if log.is_dir() else log.unlink()
         process.start()
         with client(process) as kt:
             assert contents(kt) == before
