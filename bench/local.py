@@ -156,7 +156,9 @@ def measure_engine(suffix: str, options: argparse.Namespace) -> dict[str, float]
     with tempfile.TemporaryDirectory() as directory:
         command = [ENGINE, f"{directory}/db{suffix}", options.records, options.seconds]
         done = subprocess.run([*map(str, command)], check=True, stdout=subprocess.PIPE, text=True)
-    return {name: float(rate) for name, rate in map(str.split, done.stdout.splitlines())}
+        disk = size_of(directory) / MIB
+    rates = {name: float(rate) for name, rate in map(str.split, done.stdout.splitlines())}
+    return rates | {"disk": disk}
 
 
 def compile_engine() -> None:
@@ -225,7 +227,7 @@ def main() -> None:
     table("records/s of processor time", results, RATES)
     stores = {name: results[name] for name in names}
     table("records/s by the clock", stores, [f"{w} {t}" for w in ("get", "set") for t in THREADS])
-    table("MiB", stores, ("disk", "memory", "mapped"))
+    table("MiB", results, ("disk", "memory", "mapped"))
 
 
 if __name__ == "__main__":
