@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from kt.cli.commands import Call, data, flag, hex_in, hex_out, option, unhex, verb, word
 from kt.cli.faults import Usage
+
+if TYPE_CHECKING:
+    from kt.options import Moment
 
 
 @verb()
@@ -152,9 +156,33 @@ def do_tunerepl(
     call: Call, master: str | None, mport: int | None, ts: str | None, interval: float | None
 ) -> None:
     """Make the server the slave of HOST; without HOST, end its replication."""
+    call.target.tycoon.tune_replication(master, mport, ts=_moment(ts), interval=interval)
+
+
+def _moment(ts: str | None) -> int | Moment | None:
     from kt.options import Moment
 
     if ts is not None and ts != "now" and not ts.isdecimal():
         raise Usage("-ts is a number of nanoseconds, or now")
-    moment = Moment.NOW if ts == "now" else None if ts is None else int(ts)
-    call.target.tycoon.tune_replication(master, mport, ts=moment, interval=interval)
+    return Moment.NOW if ts == "now" else None if ts is None else int(ts)
+
+
+@verb(
+    word("master", shown="HOST"),
+    option("mport", "-mport", "--master-port", type=int, help="Port of the master."),
+    option("ts", "-ts", help="Take updates after this: nanoseconds, or 'now'."),
+    flag("writable", "--writable", help="It goes on taking writes of others."),
+)
+def do_slave(call: Call, master: str, mport: int | None, ts: str | None, writable: bool) -> None:
+    """Make the server a slave of HOST, which takes no writes of others."""
+    call.target.tycoon.tune_replication(master, mport, ts=_moment(ts), read_only=not writable)
+
+
+@verb()
+def do_promote(call: Call) -> None:
+    """End following, and take writes; shows up to which time stamp (ns) the master's are there."""
+    stamp = call.target.tycoon.promote()
+    if call.out.as_json:
+        call.out.object({"ts": stamp})
+    else:
+        call.out.line(b"%d" % stamp)

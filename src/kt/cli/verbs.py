@@ -52,6 +52,8 @@ SECTIONS: Final[dict[str, dict[str, str]]] = {
         "vacuum": "admin.do_vacuum",
         "script": "admin.do_script",
         "tunerepl": "admin.do_tunerepl",
+        "slave": "admin.do_slave",
+        "promote": "admin.do_promote",
         "changes": "following.do_changes",
     },
     "Care": {

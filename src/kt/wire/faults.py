@@ -45,7 +45,10 @@ def not_a_procedure(name: str) -> ArgumentError:
 
 
 def request_failed() -> ServerError:
-    return ServerError("the server reports that the request failed")
+    return ServerError(
+        "the server reports that the request failed, not why: its log may say so, and"
+        " repl_read_only of its report, whether it is a read-only slave"
+    )
 
 
 def wrong_magic(first: int, expected: int) -> ProtocolError:

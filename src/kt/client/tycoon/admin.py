@@ -222,6 +222,7 @@ class TycoonAdmin(Client[K, V]):
         *,
         ts: int | datetime | Moment | None = None,
         interval: float | None = None,
+        read_only: bool | None = None,
     ) -> bool:
         """Make the server the slave of another one. Returns True.
 
@@ -231,6 +232,8 @@ class TycoonAdmin(Client[K, V]):
             ts: take over updates after this: nanoseconds since the epoch or an aware datetime;
                 None to go on from where the server is.
             interval: milliseconds between two requests to the master; None leaves it as it is.
+            read_only: while it follows a master, it refuses what others write; None leaves it as
+                it is (``-ro-slave``). Of kt-tycoon; the original server takes no notice.
 
         Raises:
             ServerError: the server was started without a file for its time stamp (``-rts``).
@@ -242,8 +245,27 @@ class TycoonAdmin(Client[K, V]):
             columns += integer("port", port)
         if interval is not None:
             columns.append(("iv", str(interval)))
+        if read_only is not None:
+            columns.append(("ro", "1" if read_only else "0"))
         self._rpc("tune_replication", columns)
         return True
+
+    def promote(self) -> int:
+        """End the replication of a slave, which takes writes from then on.
+
+        What it has got from its master is applied before. Its clients are to be told to write
+        there, and its former master, if it is still there, to follow it (`tune_replication`).
+        Of kt-tycoon; of an original server, `tune_replication` without a master ends it.
+
+        Returns:
+            the time stamp of the last change of its master that it has, in nanoseconds since the
+            epoch: what the master has changed later is not there.
+
+        Raises:
+            ServerError: it was started without a file for its time stamp (``-rts``), or it is an
+                original server.
+        """
+        return measured(self.rpc("promote"), "ts", int)
 
     def _settings(self) -> str:
         return f"db {self._db} {super()._settings()}"

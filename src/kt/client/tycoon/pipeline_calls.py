@@ -535,6 +535,7 @@ class TycoonCalls(Generic[K, V]):
         *,
         ts: int | datetime | Moment | None = None,
         interval: float | None = None,
+        read_only: bool | None = None,
     ) -> PipelineResult[bool]:
         """Make the server the slave of another one. Returns True.
 
@@ -544,8 +545,29 @@ class TycoonCalls(Generic[K, V]):
             ts: take over updates after this: nanoseconds since the epoch or an aware datetime;
                 None to go on from where the server is.
             interval: milliseconds between two requests to the master; None leaves it as it is.
+            read_only: while it follows a master, it refuses what others write; None leaves it as
+                it is (``-ro-slave``). Of kt-tycoon; the original server takes no notice.
 
         Raises:
             ServerError: the server was started without a file for its time stamp (``-rts``).
         """
-        return self._begin(self._client.tune_replication(host, port, ts=ts, interval=interval))
+        return self._begin(
+            self._client.tune_replication(host, port, ts=ts, interval=interval, read_only=read_only)
+        )
+
+    def promote(self) -> PipelineResult[int]:
+        """End the replication of a slave, which takes writes from then on.
+
+        What it has got from its master is applied before. Its clients are to be told to write
+        there, and its former master, if it is still there, to follow it (`tune_replication`).
+        Of kt-tycoon; of an original server, `tune_replication` without a master ends it.
+
+        Returns:
+            the time stamp of the last change of its master that it has, in nanoseconds since the
+            epoch: what the master has changed later is not there.
+
+        Raises:
+            ServerError: it was started without a file for its time stamp (``-rts``), or it is an
+                original server.
+        """
+        return self._begin(self._client.promote())

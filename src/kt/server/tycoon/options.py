@@ -62,6 +62,7 @@ class TycoonOptions(ServiceOptions):
         stamp_path: file that keeps how far the master's log has been applied.
         replication_interval: milliseconds that a change of the master may take at least, on
             average; 0 for no limit.
+        read_only_slave: while it follows a master, store only what that sends.
     """
 
     databases: list[str] = field(default_factory=lambda: [":"])
@@ -86,6 +87,7 @@ class TycoonOptions(ServiceOptions):
     master_port: int = 1978
     stamp_path: str | None = None
     replication_interval: float = 0.0
+    read_only_slave: bool = False
 
 
 FLAGS: Final = (
@@ -121,6 +123,7 @@ FLAGS: Final = (
         "MILLISECONDS",
         milliseconds,
     ),
+    Flag("-ro-slave", "read_only_slave", "while it follows a master, refuse writes; needs -rts"),
     Flag("-cmd", "command_directory", "the commands that synchronize may run", "DIRECTORY", str),
     Flag("-scr", "script", "the Lua functions that clients may call", "FILE", str),
     *SCRIPT_FLAGS,

@@ -339,10 +339,18 @@ def tune_replication(server: Reporting, columns: Columns) -> Columns:
             port if port > 0 else MASTER_PORT,
             stamp=_stamp(columns.get(b"ts")),
             interval=max(real(columns[b"iv"]), 0.0) if b"iv" in columns else None,
+            read_only=columns[b"ro"] != b"0" if b"ro" in columns else None,
         )
     except OSError as error:
         raise Refused(500, f"the time stamp cannot be written: {error}".encode()) from None
     return {}
+
+
+def promote(server: Reporting, columns: Columns) -> Columns:
+    """Make an independent server of a slave; the original server has no such procedure."""
+    if server.following is None:
+        raise Refused(501, b"the RTS file is not set")
+    return {b"ts": b"%d" % server.following.promote()}
 
 
 def _stamp(text: bytes | None) -> int | None:
@@ -462,7 +470,8 @@ SERVER_PROCEDURES: Final[Mapping[bytes, Procedure[Reporting]]] = {
     b"void": Procedure(void),
     b"echo": Procedure(echo),
     b"report": Procedure(report),
-    b"tune_replication": Procedure(tune_replication),
+    b"tune_replication": Procedure(tune_replication, pace=_slow),
+    b"promote": Procedure(promote, pace=_slow),
     b"ulog_list": Procedure(ulog_list),
     b"ulog_remove": Procedure(ulog_remove),
 }
@@ -481,7 +490,8 @@ NEEDED: Final[Mapping[bytes, Rights]] = {
         ),
         Rights.READ | Rights.WRITE: (b"seize", b"cur_seize"),
         Rights.ADMIN: (
-            *(b"synchronize", b"vacuum", b"tune_replication", b"ulog_list", b"ulog_remove"),
+            *(b"synchronize", b"vacuum", b"tune_replication", b"promote"),
+            *(b"ulog_list", b"ulog_remove"),
         ),
         Rights.SCRIPTS: (b"play_script",),
         Rights.NONE: (b"void", b"echo", b"cur_delete"),

@@ -51,6 +51,7 @@ from kt.server.tycoon.procedures import (
     Refused,
     refusal,
 )
+from kt.server.tycoon.replication.following import READ_ONLY
 from kt.server.tycoon.scripts import DISABLED, PLAY_SCRIPT
 from kt.server.tycoon.values import integer, real
 from kt.wire.tycoon_rpc import HttpRequest, decode_rpc, pack_rpc_reply
@@ -278,7 +279,8 @@ class Call:
             self._count(outcome, procedure)
         if outcome.status == 500:
             message = outcome.columns[b"ERROR"].decode("utf-8", "replace")
-            self._service.log.error(f"{self._name.decode('utf-8', 'replace')}: {message}")
+            if READ_ONLY not in message:  # which is nothing that is wrong here
+                self._service.log.error(f"{self._name.decode('utf-8', 'replace')}: {message}")
         condition = self._columns.get(b"SIGNAL")
         if condition is not None:
             everyone = b"SIGNALBROAD" in self._columns

@@ -232,6 +232,8 @@ class TycoonServer(Server):
         if options.stamp_path is None:
             if options.master_host is not None:
                 raise ImproperlyConfigured("following a master needs a file for the stamp: -rts")
+            if options.read_only_slave:
+                raise ImproperlyConfigured("-ro-slave is for a slave: -mhost or -rts is missing")
             return None
         if options.server_id is None:
             raise ImproperlyConfigured("following a master needs the number of the server: -sid")
@@ -245,6 +247,7 @@ class TycoonServer(Server):
             interval=options.replication_interval,
             log=self.log,
             tls=self.start.master_tls,
+            read_only=options.read_only_slave,
         )
         return self._following
 

@@ -80,6 +80,7 @@ cdef extern from "kyoto/database/database.h" namespace "kt" nogil:
         Error begin_transaction(boolean, double) except +
         Error end_transaction(boolean) except +
         void connect "journal().connect"(ChangeLog *, uint16_t)
+        void refuse "journal().refuse"(const string&) except +
         boolean in_memory "kind().in_memory"
 
 

@@ -111,6 +111,10 @@ class Database:
     def set_update_log(self, log: Loggable, index: int) -> None:
         """Tell the log what is changed from now on, as changes of database number `index`."""
 
+    def refuse_writes(self, why: str) -> None:
+        """Store only what a master sends from now on. Others get `Code.NOPERM` with that message;
+        with an empty one nobody is refused any more."""
+
     def __enter__(self) -> Self: ...
     def __exit__(
         self,

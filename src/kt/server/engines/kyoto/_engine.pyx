@@ -282,6 +282,9 @@ cdef class Database:
         self._update_log = log
         self.native().connect(log.log, index)
 
+    def refuse_writes(self, str why not None):
+        self.native().refuse(why.encode("utf-8", "surrogateescape"))
+
     def __enter__(self):
         return self
 

@@ -46,6 +46,8 @@ TRANSACTION: Final = 0.01
 SLEEP: Final = 0.1
 """Seconds that are slept at once to keep to the interval."""
 STAMP_DIGITS: Final = 20
+READ_ONLY: Final = "a read-only slave"
+"""How it begins what is said to those whose writes are refused."""
 
 AGAIN: Final = int(ReplayState.AGAIN)
 BEAT: Final = int(ReplayState.BEAT)
@@ -65,6 +67,7 @@ class Following:
         interval: milliseconds that a change may take at least, on average; 0 for no limit.
         log: the server's.
         tls: how a master is spoken with by TLS; None: without.
+        read_only: only what the master sends is stored, as long as there is a master.
 
     Raises:
         ImproperlyConfigured: the file cannot be read or written, or holds no stamp.
@@ -80,13 +83,17 @@ class Following:
         interval: float,
         log: Journal,
         tls: SSLContext | None = None,
+        read_only: bool = False,
     ) -> None:
         self._databases = databases
         self._server = server
         self._interval = interval
+        self._read_only = read_only
+        self._refuses = False
         self._log = log
         self._file = StampFile(path, STAMP_DIGITS)
         self._link = Link(self, log, tls)
+        self._changing = threading.Lock()  # held while somebody says what is to be followed
         self._lock = threading.Lock()  # of what follows, and of the file
         self._stamp = self._begin(empty)
         self._tuned = 0  # how often the stamp was set
@@ -120,6 +127,7 @@ class Following:
         *,
         stamp: int | None = None,
         interval: float | None = None,
+        read_only: bool | None = None,
     ) -> None:
         """Change what is followed.
 
@@ -128,18 +136,54 @@ class Following:
             port: its port; 0 if `host` is the path of a Unix socket.
             stamp: go on behind this one; None for where it is.
             interval: milliseconds, see `Following`; None for what it is.
+            read_only: likewise, until it is said otherwise; None for what it is.
 
         Raises:
             OSError: the stamp cannot be written. Nothing has been changed.
         """
-        if stamp is not None:
-            with self._lock:
-                self._file.write(stamp)
-                self._stamp = stamp
-                self._tuned += 1
-        if interval is not None:
-            self._interval = interval
-        self._link.follow(Master(host, port) if host else None)
+        with self._changing:
+            if stamp is not None:
+                with self._lock:
+                    self._file.write(stamp)
+                    self._stamp = stamp
+                    self._tuned += 1
+            if interval is not None:
+                self._interval = interval
+            if read_only is not None:
+                self._read_only = read_only
+            if not host:
+                self._end()
+                return
+            master = Master(host, port)
+            if self._read_only:
+                self._refuse(f"{READ_ONLY}: write to its master, {master}")
+            self._link.follow(master)
+            if not self._read_only:
+                self._refuse("")
+
+    def promote(self) -> int:
+        """Follow nobody any more, and be writable once nothing of the master's is applied any more.
+
+        Returns:
+            the stamp up to which everything has been applied, in nanoseconds since the epoch.
+        """
+        with self._changing:
+            self._end()
+            return self._stamp
+
+    def _end(self) -> None:
+        master = self._link.master
+        self._link.follow(None)
+        self._link.join()
+        self._refuse("")
+        if master is not None:
+            self._log.system(f"following of {master} has ended: rts={self._stamp}")
+
+    def _refuse(self, why: str) -> None:
+        """Refuse the writes of clients and scripts with these words; empty: do not."""
+        for database in self._databases:
+            database.refuse_writes(why)
+        self._refuses = bool(why)
 
     def facts(self) -> dict[str, object]:
         """What the report says of it; nothing if it follows nobody."""
@@ -154,6 +198,7 @@ class Following:
             "repl_interval": f"{self._interval:.6f}",
             "repl_delay": f"{max(delay, 0.0):.6f}",
             "repl_connected": int(link.connected),
+            "repl_read_only": int(self._refuses),
             "repl_error": link.trouble,
         }
 

@@ -51,6 +51,11 @@ class Teller final : public kc::BasicDB::Visitor {
 
 }  // namespace
 
+void Journal::refuse(const std::string& why) {
+  std::lock_guard<std::mutex> lock(lock_);
+  refusal_ = why.empty() ? nullptr : refusals_.insert(why).first->c_str();
+}
+
 void Journal::log_stored(Bytes key, Bytes stored) {
   Head head(*log_, index_, SET);
   head.add(key.size());

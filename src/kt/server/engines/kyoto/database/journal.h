@@ -17,6 +17,7 @@
 #include <atomic>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,7 @@ class MadeElsewhere {
 
   // Where it has been made, if it is known; else at `here`.
   static uint16_t or_here(uint16_t here) { return server_.value_or(here); }
+  static bool known() { return server_.has_value(); }
 
  private:
   static inline thread_local std::optional<uint16_t> server_;
@@ -81,8 +83,15 @@ class Journal {
     Journal& journal_;
   };
 
-  // Outside, before a change: fails while changes cannot be logged.
-  Error admit() { return log_ == nullptr ? Error() : ask_log(); }
+  // From now on only what was made elsewhere is admitted; others are told why. Empty: no more.
+  void refuse(const std::string& why);
+
+  // Outside, before a change: fails while changes cannot be logged, or are refused.
+  Error admit() {
+    const char* why = refusal_;
+    if (why != nullptr && !MadeElsewhere::known()) return Error(Error::NOPERM, why);
+    return log_ == nullptr ? Error() : ask_log();
+  }
   // Outside, after changes: fails if they could not be logged. Nothing happens in a LogBatch.
   Error settle() { return log_ == nullptr ? Error() : write_log(); }
 
@@ -106,6 +115,8 @@ class Journal {
   uint16_t index_ = 0;
   std::atomic<bool> in_transaction_{false};
   std::atomic<bool> together_{false};
+  std::atomic<const char*> refusal_{nullptr};  // one of these, which errors point to
+  std::set<std::string> refusals_;
   std::mutex lock_;
   std::vector<std::string> held_;
 };

@@ -66,6 +66,8 @@ Error read_raw(Database& database, const std::string& key, RawReader& reader) {
 }
 
 Error store_raw(Database& database, const std::string& key, const std::string& value) {
+  const Error refusal = database.journal().admit();
+  if (failed(refusal)) return refusal;
   {
     Entry entry(database);
     const bool room = database.has_room(2 * (key.size() + value.size()));
