@@ -59,6 +59,7 @@ class Feed:
         self._log = log
         self._seen = (0, 0)
         self._begun = False
+        self.position = (0, 0)  # see `LogReader.position`
 
     @property
     def stamp(self) -> int:
@@ -84,6 +85,7 @@ class Feed:
     def _send(self, read: tuple[int, bytes]) -> None:
         state, frames = read
         session = self._session
+        self.position = self._reader.position()
         if not self._begun:
             self._begun = True
             if self._reader.incomplete:

@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from kt.errors import ImproperlyConfigured
@@ -138,6 +139,17 @@ class History:
         readers, self._readers = self._readers, {}
         for over in readers.values():
             over(outcome)
+
+    def bytes_after(self, position: tuple[int, int]) -> int:
+        """How much of the log is behind a position of a reader (`LogReader.position`)."""
+        number, offset = position
+        newest, end = self.log.position()
+        total = end - offset
+        for each, path in self.log.files().items():
+            if number <= each < newest:
+                with suppress(FileNotFoundError):
+                    total += os.stat(path).st_size
+        return max(total, 0)
 
     # Files. For any thread.
 

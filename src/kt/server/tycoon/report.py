@@ -55,6 +55,8 @@ def report(service: TycoonService, process: Process) -> Columns:
     columns.update(_process(process))
     if service.following is not None:
         columns.update(service.following.facts())
+    for index, slave in enumerate(tuple(service.slaves)):
+        columns[f"slave_{index}"] = slave.facts()
     columns.update(_system())
     columns.update(_counts(service))
     columns.update(_commands(service))

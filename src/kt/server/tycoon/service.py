@@ -14,7 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from kt.server.engines import EngineError
 from kt.server.engines.kyoto._engine import BinaryCore, Database
@@ -29,6 +29,13 @@ from kt.server.tycoon.values import http_date, integer
 T = TypeVar("T")
 
 COUNTS: Final = ("set", "remove", "get")
+
+
+class Slave(Protocol):
+    """Who follows the update log."""
+
+    def facts(self) -> str:
+        """What the report says of it."""
 
 
 class TycoonService:
@@ -55,6 +62,7 @@ class TycoonService:
         commands: those that were answered here, by protocol and name; `core` counts the others.
         stamp: the headers Server and Date, ready to send.
         has_scripts: whether there are Lua functions to be called.
+        slaves: those who follow the update log.
     """
 
     def __init__(
@@ -85,6 +93,7 @@ class TycoonService:
             self.counts[kind] = self.counts[f"{kind}_misses"] = 0
         self.commands: Counter[str] = Counter()
         self.has_scripts = False
+        self.slaves: list[Slave] = []
         self.report = report
         self.history, self.following = history, following
         self.timeout = timeout
@@ -94,8 +103,7 @@ class TycoonService:
         self._names = {os.fsencode(os.path.basename(db.path)): db for db in databases}
         self._program = program.encode()
         self._writes_wait = writes_wait
-        self._stamp_time = 0
-        self.stamp = b""
+        self._stamp_time, self.stamp = 0, b""
         self.set_stamp()
 
     @property

@@ -8,6 +8,7 @@ or `rest` serve, and scripts. A reader in the middle of a request gets what come
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from functools import partial
 from time import perf_counter
@@ -100,6 +101,9 @@ class TycoonSession(Answering):
         self._speaks_http = False  # in the last request that was read here
         self._feed: Feed | None = None
         self._answer_due = False
+        self._follower = 0  # the number of a server that follows us
+        self._beaten = 0  # up to this stamp all has been sent
+        self._confirmed_stamp = 0  # and taken
 
     def restrict(self, rights: Rights) -> None:
         super().restrict(rights)
@@ -258,6 +262,7 @@ class TycoonSession(Answering):
             return
         since, server = request.since, request.server
         service.log.system(f"({self.peer}): follows the update log: ts={since} sid={server}")
+        self._follower, self._confirmed_stamp = server, since
         self.write(FRAME)
         reader = service.history.reader(since, server, only=bool(request.flags & ONLY_OWN))
         self._feed = Feed(
@@ -269,12 +274,14 @@ class TycoonSession(Answering):
             caught_up=self._beat,
             log=service.log,
         )
+        service.slaves.append(self)
         self._feed.go_on()
 
     def _beat(self) -> None:
         """All has been sent: say up to when, and have that confirmed."""
         assert self._feed is not None
-        self.write(BEAT + self._feed.stamp.to_bytes(8, "big"))
+        self._beaten = self._feed.stamp
+        self.write(BEAT + self._beaten.to_bytes(8, "big"))
         self._answer_due = True
 
     def _confirmed(self, feed: Feed, data: bytes | bytearray, pos: int) -> int:
@@ -282,8 +289,20 @@ class TycoonSession(Answering):
             self.close()
             return pos
         self._answer_due = False
+        self._confirmed_stamp = self._beaten
         feed.wait()
         return pos + 1
+
+    def facts(self) -> str:
+        """What the report says of who follows the update log."""
+        assert self._feed is not None
+        assert self.service.history is not None
+        delay = max(time.time() - self._confirmed_stamp / 1e9, 0.0)
+        behind = self.service.history.bytes_after(self._feed.position)
+        return (
+            f"peer={self.peer} sid={self._follower} ts={self._confirmed_stamp}"
+            f" delay={delay:.6f} bytes={behind}"
+        )
 
     # I/O threads
 
@@ -309,6 +328,8 @@ class TycoonSession(Answering):
             self.write(ERROR_REPLY)
 
     def lost(self) -> Callable[[], object] | None:
+        if self in self.service.slaves:
+            self.service.slaves.remove(self)
         if self.cursors:
             with self.service.turn:
                 if self.service.engine_may_block:

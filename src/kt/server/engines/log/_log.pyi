@@ -96,3 +96,6 @@ class LogReader:
 
     def stamp(self) -> int:
         """After `WAITING`: everything up to this stamp has been read."""
+
+    def position(self) -> tuple[int, int]:
+        """Up to where it has read: a file's number, and bytes of it; (0, 0) before it begins."""

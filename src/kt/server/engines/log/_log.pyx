@@ -60,6 +60,7 @@ cdef extern from "log/log_reader.h" namespace "kt" nogil:
         NativeReader(NativeLog &, const Interest &) except +
         CState read(size_t, string *) except +
         uint64_t stamp() except +
+        Position position()
         boolean close_behind() except +
         boolean incomplete()
         const string &trouble()
@@ -167,6 +168,10 @@ cdef class LogReader:
 
     def stamp(self):
         return self._native.stamp()
+
+    def position(self):
+        cdef Position position = self._native.position()
+        return position.number, position.size
 
     @property
     def close_behind(self):

@@ -41,6 +41,11 @@ class LogReader {
   // With WAITING: what to say about the time up to which all has been read.
   uint64_t stamp();
 
+  // Up to where it has read: everything before has been sent, or was not wanted.
+  UpdateLog::Position position() const {
+    return {number_, scanner_ ? scanner_->offset() : 0};
+  }
+
   // Whether what comes next has been written lately, so that reading it takes no time.
   bool close_behind();
 

@@ -1,0 +1,66 @@
+"""What a master tells of those who follow it, and what they cost it."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+from kt import KyotoTycoon
+from kt.wire.tycoon import pack_replication
+
+from ..processes import HOST, ServerProcess
+from .pairs import BUNDLED, client, following, server, wait_until, wait_until_equal
+
+MIB = 1 << 20
+ONE = ("%",)
+
+
+def slaves(kt: KyotoTycoon) -> list[dict[str, str]]:
+    """What the report says of each."""
+    lines = [str(value) for name, value in kt.report().items() if name.startswith("slave_")]
+    return [dict(word.split("=", 1) for word in line.split()) for line in lines]
+
+
+def test_a_master_tells_how_far_each_slave_is(tmp_path: Path) -> None:
+    first = server(BUNDLED, 1, tmp_path / "1", databases=ONE)
+    with first, client(first) as kt:
+        assert slaves(kt) == []
+        second = server(BUNDLED, 2, tmp_path / "2", *following(first), databases=ONE)
+        third = server(BUNDLED, 3, tmp_path / "3", *following(first), databases=ONE)
+        with second, third:
+            kt.set_bulk({b"%d" % i: b"v" for i in range(1000)})
+            wait_until_equal(first, second, 1)
+            wait_until_equal(first, third, 1)
+            newest = kt.ulog_list()[-1].timestamp
+            wait_until(lambda: all(int(one["ts"]) >= newest for one in slaves(kt)), "confirmed")
+            said = slaves(kt)
+            assert sorted(one["sid"] for one in said) == ["2", "3"]
+            assert {one["bytes"] for one in said} == {"0"}
+            assert all(float(one["delay"]) >= 0 for one in said)
+            third.kill()
+            wait_until(lambda: [one["sid"] for one in slaves(kt)] == ["2"], "one is left")
+
+
+def attached(process: ServerProcess) -> socket.socket:
+    """A slave that reads nothing of what is sent."""
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+    sock.connect((HOST, process.port))
+    sock.sendall(pack_replication(1, 9))
+    return sock
+
+
+def test_a_slave_that_does_not_read_costs_its_master_no_memory(tmp_path: Path) -> None:
+    """The log is read as far as a slave takes it, also across the files of the log."""
+    directory = tmp_path / "1"
+    first = server(BUNDLED, 1, directory, "-ulim", "16m", databases=ONE)
+    with first, client(first) as kt, attached(first):
+        kt.set(b"a", b"1")
+        wait_until(lambda: len(slaves(kt)) == 1, "it is attached")
+        before = first.memory()
+        for _ in range(128):
+            kt.set(b"large", b"x" * MIB)
+        wait_until(lambda: int(slaves(kt)[0]["bytes"]) > 100 * MIB, "it is far behind")
+        assert int(slaves(kt)[0]["ts"]) == 1
+        assert first.memory() - before < 48 * MIB
+        assert kt.get(b"large") is not None
