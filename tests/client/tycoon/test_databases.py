@@ -32,6 +32,7 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "setdefault": ("k", "v"),
     "get_or": ("k", "v"),
     "touch": ("k", 1),
+    "get_range": ("k", "l"),
     "add": ("k", "v"),
     "replace": ("k", "v"),
     "append": ("k", "v"),
@@ -57,7 +58,7 @@ def methods_of_databases() -> list[str]:
 
 def arguments(name: str) -> tuple[Any, ...]:
     parameters = list(inspect.signature(getattr(KyotoTycoon, name)).parameters)
-    one = ("k",) if parameters[1] in ("key", "prefix", "regex", "origin") else ()
+    one = ("k",) if parameters[1] in ("key", "prefix", "regex", "pattern", "origin") else ()
     return ARGUMENTS.get(name, one)
 
 

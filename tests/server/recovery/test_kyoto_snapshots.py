@@ -176,6 +176,17 @@ def test_it_is_of_one_moment(spec: str, tmp_path: Path) -> None:
                 assert count in ({row[-1], row[-1] + 1} if row else {0})
 
 
+def take_between_transactions(database: Database, path: Path) -> None:
+    """Take one; on a busy machine there is not always a time when nothing is undone."""
+    while True:
+        try:
+            database.take_snapshot(str(path), "none")
+        except OSError as error:
+            assert "undone all the time" in str(error)  # noqa: PT017 - any other one is an error
+        else:
+            return
+
+
 @pytest.mark.parametrize("spec", ["*", "%", "-", "casket.kct"])
 def test_clearing_and_undone_transactions_meanwhile(spec: str, tmp_path: Path) -> None:
     path = tmp_path / "00000000.ktss"
@@ -194,7 +205,7 @@ def test_clearing_and_undone_transactions_meanwhile(spec: str, tmp_path: Path) -
 
         with writing(step):
             for _ in range(8):
-                database.take_snapshot(str(path), "none")
+                take_between_transactions(database, path)
                 records = stored(path)
                 assert b"never" not in records
                 assert len([key for key in records if key != b"kept"]) in (0, 20_000)
