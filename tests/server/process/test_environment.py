@@ -33,6 +33,11 @@ LOCALES = {
 }
 
 
+small_disk = pytest.mark.skipif(
+    os.geteuid() != 0, reason="needs a small file system, which root may mount"
+)
+
+
 # Locales and environments
 
 
@@ -206,7 +211,7 @@ def fill_up(filler: Path) -> None:
             pass
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs a small file system, which root may mount")
+@small_disk
 @pytest.mark.parametrize(
     ("file", "large"),
     [(file, large) for file in FILES for large in (False, True)]
@@ -244,7 +249,7 @@ def test_a_full_disk(file: str, large: bool, tmp_path: Path) -> None:
             assert server.stop() == 0
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs a small file system, which root may mount")
+@small_disk
 @pytest.mark.parametrize("file", ["casket.tcb", "casket.tct#idx=column:lex"])
 def test_a_torn_file_on_a_full_disk(file: str, tmp_path: Path) -> None:
     """There is no space to put it right: it stays as it is, and is not served."""
@@ -274,7 +279,7 @@ def wait_until_put(server: Served, key: bytes) -> None:
         assert monotonic() < deadline
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs a small file system, which root may mount")
+@small_disk
 @pytest.mark.parametrize("file", [*TYRANT_FILES, *INDEXED])
 def test_what_was_acknowledged_while_the_disk_ran_full(file: str, tmp_path: Path) -> None:
     """It is all there when the server has ended on the full disk, and changes go on with room."""
@@ -321,7 +326,7 @@ def stores(db: TokyoTyrant[str, bytes] | KyotoTycoon[str, bytes], key: str, valu
     return True
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs a small file system, which root may mount")
+@small_disk
 @pytest.mark.parametrize("file", [*FILES, *INDEXED])
 def test_a_full_disk_in_ones_own_process(file: str, tmp_path: Path) -> None:
     """As with servers: what was stored is there after the database was closed, and reads go on."""
