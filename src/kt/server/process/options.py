@@ -281,7 +281,7 @@ def _more_rules(
     return (*(so_far or ()), rule)
 
 
-TLS_FLAGS: tuple[Flag, ...] = (
+ACCESS_FLAGS: tuple[Flag, ...] = (
     Flag(
         "-allow",
         "allow",

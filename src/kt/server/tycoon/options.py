@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Final
 from kt.errors import ImproperlyConfigured
 from kt.server.process.log import Level
 from kt.server.process.options import (
+    ACCESS_FLAGS,
     SCRIPT_FLAGS,
     SERVICE_FLAGS,
-    TLS_FLAGS,
     Flag,
     ServiceOptions,
     durable,
@@ -127,7 +127,7 @@ FLAGS: Final = (
     Flag("-cmd", "command_directory", "the commands that synchronize may run", "DIRECTORY", str),
     Flag("-scr", "script", "the Lua functions that clients may call", "FILE", str),
     *SCRIPT_FLAGS,
-    *TLS_FLAGS,
+    *ACCESS_FLAGS,
 )
 
 MISSING: Final = {

@@ -18,9 +18,9 @@ from typing import Final, NamedTuple
 from kt.errors import ImproperlyConfigured
 from kt.server.process.log import Level
 from kt.server.process.options import (
+    ACCESS_FLAGS,
     SCRIPT_FLAGS,
     SERVICE_FLAGS,
-    TLS_FLAGS,
     Flag,
     ServiceOptions,
     log_limit,
@@ -195,7 +195,7 @@ FLAGS: Final = (
         combine=_more,
     ),
     *SCRIPT_FLAGS,
-    *TLS_FLAGS,
+    *ACCESS_FLAGS,
 )
 
 MISSING: Final = {
