@@ -26,7 +26,6 @@ from kt.server.session import Rights
 from kt.server.tycoon.answering import Answering
 from kt.server.tycoon.large import LARGE_VALUE
 from kt.server.tycoon.procedures import refusal
-from kt.server.tycoon.replication.following import READ_ONLY
 from kt.server.tycoon.values import date, http_date
 from kt.wire.tycoon_rpc import HttpRequest, decode_url, pack_http_reply
 
@@ -141,9 +140,7 @@ def _finish(session: Answering, request: HttpRequest, answer: Answer) -> None:
         if status >= 400:
             service.counts[f"{kind}_misses"] += 1
     if status == 500:
-        message = headers[0][1].decode("utf-8", "replace")
-        if READ_ONLY not in message:  # which is nothing that is wrong here
-            service.log.error(f"{request.method.decode()}: {message}")
+        service.failed(request.method, headers[0][1])
     if status == 201:
         headers = [(b"Location", service.location + request.target)]
     bodies = []

@@ -51,7 +51,6 @@ from kt.server.tycoon.procedures import (
     Refused,
     refusal,
 )
-from kt.server.tycoon.replication.following import READ_ONLY
 from kt.server.tycoon.scripts import DISABLED, PLAY_SCRIPT
 from kt.server.tycoon.values import integer, real
 from kt.wire.tycoon_rpc import HttpRequest, decode_rpc, pack_rpc_reply
@@ -278,9 +277,7 @@ class Call:
         if procedure is not None and outcome.ran:
             self._count(outcome, procedure)
         if outcome.status == 500:
-            message = outcome.columns[b"ERROR"].decode("utf-8", "replace")
-            if READ_ONLY not in message:  # which is nothing that is wrong here
-                self._service.log.error(f"{self._name.decode('utf-8', 'replace')}: {message}")
+            self._service.failed(self._name, outcome.columns[b"ERROR"])
         condition = self._columns.get(b"SIGNAL")
         if condition is not None:
             everyone = b"SIGNALBROAD" in self._columns

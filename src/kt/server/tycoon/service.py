@@ -22,7 +22,7 @@ from kt.server.history import History
 from kt.server.holders import Holders, holding
 from kt.server.session import Journal
 from kt.server.tycoon.procedures import DATABASE_PROCEDURES, Columns, Procedure
-from kt.server.tycoon.replication.following import Following
+from kt.server.tycoon.replication.following import READ_ONLY, Following
 from kt.server.tycoon.signals import Signals
 from kt.server.tycoon.values import http_date, integer
 
@@ -119,6 +119,12 @@ class TycoonService:
         """Count a command that was answered here, and not by the engine's stream."""
         self.commands[command] += 1
         self.core.took(seconds)
+
+    def failed(self, command: bytes, message: bytes) -> None:
+        """Log that a command has failed by no fault of the client's."""
+        text = message.decode("utf-8", "replace")
+        if READ_ONLY not in text:  # which is nothing that is wrong here
+            self.log.error(f"{command.decode('utf-8', 'replace')}: {text}")
 
     def database(self, expression: bytes) -> Database | None:
         """The database that a request means by its number or name; the first one by nothing."""

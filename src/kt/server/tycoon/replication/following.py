@@ -152,7 +152,7 @@ class Following:
             if read_only is not None:
                 self._read_only = read_only
             if not host:
-                self._end()
+                self._follow_nobody()
                 return
             master = Master(host, port)
             if self._read_only:
@@ -168,10 +168,10 @@ class Following:
             the stamp up to which everything has been applied, in nanoseconds since the epoch.
         """
         with self._changing:
-            self._end()
+            self._follow_nobody()
             return self._stamp
 
-    def _end(self) -> None:
+    def _follow_nobody(self) -> None:
         master = self._link.master
         self._link.follow(None)
         self._link.join()
