@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kt.server.engines.log._log import BROKEN, UpdateLog
+from kt.server.engines.log._log import BROKEN, MORE, WAITING, UpdateLog
 
 if TYPE_CHECKING:
     from kt.server.engines.log._log import Kind
@@ -56,6 +56,34 @@ def test_nothing_is_cut_off_that_cannot_be_kept(torn: Path) -> None:
     log = UpdateLog(str(torn.parent), kind="tyrant", server=1)
     assert str(beside) in log.findings
     assert torn.read_bytes() + beside.read_bytes() == before
+
+
+# What is said of the time up to which everything has been read
+
+REMOVED = b"\0\1\0\0\xa2\1k"
+"""Kyoto Tycoon's log: server 1 has removed the record "k" of its first database."""
+
+
+@pytest.mark.parametrize("limit", [0, 20], ids=["one file", "a file for each"])
+def test_a_reader_does_not_speak_for_what_it_has_not_read(limit: int, tmp_path: Path) -> None:
+    log = UpdateLog(str(tmp_path), kind="tycoon", server=1, limit=limit)
+    reader = log.reader(0, 2)
+    stamps = []
+    for _ in range(3):
+        log.append(1, 1, REMOVED)
+        assert log.flush()
+        state, frames = reader.read(1 << 20)
+        while state == MORE:
+            state, _ = reader.read(1 << 20)
+        assert state == WAITING
+        stamps.append(int.from_bytes(frames[1:9], "big"))
+        log.append(1, 1, REMOVED)  # after it has looked
+        assert log.flush()
+        said = reader.stamp()
+        _, frames = reader.read(1 << 20)
+        stamps.append(int.from_bytes(frames[1:9], "big"))
+        assert stamps[-2] <= said < stamps[-1]
+    assert stamps == sorted(set(stamps))
 
 
 # What a killed process has taken over

@@ -434,10 +434,9 @@ UpdateLog::Position UpdateLog::position() {
 uint64_t UpdateLog::stamp_at(const Position& position) {
   std::lock_guard<std::mutex> guard(file_lock_);
   std::lock_guard<std::mutex> other(lock_);
-  const bool all = position.number == number_ && position.size == size_ && pending_.empty() &&
-                   appended_.empty();
-  if (all) stamp_ = std::max(stamp_, present_stamp(format_));
-  return all ? stamp_ : newest_;
+  if (position.number != number_ || position.size != size_) return 0;
+  if (!pending_.empty() || !appended_.empty()) return newest_;
+  return stamp_ = std::max(stamp_, present_stamp(format_));
 }
 
 void UpdateLog::await_more() {

@@ -80,8 +80,8 @@ class UpdateLog final : public ChangeLog {
   std::map<uint64_t, std::string> files() const;  // paths, by their numbers
   Position position();
 
-  // A stamp that no later record will have or go below, if a reader that has come so far has read
-  // everything; else the newest one that is written.
+  // For a reader that has come so far: a stamp up to which it has everything, so no record that it has
+  // not read has it or one below. 0 if more has been written meanwhile: only the reader knows.
   uint64_t stamp_at(const Position& position);
 
   // Readable once more is written than at the last call of `await_more`; see `heard`.
