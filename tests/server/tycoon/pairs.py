@@ -28,10 +28,11 @@ def server(
     *args: str,
     databases: Sequence[str] = DATABASES,
     port: int | None = None,
+    logged: bool = True,
 ) -> ServerProcess:
-    """A server with an update log, in a directory of its own."""
+    """A server with an update log, unless it is to do without, in a directory of its own."""
     directory.mkdir(exist_ok=True)
-    log = ("-ls", "-ulog", "log", "-sid", str(number))
+    log = ("-ls", "-sid", str(number), *(("-ulog", "log") if logged else ()))
     return ServerProcess(
         program(name), *log, *args, databases=databases, directory=directory, port=port
     )

@@ -86,6 +86,8 @@ class Journal {
   // From now on only what was made elsewhere is admitted; others are told why. Empty: no more.
   void refuse(const std::string& why);
 
+  // Whether `admit` may fail at all; to ask costs less.
+  bool must_admit() const { return log_ != nullptr || refusal_ != nullptr; }
   // Outside, before a change: fails while changes cannot be logged, or are refused.
   Error admit() {
     const char* why = refusal_;

@@ -172,7 +172,7 @@ class Stream::Run {
   bool try_visit(Bytes key, RecordVisitor& visitor, bool writable) {
     Journal& journal = database_->journal();
     if (writable && database_->refuses_writes()) return false;
-    if (writable && journal.connected() && failed(journal.admit())) return false;
+    if (writable && journal.must_admit() && failed(journal.admit())) return false;
     visitor.begin(database_->terms_at(now_));
     if (writable) writes_++;
     kc::BasicDB* const engine = entry_->engine().reveal_inner_db();  // one call less a record
