@@ -29,7 +29,7 @@ BASE = {"errors", "options", "serializers", "types", "version"}
 CLIENTS = "client client.tycoon client.tyrant"
 SERVING = (
     "server.times server.engines server.holders server.session server.history server.feed "
-    "server.link server.stamp_file server.scripting server.process"
+    "server.link server.stamp_file server.checkpoint_file server.scripting server.process"
 )
 
 # Room -> what it may import besides BASE, all of it before it. A module belongs to the room with
@@ -57,6 +57,7 @@ ROOMS = {
     "server.feed": "server.history server.engines server.session",
     "server.link": "server.session",
     "server.stamp_file": "",
+    "server.checkpoint_file": "server.engines server.session",
     "server.scripting": "server.holders",
     "server.process": "server.session server.holders server.engines server.scripting",
     "server.tycoon": f"{SERVING} wire",
@@ -64,7 +65,7 @@ ROOMS = {
     "server.advice": "",
     "server.__main__": "server.advice server.process server.tycoon server.tyrant",
     "local": f"net {CLIENTS} server.inline server.session server.scripting server.engines "
-    "server.tycoon server.tyrant",
+    "server.checkpoint_file server.tycoon server.tyrant",
     "contrib": f"{CLIENTS} embedded local lua",
     "cli": f"{CLIENTS} embedded local log net wire",
     "": f"{CLIENTS} embedded local log wire",

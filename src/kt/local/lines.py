@@ -15,6 +15,7 @@ from kt.local.databases import Journal, Open, Places
 from kt.net.local import Database as Lines
 from kt.net.local import Line
 from kt.options import Synchronize
+from kt.server.checkpoint_file import check_complete, leave_alone
 from kt.server.engines import FileLocked
 from kt.server.inline import Inline
 from kt.server.scripting.state import Alone, Limits
@@ -104,6 +105,8 @@ def _open_kyoto(wanted: Wanted) -> tuple[list[KyotoDatabase], Places]:
     spec = ""
     try:
         for spec in wanted.specs:
+            check_complete(spec.partition("#")[0])
+        for spec in wanted.specs:
             databases.append(
                 Database(
                     spec,
@@ -113,12 +116,23 @@ def _open_kyoto(wanted: Wanted) -> tuple[list[KyotoDatabase], Places]:
                     try_lock=True,
                 )
             )
+            _leave_alone(databases[-1], wanted.read_only)
     except KTError as error:
         for database in databases:
             database.close()
         places.leave()
         raise _unopened(spec, error) from None
     return databases, places
+
+
+def _leave_alone(database: KyotoDatabase, read_only: bool) -> None:
+    """Look again at what a server knows of the file, now that no server can have it open."""
+    if database.in_memory:
+        return
+    if read_only:
+        check_complete(database.path)
+    else:
+        leave_alone(database.path, Journal())
 
 
 def open_tyrant(wanted: Wanted) -> Lines:

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from kt import KTError, KyotoTycoon
+from kt import ImproperlyConfigured, KTError, KyotoTycoon
+from kt import open as open_database
 from kt.serializers import KT_NONE
 from tests.crash.test_crash import KILLS, SEED, Writer
 from tests.crash.workload import Account, contents, steps
@@ -271,6 +272,8 @@ def test_a_server_without_it_loses_nothing_silently(tmp_path: Path) -> None:
         process.kill()
     plain = server(tmp_path, "-le", database="casket.kct")
     assert "casket.kct was not closed" in refused(plain)
+    reader = server(tmp_path, "-le", "-ord", database="casket.kct")
+    assert "casket.kct was not closed" in refused(reader)
     with server(tmp_path, *PROCESS, database="casket.kct") as process:
         client(process).count()
         assert process.stop() == 0
@@ -285,3 +288,66 @@ def test_databases_are_known_by_their_numbers(tmp_path: Path) -> None:
         client(process).count()
     turned = ServerProcess("kt-tycoon", *PROCESS, databases=databases[::-1], directory=tmp_path)
     assert "it was database 1 then" in refused(turned)
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("read_only", [False, True])
+def test_open_refuses_a_file_that_lacks_changes(tmp_path: Path, name: str, read_only: bool) -> None:
+    (tmp_path / "link").mkdir()
+    link = tmp_path / "link" / name
+    link.symlink_to(tmp_path / name)
+    with server(tmp_path, *PROCESS, database=name) as process:
+        with client(process) as kt:
+            kt.set("a", b"1")
+        with pytest.raises(ImproperlyConfigured, match=f"{name} was not closed"):
+            open_database(tmp_path / name, read_only=read_only)
+        process.kill()
+    checkpoint = (tmp_path / f"{name}.durable").read_text()
+    for path in (tmp_path / name, link):
+        with pytest.raises(ImproperlyConfigured, match=f"{name} was not closed.*{name}.durable"):
+            open_database(path, read_only=read_only)
+    assert (tmp_path / f"{name}.durable").read_text() == checkpoint
+    with server(tmp_path, *PROCESS, database=name) as process:
+        with client(process) as kt:
+            assert kt.get("a") == b"1"
+        assert process.stop() == 0
+    followed = name.endswith((".kch", ".kct"))  # the library opens no directory by a link
+    with open_database(link if followed else tmp_path / name, read_only=read_only) as db:
+        assert db.get("a") == "1"
+    assert (tmp_path / f"{name}.durable").exists() == read_only  # a writer goes on without the log
+
+
+def test_open_makes_no_file_in_place_of_one_that_comes_back(tmp_path: Path) -> None:
+    with server(tmp_path, *PROCESS, database="casket.kct") as process:
+        client(process).set("a", b"1")
+        process.kill()
+    (tmp_path / "casket.kct").rename(tmp_path / "elsewhere")
+    with pytest.raises(ImproperlyConfigured, match="was not closed"):
+        open_database(tmp_path / "casket.kct")
+    assert not (tmp_path / "casket.kct").exists()
+
+
+OPENER = """
+kt = __kyototycoon__
+function open(i, o)
+  local db = kt.DB:new()
+  o.done = tostring(db:open(i.path, tonumber(i.mode)))
+  o.error = tostring(db:error())
+  return kt.RVSUCCESS
+end
+"""
+
+
+@pytest.mark.parametrize("mode", [1, 2 | 4])
+def test_scripts_refuse_a_file_that_lacks_changes(tmp_path: Path, mode: int) -> None:
+    (tmp_path / "script.lua").write_text(OPENER)
+    with server(tmp_path, *PROCESS, database="casket.kct") as process:
+        client(process).set("a", b"1")
+        process.kill()
+    path = bytes(tmp_path / "casket.kct")
+    other = server(tmp_path, "-scr", "script.lua", "-le", database="*")
+    with other, client(other) as kt:
+        found = kt.script("open", {"path": path, "mode": b"%d" % mode})
+    assert found["done"] == b"false"
+    assert b"no permission" in found["error"]
+    assert b"casket.kct was not closed" in found["error"]

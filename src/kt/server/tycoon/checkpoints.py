@@ -14,23 +14,29 @@ With ``device``, the log is on the device before a change is acknowledged; the f
 machine that went down (another boot than that in CASKET.durable) may have left anything in it. So
 it is set aside then, and comes back from snapshot and log, as if it had not been there.
 
-CASKET.durable also guards against what would lose something silently: a server without ``-durable``
-does not touch a file for which the log has more.
+CASKET.durable also guards against what would lose something silently: nobody without ``-durable``
+touches a file for which the log has more (`kt.server.checkpoint_file`).
 """
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 from kt.errors import ImproperlyConfigured
+from kt.server.checkpoint_file import (
+    Checkpoint,
+    State,
+    checkpoint_path,
+    read_checkpoint,
+    write_checkpoint,
+)
 from kt.server.engines.kyoto._engine import Database
 from kt.server.history import History
 from kt.server.session import Journal
@@ -46,64 +52,6 @@ BYTES: Final = 64 << 20
 TEXT: Final = b"80"
 """The library's number of the type that appends lines to a text file."""
 
-State = Literal["open", "closed", "restoring"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Checkpoint:
-    """What is known of a file.
-
-    Attributes:
-        index: the number that the database has in the update log.
-        stamp: it has all changes of the update log up to this one.
-        state: ``closed`` if it has all there are; ``restoring`` if it has nothing to rely on.
-        boot: of the machine, when it was opened.
-        durable: what the server had been told to keep.
-    """
-
-    index: int
-    stamp: int
-    state: State
-    boot: str
-    durable: Durable
-
-
-def checkpoint_path(path: str) -> str:
-    """Where the checkpoint of a database file is."""
-    return path.rstrip("/") + ".durable"
-
-
-def read_checkpoint(path: str) -> Checkpoint | None:
-    """The checkpoint of a database file; None if it has none.
-
-    Raises:
-        ImproperlyConfigured: it cannot be read.
-    """
-    name = checkpoint_path(path)
-    try:
-        return Checkpoint(**json.loads(Path(name).read_bytes()))
-    except FileNotFoundError:
-        return None
-    except (OSError, TypeError, ValueError) as error:
-        raise ImproperlyConfigured(
-            f"{name} cannot be read: {error}. Without it nobody knows what the update log has "
-            "beyond the file; remove it to start with what the file has"
-        ) from None
-
-
-def write_checkpoint(path: str, checkpoint: Checkpoint) -> None:
-    """Put it in the place of the one that is there.
-
-    Raises:
-        OSError: that failed; the old one is as it was.
-    """
-    name = checkpoint_path(path)
-    with open(name + ".tmp", "wb") as file:
-        file.write(json.dumps(asdict(checkpoint)).encode())
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(name + ".tmp", name)
-
 
 def present_boot() -> str:
     """Changes whenever the machine starts; empty where the system does not say."""
@@ -111,26 +59,6 @@ def present_boot() -> str:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
         return ""
-
-
-def leave_alone(path: str, log: Journal) -> None:
-    """Before a file is opened by a server that does not keep it so.
-
-    Raises:
-        ImproperlyConfigured: the update log has more than the file.
-    """
-    checkpoint = read_checkpoint(path)
-    if checkpoint is None:
-        return
-    name = checkpoint_path(path)
-    if checkpoint.state != "closed":
-        raise ImproperlyConfigured(
-            f"{path} was not closed, and the update log of the server that had it has changes that "
-            f"the file may lack: start with the same -ulog and -durable, or remove {name} to go on "
-            "without them"
-        )
-    log.system(f"the update log is not applied to this file any more: {name} is removed")
-    os.remove(name)
 
 
 def set_torn_aside(path: str, log: Journal) -> None:

@@ -15,6 +15,8 @@ from math import isfinite
 from threading import Lock
 from typing import Any, Final, NoReturn, TypeAlias
 
+from kt.errors import ImproperlyConfigured
+from kt.server.checkpoint_file import check_complete, leave_alone
 from kt.server.engines import EngineError
 from kt.server.engines.kyoto._engine import Code, Cursor, Database
 from kt.server.scripting.state import Host, LuaFunction, LuaTable
@@ -209,6 +211,13 @@ def open_database(spec: str, mode: int) -> Database:
     path = spec.partition("#")[0]
     if mode & OWRITER and not mode & OCREATE and len(path) > 1 and not os.path.exists(path):
         raise EngineError(Code.NOREPOS, "no repository", "open failed (file not found)")
+    try:
+        if mode & OWRITER:
+            leave_alone(path)
+        else:
+            check_complete(path)
+    except ImproperlyConfigured as error:
+        raise EngineError(Code.NOPERM, "no permission", str(error)) from None
     database = Database(
         spec,
         read_only=not mode & OWRITER,

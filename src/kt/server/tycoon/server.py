@@ -28,13 +28,14 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from kt.errors import ImproperlyConfigured
+from kt.server.checkpoint_file import check_complete, leave_alone
 from kt.server.engines import EngineError, FileLocked
 from kt.server.engines.kyoto._engine import Database, hurry
 from kt.server.history import History
 from kt.server.process.connection import Connection
 from kt.server.process.server import Server
 from kt.server.scripting.state import Limits
-from kt.server.tycoon.checkpoints import Checkpoints, leave_alone, set_torn_aside
+from kt.server.tycoon.checkpoints import Checkpoints, set_torn_aside
 from kt.server.tycoon.options import TycoonOptions
 from kt.server.tycoon.procedures import Columns, Procedure
 from kt.server.tycoon.replication.following import Following
@@ -183,7 +184,9 @@ class TycoonServer(Server):
             path = spec.partition("#")[0]
             if options.durable != "none":
                 set_torn_aside(path, self.log)
-            elif not options.read_only:
+            elif options.read_only:
+                check_complete(path)
+            else:
                 leave_alone(path, self.log)
 
     def _open_checkpoints(self, there: list[bool]) -> Checkpoints | None:

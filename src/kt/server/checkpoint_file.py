@@ -1,0 +1,118 @@
+"""CASKET.durable: what is known of a file that a kt-tycoon with ``-durable`` keeps.
+
+The file may lack changes that the server's update log has. Whoever else is to open it (another
+server, `kt.open`, a script) looks here first, so nobody reads or writes what is not all there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from kt.errors import ImproperlyConfigured
+
+if TYPE_CHECKING:
+    from kt.server.engines.log._log import Durable
+    from kt.server.session import Journal
+
+State = Literal["open", "closed", "restoring"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """What is known of a file.
+
+    Attributes:
+        index: the number that the database has in the update log.
+        stamp: it has all changes of the update log up to this one.
+        state: ``closed`` if it has all there are; ``restoring`` if it has nothing to rely on.
+        boot: of the machine, when it was opened.
+        durable: what the server had been told to keep.
+    """
+
+    index: int
+    stamp: int
+    state: State
+    boot: str
+    durable: Durable
+
+
+def checkpoint_path(path: str) -> str:
+    """Where the checkpoint of a database file is."""
+    return path.rstrip("/") + ".durable"
+
+
+def read_checkpoint(path: str) -> Checkpoint | None:
+    """The checkpoint of a database file; None if it has none.
+
+    Raises:
+        ImproperlyConfigured: it cannot be read.
+    """
+    name = checkpoint_path(path)
+    try:
+        return Checkpoint(**json.loads(Path(name).read_bytes()))
+    except FileNotFoundError:
+        return None
+    except (OSError, TypeError, ValueError) as error:
+        raise ImproperlyConfigured(
+            f"{name} cannot be read: {error}. Without it nobody knows what the update log has "
+            "beyond the file; remove it to start with what the file has"
+        ) from None
+
+
+def write_checkpoint(path: str, checkpoint: Checkpoint) -> None:
+    """Put it in the place of the one that is there.
+
+    Raises:
+        OSError: that failed; the old one is as it was.
+    """
+    name = checkpoint_path(path)
+    with open(name + ".tmp", "wb") as file:
+        file.write(json.dumps(asdict(checkpoint)).encode())
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(name + ".tmp", name)
+
+
+def check_complete(path: str) -> None:
+    """Before a file is opened by somebody who does not keep it so.
+
+    Raises:
+        ImproperlyConfigured: the update log has more than the file, or may have.
+    """
+    for place in _places(path):
+        checkpoint = read_checkpoint(place)
+        if checkpoint is not None and checkpoint.state != "closed":
+            raise ImproperlyConfigured(
+                f"{path} was not closed by the kt-tycoon -durable that keeps it: either that one "
+                "runs, or it was killed and its update log has changes that the file may lack. "
+                "Start it with the same -ulog and -durable, and stop it with SIGTERM; or remove "
+                f"{checkpoint_path(place)} to go on without these changes"
+            )
+
+
+def leave_alone(path: str, log: Journal | None = None) -> None:
+    """When a file is opened to be changed by somebody who does not keep it so.
+
+    The update log will not have these changes, so it must not be applied to the file later.
+
+    Raises:
+        ImproperlyConfigured: the update log has more than the file, or may have.
+    """
+    check_complete(path)
+    for place in _places(path):
+        name = checkpoint_path(place)
+        if os.path.lexists(name):
+            os.remove(name)
+            if log is not None:
+                log.system(f"the update log is not applied to {path} any more: {name} is removed")
+
+
+def _places(path: str) -> Sequence[str]:
+    """A file's path, and the one that it is a link to."""
+    real = os.path.realpath(path)
+    return [path] if real == os.path.abspath(path) else [path, real]
