@@ -9,7 +9,7 @@ verbs              the verbs by name, and the module that each is in
 commands           what a verb is made of: parameters, the options that all have, how words are read
 target             the server or the file that a verb works on
 output             how bytes are shown: as they are, in hexadecimal, as JSON
-records, searching, admin, table, tyrant
+records, searching, admin, table, tyrant, following, repl
                    the verbs
 completion         what a command shell needs to complete a line
 transfer           dump, load, copy, diff, convert

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from time import time_ns
 from typing import Any, Final
 
 import click
@@ -229,6 +230,22 @@ def hex_out() -> click.Option:
 def expire() -> click.Option:
     """Return the option for an expiry."""
     return option("xt", "-xt", "--expire", type=int, help="Seconds until the record expires.")
+
+
+def since() -> click.Option:
+    """Return the option for where in a log to begin; `stamp` reads it."""
+    return option("ts", "-ts", help="From when on: ns (Tokyo Tyrant: microseconds), or now.")
+
+
+def stamp(ts: str | None, unit: int) -> int:
+    """Return the stamp that `ts` means, in this many nanoseconds each; without one, 0."""
+    if ts is None:
+        return 0
+    if ts in ("now", "-", "-1"):  # in the originals' words
+        return time_ns() // unit
+    if not ts.isdecimal():
+        raise Usage(f"-ts is a number, or now, not {ts!r}")
+    return int(ts)
 
 
 def unhex(given: bytes, sx: bool) -> bytes:

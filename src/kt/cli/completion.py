@@ -50,17 +50,21 @@ complete -c kt -f -a '(__kt_words)'
 }
 
 
-def verb_names(begun: str) -> list[str]:
-    """Names of verbs that begin so; of a verb of two words, the first."""
-    names = [name.split()[0] for name in (*verbs.VERBS, *verbs.ALIASES, "tcrmgr", "ktremotemgr")]
-    return sorted({name for name in names if name.startswith(begun)})
+def verb_names(begun: str, program: str = "") -> list[str]:
+    """Names of verbs that begin so, in a line of `program` if one is named.
+
+    Of a verb of two words, the first.
+    """
+    more = verbs.PROGRAMS.get(program, verbs.PROGRAMS)
+    names = {name.split()[0] for name in (*verbs.VERBS, *verbs.ALIASES, *more)}
+    return sorted(name for name in names if name.startswith(begun))
 
 
-def option_names(name: str, begun: str) -> list[str]:
+def option_names(name: str, begun: str, program: str = "") -> list[str]:
     """Options of a verb that begin so."""
     import click
 
-    home = verbs.find(name)
+    home = verbs.find(name, program)
     if home is None or name == "log":
         return []
     found = [
@@ -87,17 +91,16 @@ def completed(words: list[str], target: Target | None = None) -> list[str]:
     url = None
     if before and (is_url(before[0]) or is_file(before[0])):
         url = before.pop(0)
-    if before and before[0] in ("tcrmgr", "ktremotemgr"):
-        before.pop(0)
+    program = before.pop(0) if before and before[0] in verbs.PROGRAMS else ""
     if not before:
-        return verb_names(begun)
+        return verb_names(begun, program)
     name = before.pop(0)
     if name == "table":
         if not before:
             return [each[6:] for each in verbs.VERBS if each.startswith(f"table {begun}")]
         name = f"table {before.pop(0)}"
     if begun.startswith("-"):
-        return option_names(name, begun)
+        return option_names(name, begun, program)
     if name not in KEYED:
         return []
     return _keys(name, before, url, begun, target)

@@ -24,8 +24,11 @@ def perform(words: list[str], session: Session) -> int:
     """Run one verb; its errors are raised."""
     from kt.cli.commands import arranged
 
-    if words[0] in ("tcrmgr", "ktremotemgr") and words[1:] in ([], ["--help"], ["-h"]):
-        return show_help([])
+    if words[0] in verbs.PROGRAMS:
+        if words[1:] in ([], ["--help"], ["-h"]):
+            return show_help([])
+        if words[1:] in (["version"], ["--version"]):
+            return show_version()
     name, home, rest = _verb(words)
     command = verbs.load(home)
     context = command.make_context(f"kt {name}", arranged(command, rest), obj=session)
@@ -36,12 +39,11 @@ def perform(words: list[str], session: Session) -> int:
 
 def _verb(words: list[str]) -> tuple[str, str, list[str]]:
     """Name and place of a line's verb, and the words after it."""
-    tcrmgr = words[0] == "tcrmgr"
-    if words[0] in ("tcrmgr", "ktremotemgr"):
-        words = words[1:]
+    program = words[0] if words[0] in verbs.PROGRAMS else ""
+    words = words[1:] if program else words
     size = 2 if words[0] == "table" else 1
     name = " ".join(words[:size])
-    home = verbs.find(name, tcrmgr)
+    home = verbs.find(name, program)
     if not home:
         import difflib
 
@@ -83,6 +85,14 @@ def _explained_click(error: Exception) -> tuple[int, str]:
         hint = f" ({context.command_path} --help tells more)" if context is not None else ""
         return USAGE, error.format_message() + hint
     return FAILED, f"{type(error).__name__}: {error}"
+
+
+def show_version() -> int:
+    """Show which kt this is."""
+    from kt.version import VERSION
+
+    print(f"kt {VERSION}")
+    return OK
 
 
 def show_help(words: list[str]) -> int:

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from kt.cli.faults import OK
-from kt.cli.performing import explained, perform, show_help
+from kt.cli.performing import explained, perform, show_help, show_version
 from kt.cli.target import is_file, is_url
 
 
@@ -37,10 +37,7 @@ def run(words: list[str]) -> int:
         url = words[1]
         del words[:2]
     if words and words[0] == "--version":
-        from kt.version import VERSION
-
-        print(f"kt {VERSION}")
-        return OK
+        return show_version()
     if not words:
         from kt.cli.shell.loop import run_shell
 

@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING
 
 import click
 
-from kt.cli.commands import Call, flag, hex_in, hex_out, option, unhex, verb, word
+from kt.cli.commands import Call, flag, hex_in, hex_out, option, since, stamp, unhex, verb, word
 from kt.cli.faults import No, Usage
 
 if TYPE_CHECKING:
@@ -286,25 +286,26 @@ def _import(call: Call, lines: IO[bytes], sep: str | None, nr: bool, sc: bool) -
 
 @verb(
     _words("PATH"),
-    option("ts", "-ts", type=int, default=0, help="From when on, in microseconds."),
+    since(),
     flag("rcc", "-rcc", help="Check that the changes fit."),
     kind="tyrant",
     patient=True,
 )
-def do_restore(call: Call, words: tuple[str, ...], ts: int, rcc: bool) -> None:
+def do_restore(call: Call, words: tuple[str, ...], ts: str | None, rcc: bool) -> None:
     """Have the server carry out again what the update log in PATH says."""
     (path,) = _taken(call, words, 1, 1)
-    call.target.tyrant.restore(path, ts, check=rcc)
+    call.target.tyrant.restore(path, stamp(ts, 1000), check=rcc)
 
 
 @verb(
     _words("[MASTER]"),
     option("mport", "-mport", type=int, default=1978, help="Port of the master."),
-    option("ts", "-ts", type=int, default=0, help="From when on, in microseconds."),
+    since(),
     flag("rcc", "-rcc", help="Check that the changes fit."),
     kind="tyrant",
 )
-def do_setmst(call: Call, words: tuple[str, ...], mport: int, ts: int, rcc: bool) -> None:
+def do_setmst(call: Call, words: tuple[str, ...], mport: int, ts: str | None, rcc: bool) -> None:
     """Make the server a slave of MASTER; without it, end its replication."""
     rest = _taken(call, words, 0, 1)
-    call.target.tyrant.set_master(rest[0] if rest else None, mport, ts, check=rcc)
+    master = rest[0] if rest else None
+    call.target.tyrant.set_master(master, mport, stamp(ts, 1000), check=rcc)

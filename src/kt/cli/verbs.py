@@ -1,7 +1,7 @@
 """The verbs by name: which module each is in, and what it is called there.
 
-Names of two words are verbs of `table`. ``tcrmgr`` before a line takes its names from `TCRMGR`
-first.
+Names of two words are verbs of `table`. ``tcrmgr`` or ``ktremotemgr`` before a line takes its names
+from `PROGRAMS` first.
 """
 
 from __future__ import annotations
@@ -55,6 +55,7 @@ SECTIONS: Final[dict[str, dict[str, str]]] = {
         "slave": "admin.do_slave",
         "promote": "admin.do_promote",
         "changes": "following.do_changes",
+        "repl": "repl.do_repl",
     },
     "Care": {
         "top": "care.top.do_top",
@@ -88,23 +89,27 @@ SECTIONS: Final[dict[str, dict[str, str]]] = {
 
 ALIASES: Final = {"remove": "rm", "delete": "rm", "keys": "ls"}
 
-TCRMGR: Final = {
-    "inform": "tyrant.do_inform",
-    "get": "tyrant.do_get",
-    "list": "tyrant.do_list",
-    "sync": "tyrant.do_sync",
-    "copy": "tyrant.do_copy",
+PROGRAMS: Final = {
+    "ktremotemgr": {
+        "slave": "repl.do_slave",
+    },
+    "tcrmgr": {
+        "inform": "tyrant.do_inform",
+        "get": "tyrant.do_get",
+        "list": "tyrant.do_list",
+        "sync": "tyrant.do_sync",
+        "copy": "tyrant.do_copy",
+    },
 }
-"""Verbs of tcrmgr that mean something else here, or whose first word is a host."""
+"""Verbs of the originals that mean something else here, or whose first word is a host."""
 
 VERBS: Final = {name: home for verbs in SECTIONS.values() for name, home in verbs.items()}
 
 
-def find(name: str, tcrmgr: bool = False) -> str | None:
-    """Where the verb of this name is; None if there is none."""
-    if tcrmgr and name in TCRMGR:
-        return TCRMGR[name]
-    return VERBS.get(ALIASES.get(name, name))
+def find(name: str, program: str = "") -> str | None:
+    """Where the verb of this name is, in a line of `program` if one is named; None if nowhere."""
+    theirs = PROGRAMS.get(program, {})
+    return theirs.get(name) or VERBS.get(ALIASES.get(name, name))
 
 
 def load(home: str) -> click.Command:

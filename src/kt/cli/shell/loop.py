@@ -9,6 +9,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
+from kt.cli import verbs
 from kt.cli.commands import Session
 from kt.cli.faults import OK, Usage
 from kt.cli.performing import explained, perform, show_help
@@ -98,7 +99,7 @@ class Shell:
         if words[0] == "help":
             return show_help(words[1:])
         if self._json:
-            words.insert(2 if words[0] in ("table", "tcrmgr", "ktremotemgr") else 1, "--json")
+            words.insert(2 if words[0] in ("table", *verbs.PROGRAMS) else 1, "--json")
         with paged(self._paging):
             perform(words, self.session)
         return OK
