@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,10 @@ RECORDS = {b"key%05d" % n: b"value %d" % n * (n % 7) for n in range(2000)} | {
     b"": b"empty key",
     b"large": b"x" * 600_000,
 }
+
+
+ENGINES = ("kct", "tch", "kch")
+COMPRESSED = ("gz", "xz", "bz2")
 
 
 def filled(path: str) -> None:
@@ -173,23 +178,113 @@ class Broken(Exception):
     """What interrupts a transfer in these tests."""
 
 
+def fails_after(number: int) -> Callable[[Sink, Batch], int]:
+    """What stores so many batches, and is interrupted then."""
+    store = Sink.store
+    stored = []
+
+    def fail(self: Sink, batch: Batch) -> int:
+        if len(stored) == number:
+            raise Broken("no more")
+        stored.append(batch)
+        return store(self, batch)
+
+    return fail
+
+
+def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (batches, sources, dumps):
+        monkeypatch.setattr(module, "BATCH_MAX", 300)
+
+
 @pytest.mark.parametrize(
     ("engine", "form"),
-    [("kch", "d.ktd"), ("kct", "d.jsonl"), ("tcb", "d.ktd"), ("tch", "d.jsonl")],
+    [("kch", "d.ktd"), ("kch", "d.jsonl"), ("kct", "d.jsonl"), ("tcb", "d.ktd"), ("tch", "d.jsonl")]
+    + [(engine, f"d.jsonl.{suffix}") for engine, suffix in zip(ENGINES, COMPRESSED, strict=True)],
 )
 def test_resume_a_dump(
     kt: Kt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str, form: str
 ) -> None:
     source, copy, dump = str(tmp_path / f"a.{engine}"), str(tmp_path / "b.kct"), tmp_path / form
     filled(source)
+    small_batches(monkeypatch)
     kt(source, "dump", dump)
     whole = dump.read_bytes()
-    dump.write_bytes(whole[: len(whole) * 2 // 3])
-    assert kt(source, "dump", dump, "--resume", "--prefix", "k").status == 2  # other records
-    assert kt(source, "dump", dump, "--resume").status == 0
+    for part in (0.3, 0.67, 0.99):
+        dump.write_bytes(whole[: int(len(whole) * part)])
+        assert kt(source, "dump", dump, "--resume", "--prefix", "k").status == 2  # other records
+        assert kt(source, "dump", dump, "--resume").status == 0
+        assert kt(copy, "load", dump, "--create", "--overwrite", "--json").json[0]["records"] == (
+            len(content(source))
+        )
+        assert content(copy) == content(source)
+        assert kt(source, "dump", dump, "--resume").status == 2  # complete
+
+
+@pytest.mark.parametrize("form", ["d.ktd", "d.jsonl"])
+def test_resume_a_dump_of_duplicates(
+    kt: Kt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    source, copy, dump = str(tmp_path / "a.tcb"), str(tmp_path / "b.tcb"), tmp_path / form
+    target = open_target(source, create=True)
+    for n in range(5000):
+        target.tyrant.putdup(b"k%03d" % (n // 450), b"%d" % n)
+    found = list(target.tyrant.items())
+    target.close()
+    small_batches(monkeypatch)
+    kt(source, "dump", dump)
+    whole = dump.read_bytes()
+    for part in (0.3, 0.5, 0.8):
+        dump.write_bytes(whole[: int(len(whole) * part)])
+        assert kt(source, "dump", dump, "--resume").status == 0
+        assert kt("load", dump, "--check").out == b"records: 5000\n"
     assert kt(copy, "load", dump, "--create").status == 0
-    assert content(copy) == content(source)
-    assert kt(source, "dump", dump, "--resume").status == 2  # complete
+    copied = open_target(copy)
+    assert list(copied.tyrant.items()) == found
+    copied.close()
+
+
+@pytest.mark.parametrize(
+    ("form", "filters"),
+    [("d.ktd", ()), ("d.jsonl", ("--prefix", "key")), ("d.jsonl.gz", ())],
+)
+def test_resume_a_dump_of_a_cache(
+    kt: Kt, start_tycoon: StartTycoon, tmp_path: Path, form: str, filters: tuple[str, ...]
+) -> None:
+    """Reading has brought the records into another order."""
+    server = start_tycoon("%", "*", "*")
+    client = server.connect(serializer=KT_NONE, decode_keys=False)
+    for db in range(3):
+        client.set_bulk(RECORDS, db=db)
+    url, dump = f"kt://127.0.0.1:{server.port}", tmp_path / form
+    kt(url, "dump", dump, *filters)
+    expected = {record for batch in Reader(str(dump)).batches() for record in batch.records()}
+    assert len(expected) > 5900
+    whole = dump.read_bytes()
+    for part in (0.2, 0.5, 0.8):
+        dump.write_bytes(whole[: int(len(whole) * part)])
+        client.get_bulk([b"key%05d" % number for number in range(0, 2000, 3)], db=1)
+        assert kt(url, "dump", dump, "--resume", *filters).status == 0
+        found = [record for batch in Reader(str(dump)).batches() for record in batch.records()]
+        assert len(found) == len(expected), "each once"
+        assert set(found) == expected
+    client.close()
+
+
+def test_resume_a_copy_of_a_cache(
+    kt: Kt, start_tycoon: StartTycoon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, copy, state = start_tycoon("*"), str(tmp_path / "b.kct"), tmp_path / "state"
+    client = server.connect(serializer=KT_NONE, decode_keys=False)
+    client.set_bulk(RECORDS)
+    client.close()
+    line = ("copy", f"kt://127.0.0.1:{server.port}", copy, "--create", "--resume", state)
+    monkeypatch.setattr(Sink, "store", fails_after(2))
+    assert kt(*line).status == 3
+    monkeypatch.undo()
+    assert state.exists()
+    assert kt(*line).status == 0
+    assert content(copy) == RECORDS
 
 
 @pytest.mark.parametrize("engine", ["kch", "kct", "tcb"])
@@ -200,24 +295,14 @@ def test_resume_a_copy_and_a_load(
     dump, state = tmp_path / "d.jsonl", tmp_path / "state"
     filled(source)
     kt(source, "dump", dump)
-    for module in (batches, sources, dumps):
-        monkeypatch.setattr(module, "BATCH_MAX", 300)
+    small_batches(monkeypatch)
     store = Sink.store
-    stored = []
-
-    def fail(self: Sink, batch: Batch) -> int:
-        if len(stored) == 2:
-            raise Broken("no more")
-        stored.append(batch)
-        return store(self, batch)
-
     lines = [
         ("copy", source, copy, "--create", "--resume", state),
         (loaded, "load", dump, "--create", "--resume"),
     ]
     for line in lines:
-        stored.clear()
-        monkeypatch.setattr(Sink, "store", fail)
+        monkeypatch.setattr(Sink, "store", fails_after(2))
         assert kt(*line).status == 3
         monkeypatch.setattr(Sink, "store", store)
         assert kt(*line).status == 0

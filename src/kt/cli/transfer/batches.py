@@ -11,7 +11,7 @@ to store records has it negative instead (`request`).
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from typing import Final, NamedTuple, TypeAlias
 
 from kt.client.expiry import NO_EXPIRY
@@ -46,6 +46,26 @@ class Batch(NamedTuple):
     def records(self) -> list[Rec]:
         """Return the records."""
         return decode_details(self.body, 0, self.number, False, None)
+
+
+class Reached(NamedTuple):
+    """How far a transfer of a database has come.
+
+    Attributes:
+        after: a key; records after it are still to come. None to begin.
+        done: keys after that one whose records have come all the same: within a batch they come in
+            any order.
+        final: the key of the last record that has come, where they come in the order of their keys.
+        same: how many records of that key have come; None for all.
+    """
+
+    after: bytes | None = None
+    done: Container[bytes] = ()
+    final: bytes | None = None
+    same: int | None = None
+
+
+BEGIN: Final = Reached()
 
 
 def packed(db: int, records: Iterable[tuple[bytes, bytes, int]], last: bytes = b"") -> Batch:

@@ -29,14 +29,17 @@ import io
 import json
 import os
 import struct
+import sys
 import zlib
+from collections import deque
 from collections.abc import Callable, Generator, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Final, Protocol
 
 from kt.cli.faults import Usage
 from kt.cli.output import json_value
-from kt.cli.transfer.batches import BATCH_BYTES, BATCH_MAX, Batch, packed
+from kt.cli.transfer.batches import BATCH_BYTES, BATCH_MAX, BEGIN, Batch, Reached, packed
 from kt.client.expiry import NO_EXPIRY
 from kt.errors import KTError
 from kt.wire.table import decode_row, encode_row
@@ -45,6 +48,8 @@ MAGIC: Final = b"KTDUMP1\n"
 BLOCK_MAGIC: Final = b"KTB1"
 BLOCK: Final = struct.Struct(">4sHIIIII")
 LAST_MAX: Final = 2**28
+GZIP: Final = 31
+"""For zlib: a window of the greatest size, and the format of gzip."""
 LEVEL: Final = 1
 """Of compression: more takes longer than a server does."""
 
@@ -78,6 +83,60 @@ def compressor(path: str) -> Callable[[bytes], bytes]:
 
         return bz2.compress
     return bytes
+
+
+class Decompressor(Protocol):
+    """What decompresses one part of a file."""
+
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: bytes, /) -> bytes: ...
+
+
+def decompressor(path: str) -> Callable[[], Decompressor]:
+    """What makes a decompressor for the next part of a compressed file of this name."""
+    if path.endswith(".gz"):
+        return lambda: zlib.decompressobj(GZIP)
+    if path.endswith(".xz"):
+        import lzma
+
+        return lzma.LZMADecompressor
+    import bz2
+
+    return bz2.BZ2Decompressor
+
+
+def broken() -> tuple[type[Exception], ...]:
+    """What is raised where compressed bytes are damaged."""
+    lzma = sys.modules.get("lzma")  # there only if somebody needed it
+    return (EOFError, zlib.error, OSError, *([] if lzma is None else [lzma.LZMAError]))
+
+
+def whole_parts(file: IO[bytes], path: str) -> Iterator[tuple[bytes, int]]:
+    """Yield some whole lines and where they end, until something is not whole."""
+    end = 0
+    if compressor(path) is bytes:
+        while text := b"".join(file.readlines(BATCH_BYTES)):
+            text = text[: text.rfind(b"\n") + 1]
+            end += len(text)
+            yield text, end
+        return
+    make, unused = decompressor(path), b""
+    while True:
+        part, text, size = make(), b"", 0
+        try:
+            while not part.eof:
+                data = unused or file.read(BATCH_BYTES)
+                if not data:
+                    return
+                text, unused, size = text + part.decompress(data), b"", size + len(data)
+        except broken():
+            return
+        unused = part.unused_data
+        end += size - len(unused)
+        yield text, end
 
 
 def opened(path: str) -> IO[bytes]:
@@ -186,8 +245,13 @@ class Reader:
         self.ending: Json | None = None
         self.is_binary = False
         self.header: Json = {}
-        with opened(path) as file:
-            self._begin(file)
+        try:
+            with opened(path) as file:
+                self._begin(file)
+        except FileNotFoundError:
+            raise
+        except broken() as error:
+            raise DumpDamage(f"{path} is no dump of kt: {error}") from None
 
     def _begin(self, file: IO[bytes]) -> None:
         line = file.readline(1 << 20)
@@ -204,15 +268,19 @@ class Reader:
 
     def batches(self) -> Generator[Batch, None, None]:
         """Yield what it holds; raises `DumpDamage` where it is damaged, or has no end."""
+        yield from self.batches_so_far()
+        if self.ending is None:
+            raise DumpDamage(f"{self.path} has no end: the dump was interrupted (--resume)")
+
+    def batches_so_far(self) -> Generator[Batch, None, None]:
+        """The same of a dump that need not have an end."""
         self.ending = None
         try:
             with opened(self.path) as file:
                 self._begin(file)
                 yield from self._blocks(file) if self.is_binary else self._lines(file)
-        except (EOFError, zlib.error, OSError) as error:
+        except broken() as error:
             raise DumpDamage(f"{self.path} is damaged: {error}") from None
-        if self.ending is None:
-            raise DumpDamage(f"{self.path} has no end: the dump was interrupted (--resume)")
 
     def _blocks(self, file: IO[bytes]) -> Iterator[Batch]:
         for batch, _ in blocks(file, self.path):
@@ -301,51 +369,66 @@ def blocks(file: IO[bytes], path: str) -> Iterator[tuple[Batch, int]]:
 
 
 class Rest:
-    """What an interrupted dump has: where to go on.
+    """What an interrupted dump has; what is not whole at its end is cut off.
 
     Attributes:
         records: how many it has.
-        db, last: the last record's database and key; None if there is none.
+        db: the database of the last of them.
+        reached: where to go on in that database.
     """
 
     def __init__(self, path: str) -> None:
         self.records = 0
         self.db = 0
-        self.last: bytes | None = None
+        self.reached = BEGIN
         self.reader = Reader(path)
+        with Path(path).open("rb+") as file:
+            if self.reader.is_binary:
+                file.truncate(self._blocks(file, path))
+            else:
+                file.truncate(max((end for _, end in whole_parts(file, path)), default=0))
         if not self.reader.is_binary:
-            self._lines(path)
-            return
-        with Path(path).open("rb+") as file:
-            self.reader._begin(file)
-            end = file.tell()
-            try:
-                for batch, after in blocks(file, path):
-                    if not batch.number and batch.body[:1] == b"{":
-                        raise Usage(f"{path} is complete")
-                    end = after
-                    self.records += batch.number
-                    self.db, self.last = batch.db, batch.last
-            except DumpDamage:
-                pass  # what is after the last whole block is lost
-            file.truncate(end)
+            self._lines()
 
-    def _lines(self, path: str) -> None:
-        """Cut a file of lines after the last whole one; not where it is compressed."""
-        if compressor(path) is not bytes:
-            raise Usage(f"{path} cannot be gone on with: it is JSON that is compressed")
-        with Path(path).open("rb+") as file:
-            end = len(file.readline())
-            for line in file:
-                if not line.endswith(b"\n"):
-                    break
-                members = json.loads(line)
-                if "end" in members:
+    def _blocks(self, file: IO[bytes], path: str) -> int:
+        """Look at blocks; returns where the last whole one ends."""
+        self.reader._begin(file)
+        end = file.tell()
+        with suppress(DumpDamage):  # what is after the last whole block is lost
+            for batch, after in blocks(file, path):
+                if not batch.number and batch.body[:1] == b"{":
                     raise Usage(f"{path} is complete")
-                self.db, self.last, _, _ = record_of(members)
-                self.records += 1
-                end += len(line)
-            file.truncate(end)
+                end = after
+                self.records += batch.number
+                self.db, self.reached = batch.db, Reached(batch.last)
+        return end
+
+    def _lines(self) -> None:
+        """Look at lines. Nothing says which of them were a batch, but it has at most `BATCH_MAX`.
+
+        So what is as far before the end is of a batch that is whole, and the keys from there on are
+        among the last ones.
+        """
+        keys: deque[bytes] = deque(maxlen=2 * BATCH_MAX)
+        same = 0
+        for batch in self.reader.batches_so_far():
+            if batch.db != self.db:
+                keys.clear()
+            self.db = batch.db
+            self.records += batch.number
+            for _, key, _, _ in batch.records():
+                same = same + 1 if keys and keys[-1] == key else 1
+                keys.append(key)
+        if self.reader.ending is not None:
+            raise Usage(f"{self.reader.path} is complete")
+        if keys:
+            after = keys[-BATCH_MAX - 1] if len(keys) > BATCH_MAX else None
+            self.reached = Reached(after, frozenset(keys), keys[-1], same)
+
+    def keys(self) -> set[bytes]:
+        """All keys that it has of the last database."""
+        batches = (batch for batch in self.reader.batches_so_far() if batch.db == self.db)
+        return {record[1] for batch in batches for record in batch.records()}
 
 
 def make_header(source: str, kind: str, rows: bool, filters: Json) -> Json:

@@ -10,14 +10,16 @@ kt-tycoon, a file     from a cursor, a thousand at a time (``max``, which ktserv
 ktserver              one by one from a cursor, many requests under way at once; all at once if
                       there are at most `AT_ONCE`, which is quicker
 prefix or regex       all that match at once, from the server's own search
-Tokyo Tyrant          as `TokyoTyrant.items` has them
+hash, table           all at once; they stay as the bytes that Tokyo Tyrant sent
+other Tokyo Tyrants   as `TokyoTyrant.items` has them
 ====================  ==============================================================================
 
 In a cache database, ``*``, a record that is read becomes the last one, so that all keys are fetched
 before the first value, and memory is as much as they need.
 
 After an interruption a cursor goes on at the last key; where there is none, keys up to the last one
-are left out. A record that is stored or removed meanwhile may be met or missed.
+are left out, and in a cache database those that are known to be done. A record that is stored or
+removed meanwhile may be met or missed.
 """
 
 from __future__ import annotations
@@ -31,17 +33,27 @@ from typing import TYPE_CHECKING, Final
 from kt.cli.faults import Usage
 from kt.cli.searching import keys_of
 from kt.cli.target import Target
-from kt.cli.transfer.batches import BATCH_BYTES, BATCH_MAX, Batch, next_size, packed
+from kt.cli.transfer.batches import (
+    BATCH_BYTES,
+    BATCH_MAX,
+    BEGIN,
+    Batch,
+    Reached,
+    next_size,
+    packed,
+)
 from kt.client.expiry import NO_EXPIRY
 from kt.client.tycoon.columns import MISSED, Columns, succeeded
 from kt.client.tycoon.cursor import CURSOR, DELETE, STEP
+from kt.client.tyrant.admin import FIXED, MEMORY_TREE, TREE
 from kt.errors import ServerError
 from kt.types import Key
+from kt.wire.codec import decode_items, skip_items
 from kt.wire.tycoon import pack_get_bulk, read_get_bulk_reply
 from kt.wire.tycoon_rpc import Field, RpcReply, decode_columns, pack_rpc, read_rpc_reply
 
 if TYPE_CHECKING:
-    from kt.cli.target import Tycoon
+    from kt.cli.target import Tycoon, Tyrant
     from kt.net.blocking import Connection
 
 AT_ONCE: Final = 500_000
@@ -58,6 +70,8 @@ SINGLES: Final = 500
 """The same for single keys."""
 MAX: Final[tuple[Key, Field]] = ("max", SLICE)
 BULK_HEAD: Final = 5
+ORDERED: Final = (TREE, MEMORY_TREE, FIXED)
+"""Types of Tokyo Tyrant whose keys need not be known before."""
 
 
 class Source:
@@ -105,44 +119,73 @@ class Source:
         """Tell whether the target's records are rows."""
         return self.target.kind == "tyrant" and self.target.tyrant.stat().get("type", "") == "table"
 
-    def batches(self, db: int, after: bytes | None = None) -> Generator[Batch, None, None]:
-        """Yield the records of a database, those after a key only if one is given."""
+    def is_cache(self, db: int) -> bool:
+        """Tell whether reading changes the order of the records."""
         if self.target.kind == "tyrant":
-            yield from self._tyrant_batches(after)
+            return False
+        return self.target.tycoon.status(db).get("type") == CACHE
+
+    def batches(self, db: int, reached: Reached = BEGIN) -> Generator[Batch, None, None]:
+        """Yield the records of a database, those that are still to come."""
+        if self.target.kind == "tyrant":
+            yield from self._tyrant_batches(reached)
             return
         client = self.target.tycoon
+        is_cache = self.is_cache(db)
         if self.filtered:
-            client = client.using(db=db)
-            found = keys_of(Target(self.target.url, "tycoon", client), self.prefix, self.regex)
-            keys: Iterator[bytes] = iter(skipped(found, after))
-        elif client.status(db).get("type") != CACHE:
-            keys = tycoon_keys(client, db, after)
-        elif after is None:
+            named = Target(self.target.url, "tycoon", client.using(db=db))
+            found = keys_of(named, self.prefix, self.regex)
+            keys = iter(list(found)) if is_cache else skipped(found, reached.after)
+        elif is_cache:
             # Every get moves a record to the end, where a cursor would meet it again.
-            keys = iter(all_at_once(tycoon_keys(client, db, None)))
+            keys = all_at_once(tycoon_keys(client, db, None))
         else:
-            raise Usage("a transfer from a cache database cannot go on; begin anew")
+            keys = tycoon_keys(client, db, reached.after)
+        if reached.done:
+            keys = (key for key in keys if key not in reached.done)
         yield from tycoon_batches(client, db, keys)
 
-    def _tyrant_batches(self, after: bytes | None) -> Iterator[Batch]:
-        client = self.target.tyrant
-        records: Iterable[tuple[bytes, bytes]]
-        if self.filtered:
-            keys = iter(skipped(keys_of(self.target, self.prefix, self.regex), after))
-            groups = iter(lambda: list(islice(keys, SLICE)), [])
-            records = (record for group in groups for record in client.get_bulk(group).items())
-        else:
-            records = client.items() if after is None else skipped_records(client.items(), after)
+    def _tyrant_batches(self, reached: Reached) -> Iterator[Batch]:
         batch: list[tuple[bytes, bytes, int]] = []
         size = 0
-        for key, value in records:
-            batch.append((key, value, NO_EXPIRY))
-            size += len(key) + len(value)
-            if size >= BATCH_BYTES or len(batch) >= BATCH_MAX:
+        for key, value in self._tyrant_records(reached):
+            full = size >= BATCH_BYTES or len(batch) >= BATCH_MAX
+            if full and key != batch[-1][0]:  # what a key has stays together
                 yield packed(0, batch)
                 batch, size = [], 0
+            batch.append((key, value, NO_EXPIRY))
+            size += len(key) + len(value)
         if batch:
             yield packed(0, batch)
+
+    def _tyrant_records(self, reached: Reached) -> Iterator[tuple[bytes, bytes]]:
+        client = self.target.tyrant
+        if not self.filtered and client._database_type() in ORDERED:
+            final = reached.after if reached.final is None else reached.final
+            return skipped_records(client.items(), final, reached.same)
+        found = keys_of(self.target, self.prefix, self.regex) if self.filtered else None
+        keys = skipped(tyrant_keys(client) if found is None else found, reached.after)
+        return tyrant_records(client, (key for key in keys if key not in reached.done))
+
+
+def tyrant_keys(client: Tyrant) -> Iterator[bytes]:
+    """Yield all keys of a hash or a table, from the bytes of the one reply that has them."""
+    frame = client._fwmkeys(b"", -1)
+    left, at = int.from_bytes(frame[1:BULK_HEAD]), BULK_HEAD
+    while left:
+        number = min(left, SLICE)
+        yield from decode_items(frame, at, number, False)
+        at = skip_items(frame, at, number)[0]
+        left -= number
+
+
+def tyrant_records(client: Tyrant, keys: Iterator[bytes]) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the records of keys, asked for in bulks of about a batch each."""
+    size = FIRST_SIZE
+    while group := list(islice(keys, size)):
+        found = client.get_bulk(group)
+        yield from found.items()
+        size = next_size(len(group), sum(map(len, found)) + sum(map(len, found.values())))
 
 
 def skipped(keys: Iterable[bytes], after: bytes | None) -> Iterator[bytes]:
@@ -157,13 +200,16 @@ def skipped(keys: Iterable[bytes], after: bytes | None) -> Iterator[bytes]:
 
 
 def skipped_records(
-    records: Iterable[tuple[bytes, bytes]], after: bytes
+    records: Iterable[tuple[bytes, bytes]], after: bytes | None, same: int | None
 ) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the records after the last one of this key, of those that follow each other."""
-    found = past = False
+    """Yield the records after so many of this key (or all), of those that follow each other."""
+    if after is None:
+        yield from records
+        return
+    found, past = 0, False
     for record in records:
-        past = past or (found and record[0] != after)
-        found = found or record[0] == after
+        past = past or (found > 0 and (record[0] != after or found == same))
+        found += record[0] == after
         if past:
             yield record
     if not found:

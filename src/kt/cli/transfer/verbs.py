@@ -16,7 +16,7 @@ import click
 from kt.cli.commands import Call, flag, option, verb, word
 from kt.cli.faults import No, Usage
 from kt.cli.target import is_file, open_target
-from kt.cli.transfer.batches import Batch
+from kt.cli.transfer.batches import BEGIN, Batch, Reached
 from kt.cli.transfer.dumps import (
     BinaryWriter,
     DumpDamage,
@@ -168,11 +168,9 @@ def _dump(
     source: Source, databases: list[int], writer: Writer, rest: Rest | None, meter: Meter
 ) -> None:
     columns = Columns() if source.is_table() else None
-    after = None
     if rest is not None:
         meter.add(rest.records)
-        after = rest.last
-        databases = [db for db in databases if after is None or db >= rest.db]
+        databases = [db for db in databases if rest.reached == BEGIN or db >= rest.db]
 
     def work(batch: Batch) -> int:
         writer.write(batch)
@@ -181,7 +179,10 @@ def _dump(
         return batch.number
 
     for db in databases:
-        run(source.batches(db, after if rest is not None and db == rest.db else None), work, meter)
+        reached = BEGIN
+        if rest is not None and db == rest.db:
+            reached = Reached(done=rest.keys()) if source.is_cache(db) else rest.reached
+        run(source.batches(db, reached), work, meter)
     indices = {} if columns is None else indices_of(source.target, columns.names)
     writer.end({"records": meter.records, "databases": databases, "indices": indices})
 
@@ -359,7 +360,8 @@ def _copy(source: Source, databases: list[int], sink: Sink, state: State, meter:
     try:
         for db in databases:
             if first is None or db >= first:
-                run(source.batches(db, after if db == first else None), work, meter)
+                begun = db == first and not source.is_cache(db)
+                run(source.batches(db, Reached(after) if begun else BEGIN), work, meter)
     except BaseException:
         state.save()
         raise
