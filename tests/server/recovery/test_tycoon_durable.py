@@ -6,7 +6,6 @@ import json
 import random
 import resource
 import shutil
-import subprocess
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -58,18 +57,6 @@ def refused(process: ServerProcess) -> str:
     finally:
         process.kill()
     return process.printed()
-
-
-@pytest.fixture(scope="module")
-def last_call(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The library of last_call.c."""
-    library = tmp_path_factory.mktemp("library") / "last_call.so"
-    compiler = shutil.which("cc")
-    if compiler is None:
-        pytest.skip("there is no C compiler")
-    source = Path(__file__).with_name("last_call.c")
-    subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl"], check=True)
-    return str(library)
 
 
 class Judged:

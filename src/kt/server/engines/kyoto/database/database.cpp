@@ -7,6 +7,7 @@
 #include "kyoto/database/cursor.h"
 #include "kyoto/database/internals.h"
 #include "kyoto/database/old_records.h"
+#include "kyoto/storage/directory.h"
 #include "kyoto/storage/gaps.h"
 #include "kyoto/storage/log_check.h"
 #include "kyoto/upkeep/maintenance.h"
@@ -129,6 +130,7 @@ Error Database::open() {
 std::shared_ptr<File> Database::mend_log() {
   const std::string path = spec_.substr(0, spec_.find('#'));
   if (!options_.read_only) undo_clearing(path);
+  if (!options_.read_only && !options_.no_lock) undo_making(path, !options_.try_lock);
   if (options_.no_lock || ::access(log_of(path).c_str(), F_OK) != 0) return nullptr;
   auto file = std::make_shared<File>(path, options_.read_only);
   if (!file->is_open() || !file->lock(options_.try_lock)) return nullptr;

@@ -1,5 +1,7 @@
 #include "tokyo/database/rescue.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <tctdb.h>
 #include <unistd.h>
 
@@ -22,10 +24,21 @@ namespace {
 
 // The begin of every file: magic bytes, ..., flags.
 constexpr char MAGIC[] = "ToKyO CaBiNeT";
-constexpr size_t FLAGS = 33;
+constexpr size_t TYPE = 32, FLAGS = 33, FIRST_RECORD = 64;
+constexpr char FIXED_TYPE = 2;
 constexpr int OPEN = 1;
 constexpr size_t OPAQUE = 128;  // bytes for whoever stands on the hash database
-constexpr size_t FIXED_HEADER = 256;
+constexpr size_t HEADER = 256;
+
+// In either byte order; in the wrong one it would be far away.
+uint64_t first_record(const char* header) {
+  uint64_t forward = 0, backward = 0;
+  for (size_t i = 0; i < 8; i++) {
+    forward = forward << 8 | static_cast<uint8_t>(header[FIRST_RECORD + i]);
+    backward = backward << 8 | static_cast<uint8_t>(header[FIRST_RECORD + 7 - i]);
+  }
+  return std::min(forward, backward);
+}
 
 struct Close {
   void operator()(std::FILE* file) const { std::fclose(file); }
@@ -156,6 +169,22 @@ bool was_left_open(const std::string& path) {
          std::memcmp(head, MAGIC, sizeof MAGIC - 1) == 0 && (head[FLAGS] & OPEN);
 }
 
+void undo_making(const std::string& path) {
+  struct stat status;
+  if (stat(path.c_str(), &status) != 0 || !S_ISREG(status.st_mode)) return;
+  const std::unique_ptr<std::FILE, Close> file(std::fopen(path.c_str(), "r+b"));
+  struct flock lock {};
+  lock.l_type = F_WRLCK;
+  lock.l_whence = SEEK_SET;
+  if (!file || fcntl(fileno(file.get()), F_SETLK, &lock) != 0) return;
+  char header[HEADER];
+  if (std::fread(header, 1, HEADER, file.get()) != HEADER) return;
+  if (std::memcmp(header, MAGIC, sizeof MAGIC - 1) != 0 || header[TYPE] == FIXED_TYPE) return;
+  if (fstat(fileno(file.get()), &status) != 0) return;
+  if (static_cast<uint64_t>(status.st_size) >= first_record(header)) return;
+  if (ftruncate(fileno(file.get()), 0) != 0) return;  // the library says that it is broken
+}
+
 bool is_sound(TCHDB* database) {
   uint64_t count;
   if (!HashFile(database).sound(&count)) return false;
@@ -211,7 +240,7 @@ bool rescue_tree(TCBDB* torn, const std::string& path) {
 void recount(TCFDB* database) {
   const auto slot = static_cast<size_t>(database->rsiz);
   const uint64_t slots =
-      std::min<uint64_t>((database->fsiz - FIXED_HEADER) / slot, database->limid);
+      std::min<uint64_t>((database->fsiz - HEADER) / slot, database->limid);
   uint64_t count = 0, least = 0, greatest = 0;
   for (uint64_t id = 1; id <= slots; id++) {
     // A size, which is 0 where there is no record; a record of size 0 has a 1 behind it.

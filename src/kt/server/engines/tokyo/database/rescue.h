@@ -12,6 +12,9 @@
 //     fixed-length   the least and the greatest number, and the count, are looked up: the file has
 //                    those of the last synchronization, and the library finds nothing outside
 //
+// A file whose maker was killed is none yet: the library writes the header first, which says where
+// the first record will be, and then fills the file up to there. Cut to nothing, it is made anew.
+//
 // A new file takes the place of the old one when it is complete and on the device, and the old one
 // stays beside it (`.torn`): whatever the new one lacks is still there. What a killed server had
 // not synchronized may be lost, and what it had removed may be there again.
@@ -31,6 +34,9 @@ namespace kt::tokyo {
 
 // Whether a file of Tokyo Cabinet was left open.
 bool was_left_open(const std::string& path);
+
+// Cuts a file to nothing that was not made to its end. Not one that another process has.
+void undo_making(const std::string& path);
 
 // Whether the library finds all records of a hash file. If only their number in the header was not
 // up to date, that is put right.

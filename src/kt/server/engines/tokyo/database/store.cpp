@@ -48,14 +48,27 @@ struct Shift {
   int width;
 };
 
-// The name with a mode in which a locked file is not waited for: who waits in the library cannot be
-// told to stop. Empty if the name's own mode says so already, or that nothing is to be locked.
-std::string impatient(const std::string& name) {
+// The mode in the name, or the one without.
+std::string mode_of(const std::string& name) {
   std::string mode = "wc";
   for (size_t mark = name.find('#'); mark != std::string::npos; mark = name.find('#', mark + 1)) {
     if (strncasecmp(name.c_str() + mark, "#mode=", 6) != 0) continue;
     mode = name.substr(mark + 6, name.find('#', mark + 1) - mark - 6);
   }
+  return mode;
+}
+
+// Whether the library makes the file if it is not there.
+bool may_make(const std::string& name) {
+  const std::string mode = mode_of(name);
+  return mode.find_first_of("wW") != std::string::npos && mode.find_first_of("cC") != std::string::npos &&
+         mode.find_first_of("eE") == std::string::npos;
+}
+
+// The name with a mode in which a locked file is not waited for: who waits in the library cannot be
+// told to stop. Empty if the name's own mode says so already, or that nothing is to be locked.
+std::string impatient(const std::string& name) {
+  const std::string mode = mode_of(name);
   if (mode.find_first_of("eEfF") != std::string::npos) return "";
   return name + "#mode=" + mode + "f";
 }
@@ -108,7 +121,9 @@ Bytes element(const TCLIST* list, int index) {
 }
 
 Store::Store(const std::string& name) : adb_(tcadbnew()) {
-  const bool torn = was_left_open(name.substr(0, name.find('#')));
+  const std::string path = name.substr(0, name.find('#'));
+  if (may_make(name)) undo_making(path);
+  const bool torn = was_left_open(path);
   try {
     open(name);
     rebuilt_ = torn && rebuild(name);
