@@ -6,12 +6,14 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from kt.cli import verbs
 from kt.embedded import EmbeddedServer, EmbeddedTokyoTyrantServer
 from tests.conftest import find_original
 
@@ -73,3 +75,20 @@ def test_what_was_recorded(program: str) -> None:
         data = json.loads(RECORDED.read_text()) if RECORDED.exists() else {}
         RECORDED.write_text(json.dumps(data | {program: found}, indent=1) + "\n")
     assert found == recorded(program)
+
+
+@pytest.mark.parametrize("program", LINES)
+def test_all_of_their_flags_are_known(program: str) -> None:
+    original = find_original(program)
+    if original is None:
+        pytest.skip(f"{program} is not here")
+    done = subprocess.run([original], capture_output=True, text=True, check=False)
+    lines = re.findall(rf"{program} ([a-z]+) (.*)", done.stdout + done.stderr)
+    assert len(lines) > 15
+    for name, rest in lines:
+        home = verbs.find(name, program)
+        if home is None:
+            assert (program, name) == ("tcrmgr", "http"), "docs/cli.md tells of it"
+            continue
+        known = {each for parameter in verbs.load(home).params for each in parameter.opts}
+        assert set(re.findall(r"[\[|](-[a-z]+)", rest)) <= known, name

@@ -225,6 +225,14 @@ def test_help(kt: Kt) -> None:
     assert kt("--version").out.startswith(b"kt ")
 
 
+@pytest.mark.parametrize("option", [(), ("--orig", "2.5")])
+def test_what_is_no_whole_number(kt: Kt, tycoon_url: str, option: tuple[str, ...]) -> None:
+    ran = kt("incr", "n", "1" if option else "1.5", *option)
+    assert ran.status == 2
+    assert "is no whole number: --float" in ran.err
+    assert "is no number" in kt("incr", "n", "x", "--float").err
+
+
 def test_log(kt: Kt, tmp_path: Path) -> None:
     assert kt("log", "list", tmp_path / "none").status == 2
 
@@ -245,7 +253,39 @@ def test_completion(kt: Kt, tycoon_url: str) -> None:
     assert words("rm", "pear", "ap") == ["apple", "apricot"]
     assert words("get", "--ra") == ["--raw"]
     assert words("table", "q") == ["query"]
+    assert words("help", "getb") == ["getbulk"]
+    assert words("ktremotemgr", "slave", "-u")[1:] == ["-uf", "-ur", "-url", "-uw", "-ux"]
+    assert "slave" in words("ktremotemgr", "sl")
     assert words("get", "--url", "kt://127.0.0.1:1", "a") == []
+
+
+def test_bash_completes_keys_with_colons(kt: Kt, tycoon_url: str, tmp_path: Path) -> None:
+    """bash splits words at colons, and completes what is after the last one."""
+    import shutil
+
+    if shutil.which("bash") is None:
+        pytest.skip("bash is not here")
+    kt("setbulk", "user:1", "1", "user:22", "2", "a b", "3")
+    (tmp_path / "kt").write_text(f'#!/bin/sh\nexec {sys.executable} -m kt.cli "$@"\n')
+    (tmp_path / "kt").chmod(0o755)
+
+    def completed(line: str) -> list[str]:
+        program = 'eval "$(kt completion bash)"; COMP_LINE=$1; COMP_POINT=${#1}; _kt kt; '
+        program += 'printf "%s\\n" "${COMPREPLY[@]}"'
+        path = f"{tmp_path}:{os.environ['PATH']}"
+        done = subprocess.run(
+            ["bash", "-c", program, "-", line],
+            env={**os.environ, "PATH": path, "COMP_WORDBREAKS": " \t:="},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return sorted(done.stdout.split("\n")[:-1])
+
+    assert completed("kt get us") == ["user:1", "user:22"]
+    assert completed("kt get user:") == ["1", "22"]
+    assert completed(f"kt {tycoon_url} get user:2") == ["22"]
+    assert completed("KT_X=1 kt get -u " + tycoon_url + " a") == ["a\\ b"]
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

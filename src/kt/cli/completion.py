@@ -29,8 +29,21 @@ PATIENCE: Final = 1.0
 
 SCRIPTS: Final = {
     "bash": """_kt() {
+    # COMP_WORDS is split at colons, of which URLs and keys are full
+    local line="${COMP_LINE:0:COMP_POINT}" begun i
+    local -a words
+    read -ra words <<< "$line"
+    case "$line" in *[[:space:]]) words+=("");; esac
+    while [ ${#words[@]} -gt 1 ] && [ "${words[0]}" != "$1" ]; do words=("${words[@]:1}"); done
+    begun="${words[${#words[@]}-1]}"
     local IFS=$'\\n'
-    COMPREPLY=($(kt completion words -- "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null))
+    COMPREPLY=($(kt completion words -- "${words[@]:1}" 2>/dev/null))
+    for i in "${!COMPREPLY[@]}"; do
+        case "$COMP_WORDBREAKS" in  # bash completes what is after the last of these signs
+            *:*) COMPREPLY[i]="${COMPREPLY[i]#"${begun%"${begun##*[:=]}"}"}";;
+        esac
+        printf -v "COMPREPLY[i]" %q "${COMPREPLY[i]}"
+    done
 }
 complete -o default -F _kt kt
 """,
@@ -95,6 +108,8 @@ def completed(words: list[str], target: Target | None = None) -> list[str]:
     if not before:
         return verb_names(begun, program)
     name = before.pop(0)
+    if name == "help" and not before:
+        return verb_names(begun)
     if name == "table":
         if not before:
             return [each[6:] for each in verbs.VERBS if each.startswith(f"table {begun}")]

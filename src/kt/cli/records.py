@@ -230,16 +230,20 @@ def do_incr(
     _increment(call, unhex(key, sx), number or "1", real, orig, xt)
 
 
+def _number(text: str, real: bool) -> float:
+    try:
+        return float(text) if real else int(text)
+    except ValueError:
+        hint = "" if real else ": --float adds real numbers"
+        raise Usage(f"{text!r} is no {'' if real else 'whole '}number{hint}") from None
+
+
 def _increment(
     call: Call, key: bytes, number: str, real: bool, orig: str | None, xt: int | None
 ) -> None:
     target = call.target
-    convert = float if real else int
-    try:
-        step = convert(number)
-        start = None if orig is None else convert(orig)
-    except ValueError as error:
-        raise Usage(str(error)) from None
+    step = _number(number, real)
+    start = None if orig is None else _number(orig, real)
     total: float
     if target.kind == "tyrant":
         if start is not None:
