@@ -8,6 +8,7 @@ import signal
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,8 @@ function commit(i, o) kt.db:begin_transaction() kt.db:set("t1", "a") kt.db:remov
   kt.db:end_transaction(true) return kt.RVSUCCESS end
 function abort(i, o) kt.db:begin_transaction() kt.db:set("lost", "x")
   kt.db:end_transaction(false) return kt.RVSUCCESS end
+function dump(i, o) return kt.db:dump_snapshot("dumped") and kt.RVSUCCESS or kt.RVEINTERNAL end
+function load(i, o) return kt.db:load_snapshot("dumped") and kt.RVSUCCESS or kt.RVEINTERNAL end
 function visit(i, o) kt.db:accept("visited", function(k, v, xt) return "seen" end)
   return kt.RVSUCCESS end
 """
@@ -105,6 +108,31 @@ def test_every_kind_of_change(kind: str, tmp_path: Path) -> None:
         put(b"visited", b"seen"),
         Change(11, 0, "clear"),
     ]
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "%#ktopts=p"])
+def test_what_a_script_loads_is_logged(kind: str, tmp_path: Path) -> None:
+    (tmp_path / "s.lua").write_text(SCRIPT)
+    expiries = (0,) if kind.endswith("=p") else (0, 4102444800)
+    loaded = {f"key{n}{xt}": (b"v" * n, xt) for n in range(3) for xt in expiries}
+    with server(tmp_path, "-scr", "s.lua", databases=(kind,)) as process:
+        with client(process) as kt:
+            for key, (value, xt) in loaded.items():
+                kt.set(key, value, expire_time=datetime.fromtimestamp(xt, UTC) if xt else None)
+            kt.script("dump")
+            kt.clear()
+            before = len(changes(tmp_path / "log"))
+            kt.set("key20", b"other")
+            kt.script("load")
+            kt.remove("key20")
+        process.kill()
+    first, *told, last = changes(tmp_path / "log")[before:]
+    assert (first.stored[-5:], last.what) == (b"other", "remove")
+    plain = kind.endswith("=p")
+    assert sorted(told) == sorted(
+        Change(11, 0, "set", key.encode(), (b"" if plain else (xt or NEVER).to_bytes(5, "big")) + v)
+        for key, (v, xt) in loaded.items()
+    )
 
 
 def test_what_is_acknowledged_is_in_the_log_of_a_killed_server(tmp_path: Path) -> None:

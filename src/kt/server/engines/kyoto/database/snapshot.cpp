@@ -65,23 +65,56 @@ Error read_raw(Database& database, const std::string& key, RawReader& reader) {
   return done ? succeeded() : entry.engine().error();
 }
 
-Error store_raw(Database& database, const std::string& key, const std::string& value) {
-  const Error refusal = database.journal().admit();
-  if (failed(refusal)) return refusal;
-  {
-    Entry entry(database);
-    const bool room = database.has_room(2 * (key.size() + value.size()));
-    if (database.refuses_writes() || !room) return no_room();
-    if (!entry.engine().set(key, value)) return entry.engine().error();
-    database.note_changed();
-    int64_t xt = value.size() < XT_WIDTH ? XT_MAX : load_expiry(value.data());
-    database.note_stored(key, xt, database.terms().now);
+// Stores a record as another database had it stored, or what is left of it.
+class RawWriter final : public RecordVisitor {
+ public:
+  explicit RawWriter(bool timed) : timed_(timed) {}
+
+  void take(Bytes stored) {
+    stored_ = stored;
+    find_memory(stored.size());
   }
-  database.after_writes(1);
-  return succeeded();
-}
+
+ private:
+  Change on_record(Bytes, Bytes, int64_t) override { return change(); }
+  Change on_absence(Bytes) override { return change(); }
+
+  Change change() const {
+    if (!timed_) return Change::store(stored_, NEVER);
+    if (stored_.size() < XT_WIDTH) return Change::remove();  // the engine shows none of these
+    const int64_t xt = std::max<int64_t>(load_expiry(stored_.data()), 1);
+    return Change::store(stored_.substr(XT_WIDTH), -xt);
+  }
+
+  const bool timed_;
+  Bytes stored_;
+};
 
 Error all_keys(Database& database, Keys* keys) { return match_prefix(database, "", -1, keys); }
+
+// So many records, which are told to the update log and written there at once.
+Error load_some(Database& database, std::istream& stream, bool* over) {
+  constexpr int AT_ONCE = 1000;
+  LogBatch batch;
+  RawWriter writer(database.terms().timed);
+  std::string key;
+  std::string value;
+  for (int i = 0; i < AT_ONCE; i++) {
+    const int mark = stream.get();
+    *over = mark == static_cast<unsigned char>(END);
+    if (*over) return succeeded();
+    size_t key_size;
+    size_t value_size;
+    if (mark != RECORD || !read_number(stream, &key_size) || !read_number(stream, &value_size) ||
+        !read_bytes(stream, key_size, &key) || !read_bytes(stream, value_size, &value)) {
+      return Error(Error::BROKEN, "invalid record of input stream");
+    }
+    writer.take(value);
+    const Error error = database.accept(key, writer, true);
+    if (failed(error)) return error;
+  }
+  return succeeded();
+}
 
 }  // namespace
 
@@ -113,20 +146,12 @@ Error load_snapshot(Database& database, const std::string& source) {
   if (std::memcmp(magic, MAGIC, sizeof(MAGIC)) != 0) {
     return Error(Error::INVALID, "invalid magic data of input stream");
   }
-  std::string key;
-  std::string value;
-  for (;;) {
-    int mark = stream.get();
-    if (mark == static_cast<unsigned char>(END)) return succeeded();
-    size_t key_size;
-    size_t value_size;
-    if (mark != RECORD || !read_number(stream, &key_size) || !read_number(stream, &value_size) ||
-        !read_bytes(stream, key_size, &key) || !read_bytes(stream, value_size, &value)) {
-      return Error(Error::BROKEN, "invalid record of input stream");
-    }
-    Error error = store_raw(database, key, value);
-    if (failed(error)) return error;
+  for (bool over = false; !over;) {
+    const Error error = load_some(database, stream, &over);
+    const Error unlogged = database.journal().settle();
+    if (failed(error) || failed(unlogged)) return failed(error) ? error : unlogged;
   }
+  return succeeded();
 }
 
 Error copy(Database& database, const std::string& destination) {
