@@ -132,6 +132,11 @@ def test_tables(kt: Kt, start_tyrant: StartTyrant, tyrant_kind: str, tmp_path: P
     target = open_target(to)
     assert sources.indices_of(target, indices) == indices
     target.close()
+    tree = f"{tmp_path}/y.kct"
+    refused = kt("load", "-u", tree, tmp_path / "t.jsonl", "--create")
+    assert refused.status == 2
+    assert "rows" in refused.err
+    assert content(tree) == {}
     hash_file = f"{tmp_path}/x.tch"
     assert kt(hash_file, "load", tmp_path / "t.jsonl", "--create").status == 2
     assert content(hash_file) == {}

@@ -186,6 +186,7 @@ def test_what_goes_wrong(kt: Kt, tycoon_url: str, tmp_path: Path) -> None:
     assert kt("import", tmp_path / "none").status == 3
     assert kt("get", "k", "l").status == 2
     assert kt("tcrmgr").out == kt("--help").out
+    assert kt("table").out == kt("table", "--help").out == kt("--help").out
 
 
 def test_closed_and_full_files(tycoon_url: str) -> None:
@@ -231,6 +232,16 @@ def test_what_is_no_whole_number(kt: Kt, tycoon_url: str, option: tuple[str, ...
     assert ran.status == 2
     assert "is no whole number: --float" in ran.err
     assert "is no number" in kt("incr", "n", "x", "--float").err
+
+
+def test_a_file_after_a_verb_without_words(kt: Kt, tmp_path: Path) -> None:
+    path = tmp_path / "a.kct"
+    open_target(str(path), create=True).close()
+    assert kt("ping", path).lines == ["pong"]
+    assert kt("inform", "-st", "-u", path).lines
+    assert kt("doctor", path).lines == ["nothing found"]
+    assert kt("clear", path, "b.kct").status == 2
+    assert kt("get", path).status != 0, "this is a key"
 
 
 def test_log(kt: Kt, tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ The words of a line are put in order before click sees them (`arranged`), for th
 
 - What comes after the first word that is no option may begin with a dash, as in ktremotemgr:
   ``kt set key -5``. Options that the verb knows are taken there, too.
-- The first word may be a URL, which then says what to work on.
+- The first word may be a URL, or a file where the verb takes no words, which then says what to work
+  on.
 - Bytes that are not UTF-8 must survive; they are lone surrogates in words, as Python gives them.
 """
 
@@ -324,9 +325,15 @@ def arranged(command: click.Command, words: Sequence[str]) -> list[str]:
         else:
             others.append(each)
     named = {"-u", "--url"} & {each.partition("=")[0] for each in options}
-    if others and bare and not named and is_url(others[0]):
+    if others and bare and not named and (is_url(others[0]) or _only_file(command, others)):
         options += ["--url", others.pop(0)]
     return [*options, "--", *others]
+
+
+def _only_file(command: click.Command, others: list[str]) -> bool:
+    """Tell whether words are a file to work on: that of a verb that takes no words of its own."""
+    has_words = any(isinstance(parameter, click.Argument) for parameter in command.params)
+    return len(others) == 1 and is_file(others[0]) and not has_words
 
 
 def _is_option(each: str, values: dict[str, bool]) -> bool:

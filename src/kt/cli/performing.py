@@ -24,11 +24,10 @@ def perform(words: list[str], session: Session) -> int:
     """Run one verb; its errors are raised."""
     from kt.cli.commands import arranged
 
-    if words[0] in verbs.PROGRAMS:
-        if words[1:] in ([], ["--help"], ["-h"]):
-            return show_help([])
-        if words[1:] in (["version"], ["--version"]):
-            return show_version()
+    if words[0] in (*verbs.PROGRAMS, "table") and words[1:] in ([], ["--help"], ["-h"]):
+        return show_help([])
+    if words[0] in verbs.PROGRAMS and words[1:] in (["version"], ["--version"]):
+        return show_version()
     name, home, rest = _verb(words)
     command = verbs.load(home)
     context = command.make_context(f"kt {name}", arranged(command, rest), obj=session)

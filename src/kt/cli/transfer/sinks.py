@@ -44,6 +44,8 @@ class Sink:
         if self.target.kind == "tyrant":
             self._check_tyrant(databases, rows)
             return
+        if rows:
+            raise Usage(f"these are rows, and {self.target.url} is no table but of Kyoto Tycoon")
         from kt.cli.transfer.sources import Source
 
         missing = set(wanted) - set(Source(self.target).databases())
