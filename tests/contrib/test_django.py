@@ -144,6 +144,39 @@ def test_numbers(cache: Any) -> None:
     assert gone(cache, "soon")
 
 
+@pytest.mark.parametrize(("frequency", "left"), [(3, 29), (0, 19)])
+def test_no_more_than_max_entries(make: Make, frequency: int, left: int) -> None:
+    """As many are left as of Django's own caches, in whose tests these numbers are."""
+    cache = make(OPTIONS={"MAX_ENTRIES": 30, "CULL_FREQUENCY": frequency})
+    for number in range(1, 50):
+        cache.set(f"cull{number}", "value", 1000)
+    assert sum(cache.has_key(f"cull{number}") for number in range(1, 50)) == left
+    assert cache.has_key("cull49")
+    for number in range(50, 100):
+        cache.add(f"cull{number}", "value", 1000)
+    assert sum(cache.has_key(f"cull{number}") for number in range(1, 100)) <= 30
+    cache.set_many({f"more{number}": 1 for number in range(30)})
+    cache.set_many({"last": 1})
+    assert sum(cache.has_key(f"more{number}") for number in range(30)) < 30
+
+    async def fill() -> None:
+        for number in range(100):
+            await cache.aset(f"a{number}", 1)
+            await cache.aadd(f"b{number}", 1)
+            await cache.aset_many({f"c{number}": 1})
+
+    asyncio.run(fill())
+    there = cache.get_many(f"{name}{number}" for name in "abc" for number in range(100))
+    assert 0 < len(there) <= 30
+
+
+def test_without_max_entries_there_is_no_limit(make: Make) -> None:
+    cache = make(OPTIONS={"CULL_FREQUENCY": 2})
+    cache.set_many({f"k{number}": 1 for number in range(500)})
+    cache.set("last", 1)
+    assert len(cache.get_many(f"k{number}" for number in range(500))) == 500
+
+
 def test_threads_count_right(cache: Any) -> None:
     cache.set("n", 0)
 

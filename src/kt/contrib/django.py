@@ -84,7 +84,9 @@ class KyotoTycoonCache(BaseCache):
             in the environment variable ``KT_URL``.
         params: the other settings. In OPTIONS, ``serializer`` is an object with `dumps` and
             `loads`, or the dotted name of one; all else is for the client (``timeout``, ``retry``,
-            ``pool_size`` and so on).
+            ``pool_size`` and so on). ``MAX_ENTRIES`` and ``CULL_FREQUENCY`` are as Django has
+            them, but without ``MAX_ENTRIES`` there is no limit: with one, each `set` and `add` asks
+            for the number of records first.
 
     Raises:
         ImproperlyConfigured: LOCATION is no URL.
@@ -94,8 +96,8 @@ class KyotoTycoonCache(BaseCache):
     def __init__(self, location: str | None, params: dict[str, Any]) -> None:
         super().__init__(params)
         options = dict(params.get("OPTIONS") or {})
-        for name in ("MAX_ENTRIES", "CULL_FREQUENCY"):  # the server removes what is too much
-            options.pop(name, None)
+        limits = [options.pop(name, None) for name in ("MAX_ENTRIES", "CULL_FREQUENCY")]
+        self._is_limited = limits[0] is not None or params.get("max_entries") is not None
         serializer = options.pop("serializer", KT_PICKLE)
         self._serializer = import_string(serializer) if isinstance(serializer, str) else serializer
         location = location or environ.get(VARIABLE, "")
@@ -128,13 +130,17 @@ class KyotoTycoonCache(BaseCache):
         self, key: Any, value: Any, timeout: Any = DEFAULT_TIMEOUT, version: int | None = None
     ) -> bool:
         """Store a value if there is none. Returns whether there was none."""
-        return self._store.add(*self._record(key, value, timeout, version))
+        record = self._record(key, value, timeout, version)
+        self._make_room()
+        return self._store.add(*record)
 
     async def aadd(
         self, key: Any, value: Any, timeout: Any = DEFAULT_TIMEOUT, version: int | None = None
     ) -> bool:
         """As `add`."""
-        return await self._async_store.add(*self._record(key, value, timeout, version))
+        record = self._record(key, value, timeout, version)
+        await self._amake_room()
+        return await self._async_store.add(*record)
 
     def get(self, key: Any, default: Any = None, version: int | None = None) -> Any:
         """Return a value, or `default` if there is none."""
@@ -150,13 +156,17 @@ class KyotoTycoonCache(BaseCache):
         self, key: Any, value: Any, timeout: Any = DEFAULT_TIMEOUT, version: int | None = None
     ) -> None:
         """Store a value."""
-        self._store.set(*self._record(key, value, timeout, version))
+        record = self._record(key, value, timeout, version)
+        self._make_room()
+        self._store.set(*record)
 
     async def aset(
         self, key: Any, value: Any, timeout: Any = DEFAULT_TIMEOUT, version: int | None = None
     ) -> None:
         """As `set`."""
-        await self._async_store.set(*self._record(key, value, timeout, version))
+        record = self._record(key, value, timeout, version)
+        await self._amake_room()
+        await self._async_store.set(*record)
 
     def touch(self, key: Any, timeout: Any = DEFAULT_TIMEOUT, version: int | None = None) -> bool:
         """Give a value a new timeout. Returns whether there is one."""
@@ -203,7 +213,9 @@ class KyotoTycoonCache(BaseCache):
         version: int | None = None,
     ) -> list[Any]:
         """Store values in one request. Returns the keys that failed: none of them."""
-        self._store.set_many(*self._records(data, timeout, version))
+        records = self._records(data, timeout, version)
+        self._make_room()
+        self._store.set_many(*records)
         return []
 
     async def aset_many(
@@ -213,7 +225,9 @@ class KyotoTycoonCache(BaseCache):
         version: int | None = None,
     ) -> list[Any]:
         """As `set_many`."""
-        await self._async_store.set_many(*self._records(data, timeout, version))
+        records = self._records(data, timeout, version)
+        await self._amake_room()
+        await self._async_store.set_many(*records)
         return []
 
     def delete_many(self, keys: Iterable[Any], version: int | None = None) -> None:
@@ -248,6 +262,14 @@ class KyotoTycoonCache(BaseCache):
         """As `clear`."""
         await self._async_store.clear()
         return True
+
+    def _make_room(self) -> None:
+        if self._is_limited:
+            self._store.cull(self._max_entries, self._cull_frequency)
+
+    async def _amake_room(self) -> None:
+        if self._is_limited:
+            await self._async_store.cull(self._max_entries, self._cull_frequency)
 
     def _dump(self, value: Any) -> bytes:
         data: str | bytes = self._serializer.dumps(value)

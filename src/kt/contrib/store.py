@@ -153,3 +153,20 @@ class Store:
         keys = self.client.match_prefix(prefix)
         for start in range(0, len(keys), PIECE):
             self.client.remove_bulk(keys[start : start + PIECE])
+
+    def cull(self, most: int, frequency: int) -> None:
+        """Make room if there are `most` records or more.
+
+        Args:
+            most: so many.
+            frequency: one in so many is removed, those that the server has first; 0: all are.
+        """
+        count = self.client.count()
+        if count < most:
+            return
+        if frequency == 0:
+            self.client.clear()
+            return
+        keys = self.client.match_prefix("", max(count // frequency, 1))
+        for start in range(0, len(keys), PIECE):
+            self.client.remove_bulk(keys[start : start + PIECE])

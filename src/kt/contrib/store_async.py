@@ -152,3 +152,20 @@ class AsyncStore:
         keys = await self.client.match_prefix(prefix)
         for start in range(0, len(keys), PIECE):
             await self.client.remove_bulk(keys[start : start + PIECE])
+
+    async def cull(self, most: int, frequency: int) -> None:
+        """Make room if there are `most` records or more.
+
+        Args:
+            most: so many.
+            frequency: one in so many is removed, those that the server has first; 0: all are.
+        """
+        count = await self.client.count()
+        if count < most:
+            return
+        if frequency == 0:
+            await self.client.clear()
+            return
+        keys = await self.client.match_prefix("", max(count // frequency, 1))
+        for start in range(0, len(keys), PIECE):
+            await self.client.remove_bulk(keys[start : start + PIECE])
