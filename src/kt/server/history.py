@@ -37,6 +37,7 @@ class History:
 
     Attributes:
         log: what is written.
+        server: the number of this server.
         ended: the server stops.
         needs: by who needs it: the stamp after which a start needs everything.
 
@@ -71,6 +72,7 @@ class History:
         if self.log.findings:
             log.error(self.log.findings)
         self.directory = directory
+        self.server = server
         self.ended = False
         self.needs: dict[str, int] = {}
         self._journal = log
@@ -114,6 +116,11 @@ class History:
         if not done:
             self._journal.error(f"the update log was not closed properly: {self.log.trouble()}")
         return done
+
+    def call(self, function: Callable[[], object]) -> None:
+        """Let the event loop call this soon. For any thread."""
+        with suppress(RuntimeError):  # it has ended
+            self._loop.call_soon_threadsafe(function)
 
     # Readers
 

@@ -63,6 +63,10 @@ def impossible_sizes(ksiz: int, vsiz: int = 0) -> ProtocolError:
     return ProtocolError(f"a record announces {ksiz} + {vsiz} bytes; the limit is {SIZE_MAX} each")
 
 
+def too_long_a_block(size: int) -> ProtocolError:
+    return ProtocolError(f"a part of a copy announces {size} bytes, which is too much")
+
+
 def not_columns() -> ProtocolError:
     return ProtocolError("a reply that should have columns has none")
 

@@ -62,6 +62,8 @@ class TycoonOptions(ServiceOptions):
         stamp_path: file that keeps how far the master's log has been applied.
         replication_interval: milliseconds that a change of the master may take at least, on
             average; 0 for no limit.
+        copies: take a full copy of the master's databases where its log does not suffice.
+        copy_rate: bytes a second that a slave gets of a copy at most; 0 for no limit.
         read_only_slave: while it follows a master, store only what that sends.
     """
 
@@ -87,6 +89,8 @@ class TycoonOptions(ServiceOptions):
     master_port: int = 1978
     stamp_path: str | None = None
     replication_interval: float = 0.0
+    copies: bool = False
+    copy_rate: int = 32 << 20
     read_only_slave: bool = False
 
 
@@ -124,6 +128,10 @@ FLAGS: Final = (
         milliseconds,
     ),
     Flag("-ro-slave", "read_only_slave", "while it follows a master, refuse writes; needs -rts"),
+    Flag("-copy", "copies", "take a full copy of the master where its log does not suffice"),
+    Flag(
+        "-copy-rate", "copy_rate", "send slaves so much of one a second (32m)", "BYTES", log_limit
+    ),
     Flag("-cmd", "command_directory", "the commands that synchronize may run", "DIRECTORY", str),
     Flag("-scr", "script", "the Lua functions that clients may call", "FILE", str),
     *SCRIPT_FLAGS,

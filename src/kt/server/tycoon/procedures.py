@@ -508,6 +508,14 @@ VERBS: Final = {
 }
 
 
+SHUT_TO: Final = frozenset(NEEDED) - frozenset(
+    name
+    for name, rights in NEEDED.items()
+    if name == b"report" or rights in (Rights.NONE, Rights.ADMIN)
+)
+"""What is not served while the databases are not whole."""
+
+
 def refusal(needed: Rights, rights: Rights) -> bytes | None:
     """Why a client with these rights may not do what needs those; None if it may."""
     missing = needed & ~rights

@@ -100,6 +100,8 @@ def serve_record(session: Answering, request: HttpRequest) -> None:
         finish(Answer(501, []))
     elif (refused := refusal(METHODS[request.method][2], session.rights)) is not None:
         finish(Answer(403, [(b"X-Kt-Error", refused)]))
+    elif service.shut:
+        finish(Answer(503, []))
     else:
         with service.turn:
             slow = service.engine_may_block or len(request.body) > LARGE_VALUE
@@ -133,8 +135,10 @@ def _run(database: Database, key: bytes, request: HttpRequest) -> Answer:
 def _finish(session: Answering, request: HttpRequest, answer: Answer) -> None:
     """Count and reply."""
     service = session.service
+    if service.shut and answer.status not in (400, 403, 501):  # perhaps since it began
+        answer = Answer(503, [(b"X-Kt-Error", service.shut.encode())])
     status, headers, body = answer
-    if status not in (400, 403, 501):
+    if status not in (400, 403, 501, 503):
         kind = METHODS[request.method][1]
         service.counts[kind] += 1
         if status >= 400:

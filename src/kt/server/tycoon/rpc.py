@@ -45,6 +45,7 @@ from kt.server.tycoon.procedures import (
     CURSOR_PROCEDURES,
     NEEDED,
     SERVER_PROCEDURES,
+    SHUT_TO,
     Columns,
     Pace,
     Procedure,
@@ -161,6 +162,9 @@ class Call:
         if refused is not None:
             self._reply(403, {b"ERROR": refused})
             return
+        if self._service.shut and self._name in SHUT_TO:
+            self._reply(503, {b"ERROR": self._service.shut.encode()})
+            return
         condition = self._columns.get(b"WAIT")
         if condition is None:
             self._run()
@@ -274,6 +278,8 @@ class Call:
 
     def _finish(self, outcome: Outcome, procedure: Procedure[Any] | None) -> None:
         """Count, signal and reply."""
+        if self._service.shut and self._name in SHUT_TO:  # since it began
+            outcome = Outcome(503, {b"ERROR": self._service.shut.encode()}, False)
         if procedure is not None and outcome.ran:
             self._count(outcome, procedure)
         if outcome.status == 500:

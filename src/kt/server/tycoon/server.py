@@ -39,6 +39,7 @@ from kt.server.tycoon.checkpoints import Checkpoints, set_torn_aside
 from kt.server.tycoon.options import TycoonOptions
 from kt.server.tycoon.procedures import Columns, Procedure
 from kt.server.tycoon.replication.following import Following
+from kt.server.tycoon.replication.sending import Copies
 from kt.server.tycoon.report import Process, report
 from kt.server.tycoon.scripts import start_scripts
 from kt.server.tycoon.service import TycoonService, log_engine_error
@@ -74,6 +75,7 @@ class TycoonServer(Server):
         self._snapshots: Snapshots | None = None
         self._checkpoints: Checkpoints | None = None
         self._following: Following | None = None
+        self._copies: Copies | None = None
 
     def report(self) -> Columns:
         """The columns of the procedure of that name."""
@@ -142,6 +144,12 @@ class TycoonServer(Server):
             self._checkpoints.restore(self.start.check)
 
     def _begin_to_keep(self) -> None:
+        if self._following is not None:
+            self._following.finish_copy(self.start.check)
+        if self._history is not None:
+            rate = self.options.copy_rate
+            self._copies = Copies(self.databases, self._history, rate, self.log)
+            self.service.copies = self._copies
         if self.options.durable == "device":
             self.service.core.settle_together()
         if self._snapshots is not None:
@@ -235,8 +243,9 @@ class TycoonServer(Server):
         if options.stamp_path is None:
             if options.master_host is not None:
                 raise ImproperlyConfigured("following a master needs a file for the stamp: -rts")
-            if options.read_only_slave:
-                raise ImproperlyConfigured("-ro-slave is for a slave: -mhost or -rts is missing")
+            if options.read_only_slave or options.copies:
+                flag = "-ro-slave" if options.read_only_slave else "-copy"
+                raise ImproperlyConfigured(f"{flag} is for a slave: -mhost or -rts is missing")
             return None
         if options.server_id is None:
             raise ImproperlyConfigured("following a master needs the number of the server: -sid")
@@ -251,8 +260,19 @@ class TycoonServer(Server):
             log=self.log,
             tls=self.start.master_tls,
             read_only=options.read_only_slave,
+            copies=options.copies,
+            shut=self._shut,
         )
         return self._following
+
+    def _shut(self, why: str) -> None:
+        """Serve nobody who reads or writes, and say why; empty: do. For any thread."""
+        if why:
+            self.held.add(self._shut)  # no I/O thread is inside from now on
+        with self.service.turn:
+            self.service.shut = why
+        if not why:
+            self.held.discard(self._shut)
 
     def _open(self, spec: str) -> Database:
         self.log.system(f"opening a database: path={spec}")
@@ -341,6 +361,8 @@ class TycoonServer(Server):
     def close(self) -> bool:
         if self._following is not None:
             self._following.join()
+        if self._copies is not None:
+            self._copies.close()
         closed = self._snapshots is None or self._snapshots.close()
         for spec, database in zip(self.options.databases, self.databases, strict=False):
             self.log.system(f"closing a database: path={spec}")

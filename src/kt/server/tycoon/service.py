@@ -23,6 +23,7 @@ from kt.server.holders import Holders, holding
 from kt.server.session import Journal
 from kt.server.tycoon.procedures import DATABASE_PROCEDURES, Columns, Procedure
 from kt.server.tycoon.replication.following import READ_ONLY, Following
+from kt.server.tycoon.replication.sending import Copies
 from kt.server.tycoon.signals import Signals
 from kt.server.tycoon.values import http_date, integer
 
@@ -63,7 +64,13 @@ class TycoonService:
         stamp: the headers Server and Date, ready to send.
         has_scripts: whether there are Lua functions to be called.
         slaves: those who follow the update log.
+        shut: why nobody can be served at the moment, but for what is about the server; empty if
+            all can.
+        copies: makes full copies for slaves; None: there are none.
     """
+
+    shut = ""
+    copies: Copies | None = None
 
     def __init__(
         self,

@@ -20,11 +20,13 @@ from kt.server.feed import Feed
 from kt.server.session import LARGE_REQUEST, Rights
 from kt.server.tycoon.answering import Answering
 from kt.server.tycoon.procedures import refusal
+from kt.server.tycoon.replication.sending import Copies, CopyFeed
 from kt.server.tycoon.rest import serve_record
 from kt.server.tycoon.rpc import RPC_PATH, Call
 from kt.server.tycoon.scripts import play_script
 from kt.server.tycoon.service import TycoonService
 from kt.wire.http import BODY_MAX
+from kt.wire.log.copies import COPY
 from kt.wire.magic import (
     ERROR,
     GET_BULK,
@@ -100,6 +102,7 @@ class TycoonSession(Answering):
         self._awaits_large = False  # of which nothing is missing but bytes
         self._speaks_http = False  # in the last request that was read here
         self._feed: Feed | None = None
+        self._copy: CopyFeed | None = None
         self._answer_due = False
         self._follower = 0  # the number of a server that follows us
         self._beaten = 0  # up to this stamp all has been sent
@@ -110,11 +113,16 @@ class TycoonSession(Answering):
         self._stream.restrict(bool(rights & Rights.READ), bool(rights & Rights.WRITE))
 
     def step(self, data: bytes | bytearray, pos: int) -> int:
+        if self._copy is not None:  # who gets one says nothing more
+            self.close()
+            return pos
         if self._feed is not None:
             return self._confirmed(self._feed, data, pos)
         if self._half_read is not None:
             return self._read_request(*self._half_read, data, pos)
         service = self.service
+        if service.shut:
+            return self._step_while_shut(data, pos)
         with service.turn:
             fed = None if service.engine_may_block else self._stream.feed(data, pos)
         if fed is None:
@@ -126,6 +134,14 @@ class TycoonSession(Answering):
         if state == LARGE:
             return self._feed_in_thread(data, pos)
         return self._read_left(data, pos) if state in LEFT else pos
+
+    def _step_while_shut(self, data: bytes | bytearray, pos: int) -> int:
+        """Serve HTTP requests, most of which are refused, and nothing else."""
+        if self._stream.pending or not 0 < data[pos] < 0x80:
+            self.write(ERROR_REPLY)
+            self.close()
+            return pos
+        return self._read_left(data, pos)
 
     def at_once(self, requests: bytes) -> tuple[bytes, int]:
         state, served, reply = self._stream.feed(requests)
@@ -215,6 +231,10 @@ class TycoonSession(Answering):
         """The end of a feed in a worker thread, which had taken over the input."""
         state, rest, reply = fed
         self.unread(rest)
+        if self.service.shut:  # since it began
+            self.write(ERROR_REPLY)
+            self.close()
+            return
         self._after_feed(state, reply)
 
     def _after_feed(self, state: int, reply: bytes | Reply) -> None:
@@ -260,6 +280,9 @@ class TycoonSession(Answering):
             self.write(ERROR_REPLY)
             self.close()
             return
+        if request.flags & COPY and service.copies is not None:
+            self._send_copy(service.copies, request.server)
+            return
         since, server = request.since, request.server
         service.log.system(f"({self.peer}): follows the update log: ts={since} sid={server}")
         self._follower, self._confirmed_stamp = server, since
@@ -276,6 +299,14 @@ class TycoonSession(Answering):
         )
         service.slaves.append(self)
         self._feed.go_on()
+
+    def _send_copy(self, copies: Copies, server: int) -> None:
+        self.service.log.system(f"({self.peer}): takes a copy of the databases: sid={server}")
+        self._follower = server
+        self.write(FRAME)
+        self._copy = CopyFeed(self, copies, self.service.timeout)
+        self.service.slaves.append(self)
+        self._copy.go_on()
 
     def _beat(self) -> None:
         """All has been sent: say up to when, and have that confirmed."""
@@ -295,6 +326,8 @@ class TycoonSession(Answering):
 
     def facts(self) -> str:
         """What the report says of who follows the update log."""
+        if self._copy is not None:
+            return f"peer={self.peer} sid={self._follower} state=copying copied={self._copy.sent}"
         assert self._feed is not None
         assert self.service.history is not None
         delay = max(time.time() - self._confirmed_stamp / 1e9, 0.0)
@@ -330,6 +363,8 @@ class TycoonSession(Answering):
     def lost(self) -> Callable[[], object] | None:
         if self in self.service.slaves:
             self.service.slaves.remove(self)
+        if self._copy is not None:
+            self._copy.end()
         if self.cursors:
             with self.service.turn:
                 if self.service.engine_may_block:

@@ -193,6 +193,13 @@ cdef extern from "kyoto/recovery/snapshot_taking.h" namespace "kt" nogil:
         NativeDatabase &, const string &, const string &) except +IOError
 
 
+cdef extern from "kyoto/recovery/snapshot_frames.h" namespace "kt" nogil:
+    cppclass NativeFrames "kt::SnapshotFrames":
+        NativeFrames(const string &, uint16_t, uint16_t) except +IOError
+        const NativeHeader &header()
+        string read(size_t) except +IOError
+
+
 cdef extern from "kyoto/recovery/checkpoint.h" namespace "kt" nogil:
     uint64_t do_checkpoint "kt::checkpoint"(NativeDatabase &) except +IOError
 

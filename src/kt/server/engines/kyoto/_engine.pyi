@@ -384,6 +384,34 @@ class SnapshotLoader:
             OSError: it is damaged, or has fewer records than it says; or the database fails.
         """
 
+class SnapshotFrames:
+    """A snapshot as changes for `Replay`: the database is cleared, then each record is set.
+
+    Attributes:
+        header: what it says of itself.
+    """
+
+    header: Final[SnapshotHeader]
+
+    def __init__(self, path: str, server: int, database: int) -> None:
+        """The file may be removed afterwards.
+
+        Args:
+            path: of the snapshot.
+            server: the number of the server that the changes are said to be of.
+            database: the number of the database.
+
+        Raises:
+            OSError: it cannot be read, is no snapshot, or its compressor is not here.
+        """
+
+    def read(self, size: int) -> bytes:
+        """The next changes, of at least `size` bytes if there are so many; empty at the end.
+
+        Raises:
+            OSError: it is damaged, or has fewer records than it says.
+        """
+
 def restore_changes(stamps: Sequence[tuple[Database, int | None]], frames: bytes) -> int:
     """Carry out again what `LogReader.read` gave; the update log is not told.
 

@@ -33,6 +33,25 @@ cdef class SnapshotLoader:
         return count
 
 
+cdef class SnapshotFrames:
+    cdef NativeFrames *_native
+    cdef readonly object header
+
+    def __init__(self, str path not None, int server, int database):
+        cdef string name = os.fsencode(path)
+        self._native = new NativeFrames(name, server & 0xFFFF, database & 0xFFFF)
+        self.header = header_of(self._native.header())
+
+    def __dealloc__(self):
+        del self._native
+
+    def read(self, size_t size):
+        cdef string frames
+        with nogil:
+            frames = self._native.read(size)
+        return taken(frames)
+
+
 def restore_changes(stamps, bytes frames not None):
     cdef vector[Restored] databases
     cdef Restored restored

@@ -11,6 +11,9 @@ ahead of the data: if the server is killed, what came after the last stamp is ap
 which does no harm. Where a database is empty at the start (one in memory without snapshot and log,
 or a file that was not there), everything is asked for.
 
+With ``-copy`` a new slave, and one of whose changes the master's log has no longer all, takes a
+full copy first (`copying`); nobody is served while that is applied.
+
 What is wrong is never passed over. What may be over soon (no connection, a full disk) is tried
 again each second; what will not be (`Halted`) waits for `tune`. `facts` says which.
 """
@@ -19,7 +22,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
@@ -29,7 +32,9 @@ from kt.server.engines.kyoto._engine import Database, Replay, ReplayState
 from kt.server.link import Halted, Interrupted, Link, Master, Peer
 from kt.server.session import Journal
 from kt.server.stamp_file import StampFile
+from kt.server.tycoon.replication.copying import Copy, NoCopies
 from kt.server.tycoon.replication.vetting import vet
+from kt.wire.log.copies import COPY
 from kt.wire.log.tycoon import ACKNOWLEDGEMENT
 from kt.wire.magic import ERROR, REPLICATION
 from kt.wire.tycoon import pack_replication
@@ -46,6 +51,10 @@ TRANSACTION: Final = 0.01
 SLEEP: Final = 0.1
 """Seconds that are slept at once to keep to the interval."""
 STAMP_DIGITS: Final = 20
+COPY_PAUSE: Final = 60.0
+"""Seconds between two attempts at a copy, at most: each costs the master a snapshot."""
+APPLYING: Final = "a copy of the master's databases is being applied: try again later"
+"""What clients are told meanwhile."""
 READ_ONLY: Final = "a read-only slave"
 """How it begins what is said to those whose writes are refused."""
 
@@ -68,6 +77,8 @@ class Following:
         log: the server's.
         tls: how a master is spoken with by TLS; None: without.
         read_only: only what the master sends is stored, as long as there is a master.
+        copies: take a full copy of the master's databases where its log does not suffice.
+        shut: called with the reason why nobody can be served, and with nothing when that is over.
 
     Raises:
         ImproperlyConfigured: the file cannot be read or written, or holds no stamp.
@@ -84,6 +95,8 @@ class Following:
         log: Journal,
         tls: SSLContext | None = None,
         read_only: bool = False,
+        copies: bool = False,
+        shut: Callable[[str], None] = lambda why: None,
     ) -> None:
         self._databases = databases
         self._server = server
@@ -92,6 +105,13 @@ class Following:
         self._refuses = False
         self._log = log
         self._file = StampFile(path, STAMP_DIGITS)
+        self._copies = copies
+        self._copy = Copy(path)
+        self._shut = shut
+        self._state = ""  # what is done instead of following
+        self._failures = 0  # of copies, in a row
+        self._sends_none: Master | None = None  # who knows no copies
+        self._ending = False
         self._link = Link(self, log, tls)
         self._changing = threading.Lock()  # held while somebody says what is to be followed
         self._lock = threading.Lock()  # of what follows, and of the file
@@ -102,14 +122,18 @@ class Following:
         self._saving: Future[None] | None = None
         self._save_at = 0.0
         self._changed = False  # since the databases were synchronized the last time
+        self._check: Callable[[], None] | None = None  # see `finish_copy`
+        self._trouble = ""  # with a copy
 
     def _begin(self, empty: Sequence[str]) -> int:
         """Read the stamp, and find out whether it can be written."""
         try:
             stamp = self._file.read()
             self._file.write(stamp)
+            self._copy.clean()
         except OSError as error:
             raise ImproperlyConfigured(f"the time stamp cannot be kept: {error}") from None
+        self._was_slave = stamp > 0
         if stamp and empty:
             self._log.system(
                 f"there are empty databases ({' '.join(empty)}): following begins at 0 instead of"
@@ -199,16 +223,19 @@ class Following:
             "repl_delay": f"{max(delay, 0.0):.6f}",
             "repl_connected": int(link.connected),
             "repl_read_only": int(self._refuses),
+            "repl_state": self._state or ("following" if link.connected else "waiting"),
+            "repl_copied": self._copy.count,
             "repl_error": link.trouble,
         }
 
     def end(self) -> None:
         """The server stops: follow nobody any more."""
+        self._ending = True
         self._link.end()
 
     def join(self) -> None:
         """Wait until nothing is applied any more. To be called before databases are closed."""
-        self._link.end()
+        self.end()
         self._link.join()
         if self._saver is not None:
             self._saver.shutdown()
@@ -230,16 +257,18 @@ class Following:
 
     def follow(self, peer: Peer, master: Master) -> None:
         """See `kt.server.link.Errand`."""
+        if self._copy.is_there():  # applying it has failed
+            self._apply_copy(self._tuned)
         with self._lock:
             stamp, tuned = self._stamp, self._tuned
-        self._ahead = vet(peer, self._databases, self._server, stamp, SILENCE)
-        peer.send(pack_replication(stamp, self._server))
-        data = bytearray(peer.receive(SILENCE))
-        if data[0] == ERROR:
-            raise KTError("it keeps no update log, or cannot read it")
-        if data[0] != REPLICATION:
-            raise ProtocolError(f"it answered {data[0]:#04x}, which is no answer")
-        del data[0]
+        vetted = vet(peer, self._databases, self._server, stamp, SILENCE)
+        self._ahead = vetted.ahead
+        if self._needs_copy(stamp, vetted.missing, master):
+            self._take_copy(peer, master, vetted.missing, tuned)
+            return
+        if vetted.missing:
+            raise Halted(vetted.missing)
+        data = self._ask(peer, stamp)
         self._link.reached()
         self._log.system(f"replication started: host={master.host} port={master.port} rts={stamp}")
         try:
@@ -248,6 +277,17 @@ class Following:
             if self._saving is not None:
                 self._saving.result()
             self._save(self._stamp, tuned)
+
+    def _ask(self, peer: Peer, stamp: int, flags: int = 0) -> bytearray:
+        """Ask for the log or a copy; what has come behind the consent."""
+        peer.send(pack_replication(stamp, self._server, flags))
+        data = bytearray(peer.receive(SILENCE))
+        if data[0] == ERROR:
+            raise KTError("it keeps no update log, or cannot read it")
+        if data[0] != REPLICATION:
+            raise ProtocolError(f"it answered {data[0]:#04x}, which is no answer")
+        del data[0]
+        return data
 
     def _apply_all(self, peer: Peer, data: bytearray, tuned: int) -> None:
         replay = Replay(self._databases, self._server)
@@ -289,6 +329,111 @@ class Following:
             self._changed = self._changed or replay.applied > 0
         self._checkpoint(tuned)
 
+    # Copies
+
+    def _needs_copy(self, stamp: int, missing: str, master: Master) -> bool:
+        """Whether to take a copy.
+
+        What is here is replaced only if it is the master's, or nothing.
+
+        Raises:
+            Halted: one is needed, but would replace what may not be the master's.
+        """
+        if not self._copies or (not missing and (stamp > 0 or master == self._sends_none)):
+            return False
+        if self._was_slave or all(map(is_empty, self._databases)):
+            return True
+        if missing:
+            raise Halted(
+                f"{missing}; no copy is taken, because there are records here that may not be the"
+                " master's: remove these databases to begin anew"
+            )
+        return False
+
+    def _take_copy(self, peer: Peer, master: Master, missing: str, tuned: int) -> None:
+        """Receive one, and apply it. See `follow`."""
+        why = missing or "there is nothing here of what it has"
+        self._log.system(f"a copy of the databases of {master} is needed: {why}")
+        self._state = "copying"
+        try:
+            if self._failures:
+                peer.rest(min(2.0**self._failures, COPY_PAUSE))
+            self._failures += 1
+            began = time.monotonic()
+            data = self._ask(peer, 0, COPY)
+            self._copy.receive(peer, data, self._server, SILENCE)
+            self._log.system(
+                f"a copy has come: size={self._copy.count} time={time.monotonic() - began:.3f}"
+            )
+            self._apply_copy(tuned)
+            self._failures = 0
+        except NoCopies as error:
+            if missing:
+                raise Halted(f"{missing}; {error}") from None
+            self._sends_none = master  # its log begins with its first file
+            raise
+        finally:
+            self._state = ""
+
+    def finish_copy(self, check: Callable[[], None]) -> None:
+        """At the start: apply the copy that a server has left that was killed meanwhile.
+
+        Args:
+            check: called now and then; may raise to end it.
+
+        Raises:
+            ImproperlyConfigured: it cannot be applied.
+        """
+        if not self._copy.is_there():
+            return
+        self._log.system(f"applying a copy that was not applied to its end: {self._copy.path}")
+        self._check = check
+        try:
+            self._apply_copy(self._tuned)
+        except (KTError, OSError, EngineError) as error:
+            raise ImproperlyConfigured(
+                f"the copy {self._copy.path} cannot be applied: {error}. The databases may have"
+                " half of it: remove both, and the time stamp, to begin anew"
+            ) from None
+        finally:
+            self._check = None
+
+    def _apply_copy(self, tuned: int) -> None:
+        """Apply the one that is there, while nobody is served."""
+        self._state = "applying"
+        self._shut(APPLYING)
+        began = time.monotonic()
+        stamp = self._copy.apply(
+            self._databases, self._server, pause=self._pause, refused=self._not_stored
+        )
+        for database in self._databases:
+            database.synchronize(hard=True)
+        with self._lock:
+            stamp = stamp if tuned == self._tuned else self._stamp
+            self._file.write(stamp)
+        self._copy.remove()
+        self._shut("")
+        with self._lock:
+            self._stamp, self._was_slave = stamp, True
+        self._state = ""
+        self._log.system(
+            f"the copy has been applied: ts={stamp} time={time.monotonic() - began:.3f}"
+        )
+
+    def _pause(self, seconds: float) -> None:
+        """Wait while a copy is applied, which only the server's end interrupts."""
+        if self._check is not None:
+            self._check()
+        if self._ending:
+            raise Interrupted
+        if seconds > 0:
+            time.sleep(seconds)
+
+    def _not_stored(self, trouble: str) -> None:
+        if trouble != self._trouble:
+            self._log.error(f"the copy cannot be stored: {trouble}; it is tried again")
+        self._trouble = trouble
+
     # The checkpoint
 
     def _checkpoint(self, tuned: int) -> None:
@@ -314,3 +459,12 @@ class Following:
         except (EngineError, OSError) as error:
             self._changed = True
             self._log.error(f"the time stamp stays behind: {error}")
+
+
+def is_empty(database: Database) -> bool:
+    """Whether there is no record in a database."""
+    try:
+        database.cursor().jump()
+    except EngineError:
+        return True
+    return False

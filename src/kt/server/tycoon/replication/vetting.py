@@ -15,7 +15,7 @@ import os
 import re
 import time
 from collections.abc import Iterable, Sequence
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from kt.errors import KTError, ProtocolError
 from kt.server.engines import EngineError
@@ -35,9 +35,21 @@ Columns = dict[bytes, bytes]
 T = TypeVar("T")
 
 
+class Vetted(NamedTuple):
+    """What has been found out.
+
+    Attributes:
+        ahead: seconds by which its clock is ahead of ours.
+        missing: why its log may not have all that came after the stamp; empty if it has.
+    """
+
+    ahead: float
+    missing: str
+
+
 def vet(
     peer: Peer, databases: Sequence[Database], server: int, stamp: int, timeout: float
-) -> float:
+) -> Vetted:
     """Find out whether this master can be followed from there.
 
     Args:
@@ -46,9 +58,6 @@ def vet(
         server: our own number.
         stamp: where to go on.
         timeout: seconds that it has for each answer.
-
-    Returns:
-        seconds by which its clock is ahead of ours.
 
     Raises:
         Halted: it cannot.
@@ -64,12 +73,13 @@ def vet(
             f"the time stamp {stamp} is {(stamp - present) / 1e9:.0f} seconds ahead of its clock:"
             " nothing would come; set another one (tune_replication, ts)"
         )
+    missing = ""
     if files and files[0][0] > FIRST_FILE and stamp < files[0][1]:
         with peer.another() as other:
-            check_beginning(files[0][0], oldest_change(other, server, timeout), stamp)
+            missing = missing_between(files[0][0], oldest_change(other, server, timeout), stamp)
     for number, database in enumerate(databases):
         check_options(number, database, caller.options(number))
-    return ahead
+    return Vetted(ahead, missing)
 
 
 def oldest_change(peer: Peer, server: int, timeout: float) -> int | None:
@@ -92,23 +102,22 @@ def oldest_change(peer: Peer, server: int, timeout: float) -> int | None:
     return None if update.message is None else update.stamp
 
 
-def check_beginning(number: int, oldest: int | None, stamp: int) -> None:
-    """See to it that no change is missing between the stamp and a log that lacks its first files.
+def missing_between(number: int, oldest: int | None, stamp: int) -> str:
+    """Why changes may be missing between the stamp and a log that lacks its first files, if so.
 
     Args:
         number: of the first file that is there.
         oldest: stamp of the first change in it; None if there is none.
         stamp: where to go on.
-
-    Raises:
-        Halted: some may be.
     """
     if stamp == 0 or (oldest is not None and stamp < oldest - 1):
         since = "" if oldest is None else f" from {oldest - 1} on"
-        raise Halted(
+        return (
             f"its update log begins with file {number}, so changes after {stamp} may be missing:"
-            f" copy its databases anew, or go on without these{since} (tune_replication, ts)"
+            f" begin with a copy of its databases (of kt-tycoon: -copy), or go on without"
+            f" these{since} (tune_replication, ts)"
         )
+    return ""
 
 
 def check_options(number: int, database: Database, theirs: bytes | None) -> None:

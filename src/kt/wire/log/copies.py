@@ -1,0 +1,94 @@
+"""A full copy of a master's databases, as a kt-tycoon sends it to another one.
+
+It is asked for as the update log is, with the flag `COPY`. All integers are big-endian::
+
+    BLOCK     B2 size:u32 check:u32 changes[size]
+    DONE      B3 stamp:u64 check:u32
+    FAILURE   BF size:u32 why[size]
+
+All blocks together hold changes as the update log's stream has them (`kt.wire.tycoon.read_update`),
+with the stamp 0: for each database that it is cleared, then its records. A change may begin in one
+block and end in a later one; one without bytes says only that there is more to come. `check` is
+the CRC-32 of all changes so far, so no block can be missing. `stamp` (nanoseconds) is that of the
+update log behind which to go on.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Final, NamedTuple, TypeAlias
+
+from kt.wire import faults
+from kt.wire.magic import ERROR
+from kt.wire.reading import Buffer, Incomplete, cut
+
+COPY: Final = 0x100
+"""The flag of replication that asks for a copy; an original server does not know it."""
+
+BLOCK: Final = 0xB2
+DONE: Final = 0xB3
+BLOCK_MAX: Final = 1 << 29
+"""Bytes of the longest block: one record of the greatest size, and a little more."""
+
+_BLOCK: Final = struct.Struct(">BII")
+_DONE: Final = struct.Struct(">BQI")
+_FAILURE: Final = struct.Struct(">BI")
+_WORDS_MAX: Final = 1 << 16
+
+
+class Block(NamedTuple):
+    """Some of the changes, and the CRC-32 of these and all before."""
+
+    changes: bytes
+    check: int
+
+
+class Done(NamedTuple):
+    """The end: the stamp behind which to go on, and the CRC-32 of all changes."""
+
+    stamp: int
+    check: int
+
+
+class Failure(NamedTuple):
+    """There is no copy, or no more of it."""
+
+    why: str
+
+
+Message: TypeAlias = Block | Done | Failure
+
+
+def pack_copy_message(message: Message) -> bytes:
+    """A message as it is sent."""
+    if isinstance(message, Block):
+        return _BLOCK.pack(BLOCK, len(message.changes), message.check) + message.changes
+    if isinstance(message, Done):
+        return _DONE.pack(DONE, *message)
+    why = message.why.encode("utf-8", "replace")[:_WORDS_MAX]
+    return _FAILURE.pack(ERROR, len(why)) + why
+
+
+def read_copy_message(data: Buffer, pos: int) -> tuple[Message, int] | Incomplete[Message]:
+    """What `pack_copy_message` packs."""
+    if len(data) <= pos:
+        return Incomplete(1, read_copy_message)
+    first = data[pos]
+    if first not in (BLOCK, DONE, ERROR):
+        raise faults.wrong_magic(first, BLOCK)
+    head = {BLOCK: _BLOCK, DONE: _DONE, ERROR: _FAILURE}[first]
+    if len(data) < pos + head.size:
+        return Incomplete(head.size, read_copy_message)
+    _, number, *check = head.unpack_from(data, pos)
+    begin = pos + head.size
+    if first == DONE:
+        return Done(number, *check), begin
+    if number > (BLOCK_MAX if first == BLOCK else _WORDS_MAX):
+        raise faults.too_long_a_block(number)
+    if len(data) < begin + number:
+        return Incomplete(head.size + number, read_copy_message)
+    body = cut(data, begin, begin + number)
+    end = begin + number
+    return (
+        Block(body, *check) if first == BLOCK else Failure(body.decode("utf-8", "replace"))
+    ), end
