@@ -23,6 +23,7 @@ PAGE = Path(__file__).parent.parent / "docs/comparison.md"
 NAME = re.compile(r"`([^`]+)`")
 OURS = "kt"
 CLIENTS = (kt.KyotoTycoon, kt.TokyoTyrant, kt.AsyncKyotoTycoon, kt.AsyncTokyoTyrant)
+SERVERS = {"Kyoto Tycoon": kt.KyotoTycoon, "Tokyo Tyrant": kt.TokyoTyrant}
 WORDS = {"[]", "in", "len()", "KT_URL", "for key in db"}  # of Python, or of the environment
 
 
@@ -87,6 +88,30 @@ def test_names_of_our_clients(name: str) -> None:
     method, keyword = parts(name)
     assert not method or any(hasattr(client, method) for client in CLIENTS)
     assert not keyword or keyword in keywords(method)
+
+
+def owners(name: str) -> set[str]:
+    """Which servers' clients have this method, or this keyword of it."""
+    method, keyword = parts(name)
+    found = set()
+    for server, client in SERVERS.items():
+        home = getattr(client, method or "__init__", None)
+        if home is not None and (not keyword or keyword in inspect.signature(home).parameters):
+            found.add(server)
+    return found
+
+
+def test_what_one_server_has_is_said_to_be_of_it() -> None:
+    for row in CLIENT_TABLE:
+        cell = row[OURS]
+        for name, note in re.findall(r"`([^`]+)`(?: \(([^()]+)\))?", cell):
+            if name in WORDS or name.startswith("kt.") or name.endswith("="):
+                continue
+            have = owners(name)
+            if note in SERVERS:
+                assert have == {note}, (name, cell)
+            elif len(have) == 1:
+                assert f"({have.pop()}" in cell, (name, cell)
 
 
 def test_names_of_redis_py() -> None:
