@@ -77,6 +77,20 @@ def test_exceptions_survive(kind: type[KTError], message: str) -> None:
         assert vars(twin) == vars(error)
 
 
+@pytest.mark.parametrize(
+    ("kind", "also"),
+    [
+        (kt.ReplyLostError, kt.ServerConnectionError),
+        (kt.ReplyTimeoutError, kt.ServerTimeoutError),
+        (kt.IncompleteReplyError, kt.ServerTimeoutError),
+        (kt.BrokenReplyError, kt.ProtocolError),
+    ],
+)
+def test_unknown_outcomes_are_also_what_happened(kind: type[KTError], also: type[KTError]) -> None:
+    assert issubclass(kind, kt.OutcomeUnknown)
+    assert issubclass(kind, also)
+
+
 def test_all_are_found() -> None:
     assert {ConversionError, SerializationError, ServerConnectionError} < set(KINDS)
     assert {ServerError, ServerStartError} < set(KINDS)

@@ -66,9 +66,10 @@ ROOMS = {
     "server.__main__": "server.advice server.process server.tycoon server.tyrant",
     "local": f"net {CLIENTS} server.inline server.session server.scripting server.engines "
     "server.checkpoint_file server.tycoon server.tyrant",
+    "cluster": f"net {CLIENTS} wire server.tycoon",
     "contrib": f"{CLIENTS} embedded local lua",
     "cli": f"{CLIENTS} embedded local log net wire",
-    "": f"{CLIENTS} embedded local log wire",
+    "": f"{CLIENTS} cluster embedded local log wire",
 }
 
 # The wire layer turns bytes into values and values into bytes. It does nothing else.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from kt.errors import (
     ArgumentError,
+    BrokenReplyError,
     ConversionError,
     ImproperlyConfigured,
     IncompleteReplyError,
@@ -15,7 +16,10 @@ from kt.errors import (
     KyotoTycoonError,
     LogDamageError,
     LogGapError,
+    OutcomeUnknown,
     ProtocolError,
+    ReplyLostError,
+    ReplyTimeoutError,
     SerializationError,
     ServerConnectionError,
     ServerError,
@@ -53,6 +57,7 @@ if TYPE_CHECKING:
     from kt.client.tyrant.table_model import Model, column
     from kt.client.tyrant.table_query import KEY, C, Column, Filter, Order
     from kt.client.tyrant.table_rows import TT_TABLE, Row
+    from kt.cluster.opening import connect, connect_async
     from kt.embedded import EmbeddedServer, EmbeddedTokyoTyrantServer
     from kt.local.opening import open_database
     from kt.local.opening import open_database_async as open_async
@@ -79,6 +84,8 @@ __all__ = [
     "AsyncTyrantPipeline",
     "PipelineResult",
     "slow_calls",
+    "connect",
+    "connect_async",
     "open_async",  # `kt.open` is not here: with a star it would take the place of Python's own
     "EmbeddedServer",
     "EmbeddedTokyoTyrantServer",
@@ -136,6 +143,10 @@ __all__ = [
     "ServerStartError",
     "ServerConnectionError",
     "ServerTimeoutError",
+    "OutcomeUnknown",
+    "ReplyLostError",
+    "ReplyTimeoutError",
+    "BrokenReplyError",
     "LogGapError",
     "LogDamageError",
     "ProtocolError",
@@ -170,6 +181,7 @@ _HOME = {
         "kt.client.tyrant.table_model": "Model column",
         "kt.client.tyrant.table_query": "C KEY Column Filter Order",
         "kt.client.tyrant.table_rows": "Row TT_TABLE",
+        "kt.cluster.opening": "connect connect_async",
         "kt.embedded": "EmbeddedServer EmbeddedTokyoTyrantServer",
         "kt.local.opening": "open open_async",
         "kt.log.reading": "LogChanges read_changes read_snapshot",

@@ -10,10 +10,14 @@
     ├── ServerStartError       a server that we should run did not start
     ├── ServerConnectionError  the server cannot be reached or hung up             (ConnectionError)
     ├── ServerTimeoutError     the server did not answer in time                   (TimeoutError)
+    ├── OutcomeUnknown         a request was sent: has it been carried out?
+    │   ├── ReplyLostError     the server hung up instead of a reply  (ServerConnectionError)
+    │   ├── ReplyTimeoutError  no reply in time                       (ServerTimeoutError)
+    │   └── BrokenReplyError   it hung up in the middle of a reply    (ProtocolError)
     ├── LogGapError            an update log no longer has what comes next
     ├── LogDamageError         a file of an update log is damaged
     ├── ProtocolError          the peer sent something that is not the protocol
-    │   └── IncompleteReplyError  it stopped in the middle of a reply   (also ServerTimeoutError)
+    │   └── IncompleteReplyError  it stopped in the middle of a reply   (ReplyTimeoutError, too)
     └── ServerError            the server answered that the operation failed
 
 A missing key is never an error.
@@ -112,14 +116,45 @@ class ServerConnectionError(KTError, ConnectionError):
 
 
 class ServerTimeoutError(KTError, TimeoutError):
-    """The server did not answer within the client's timeout; the connection was closed."""
+    """The server did not answer within the client's timeout; the connection was closed.
+
+    If it is no `ReplyTimeoutError`, the request had not been sent, or surely has not been done.
+    """
 
 
 class ProtocolError(KTError):
     """The peer sent bytes that are not the protocol; the connection was closed."""
 
 
-class IncompleteReplyError(ProtocolError, ServerTimeoutError):
+class OutcomeUnknown(KTError):
+    """The request was sent and there is no reply: it may have been carried out, or may not.
+
+    A read can be repeated. Before a write is repeated, the program has to look, or to know that
+    doing it twice is the same as doing it once (`set`, but neither `incr` nor `append`).
+
+    What is raised is one of its subclasses, which say what happened.
+    """
+
+
+class ReplyLostError(ServerConnectionError, OutcomeUnknown):
+    """The connection broke after a request had been sent and before its reply.
+
+    On a cluster also: too few replicas have confirmed a write.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, sent=True)
+
+
+class ReplyTimeoutError(ServerTimeoutError, OutcomeUnknown):
+    """A request was sent, and no reply came within the client's timeout."""
+
+
+class BrokenReplyError(ProtocolError, OutcomeUnknown):
+    """The connection broke in the middle of a reply."""
+
+
+class IncompleteReplyError(ProtocolError, ReplyTimeoutError):
     """The peer began a reply and did not finish it within the timeout."""
 
 

@@ -58,6 +58,18 @@ PIECES = [
 ]
 HTTP = st.lists(st.sampled_from(PIECES), max_size=8).map(b"".join)
 
+RESP = st.lists(
+    st.sampled_from(
+        [
+            *(b"*2\r\n", b"*-1\r\n", b"*0\r\n", b"$2\r\n", b"ab\r\n", b"$-1\r\n", b":1\r\n"),
+            *(b"+OK\r\n", b"-ERR no\r\n", b":-9223372036854775808\r\n", b":01\r\n", b"$0\r\n"),
+            *(b"*", b"x", b":--1\r\n", b"$2000000000\r\n", b":" + b"0" * 19 + b"\r\n", b"$"),
+            *(b"*1\r\n" * 9, b"\r", b"\n"),
+        ]
+    ),
+    max_size=8,
+).map(b"".join)
+
 # Kernel -> strategies for its arguments.
 KERNELS: dict[str, tuple[st.SearchStrategy[Any], ...]] = {
     "cut": (BINARY | BINARY.map(bytearray), st.integers(0, 9), st.integers(0, 9)),
@@ -90,6 +102,8 @@ KERNELS: dict[str, tuple[st.SearchStrategy[Any], ...]] = {
     "decode_columns": (COLUMNS, ENCODING),
     "decode_keys": (COLUMNS, ENCODING, FLAG),
     "decode_bulk": (COLUMNS, ENCODING, FLAG, LOADS),
+    "pack_command": (st.lists(st.binary(max_size=6), max_size=4).map(tuple),),
+    "read_resp_reply": (RESP | RESP.map(bytearray), st.just(0)),
 }
 
 # Records in frames, which were read before, and so are whole.
@@ -101,7 +115,7 @@ DETAILS = st.lists(
 # Compared by the tests of Tokyo Tyrant's messages.
 ELSEWHERE = {name for name in _pure.__all__ if "item" in name or "command" in name} | {
     "read_blob_reply"
-}
+} - {"pack_command"}
 
 
 def outcome(kernel: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:

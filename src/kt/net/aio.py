@@ -82,7 +82,7 @@ async def time_limit(endpoint: Endpoint, timeout: float | None) -> AsyncIterator
     except KTError:
         raise
     except TimeoutError as error:
-        raise endpoint.too_late(timeout) from error
+        raise endpoint.no_turn(timeout) from error
 
 
 def secured(endpoint: Endpoint, timeout: float | None) -> dict[str, Any]:

@@ -404,7 +404,8 @@ class Connection:
     ) -> ServerConnectionError | ServerTimeoutError:
         """Return the exception for a failure before the first byte of the reply."""
         if isinstance(error, TimeoutError):
-            return self._endpoint.too_late(timeout)
+            late = self._endpoint.too_late if sent else self._endpoint.no_turn
+            return late(timeout)
         if sent:
             return self._endpoint.unanswered(f"broke the connection ({error})")
         return self._endpoint.unsent()

@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kt.errors import (
+    BrokenReplyError,
     IncompleteReplyError,
     ProtocolError,
+    ReplyLostError,
+    ReplyTimeoutError,
     ServerConnectionError,
     ServerTimeoutError,
 )
@@ -92,11 +95,11 @@ class Endpoint(NamedTuple):
     def unanswered(self, reason: str = "closed the connection") -> ServerConnectionError:
         """The connection broke after a request had been sent, before any byte of its reply."""
         tls = "" if self.tls is None else "; it may not accept our certificate, or want one"
-        return ServerConnectionError(f"{self} {reason} instead of a reply{tls}", sent=True)
+        return ReplyLostError(f"{self} {reason} instead of a reply{tls}")
 
     def cut_short(self, received: int) -> ProtocolError:
         """The connection broke in the middle of a reply."""
-        return ProtocolError(f"{self} broke off its reply after {received} bytes")
+        return BrokenReplyError(f"{self} broke off its reply after {received} bytes")
 
     def out_of_step(self, data: Buffer) -> ProtocolError:
         """The server sent something that nobody asked for."""
@@ -108,4 +111,8 @@ class Endpoint(NamedTuple):
             return IncompleteReplyError(
                 f"{self} sent {received} bytes of its reply and not the rest within {timeout:g} s"
             )
+        return ReplyTimeoutError(f"{self} did not answer within {timeout:g} s")
+
+    def no_turn(self, timeout: float | None) -> ServerTimeoutError:
+        """Nothing was sent: what had to come first was not over in time."""
         return ServerTimeoutError(f"{self} did not answer within {timeout:g} s")

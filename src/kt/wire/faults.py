@@ -101,3 +101,7 @@ def command_failed(verb: str) -> ServerError:
 
 def cut_frame() -> ValueError:
     return ValueError("a frame to decode is shorter than its records")
+
+
+def not_resp(begin: bytes) -> ProtocolError:
+    return ProtocolError(f"not a reply of RESP: {begin!r}")

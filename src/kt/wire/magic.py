@@ -30,3 +30,10 @@ PAIR_HEAD: Final = 8
 """Layout of a pair: u32 key size, u32 value size | key, value."""
 RECORD_HEAD: Final = 18
 """Layout of a record: u16 database, u32 key size, u32 value size, i64 expiry | key, value."""
+
+RESP_LINE_MAX: Final = 1 << 16
+"""Longest line of RESP in bytes: a number, a short text or an error."""
+RESP_SIZE_MAX: Final = 1 << 30
+"""Most bytes of a string, and most items of an array."""
+RESP_DEPTH_MAX: Final = 8
+"""How deep arrays may be nested."""

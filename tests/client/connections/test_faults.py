@@ -13,6 +13,7 @@ import pytest
 from kt.client.tycoon.client import KyotoTycoon
 from kt.errors import (
     IncompleteReplyError,
+    OutcomeUnknown,
     ProtocolError,
     ServerConnectionError,
     ServerError,
@@ -71,6 +72,7 @@ def test_no_answer_in_time(peer: Peer) -> None:
         with pytest.raises(ServerTimeoutError) as caught:
             db.get("k")
         assert isinstance(caught.value, TimeoutError)
+        assert isinstance(caught.value, OutcomeUnknown)
         assert not isinstance(caught.value, ProtocolError)
         assert db.using(timeout=10).get("k") == "v"
     assert peer.connections == 2
@@ -87,6 +89,7 @@ def test_half_an_answer_in_time(peer: Peer) -> None:
         with pytest.raises(IncompleteReplyError) as caught:
             db.get("k")
         assert isinstance(caught.value, ServerTimeoutError | ProtocolError)
+        assert isinstance(caught.value, OutcomeUnknown)
         assert db.using(timeout=10).get("k") == "v"
 
 

@@ -12,6 +12,7 @@ import pytest
 from kt.client.tycoon.client_async import AsyncKyotoTycoon
 from kt.errors import (
     IncompleteReplyError,
+    OutcomeUnknown,
     ProtocolError,
     ServerConnectionError,
     ServerError,
@@ -70,6 +71,7 @@ async def test_no_answer_in_time(peer: Peer) -> None:
         with pytest.raises(ServerTimeoutError) as caught:
             await db.get("k")
         assert isinstance(caught.value, TimeoutError)
+        assert isinstance(caught.value, OutcomeUnknown)
         assert not isinstance(caught.value, ProtocolError)
         assert await db.using(timeout=10).get("k") == "v"
     assert peer.connections == 2
@@ -86,6 +88,7 @@ async def test_half_an_answer_in_time(peer: Peer) -> None:
         with pytest.raises(IncompleteReplyError) as caught:
             await db.get("k")
         assert isinstance(caught.value, ServerTimeoutError | ProtocolError)
+        assert isinstance(caught.value, OutcomeUnknown)
         assert await db.using(timeout=10).get("k") == "v"
 
 

@@ -92,7 +92,7 @@ class Stream:
             self._socket.settimeout(timeout)
             data = self._socket.recv(AHEAD)
         except TimeoutError as error:
-            raise self._endpoint.too_late(timeout) from error
+            raise self._endpoint.no_turn(timeout) from error
         except OSError as error:
             raise self._ended(f"broke the connection ({error})") from error
         finally:

@@ -13,6 +13,7 @@ _tycoon.pxi            Kyoto Tycoon, binary
 _columns.pxi           columns: names and values in lines
 _rpc.pxi               RPC messages and HTTP requests
 _tyrant.pxi            Tokyo Tyrant
+_resp.pxi              RESP
 =====================  ==================================================================
 """
 
@@ -60,6 +61,9 @@ __all__ = [
     "skip_items",
     "decode_items",
     "decode_item_pairs",
+    # RESP
+    "pack_command",
+    "read_resp_reply",
 ]
 
 include "_values.pxi"
@@ -67,3 +71,4 @@ include "_tycoon.pxi"
 include "_columns.pxi"
 include "_rpc.pxi"
 include "_tyrant.pxi"
+include "_resp.pxi"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kt.wire.http import read_http_request
+from kt.wire.kernels._pure_resp import pack_command, read_resp_reply
 from kt.wire.kernels._pure_rpc import (
     decode_bulk,
     decode_columns,
@@ -88,4 +89,7 @@ __all__ = [
     "skip_items",
     "decode_items",
     "decode_item_pairs",
+    # RESP
+    "pack_command",
+    "read_resp_reply",
 ]

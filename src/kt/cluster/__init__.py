@@ -1,0 +1,1 @@
+"""Databases on a cluster of Valkey or Redis, for clients and for the gateway."""

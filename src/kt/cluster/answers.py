@@ -1,0 +1,328 @@
+"""Requests of Kyoto Tycoon's clients, answered by databases on clusters: bytes in, bytes out.
+
+::
+
+    request (bytes) -- read_request --> value -- Session.answer --> Steps --> reply (bytes)
+
+The protocols are those of kt-tycoon, binary and HTTP (RPC and REST). An operation that fails is
+answered as kt-tycoon answers it; what is not known, or is not served, is raised: a client in the
+same process raises it, too, and the gateway makes a reply of it by `refusal`.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, Final, TypeAlias
+
+from kt.cluster.commands import Failure, Steps, at_home, not_here
+from kt.cluster.cursors import Cursor
+from kt.cluster.database import Database
+from kt.cluster.layout import XT_MAX
+from kt.cluster.procedures import CURSOR_PROCEDURES, DATABASE_PROCEDURES, NOT_HERE, Columns
+from kt.errors import KTError, ProtocolError
+from kt.server.tycoon.values import date, http_date, integer
+from kt.version import VERSION
+from kt.wire.magic import GET_BULK, NEVER, NO_REPLY, NOP, PLAY_SCRIPT, REMOVE_BULK, SET_BULK
+from kt.wire.reading import Buffer, Incomplete, Reader
+from kt.wire.tycoon import (
+    ERROR_REPLY,
+    GetBulk,
+    PlayScript,
+    RemoveBulk,
+    SetBulk,
+    pack_get_bulk_reply,
+    pack_remove_bulk_reply,
+    pack_set_bulk_reply,
+    read_get_bulk,
+    read_play_script,
+    read_remove_bulk,
+    read_set_bulk,
+)
+from kt.wire.tycoon_rpc import (
+    HttpRequest,
+    decode_rpc,
+    decode_url,
+    pack_http_reply,
+    pack_rpc_reply,
+    read_http_request,
+)
+
+Request: TypeAlias = GetBulk | SetBulk | RemoveBulk | PlayScript | HttpRequest
+
+CURSORS_MAX: Final = 1000
+"""So many cursors may a session have."""
+
+REQUEST_MAX: Final = (1 << 29) + (1 << 20)
+"""Bytes that a request may have."""
+
+_READERS: Final[dict[int, Reader[Any]]] = {
+    GET_BULK: read_get_bulk,
+    SET_BULK: read_set_bulk,
+    REMOVE_BULK: read_remove_bulk,
+    PLAY_SCRIPT: read_play_script,
+}
+
+
+def read_request(data: Buffer, pos: int) -> tuple[Request, int] | Incomplete[Request]:
+    """A request of whatever kind. Raises `ProtocolError` for what is none."""
+    first = data[pos]
+    if first in _READERS:
+        return _READERS[first](data, pos)
+    if first == 0 or first >= NOP:
+        raise ProtocolError(f"no request begins with byte {first:#04x} in a cluster")
+    return read_http_request(data, pos)
+
+
+SINGLE: Final = frozenset(
+    b"get set add replace append increment cas remove check seize".split()
+    + b"get_bulk set_bulk remove_bulk void echo".split()
+)
+"""Procedures that are one round of commands."""
+
+
+def is_single(request: Request) -> bool:
+    """Tell whether it is one round of commands, which leaves at once.
+
+    Such requests of a client can be under way together and are carried out in their order for each
+    record, because commands for a slot are.
+    """
+    if isinstance(request, HttpRequest):
+        return not is_rpc(request) or request.target[len(b"/rpc/") :] in SINGLE
+    if isinstance(request, SetBulk):
+        return len({db for db, *_ in request.records}) < 2
+    return not isinstance(request, PlayScript) and len({db for db, _ in request.keys}) < 2
+
+
+def is_rpc(request: Request) -> bool:
+    """Tell whether it is a remote procedure call."""
+    return isinstance(request, HttpRequest) and request.target.startswith(b"/rpc/")
+
+
+def refusal(request: Request, error: KTError, stamp: bytes = b"") -> bytes:
+    """The reply to a request whose answering has raised."""
+    text = str(error).encode("utf-8", "replace")
+    if not isinstance(request, HttpRequest):
+        return ERROR_REPLY
+    if is_rpc(request):
+        return _pack_rpc(request, 503, {b"ERROR": text}, stamp)
+    headers = [(b"X-Kt-Error", text.replace(b"\n", b" "))]
+    return pack_http_reply(503, headers, keep_alive=request.keep_alive, stamp=stamp)
+
+
+def _pack_rpc(request: HttpRequest, status: int, columns: Columns, stamp: bytes) -> bytes:
+    return pack_rpc_reply(
+        status,
+        columns.items(),
+        keep_alive=request.keep_alive,
+        stamp=stamp,
+        bodiless=request.method == b"HEAD",
+    )
+
+
+class Session:
+    """What a client has to itself: its cursors.
+
+    Args:
+        databases: what it may use; by their index.
+        facts: what `report` tells besides; None for a client in this process.
+        stamp: makes the header lines that replies begin with.
+    """
+
+    def __init__(
+        self,
+        databases: list[Database],
+        facts: Callable[[], dict[str, object]] = dict,
+        stamp: Callable[[], bytes] = bytes,
+    ) -> None:
+        self._databases = databases
+        self._facts = facts
+        self._stamp = stamp
+        self._cursors: dict[int, tuple[int, Cursor]] = {}
+
+    def answer(self, request: Request) -> Steps[bytes]:
+        """The reply; empty if there is none.
+
+        Raises:
+            KTError: whether the request has been carried out is not known, or it is not served.
+        """
+        if isinstance(request, HttpRequest):
+            if is_rpc(request):
+                return (yield from self._call(request))
+            return (yield from self._rest(request))
+        try:
+            reply = yield from self._binary(request)
+        except Failure:
+            reply = ERROR_REPLY
+        silent = request.flags & NO_REPLY and not isinstance(request, GetBulk)
+        return b"" if silent else reply
+
+    # Binary
+
+    def _binary(self, request: GetBulk | SetBulk | RemoveBulk | PlayScript) -> Steps[bytes]:
+        if isinstance(request, GetBulk):
+            return (yield from self._get(request))
+        if isinstance(request, SetBulk):
+            commands = [
+                self._numbered(db).set_command(key, value, xt)
+                for db, key, value, xt in request.records
+            ]
+            replies = yield from self._run([db for db, *_ in request.records], commands)
+            return pack_set_bulk_reply(len(replies))
+        if isinstance(request, RemoveBulk):
+            commands = [self._numbered(db).remove_command(key) for db, key in request.keys]
+            replies = yield from self._run([db for db, _ in request.keys], commands)
+            return pack_remove_bulk_reply(sum(replies))
+        raise not_here(NOT_HERE[b"play_script"])
+
+    def _run(self, numbers: list[int], commands: list[Any]) -> Steps[list[Any]]:
+        """Carry out commands, each in its database; raises `Failure` if one fails."""
+        replies: list[Any] = [None] * len(commands)
+        for number in dict.fromkeys(numbers):
+            places = [at for at, db in enumerate(numbers) if db == number]
+            database = self._numbered(number)
+            found = yield from at_home(number, database.run([commands[at] for at in places]))
+            for at, reply in zip(places, found, strict=True):
+                replies[at] = reply
+        return replies
+
+    def _get(self, request: GetBulk) -> Steps[bytes]:
+        keys = [(db, key) for db, key in request.keys if db < len(self._databases)]
+        commands = [self._numbered(db).get_command(key) for db, key in keys]
+        replies = yield from self._run([db for db, _ in keys], commands)
+        records = []
+        for (db, key), reply in zip(keys, replies, strict=True):
+            record = self._numbered(db).found(reply)
+            if record is not None:
+                records.append((db, key, record[0], record[1]))
+        return pack_get_bulk_reply(records)
+
+    def _numbered(self, number: int) -> Database:
+        if number >= len(self._databases):
+            raise Failure(400, "no such database")
+        return self._databases[number]
+
+    # RPC
+
+    def _call(self, request: HttpRequest) -> Steps[bytes]:
+        call = decode_rpc(request)
+        assert call is not None
+        status = 200
+        try:
+            columns = yield from self._procedure(*call)
+        except Failure as failure:
+            status, columns = failure.status, {b"ERROR": failure.text.encode("utf-8", "replace")}
+        return _pack_rpc(request, status, columns, self._stamp())
+
+    def _procedure(self, name: bytes, columns: Columns) -> Steps[Columns]:
+        if b"WAIT" in columns or b"SIGNAL" in columns:
+            raise not_here("waiting for signals, which would reach one gateway only")
+        if name in NOT_HERE:
+            raise not_here(NOT_HERE[name])
+        if name in (b"void", b"echo"):
+            return columns if name == b"echo" else {}
+        if name == b"report":
+            return (yield from self._report())
+        if (on_database := DATABASE_PROCEDURES.get(name)) is not None:
+            number = _database_number(columns.get(b"DB", b""))
+            return (yield from at_home(number, on_database(self._numbered(number), columns)))
+        if name == b"cur_delete":
+            if self._cursors.pop(_cursor_number(columns), None) is None:
+                raise Failure(400, "no such cursor")
+            return {}
+        if (on_cursor := CURSOR_PROCEDURES.get(name)) is not None:
+            home, cursor = self._cursor(columns)
+            return (yield from at_home(home, on_cursor(cursor, columns)))
+        raise Failure(501, f"not implemented: {name.decode('utf-8', 'replace')}")
+
+    def _cursor(self, columns: Columns) -> tuple[int, Cursor]:
+        """The cursor that the call names, and the index of its database."""
+        number = _cursor_number(columns)
+        if number < 0:
+            raise Failure(400, "no such cursor")
+        found = self._cursors.get(number)
+        if found is None:
+            if len(self._cursors) >= CURSORS_MAX:
+                raise Failure(400, "too many cursors")
+            home = _database_number(columns.get(b"DB", b""))
+            found = self._cursors[number] = home, Cursor(self._numbered(home))
+        return found
+
+    def _report(self) -> Steps[Columns]:
+        facts: dict[str, object] = {
+            "conf_kt_version": f"{VERSION} (cluster)",
+            "serv_proc_id": os.getpid(),
+            "serv_current_time": f"{time.time():.6f}",
+            **self._facts(),
+        }
+        total_count = total_size = 0
+        for index, database in enumerate(self._databases):
+            status = yield from at_home(index, database.status())
+            count, size = int(status[b"count"]), int(status[b"size"])
+            facts[f"db_{index}"] = f"count={count} size={size} path={database.settings}"
+            total_count += count
+            total_size += size
+        facts.update(db_total_count=total_count, db_total_size=total_size)
+        return {name.encode(): str(value).encode() for name, value in facts.items()}
+
+    # REST
+
+    def _rest(self, request: HttpRequest) -> Steps[bytes]:
+        path = request.target.partition(b"?")[0].removeprefix(b"/")
+        name, slash, key = path.partition(b"/")
+        expression, key = (decode_url(name), key) if slash else (b"", path)
+        key = decode_url(key.removeprefix(b"/") if slash else key)
+        body: bytes | None = b""
+        try:
+            number = _database_number(expression)
+            steps = self._method(self._numbered(number), key, request)
+            status, headers, body = yield from at_home(number, steps)
+        except Failure as failure:
+            status = 404 if failure.status == 450 and request.method != b"PUT" else failure.status
+            headers = [(b"X-Kt-Error", failure.text.encode("utf-8", "replace"))]
+            if request.method == b"HEAD":
+                headers.append((b"Content-Length", b"0"))
+        if request.method == b"HEAD":
+            body = None
+        stamp = self._stamp()
+        return pack_http_reply(status, headers, body, keep_alive=request.keep_alive, stamp=stamp)
+
+    def _method(
+        self, db: Database, key: bytes, request: HttpRequest
+    ) -> Steps[tuple[int, list[tuple[bytes, bytes]], bytes | None]]:
+        method = request.method
+        if method == b"GET":
+            value, xt = yield from db.get(key)
+            return 200, list(_expiry(xt)), value
+        if method == b"HEAD":
+            size, xt = yield from db.check(key)
+            return 200, [*_expiry(xt), (b"Content-Length", b"%d" % size)], None
+        if method == b"PUT":
+            given = date(request.headers.get(b"x-kt-xt", b""))
+            xt = -given if given is not None and 0 < given < XT_MAX else NEVER
+            mode = request.headers.get(b"x-kt-mode", b"").lower()
+            store = {b"add": db.add, b"replace": db.replace}.get(mode, db.set)
+            yield from store(key, request.body, xt)
+            return 201, [(b"Location", request.target)], b""
+        if method == b"DELETE":
+            yield from db.remove(key)
+            return 204, [], None
+        raise Failure(501, f"not implemented: {method.decode('utf-8', 'replace')}")
+
+
+def _expiry(xt: int) -> Iterator[tuple[bytes, bytes]]:
+    if xt < XT_MAX:
+        yield b"X-Kt-Xt", http_date(xt)
+
+
+def _database_number(expression: bytes) -> int:
+    """The index of a database; one that there is not, for anything else."""
+    if not expression:
+        return 0
+    return integer(expression) if expression.isdigit() else 1 << 62
+
+
+def _cursor_number(columns: Columns) -> int:
+    number = columns.get(b"CUR", b"")
+    return integer(number) if number[:1].isdigit() else -1

@@ -1,0 +1,124 @@
+"""Databases on clusters, in one event loop: what clients and the gateway have in common."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Final
+
+from kt.cluster.answers import Request, Session, is_single
+from kt.cluster.commands import Batch, Command
+from kt.cluster.database import Database
+from kt.cluster.engine import Engine, carry_out
+from kt.cluster.settings import Settings
+from kt.errors import KTError, ServerConnectionError
+
+TOGETHER: Final = 1000
+"""Requests of a client that may be under way at the same time."""
+
+
+class Cluster:
+    """Databases and the connections to them.
+
+    Args:
+        settings: of each database.
+
+    Attributes:
+        databases: by their index.
+        engines: what carries out the commands of each; empty until it is open.
+    """
+
+    def __init__(self, settings: Sequence[Settings]) -> None:
+        self.databases = [Database(one) for one in settings]
+        self.engines: list[Engine] = []
+        self._opening: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Connect, and make sure that the databases are what they should be.
+
+        Raises:
+            ServerConnectionError, ServerTimeoutError: a cluster does not answer.
+            ImproperlyConfigured: there is something else.
+        """
+        if self._opening is None or self._opening.done():
+            self._opening = asyncio.get_running_loop().create_task(self._open())
+        opening = self._opening
+        try:
+            await asyncio.shield(opening)
+        finally:
+            if opening.done() and self._opening is opening:
+                self._opening = None
+
+    async def _open(self) -> None:
+        if self.engines:
+            return
+        engines = []
+        try:
+            for database in self.databases:
+                engine = Engine(database.settings)
+                engines.append(engine)
+                await engine.open()
+                await engine.carry_out(database.claim())
+        except BaseException:
+            for engine in engines:
+                await engine.close()
+            raise
+        self.engines = engines
+
+    async def run(self, commands: list[Command]) -> list[Any]:
+        """The replies to commands of one of the databases."""
+        home = commands.home if isinstance(commands, Batch) else 0
+        if not self.engines:
+            raise ServerConnectionError("the connection to the cluster is closed", sent=False)
+        return await self.engines[home].run(commands)
+
+    async def answer(self, session: Session, request: Request) -> bytes:
+        """The reply to a request; raises KTError as `Session.answer`."""
+        if not self.engines:
+            await self.open()
+        reply: bytes = await carry_out(session.answer(request), self.run)
+        return reply
+
+    async def answer_all(
+        self, session: Session, requests: Sequence[Request]
+    ) -> list[bytes | BaseException]:
+        """The replies to requests that one client has sent, or what they have raised.
+
+        They are under way together as far as nobody can notice it.
+        """
+        replies: list[bytes | BaseException] = []
+        together: list[Request] = []
+        for request in requests:
+            if not is_single(request):
+                replies += await self._together(session, together)
+                replies += await self._together(session, [request])
+                together = []
+                continue
+            together.append(request)
+            if len(together) == TOGETHER:
+                replies += await self._together(session, together)
+                together = []
+        return replies + await self._together(session, together)
+
+    async def _together(
+        self, session: Session, requests: list[Request]
+    ) -> list[bytes | BaseException]:
+        answers = [self.answer(session, request) for request in requests]
+        return await asyncio.gather(*answers, return_exceptions=True)
+
+    async def sweep(self) -> None:
+        """Forget some expired keys; whatever fails, the next time will come."""
+        for database, engine in zip(self.databases, self.engines, strict=False):
+            try:
+                await engine.carry_out(database.sweep())
+            except KTError:
+                continue
+
+    async def close(self) -> None:
+        """Cut the connections."""
+        if self._opening is not None:
+            self._opening.cancel()
+            await asyncio.gather(self._opening, return_exceptions=True)
+        engines, self.engines = self.engines, []
+        for engine in engines:
+            await engine.close()

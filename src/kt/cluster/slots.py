@@ -1,0 +1,159 @@
+"""Who serves which slot, and what an error of the engine means: values, no sockets.
+
+The map comes from ``CLUSTER NODES`` of any node, which has the *epoch* of each master: the owner of
+a slot is replaced only by one of a later epoch, so a node that slept while it was replaced cannot
+bring the map back. ``MOVED`` is believed until the next map.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+from typing import Final, NamedTuple
+
+from kt.cluster.layout import SLOTS
+from kt.wire.resp_error import RespError
+
+
+class Meaning(Enum):
+    """What an error says of the command."""
+
+    MOVED = auto()
+    """Another node has the slot."""
+    ASK = auto()
+    """Another node has this key already; the next command for the slot may go here all the same."""
+    LATER = auto()
+    """Not carried out, and may be in a while."""
+    SCRIPT = auto()
+    """Not carried out: the node does not know the script."""
+    REFUSED = auto()
+    """Not carried out, and never will be."""
+
+
+class Verdict(NamedTuple):
+    """What is to be done with a command.
+
+    Attributes:
+        meaning: see there.
+        node: with MOVED and ASK, which node it is for.
+    """
+
+    meaning: Meaning
+    node: str = ""
+
+
+_LATER: Final = frozenset(
+    (b"TRYAGAIN", b"CLUSTERDOWN", b"READONLY", b"LOADING", b"MASTERDOWN", b"BUSY", b"-MASTERDOWN")
+)
+
+
+def judge(error: RespError, asked: str) -> Verdict:
+    """What an error means.
+
+    Args:
+        error: the reply.
+        asked: the address of the node that it came from.
+    """
+    kind = error.kind
+    if kind in (b"MOVED", b"ASK"):
+        words = error.text.split(b" ")
+        node = _address(words[-1].decode("utf-8", "replace"), asked)
+        return Verdict(Meaning.MOVED if kind == b"MOVED" else Meaning.ASK, node)
+    if kind == b"NOSCRIPT":
+        return Verdict(Meaning.SCRIPT)
+    if kind in _LATER:
+        return Verdict(Meaning.LATER)
+    return Verdict(Meaning.REFUSED)
+
+
+def _address(text: str, asked: str) -> str:
+    """``HOST:PORT``; a node that does not know its own host leaves it out."""
+    host, _, port = text.rpartition(":")
+    return f"{host or asked.rpartition(':')[0]}:{port}"
+
+
+class SlotMap:
+    """The nodes, as far as they are known.
+
+    Attributes:
+        masters: addresses of those that serve slots.
+    """
+
+    def __init__(self) -> None:
+        self.masters: list[str] = []
+        self._owners: list[str] = [""] * SLOTS
+        self._epochs: list[int] = [-1] * SLOTS
+        self._nodes: set[str] = set()
+        self._replicas: dict[str, list[str]] = {}
+
+    def owner(self, slot: int) -> str:
+        """The address of the master of a slot; empty if nobody is known."""
+        return self._owners[slot]
+
+    def replicas(self, master: str) -> list[str]:
+        """Addresses of the nodes that may take over from a master."""
+        return self._replicas.get(master, [])
+
+    @property
+    def nodes(self) -> list[str]:
+        """Addresses of all nodes."""
+        return sorted(self._nodes)
+
+    def is_complete(self) -> bool:
+        """Whether every slot has a master."""
+        return "" not in self._owners
+
+    def moved(self, slot: int, node: str) -> None:
+        """Believe a redirection."""
+        self._owners[slot] = node
+        self._nodes.add(node)
+        self._count()
+
+    def learn(self, text: bytes, asked: str) -> set[str]:
+        """Take in what a node says.
+
+        Args:
+            text: its reply to ``CLUSTER NODES``.
+            asked: its address.
+
+        Returns:
+            addresses of nodes that serve no slots, and must not be written to any more.
+        """
+        nodes, deposed = set(), set()
+        names, followers = {}, []
+        claims: list[tuple[str, int, list[str]]] = []
+        for line in text.decode("utf-8", "replace").splitlines():
+            words = line.split(" ")
+            if len(words) < 8:
+                continue
+            node = _address(words[1].partition("@")[0].partition(",")[0], asked)
+            flags = words[2].split(",")
+            if "noaddr" in flags or "handshake" in flags:
+                continue
+            nodes.add(node)
+            names[words[0]] = node
+            followers.append((words[3], node))
+            slots = [word for word in words[8:] if word[:1] != "["]
+            if "master" in flags and slots:
+                claims.append((node, int(words[6]), slots))
+            elif "master" not in flags or "fail" in flags:
+                deposed.add(node)
+        self._nodes = nodes
+        for master, node in followers:
+            if master in names and node not in self.replicas(names[master]):
+                self._replicas.setdefault(names[master], []).append(node)
+        for node, epoch, slots in claims:
+            for word in slots:
+                self._claim(node, epoch, word)
+        self._count()
+        return deposed - set(self._owners)
+
+    def _claim(self, node: str, epoch: int, word: str) -> None:
+        """Give the slots of a word such as ``0-5460`` to a node."""
+        first, _, last = word.partition("-")
+        for slot in range(int(first), int(last or first) + 1):
+            if epoch >= self._epochs[slot] or self._owners[slot] not in self._nodes:
+                self._owners[slot] = node
+                self._epochs[slot] = epoch
+
+    def _count(self) -> None:
+        self.masters = sorted({owner for owner in self._owners if owner})

