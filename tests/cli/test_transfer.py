@@ -331,6 +331,17 @@ def test_slices_of_keys(start_tycoon: StartTycoon, monkeypatch: pytest.MonkeyPat
     client.close()
 
 
+def test_slices_of_a_hash_table_go_on_where_they_ended(start_tycoon: StartTycoon) -> None:
+    server = start_tycoon("*")
+    with server.connect(serializer=KT_NONE, decode_keys=False) as client:
+        client.set_bulk({b"%05d" % n: b"" for n in range(1500)})
+        keys = list(sources.tycoon_keys(client, 0, None))
+        assert len(keys) == 1500
+        for last in (0, 10, 500, 1498, 1499):
+            rest = list(sources.tycoon_keys(client, 0, keys[last]))
+            assert rest == keys[last + 1 :]
+
+
 def test_what_is_no_dump(kt: Kt, tmp_path: Path) -> None:
     (tmp_path / "x.gz").write_bytes(b"nothing")
     assert kt("load", tmp_path / "x.gz").status == 3

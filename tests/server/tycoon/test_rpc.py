@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from ..conftest import StartServer
 from ..http_client import Caller
 from ..processes import ServerProcess
@@ -92,14 +94,56 @@ def test_cursors_belong_to_their_connection(server: ServerProcess, call: Caller)
         assert other("cur_get", CUR="x") == (400, {"ERROR": "no such cursor"})
 
 
+def test_many_records_of_a_cursor(call: Caller) -> None:
+    for key in "abcde":
+        call("set", DB=1, key=key, value=key.upper())
+    call("set", DB=1, key="cc", value="gone", xt=-1)
+    call("cur_jump", DB=1, CUR=7)
+    assert call("cur_get", CUR=7, step="", max=2) == (200, {"_000a": "A", "_001b": "B"})
+    assert call("cur_get", CUR=7, max=3) == (200, {"key": "c", "value": "C"})
+    assert call("cur_get", CUR=7, step="", max=2) == (200, {"_000c": "C", "_001d": "D"})
+    assert call("cur_get", CUR=7, step="", max=-1) == (200, {"_000e": "E"})
+    assert call("cur_get", CUR=7, step="", max=2) == (450, {"ERROR": NO_RECORD})
+
+
+@pytest.mark.parametrize("procedure", ["cur_get_key", "cur_get"])
+def test_many_records_come_in_the_order_of_a_hash_table(call: Caller, procedure: str) -> None:
+    for number in range(100):
+        call("set", key=f"{number:03}", value="v")
+    call("cur_jump", CUR=7)
+    singly = [call("cur_get_key", CUR=7, step="")[1]["key"] for _ in range(100)]
+    assert singly != sorted(singly)
+    call("cur_jump", CUR=7)
+    found = [name for _ in range(4) for name in call(procedure, CUR=7, step="", max=25)[1]]
+    assert [name[4:] for name in found] == singly
+    assert [name[:4] for name in found] == [f"_{place:03}" for place in range(25)] * 4
+
+
+def test_records_of_a_cursor_that_are_too_large_for_one_reply(call: Caller) -> None:
+    sizes = {"a": 10, "b": 5 << 20, "c": 10, "d": 200 << 10, "e": 200 << 10, "f": 10}
+    for key, size in sizes.items():
+        call("set", DB=1, key=key, value=key * size)
+    call("cur_jump", DB=1, CUR=7)
+    pages = []
+    while (page := call("cur_get", CUR=7, step="", max=100))[0] == 200:
+        pages.append({key: len(value) for key, value in page[1].items()})
+    assert page == (450, {"ERROR": NO_RECORD})
+    assert pages[0] == {"_000a": 10}  # the next value is for a worker thread
+    assert pages[1] == {"_000b": 5 << 20}
+    assert pages[2:] == [{"_000c": 10, "_001d": 200 << 10, "_002e": 200 << 10}, {"_000f": 10}]
+
+
 def test_many_keys_of_a_cursor(call: Caller) -> None:
     for key in "abcde":
         call("set", DB=1, key=key, value=key)
     call("cur_jump", DB=1, CUR=7)
-    assert call("cur_get_key", CUR=7, step="", max=3) == (200, {"_a": "", "_b": "", "_c": ""})
+    assert call("cur_get_key", CUR=7, step="", max=3) == (
+        200,
+        {"_000a": "", "_001b": "", "_002c": ""},
+    )
     assert call("cur_get_key", CUR=7, max=3) == (200, {"key": "d"})
-    assert call("cur_get_key", CUR=7, step="", max=-1) == (200, {"_d": ""})
-    assert call("cur_get_key", CUR=7, step="", max=3) == (200, {"_e": ""})
+    assert call("cur_get_key", CUR=7, step="", max=-1) == (200, {"_000d": ""})
+    assert call("cur_get_key", CUR=7, step="", max=3) == (200, {"_000e": ""})
     assert call("cur_get_key", CUR=7, step="", max=3) == (450, {"ERROR": NO_RECORD})
 
 

@@ -69,6 +69,8 @@ FIRST_SIZE: Final = 16
 SINGLES: Final = 500
 """The same for single keys."""
 MAX: Final[tuple[Key, Field]] = ("max", SLICE)
+PLACE: Final = 4
+"""Bytes before each key in an answer to `MAX`: ``_`` and three digits."""
 BULK_HEAD: Final = 5
 ORDERED: Final = (TREE, MEMORY_TREE, FIXED)
 """Types of Tokyo Tyrant whose keys need not be known before."""
@@ -305,9 +307,9 @@ class _Cursor:
 
 def names_of(columns: dict[bytes, bytes]) -> Iterator[bytes]:
     """Yield the keys of a reply: many, or one in the words of the original server."""
-    for name, value in columns.items():
+    for name, value in sorted(columns.items()):
         if name[:1] == b"_":
-            yield name[1:]
+            yield name[PLACE:]
         elif name == b"key":
             yield value
 

@@ -5,7 +5,8 @@ A cursor lives in the server and belongs to one connection, so an `Cursor` keeps
 for itself from its first use until it is closed, exhausted or forgotten. The server knows cursors
 by number; as nobody else uses the connection, ours is always number 1.
 
-Iterating asks for records ahead, in batches of pipelined calls::
+Iterating asks for records ahead, in batches: one call with ``max`` of kt-tycoon, which answers with
+several records, or pipelined calls where the first answer shows that the server knows no ``max``::
 
     server's cursor                         v
     records   a    b    c    d    e    f    g
@@ -39,6 +40,9 @@ T = TypeVar("T")
 
 Result = dict[bytes, bytes]
 
+Pair = tuple[bytes | None, bytes]
+"""What iterating has read of a record: its key, if that was asked for, and its value."""
+
 CURSOR: Final[tuple[Key, Field]] = ("CUR", 1)
 STEP: Final[tuple[Key, Field]] = ("step", "")
 
@@ -49,6 +53,9 @@ MOVING: Final = ("cur_step", "cur_step_back", "cur_remove", "cur_seize")
 
 DIRECTIONS: Final = {False: ("cur_jump", "cur_step"), True: ("cur_jump_back", "cur_step_back")}
 """Backward or not -> how to begin and how to go on."""
+
+PLACE: Final = 4
+"""So many bytes are before a key where there are several: ``_`` and three digits."""
 
 BATCH_MIN: Final = 4
 BATCH_MAX: Final = 512
@@ -83,7 +90,8 @@ class Cursor(Generic[K, V]):
         self._db = db
         self._connection: Connection | None = None
         self._batch_size = BATCH_MIN
-        self._ahead: deque[Result] = deque()
+        self._ahead: deque[Pair] = deque()
+        self._many = True  # as far as is known, the server gives several records at once
         self._backward = False  # the direction in which `_ahead` was read
         self._forget()
 
@@ -171,12 +179,12 @@ class Cursor(Generic[K, V]):
         Raises (when iterated):
             ServerError: the database has no order.
         """
-        return Scan(self, "cur_get", self._pair, backward=True)
+        return Scan(self, "cur_get", self._pair_of, backward=True)
 
     __reversed__ = backward
 
     def __iter__(self) -> Scan[tuple[K, V]]:
-        return Scan(self, "cur_get", self._pair)
+        return Scan(self, "cur_get", self._pair_of)
 
     def close(self) -> None:
         """Delete the server's cursor and give its connection back; a later `jump` begins anew."""
@@ -258,7 +266,7 @@ class Cursor(Generic[K, V]):
             self._connection = self._pool.acquire(self._timeout)
         return self._connection
 
-    def _advance(self, procedure: str, backward: bool) -> Result | None:
+    def _advance(self, procedure: str, backward: bool) -> Pair | None:
         """Return the next record of an iteration; None, and close, at the end."""
         if backward != self._backward:
             self._settle()
@@ -268,9 +276,9 @@ class Cursor(Generic[K, V]):
         if not self._ahead:
             self.close()
             return None
-        record = self._ahead.popleft()
-        self._last = record.get(b"key")
-        return record
+        pair = self._ahead.popleft()
+        self._last = pair[0]
+        return pair
 
     def _fetch(self, procedure: str) -> None:
         """Ask for the next batch of records."""
@@ -279,6 +287,9 @@ class Cursor(Generic[K, V]):
             return
         if self._backward:
             requests = [self._pack(procedure, []), self._pack(step, [])] * self._batch_size
+        elif self._many:
+            read = "cur_get_key" if procedure == "cur_get_key" else "cur_get"
+            requests = [self._pack(read, [STEP, ("max", self._batch_size)])]
         else:
             requests = [self._pack(procedure, [STEP])] * self._batch_size
         if self._yielded:
@@ -288,14 +299,22 @@ class Cursor(Generic[K, V]):
         batches = connection.call_many(calls, self._timeout)
         replies = [reply for batch in batches for reply in batch]
         self._yielded = False
-        self._ahead.extend(
-            columns
-            for reply in replies
-            if reply.status != MISSED
-            if (columns := decode_columns(succeeded(reply).body, reply.encoding))
-        )
-        size = sum(len(reply.body) for reply in replies) // len(replies) + 1
+        for reply in replies:
+            if reply.status != MISSED:
+                self._read(procedure, decode_columns(succeeded(reply).body, reply.encoding))
+        size = sum(len(reply.body) for reply in replies) // max(len(self._ahead), 1) + 1
         self._batch_size = min(self._batch_size * BATCH_GROWTH, BATCH_MAX, BATCH_BYTES // size + 1)
+
+    def _read(self, procedure: str, columns: Result) -> None:
+        """Keep the records of an answer: several, their places before their keys, one, or none."""
+        name = next(iter(columns), b"")
+        if name[:1] == b"_":
+            self._ahead.extend([(key[PLACE:], value) for key, value in sorted(columns.items())])
+        elif name:
+            self._many = self._many and self._backward
+            key = None if procedure == "cur_get_value" else column(columns, b"key")
+            value = b"" if procedure == "cur_get_key" else column(columns, b"value")
+            self._ahead.append((key, value))
 
     def _key(self, result: Result) -> K:
         return cast(K, decode_key(column(result, b"key"), self._decode_keys))
@@ -307,6 +326,18 @@ class Cursor(Generic[K, V]):
     def _pair(self, result: Result) -> tuple[K, V]:
         key = self._key(result)
         return key, self._value(result, key)
+
+    def _key_of(self, pair: Pair) -> K:
+        assert pair[0] is not None  # `_read` sees to it
+        return cast(K, decode_key(pair[0], self._decode_keys))
+
+    def _value_of(self, pair: Pair) -> V:
+        value: V = self._values.load(pair[1], None)
+        return value
+
+    def _pair_of(self, pair: Pair) -> tuple[K, V]:
+        key = self._key_of(pair)
+        return key, self._values.load(pair[1], key)
 
 
 class Scan(Generic[T]):
@@ -320,7 +351,7 @@ class Scan(Generic[T]):
         self,
         cursor: Cursor[Any, Any],
         procedure: str,
-        shape: Callable[[Result], T],
+        shape: Callable[[Pair], T],
         backward: bool = False,
     ) -> None:
         self._cursor = cursor
@@ -333,10 +364,15 @@ class Scan(Generic[T]):
         return self
 
     def __next__(self) -> T:
+        cursor = self._cursor
+        if cursor._ahead and cursor._backward is self._backward and not self._exhausted:
+            pair = cursor._ahead.popleft()  # as `_advance` does it, without its call
+            cursor._last = pair[0]
+            return self._shape(pair)
         if not self._exhausted:
-            record = self._cursor._advance(self._procedure, self._backward)
-            if record is not None:
-                return self._shape(record)
+            found = cursor._advance(self._procedure, self._backward)
+            if found is not None:
+                return self._shape(found)
             self._exhausted = True
         raise StopIteration
 

@@ -570,17 +570,17 @@ class TycoonRecords(TycoonAdmin[K, V]):
 
     def __iter__(self) -> Scan[K]:
         cursor = self.cursor()
-        return Scan(cursor, "cur_get_key", cursor._key)
+        return Scan(cursor, "cur_get_key", cursor._key_of)
 
     def values(self, db: int | None = None) -> Scan[V]:
         """Iterate over all values; they are asked for in batches, as they are needed."""
         cursor = self.cursor(db)
-        return Scan(cursor, "cur_get_value", cursor._value)
+        return Scan(cursor, "cur_get_value", cursor._value_of)
 
     def items(self, db: int | None = None) -> Scan[tuple[K, V]]:
         """Iterate over all keys and values; they are asked for in batches, as they are needed."""
         cursor = self.cursor(db)
-        return Scan(cursor, "cur_get", cursor._pair)
+        return Scan(cursor, "cur_get", cursor._pair_of)
 
     # --------------------------------------------------------------------------------- helpers
 

@@ -569,17 +569,17 @@ class AsyncTycoonRecords(AsyncTycoonAdmin[K, V]):
 
     def __aiter__(self) -> AsyncScan[K]:
         cursor = self.cursor()
-        return AsyncScan(cursor, "cur_get_key", cursor._key)
+        return AsyncScan(cursor, "cur_get_key", cursor._key_of)
 
     def values(self, db: int | None = None) -> AsyncScan[V]:
         """Iterate over all values; they are asked for in batches, as they are needed."""
         cursor = self.cursor(db)
-        return AsyncScan(cursor, "cur_get_value", cursor._value)
+        return AsyncScan(cursor, "cur_get_value", cursor._value_of)
 
     def items(self, db: int | None = None) -> AsyncScan[tuple[K, V]]:
         """Iterate over all keys and values; they are asked for in batches, as they are needed."""
         cursor = self.cursor(db)
-        return AsyncScan(cursor, "cur_get", cursor._pair)
+        return AsyncScan(cursor, "cur_get", cursor._pair_of)
 
     # --------------------------------------------------------------------------------- helpers
 

@@ -19,11 +19,9 @@ from itertools import pairwise
 from math import inf
 from typing import Final, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
-from kt.server.engines import EngineError
 from kt.server.engines.kyoto._engine import (
     NEVER,
     XT_MAX,
-    Code,
     Cursor,
     Database,
 )
@@ -41,6 +39,9 @@ INT64_MAX: Final = (1 << 63) - 1
 
 MANY_RECORDS: Final = 1000
 """Bulk procedures with more columns than this run in a worker thread."""
+
+AHEAD_BYTES: Final = 256 * 1024
+"""A cursor gives no more records in one reply once they have so many bytes."""
 
 
 PORT_MAX: Final = 65535
@@ -268,20 +269,18 @@ def cur_remove(cursor: Cursor, columns: Columns) -> Columns:
 
 def cur_get_key(cursor: Cursor, columns: Columns) -> Columns:
     if b"max" in columns and b"step" in columns:
-        return _keys_ahead(cursor, min(max(_limit(columns), 1), MANY_RECORDS))
+        return _ahead(cursor, columns, values=False)
     return {b"key": cursor.get_key(b"step" in columns)}
 
 
-def _keys_ahead(cursor: Cursor, limit: int) -> Columns:
-    """Several keys, which the original server does not give: it takes ``max`` for nothing."""
-    reply = {b"_" + cursor.get_key(True): b""}  # it fails if there is none
-    try:
-        for _ in range(limit - 1):
-            reply[b"_" + cursor.get_key(True)] = b""
-    except EngineError as error:
-        if error.code != Code.NOREC:
-            raise
-    return reply
+def _ahead(cursor: Cursor, columns: Columns, *, values: bool) -> Columns:
+    """Several records, which the original server does not give: it takes ``max`` for nothing.
+
+    Columns are sorted in replies, records of a hash table are not: so their places go before keys.
+    """
+    limit = min(max(_limit(columns), 1), MANY_RECORDS)
+    found = cursor.take_ahead(limit, AHEAD_BYTES, values)
+    return {b"_%03d%b" % (place, key): value for place, (key, value) in enumerate(found)}
 
 
 def cur_get_value(cursor: Cursor, columns: Columns) -> Columns:
@@ -289,6 +288,8 @@ def cur_get_value(cursor: Cursor, columns: Columns) -> Columns:
 
 
 def cur_get(cursor: Cursor, columns: Columns) -> Columns:
+    if b"max" in columns and b"step" in columns:
+        return _ahead(cursor, columns, values=True)
     key, value, xt = cursor.get(b"step" in columns)
     return {b"key": key, **_value_and_xt(value, xt)}
 

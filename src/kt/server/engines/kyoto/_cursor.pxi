@@ -87,6 +87,27 @@ cdef class Cursor:
         check_error(error)
         return taken(value)
 
+    def take_ahead(self, int64_t records, int64_t size, bint values):
+        cdef NativeCursor *native = self.native()
+        cdef vector[string] keys
+        cdef vector[string] contents
+        cdef string key
+        cdef string value
+        cdef string *content = &value if values else NULL
+        cdef int64_t done = 0
+        cdef Error error
+        with nogil:
+            while <int64_t>keys.size() < records and done < size:
+                error = native.get(&key, content, NULL, True)
+                if error.code() != 0:
+                    break
+                done += key.size() + value.size()
+                keys.push_back(key)
+                contents.push_back(value)
+        if keys.empty():
+            check_error(error)
+        return list(zip(byte_strings(keys), byte_strings(contents)))
+
     def set_value(self, bytes value not None, int64_t xt=NEVER, bint step=False):
         cdef NativeCursor *native = self.native()
         cdef string_view content = view(value)

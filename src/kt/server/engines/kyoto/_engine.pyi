@@ -254,6 +254,17 @@ class Cursor:
 
     def get_key(self, step: bool = False) -> bytes: ...
     def get_value(self, step: bool = False) -> bytes: ...
+    def take_ahead(self, records: int, size: int, values: bool) -> list[tuple[bytes, bytes]]:
+        """Keys and values of the records from here on, stepping past each.
+
+        There is at least one, or it raises as `get` does. The next call meets what ended it.
+
+        Args:
+            records: how many at most; 1 or more.
+            size: no more once they have so many bytes; 1 or more.
+            values: whether to read values; without, they are empty.
+        """
+
     def set_value(self, value: bytes, xt: int = NEVER, step: bool = False) -> None: ...
     def remove(self) -> None: ...
     def seize(self) -> tuple[bytes, bytes, int]:
