@@ -21,6 +21,7 @@ from kt.server.engines.log._log import BROKEN, MORE, LogReader
 from kt.server.history import History
 from kt.server.session import Await, Drain, Journal, Session
 
+SLOW: Final = "it has not read for too long"
 AT_ONCE: Final = 1 << 17
 """Bytes that are read and sent at once."""
 
@@ -60,6 +61,7 @@ class Feed:
         self._seen = (0, 0)
         self._begun = False
         self.position = (0, 0)  # see `LogReader.position`
+        self.trouble = ""  # why it has ended, if that was here
 
     @property
     def stamp(self) -> int:
@@ -93,7 +95,8 @@ class Feed:
         if frames:
             session.write(frames)
         if state == BROKEN:
-            self._log.error(f"({session.peer}): {self._reader.trouble}")
+            self.trouble = self._reader.trouble
+            self._log.error(f"({session.peer}): {self.trouble}")
             session.close()
         elif state == MORE:
             session.work = Drain(self._timeout, self._drained)
@@ -104,4 +107,5 @@ class Feed:
         if taken:
             self.go_on()
         else:
+            self.trouble = SLOW
             self._session.close()

@@ -216,6 +216,18 @@ def test_a_master_that_is_killed_meanwhile_leaves_the_slave_as_it_was(tmp_path: 
             assert not list((tmp_path / "1" / "log").glob("copy*"))
 
 
+def test_a_master_removes_what_it_has_left_of_snapshots(tmp_path: Path) -> None:
+    """Nothing else, even if it is called alike."""
+    first = master(tmp_path / "1")
+    names = ("copy-0-0.ktss", "copy-3-1.ktss.tmp", "copy-of-mine.ktss")
+    (tmp_path / "1" / "log").mkdir()
+    for name in names:
+        (tmp_path / "1" / "log" / name).touch()
+    with first, client(first) as kt:
+        assert kt.count() == 0
+        assert [path.name for path in (tmp_path / "1" / "log").glob("copy*")] == [names[-1]]
+
+
 def test_a_copy_whose_file_is_damaged_keeps_the_server_from_starting(tmp_path: Path) -> None:
     with master(tmp_path / "1") as first, client(first) as kt:
         fill(kt)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from pathlib import Path
 
@@ -13,12 +14,23 @@ from .pairs import BUNDLED, client, following, server, wait_until, wait_until_eq
 
 MIB = 1 << 20
 ONE = ("%",)
+SLAVE = re.compile(r"slave_\d+")
 
 
 def slaves(kt: KyotoTycoon) -> list[dict[str, str]]:
     """What the report says of each."""
-    lines = [str(value) for name, value in kt.report().items() if name.startswith("slave_")]
+    lines = [str(value) for name, value in kt.report().items() if SLAVE.fullmatch(name)]
     return [dict(word.split("=", 1) for word in line.split()) for line in lines]
+
+
+def lost(kt: KyotoTycoon) -> dict[str, str]:
+    """Why those have ended who follow no longer, by their numbers."""
+    report = kt.report()
+    return {
+        name.removeprefix("slave_lost_"): str(report[name]).partition("error=")[2]
+        for name in report
+        if name.startswith("slave_lost_")
+    }
 
 
 def test_a_master_tells_how_far_each_slave_is(tmp_path: Path) -> None:
@@ -36,9 +48,36 @@ def test_a_master_tells_how_far_each_slave_is(tmp_path: Path) -> None:
             said = slaves(kt)
             assert sorted(one["sid"] for one in said) == ["2", "3"]
             assert {one["bytes"] for one in said} == {"0"}
+            assert {one["state"] for one in said} == {"following"}
             assert all(float(one["delay"]) >= 0 for one in said)
             third.kill()
             wait_until(lambda: [one["sid"] for one in slaves(kt)] == ["2"], "one is left")
+            assert lost(kt) == {"3": "the connection has ended"}
+            third.start()
+            wait_until(lambda: lost(kt) == {}, "it is back")
+
+
+def test_who_does_not_read_is_given_up_and_the_report_says_so(tmp_path: Path) -> None:
+    first = server(BUNDLED, 1, tmp_path / "1", "-tout", "1", databases=ONE)
+    with first, client(first) as kt:
+        for _ in range(32):
+            kt.set(b"large", b"x" * MIB)
+        with attached(first):
+            wait_until(lambda: lost(kt) == {"9": "it has not read for too long"}, "it is given up")
+        assert slaves(kt) == []
+
+
+def test_who_takes_a_copy_is_among_them(tmp_path: Path) -> None:
+    first = server(BUNDLED, 1, tmp_path / "1", "-copy-rate", "64k", databases=ONE)
+    with first, client(first) as kt:
+        for number in range(20):
+            kt.set(b"%d" % number, b"x" * MIB)
+        args = (*following(first), "-copy")
+        with server(BUNDLED, 2, tmp_path / "2", *args, databases=ONE):
+            wait_until(lambda: any("copied" in one for one in slaves(kt)), "it takes one")
+            (one,) = slaves(kt)
+            assert (one["sid"], one["state"]) == ("2", "copying")
+        wait_until(lambda: lost(kt) == {"2": "the connection has ended"}, "it is cut off")
 
 
 def attached(process: ServerProcess) -> socket.socket:

@@ -29,6 +29,9 @@ from kt.server.tycoon.values import http_date, integer
 
 T = TypeVar("T")
 
+LOST_SLAVES: Final = 16
+"""So many are remembered."""
+
 COUNTS: Final = ("set", "remove", "get")
 
 
@@ -64,6 +67,7 @@ class TycoonService:
         stamp: the headers Server and Date, ready to send.
         has_scripts: whether there are Lua functions to be called.
         slaves: those who follow the update log.
+        lost_slaves: those that do not follow any more, by their numbers: when that ended, and why.
         shut: why nobody can be served at the moment, but for what is about the server; empty if
             all can.
         copies: makes full copies for slaves; None: there are none.
@@ -87,8 +91,7 @@ class TycoonService:
         following: Following | None = None,
         timeout: float = 0.0,
     ) -> None:
-        self.databases = databases
-        self.log = log
+        self.databases, self.log = databases, log
         self.location = location
         self.held = Holders() if held is None else held
         self.turn = threading.Lock() if turn is None else turn
@@ -98,6 +101,7 @@ class TycoonService:
         self.counts = dict.fromkeys(("script", "misc"), 0)
         for kind in COUNTS:
             self.counts[kind] = self.counts[f"{kind}_misses"] = 0
+        self.lost_slaves: dict[int, tuple[float, str]] = {}
         self.commands: Counter[str] = Counter()
         self.has_scripts = False
         self.slaves: list[Slave] = []
@@ -121,6 +125,17 @@ class TycoonService:
     def exclusively(self, work: Callable[[], T]) -> Callable[[], T]:
         """`work`, to be run in a worker thread soon; until it is done `engine_may_block` is set."""
         return holding(self.held, work)
+
+    def found_slave(self, number: int) -> None:
+        """Somebody follows who has everything."""
+        self.lost_slaves.pop(number, None)
+
+    def lost_slave(self, number: int, why: str) -> None:
+        """Somebody has ended to, and is expected to come back; the last ones are remembered."""
+        self.lost_slaves.pop(number, None)
+        self.lost_slaves[number] = time.time(), why
+        while len(self.lost_slaves) > LOST_SLAVES:
+            del self.lost_slaves[next(iter(self.lost_slaves))]
 
     def answered(self, command: str, seconds: float) -> None:
         """Count a command that was answered here, and not by the engine's stream."""

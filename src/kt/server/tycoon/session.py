@@ -65,6 +65,9 @@ FRAME: Final = bytes([REPLICATION])
 """Begins the messages of replication, and confirms heartbeats."""
 
 BEAT: Final = b"\xb0"
+LINK_ENDED: Final = "the connection has ended"
+"""What is said of a slave that is lost for no reason that is known here."""
+
 PULSE: Final = 0.1
 """Seconds between two heartbeats."""
 
@@ -105,6 +108,7 @@ class TycoonSession(Answering):
         self._copy: CopyFeed | None = None
         self._answer_due = False
         self._follower = 0  # the number of a server that follows us
+        self._was_current = False  # it had everything once
         self._beaten = 0  # up to this stamp all has been sent
         self._confirmed_stamp = 0  # and taken
 
@@ -321,6 +325,9 @@ class TycoonSession(Answering):
             return pos
         self._answer_due = False
         self._confirmed_stamp = self._beaten
+        if not self._was_current:
+            self._was_current = True
+            self.service.found_slave(self._follower)
         feed.wait()
         return pos + 1
 
@@ -333,7 +340,7 @@ class TycoonSession(Answering):
         delay = max(time.time() - self._confirmed_stamp / 1e9, 0.0)
         behind = self.service.history.bytes_after(self._feed.position)
         return (
-            f"peer={self.peer} sid={self._follower} ts={self._confirmed_stamp}"
+            f"peer={self.peer} sid={self._follower} state=following ts={self._confirmed_stamp}"
             f" delay={delay:.6f} bytes={behind}"
         )
 
@@ -362,15 +369,25 @@ class TycoonSession(Answering):
 
     def lost(self) -> Callable[[], object] | None:
         if self in self.service.slaves:
-            self.service.slaves.remove(self)
-        if self._copy is not None:
-            self._copy.end()
+            self._lost_slave()
         if self.cursors:
             with self.service.turn:
                 if self.service.engine_may_block:
                     return self._close_cursors
                 self._close_cursors()
         return None
+
+    def _lost_slave(self) -> None:
+        self.service.slaves.remove(self)
+        why = LINK_ENDED if self._was_current else ""  # who only looks where the log begins is none
+        if self._copy is not None:
+            self._copy.end()
+            if not self._copy.done:
+                why = self._copy.trouble or LINK_ENDED
+        elif self._feed is not None:
+            why = self._feed.trouble or why
+        if why:
+            self.service.lost_slave(self._follower, why)
 
     def _close_cursors(self) -> None:
         for cursor in self.cursors.values():

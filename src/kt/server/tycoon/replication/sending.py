@@ -15,6 +15,7 @@ applied once more, which does no harm. A copy that is cut off is begun anew.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import zlib
 from collections.abc import Callable, Sequence
@@ -27,6 +28,7 @@ from typing import Final
 
 from kt.server.engines import EngineError
 from kt.server.engines.kyoto._engine import Database, SnapshotFrames
+from kt.server.feed import SLOW
 from kt.server.history import History
 from kt.server.session import Await, Drain, Journal, Session
 from kt.wire.log.copies import Block, Done, Failure, pack_copy_message
@@ -37,7 +39,8 @@ PULSE: Final = 5.0
 """Seconds after which who waits for a snapshot hears from us."""
 RESERVE: Final = 64 << 20
 """Bytes that a snapshot leaves free beside the update log."""
-PREFIX: Final = "copy-"
+NAME: Final = re.compile(r"copy-\d+-\d+\.ktss(\.tmp)?")
+"""Of a snapshot while it is taken."""
 
 
 class Copies:
@@ -60,7 +63,7 @@ class Copies:
         self._numbers = count()
         self._executor: Executor | None = None
         for name in os.listdir(history.directory):
-            if name.startswith(PREFIX):  # of a server that was killed
+            if NAME.fullmatch(name):  # of a server that was killed
                 with suppress(OSError):
                     os.remove(os.path.join(history.directory, name))
 
@@ -78,7 +81,7 @@ class Copies:
             needed = 0
         if shutil.disk_usage(directory).free < needed + RESERVE:
             raise OSError(f"no room beside the update log for a snapshot of {needed} bytes")
-        path = os.path.join(directory, f"{PREFIX}{next(self._numbers)}-{index}.ktss")
+        path = os.path.join(directory, f"copy-{next(self._numbers)}-{index}.ktss")
         database.take_snapshot(path, "none")
         try:
             return SnapshotFrames(path, self.history.server, index)
@@ -101,6 +104,8 @@ class CopyFeed:
 
     Attributes:
         sent: bytes of changes so far.
+        done: whether all has been written.
+        trouble: why not, if it has ended.
     """
 
     def __init__(self, session: Session, copies: Copies, timeout: float) -> None:
@@ -114,6 +119,8 @@ class CopyFeed:
         self._frames: SnapshotFrames | None = None
         self._began = self._due = monotonic()
         self.sent = 0
+        self.done = False
+        self.trouble = ""
 
     def go_on(self) -> None:
         """Begin with the next database, or end."""
@@ -121,6 +128,7 @@ class CopyFeed:
             self._taking = self._copies.begin(self._index)
             self._await_snapshot()
             return
+        self.done = True
         self._session.write(pack_copy_message(Done(self._stamp, self._check)))
         self._copies.log.system(
             f"({self._session.peer}): has a copy: ts={self._stamp} size={self.sent}"
@@ -162,7 +170,8 @@ class CopyFeed:
         self._read()
 
     def _fail(self, error: OSError) -> None:
-        self._copies.log.error(f"({self._session.peer}): gets no copy: {error}")
+        self.trouble = f"there is no copy for it: {error}"
+        self._copies.log.error(f"({self._session.peer}): {self.trouble}")
         self._session.write(pack_copy_message(Failure(str(error))))
         self._session.close()
 
@@ -197,6 +206,7 @@ class CopyFeed:
     def _drained(self, taken: bool) -> None:
         pause = self._due - monotonic()
         if not taken:
+            self.trouble = SLOW
             self._session.close()
         elif pause > 0:
             self._session.work = Await(never, pause, lambda _: self._read())
