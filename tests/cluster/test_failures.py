@@ -147,8 +147,8 @@ async def lose(cluster: LocalCluster, *, pause: bool) -> None:
     await db.close()
 
 
-def test_a_killed_master_loses_nothing_that_is_acknowledged(own_cluster: LocalCluster) -> None:
-    asyncio.run(lose(own_cluster, pause=False))
+async def test_a_killed_master_loses_nothing_acknowledged(own_cluster: LocalCluster) -> None:
+    await lose(own_cluster, pause=False)
 
 
 def test_a_master_that_wakes_up_replaced_gets_no_more_writes(own_cluster: LocalCluster) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from kt.client.url import parse_url
-from kt.cluster.settings import Settings, is_cluster_url, parse_cluster_url
+from kt.cluster.settings import Settings, is_cluster_url, parse_cluster_url, without_login
 from kt.errors import ArgumentError
 from kt.net import greetings
 from kt.net.endpoint import Endpoint
@@ -84,7 +84,8 @@ def _is_cluster(url: str, more: tuple[str, ...]) -> bool:
             raise ArgumentError(f"url is a str, not {one!r}")
     kinds = {is_cluster_url(one) for one in (url, *more)}
     if len(kinds) > 1:
-        raise ArgumentError(f"these are not all on clusters: {', '.join((url, *more))}")
+        shown = ", ".join(map(without_login, (url, *more)))
+        raise ArgumentError(f"these are not all on clusters: {shown}")
     return kinds == {True}
 
 
@@ -112,7 +113,7 @@ def _server(
     if scheme not in SERVERS or more:
         raise ArgumentError(
             f"connect takes valkey://, kt:// or tt://, and several URLs for clusters only, "
-            f"not {', '.join((url, *more))}"
+            f"not {', '.join(map(without_login, (url, *more)))}"
         )
     given: dict[str, Any] = {"timeout": timeout}
     if scheme.startswith("kt"):

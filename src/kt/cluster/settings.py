@@ -88,7 +88,9 @@ def parse_cluster_url(url: str) -> Settings:
     """
     parts = urlsplit(url)
     if parts.scheme not in SCHEMES or parts.fragment:
-        raise ArgumentError(f"a cluster is valkey://HOST:PORT,HOST:PORT/NUMBER, not {url!r}")
+        raise ArgumentError(
+            f"a cluster is valkey://HOST:PORT,HOST:PORT/NUMBER, not {without_login(url)!r}"
+        )
     login, _, hosts = parts.netloc.rpartition("@")
     fields: dict[str, Any] = {
         "addresses": tuple(_address(host, url) for host in hosts.split(",")),
@@ -105,14 +107,25 @@ def parse_cluster_url(url: str) -> Settings:
     return Settings(**fields)
 
 
+def without_login(url: str) -> str:
+    """A URL as others may see it."""
+    scheme, separator, rest = url.partition("://")
+    end = min(at for at in (len(rest), rest.find("/"), rest.find("?")) if at >= 0)
+    at = rest.rfind("@", 0, end)
+    if at < 0:
+        at = rest.rfind("@")  # a password with a slash
+    return scheme + separator + rest[at + 1 :] if separator else url.rpartition("@")[2]
+
+
 def _address(text: str, url: str) -> tuple[str, int]:
+    shown = without_login(url)
     try:
         parts = urlsplit(f"//{text}")
         host, port = parts.hostname, parts.port
     except ValueError as error:
-        raise ArgumentError(f"{url!r} has a node {text!r}: {error}") from None
+        raise ArgumentError(f"{shown!r} has a node {text!r}: {error}") from None
     if not host:
-        raise ArgumentError(f"{url!r} names no host in {text!r}")
+        raise ArgumentError(f"{shown!r} names no host in {text!r}")
     return host, PORT if port is None else port
 
 
@@ -154,7 +167,7 @@ def _take(name: str, text: str, url: str, fields: dict[str, Any]) -> None:
         fields.update(_login(text))
     else:
         known = ", ".join(("layout", "prefix", "auth-file", *NUMBERS))
-        raise ArgumentError(f"{url!r} has an option {name!r}; there are {known}")
+        raise ArgumentError(f"{without_login(url)!r} has an option {name!r}; there are {known}")
 
 
 _PUNCTUATION: Final = str.maketrans("", "", "_-.")
