@@ -192,6 +192,11 @@ def records_of(request: bytes) -> int:
     return count
 
 
+def database_of(request: bytes) -> int:
+    """The database of the first record of a request to store records."""
+    return int.from_bytes(request[9:11])
+
+
 def pack_remove_bulk(keys: Iterable[Key], db: int, flags: int = 0) -> bytes:
     """Request to remove some keys from one database."""
     return pack_keys(_head(REMOVE_BULK, flags), keys, db)

@@ -154,7 +154,7 @@ def test_errors_of_counters(tycoon: KyotoTycoon) -> None:
     assert len(str(caught.value)) < 300
     with pytest.raises(ServerError) as caught:
         db.incr("k", db=99)
-    assert caught.value.message == "no such database"
+    assert caught.value.message == "no such database: 99"
     with db.pipeline(raise_errors=False) as pipe:
         failed, after = pipe.incr("word"), pipe.get("word")
     assert isinstance(failed.exception(), ServerError)

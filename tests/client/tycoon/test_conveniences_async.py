@@ -153,7 +153,7 @@ async def test_errors_of_counters(async_tycoon: AsyncKyotoTycoon) -> None:
     assert len(str(caught.value)) < 300
     with pytest.raises(ServerError) as caught:
         await db.incr("k", db=99)
-    assert caught.value.message == "no such database"
+    assert caught.value.message == "no such database: 99"
     async with db.pipeline(raise_errors=False) as pipe:
         failed, after = pipe.incr("word"), pipe.get("word")
     assert isinstance(failed.exception(), ServerError)

@@ -64,7 +64,7 @@ def arguments(name: str) -> tuple[Any, ...]:
 
 @pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
 def test_writing_to_no_database(tycoon: KyotoTycoon, write: Callable[..., Any]) -> None:
-    with pytest.raises(ServerError, match=r"^no such database$"):
+    with pytest.raises(ServerError, match=rf"^no such database: {MISSING}$"):
         write(tycoon)
     assert tycoon.keys() == []
     assert write(tycoon, no_reply=True) == 0

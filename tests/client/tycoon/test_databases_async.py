@@ -65,7 +65,7 @@ def arguments(name: str) -> tuple[Any, ...]:
 async def test_writing_to_no_database(
     async_tycoon: AsyncKyotoTycoon, write: Callable[..., Any]
 ) -> None:
-    with pytest.raises(ServerError, match=r"^no such database$"):
+    with pytest.raises(ServerError, match=rf"^no such database: {MISSING}$"):
         await write(async_tycoon)
     assert await async_tycoon.keys() == []
     assert await write(async_tycoon, no_reply=True) == 0

@@ -42,7 +42,7 @@ def test_set_to_a_database_that_is_not_there(tycoon: KyotoTycoon) -> None:
     with pytest.raises(ServerError) as caught:
         tycoon.add("k", "v", db=7)
     assert caught.value.code == 400
-    assert caught.value.message == "no such database"
+    assert caught.value.message == "no such database: 7"
 
 
 @pytest.mark.parametrize(

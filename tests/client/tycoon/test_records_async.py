@@ -41,7 +41,7 @@ async def test_set_to_a_database_that_is_not_there(async_tycoon: AsyncKyotoTycoo
     with pytest.raises(ServerError) as caught:
         await async_tycoon.add("k", "v", db=7)
     assert caught.value.code == 400
-    assert caught.value.message == "no such database"
+    assert caught.value.message == "no such database: 7"
 
 
 @pytest.mark.parametrize(

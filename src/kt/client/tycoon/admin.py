@@ -279,11 +279,13 @@ class TycoonAdmin(Client[K, V]):
         self, procedure: str, columns: Iterable[tuple[Key, Field]], repeatable: bool = False
     ) -> RpcReply:
         """Call a procedure that must succeed."""
-        return succeeded(self._call(pack_rpc(procedure, columns), read_rpc_reply, repeatable))
+        sent = list(columns)
+        return succeeded(self._call(pack_rpc(procedure, sent), read_rpc_reply, repeatable), sent)
 
     def _try_rpc(
         self, procedure: str, columns: Iterable[tuple[Key, Field]], repeatable: bool = False
     ) -> RpcReply | None:
         """Call a procedure; None if the record is not as it needs it."""
-        reply = self._call(pack_rpc(procedure, columns), read_rpc_reply, repeatable)
-        return None if reply.status == MISSED else succeeded(reply)
+        sent = list(columns)
+        reply = self._call(pack_rpc(procedure, sent), read_rpc_reply, repeatable)
+        return None if reply.status == MISSED else succeeded(reply, sent)

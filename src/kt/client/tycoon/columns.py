@@ -9,7 +9,7 @@ Also the numbers that the server keeps in records, for `incr` and `incr_double`:
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from math import isfinite
 from typing import Final, TypeVar
@@ -38,6 +38,8 @@ INT_MAX: Final = 2**63 - 1
 
 FRACTION: Final = 10**15
 
+NO_DATABASE: Final = "no such database"
+"""In the words of both the original and kt-tycoon."""
 NUMBER: Final = re.compile(r"-?[0-9]{1,300}(\.[0-9]{1,300})?")
 """What is longer is no number that Python would read without more ado."""
 
@@ -97,10 +99,18 @@ def origin(orig: Number | Origin | None, column_of: Callable[[str, Number], Colu
 # -------------------------------------------------------------------------------------- replies
 
 
-def succeeded(reply: RpcReply) -> RpcReply:
-    """Return `reply`, or raise the ServerError that it stands for."""
+def succeeded(reply: RpcReply, columns: Iterable[tuple[Key, Field]] = ()) -> RpcReply:
+    """Return `reply`, or raise the ServerError that it stands for.
+
+    Args:
+        reply: of the server.
+        columns: that were sent; they tell which database there is not.
+    """
     if reply.status != SUCCEEDED:
-        raise ServerError(decode_error(reply), code=reply.status)
+        text = decode_error(reply)
+        if text == NO_DATABASE:
+            text = "".join([text, *(f": {value!s}" for name, value in columns if name == "DB")])
+        raise ServerError(text, code=reply.status)
     return reply
 
 

@@ -34,6 +34,7 @@ from kt.types import Check, ExpireTime, K, Key, Record, V
 from kt.wire.codec import encode_key
 from kt.wire.tycoon import (
     NO_REPLY,
+    database_of,
     decode_get_bulk,
     decode_get_bulk_details,
     decode_play_script,
@@ -590,8 +591,8 @@ class AsyncTycoonRecords(AsyncTycoonAdmin[K, V]):
             return 0
         stored = await self._call(request, read_set_bulk_reply)
         if stored < records:  # the server leaves out what it has no database for
-            some = f": stored {stored} of {records} records" if stored else ""
-            raise ServerError(f"no such database{some}")
+            some = f"stored {stored} of {records} records" if stored else database_of(request)
+            raise ServerError(f"no such database: {some}")
         return stored
 
     async def _remove(self, request: bytes, no_reply: bool) -> int:
