@@ -40,6 +40,9 @@ INT64_MAX: Final = (1 << 63) - 1
 MANY_RECORDS: Final = 1000
 """Bulk procedures with more columns than this run in a worker thread."""
 
+PLACES: Final = tuple(b"_%03d" % place for place in range(MANY_RECORDS))
+"""What stands before the keys of a cursor's records where there are several in one reply."""
+
 AHEAD_BYTES: Final = 256 * 1024
 """A cursor gives no more records in one reply once they have so many bytes."""
 
@@ -280,7 +283,7 @@ def _ahead(cursor: Cursor, columns: Columns, *, values: bool) -> Columns:
     """
     limit = min(max(_limit(columns), 1), MANY_RECORDS)
     found = cursor.take_ahead(limit, AHEAD_BYTES, values)
-    return {b"_%03d%b" % (place, key): value for place, (key, value) in enumerate(found)}
+    return {place + key: value for place, (key, value) in zip(PLACES, found, strict=False)}
 
 
 def cur_get_value(cursor: Cursor, columns: Columns) -> Columns:
