@@ -62,11 +62,16 @@ class Feed:
         self._begun = False
         self.position = (0, 0)  # see `LogReader.position`
         self.trouble = ""  # why it has ended, if that was here
+        history.old_files.places[self] = 0
 
     @property
     def stamp(self) -> int:
         """Up to here everything has been sent; when it has caught up."""
         return self._reader.stamp()
+
+    def end(self) -> None:
+        """The client is gone: it needs nothing of the log any more."""
+        self._history.old_files.places.pop(self, None)
 
     def go_on(self) -> None:
         """Send what there is."""
@@ -88,6 +93,9 @@ class Feed:
         state, frames = read
         session = self._session
         self.position = self._reader.position()
+        places = self._history.old_files.places
+        if self in places:
+            places[self] = self.position[0]
         if not self._begun:
             self._begun = True
             if self._reader.incomplete:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final
 
 from kt.errors import ImproperlyConfigured
 from kt.server.engines.log._log import LogReader, UpdateLog
@@ -20,6 +21,9 @@ from kt.server.session import Journal
 
 if TYPE_CHECKING:
     from kt.server.engines.log._log import Durable, Kind
+
+TRIM: Final = 1.0
+"""Seconds between two looks for files of the log that are old."""
 
 
 class History:
@@ -31,6 +35,8 @@ class History:
         server: the number of this server.
         limit: bytes of a file after which the next one begins; 0 for no limit.
         interval: seconds after which it is brought to the device; 0 for never.
+        keep: old files are removed when all have more bytes, or so many seconds after their last
+            change; 0 for no limit.
         durable: what takes nothing of what was acknowledged; see `UpdateLog`.
         log: the server's.
         loop: its event loop.
@@ -40,6 +46,7 @@ class History:
         server: the number of this server.
         ended: the server stops.
         needs: by who needs it: the stamp after which a start needs everything.
+        old_files: removes those.
 
     Raises:
         ImproperlyConfigured: it cannot be opened.
@@ -53,6 +60,7 @@ class History:
         server: int,
         limit: int,
         interval: float,
+        keep: tuple[int, float] = (0, 0.0),
         durable: Durable = "none",
         log: Journal,
         loop: asyncio.AbstractEventLoop,
@@ -75,6 +83,7 @@ class History:
         self.server = server
         self.ended = False
         self.needs: dict[str, int] = {}
+        self.old_files = OldFiles(self, keep, limit, log)
         self._journal = log
         self._loop = loop
         self._interval = interval
@@ -102,6 +111,8 @@ class History:
         if self._interval > 0 and not busy and time.monotonic() >= self._due:
             self._due = time.monotonic() + self._interval
             self._synchronizing = workers().submit(self._synchronize)
+
+        self.old_files.tick(workers)
 
     def _synchronize(self) -> bool:
         done = self.log.synchronize()
@@ -163,6 +174,77 @@ class History:
     def reader(self, since: int, server: int, *, only: bool = False) -> LogReader:
         """Read the log as the protocol of replication sends it; see `UpdateLog.reader`."""
         return self.log.reader(since, server, only)
+
+
+class OldFiles:
+    """Removes old files of an update log (``-ulog-keep``).
+
+    Args:
+        history: the log.
+        keep: see `History`.
+        limit: bytes of a file after which the next one begins; 0 for no limit.
+        log: the server's.
+
+    Attributes:
+        worth: by who knows: the stamp after which a start without the database's file needs all.
+        places: by who reads the log: the number of the file that is read.
+
+    Raises:
+        ImproperlyConfigured: files never end, so none would be removed.
+    """
+
+    def __init__(self, history: History, keep: tuple[int, float], limit: int, log: Journal) -> None:
+        if any(keep) and not limit:
+            raise ImproperlyConfigured("-ulog-keep needs files that end: -ulim is 0")
+        self.worth: dict[str, int] = {}
+        self.places: dict[object, int] = {}
+        self._history = history
+        self._keep_bytes, self._keep_seconds = keep
+        self._journal = log
+        self._due = 0.0
+        self._running: Future[None] | None = None
+        self._trouble = ""
+
+    def tick(self, workers: Callable[[], Executor]) -> None:
+        """Ten times a second: look for them when it is time."""
+        busy = self._running is not None and not self._running.done()
+        if not (self._keep_bytes or self._keep_seconds) or busy:
+            return
+        if time.monotonic() >= self._due:
+            self._due = time.monotonic() + TRIM
+            self._running = workers().submit(self._trim)
+
+    def _trim(self) -> None:
+        """Remove the oldest files while they are too old, or too many, and nobody needs them."""
+        trouble = ""
+        try:
+            for path in self._superfluous():
+                os.remove(path)
+                self._journal.system(f"an old file of the update log is removed: {path}")
+        except FileNotFoundError:
+            pass  # somebody else removes them; next time
+        except OSError as error:
+            trouble = f"an old file of the update log cannot be removed: {error}"
+        if trouble and trouble != self._trouble:
+            self._journal.error(trouble)
+        self._trouble = trouble
+
+    def _superfluous(self) -> Iterator[str]:
+        files = self._history.log.files()
+        states = {number: os.stat(path) for number, path in files.items()}
+        total = sum(state.st_size for state in states.values())
+        read = min(tuple(self.places.values()), default=self._history.log.position()[0])
+        needed = min((*self._history.needs.values(), *self.worth.values()), default=None)
+        for number, following in pairwise(sorted(files)):
+            state = states[number]
+            old = 0 < self._keep_seconds < time.time() - state.st_mtime
+            large = 0 < self._keep_bytes < total
+            if number >= read or not (old or large):
+                return
+            if needed is not None and begins_after(files[following], needed):
+                return
+            yield files[number]
+            total -= state.st_size
 
 
 def begins_after(path: str, stamp: int) -> bool:

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from math import isnan
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from kt.errors import ImproperlyConfigured
 from kt.server.process.log import Level
@@ -144,6 +144,39 @@ def port(word: str) -> int:
 def log_limit(word: str) -> int:
     """A number of bytes; 0, as which the original servers take everything below 1, for no limit."""
     return max(integer(word), 0)
+
+
+class Retention(NamedTuple):
+    """How much of an update log is kept.
+
+    Attributes:
+        bytes: of all its files; 0 for no limit.
+        seconds: since the last change in a file; 0 for no limit.
+    """
+
+    bytes: int = 0
+    seconds: float = 0.0
+
+
+EVERYTHING_KEPT: Final = Retention()
+
+
+def retention(word: str) -> Retention:
+    """A number of bytes, or of hours or days: ``10g``, ``72h``, ``7d``."""
+    unit = {"h": 3600.0, "d": 86400.0}.get(word[-1:].lower())
+    try:
+        amount = integer(word) if unit is None else number(word[:-1])
+    except ValueError:
+        amount = 0
+    if amount <= 0:
+        raise ValueError("it is a number of bytes (10g), or of hours (72h) or days (7d)")
+    return Retention(bytes=amount) if unit is None else Retention(seconds=amount * unit)
+
+
+def both_limits(so_far: Retention | None, more: Retention) -> Retention:
+    """What is given as bytes and as a time holds together."""
+    before = so_far or Retention()
+    return Retention(more.bytes or before.bytes, more.seconds or before.seconds)
 
 
 def server_id(word: str) -> int:

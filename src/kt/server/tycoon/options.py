@@ -10,15 +10,19 @@ from kt.errors import ImproperlyConfigured
 from kt.server.process.log import Level
 from kt.server.process.options import (
     ACCESS_FLAGS,
+    EVERYTHING_KEPT,
     SCRIPT_FLAGS,
     SERVICE_FLAGS,
     Flag,
+    Retention,
     ServiceOptions,
+    both_limits,
     durable,
     log_limit,
     milliseconds,
     port,
     read_command_line,
+    retention,
     seconds,
     server_id,
     threads,
@@ -50,6 +54,7 @@ class TycoonOptions(ServiceOptions):
         command_directory: where the commands are that `synchronize` may run.
         log_directory: where the update log is; None for none.
         log_limit: bytes of a file of it after which the next one begins; 0 for no limit.
+        log_keep: which of its old files are kept, beside those that are needed.
         log_interval: seconds after which it is brought to the device; 0 for never.
         durable: what takes nothing of what was acknowledged: ``process`` a kill of the server,
             ``device`` a loss of power, too.
@@ -79,6 +84,7 @@ class TycoonOptions(ServiceOptions):
     command_directory: str = "."
     log_directory: str | None = None
     log_limit: int = 256 << 20
+    log_keep: Retention = EVERYTHING_KEPT
     log_interval: float = 0.0
     durable: Durable = "none"
     server_id: int | None = None
@@ -111,6 +117,14 @@ FLAGS: Final = (
     Flag("-ash", "synchronize_hard", "such synchronization reaches the device"),
     Flag("-ulog", "log_directory", "keep an update log; needs -sid", "DIRECTORY", str),
     Flag("-ulim", "log_limit", "bytes of a file of it (256m); 0 for no limit", "BYTES", log_limit),
+    Flag(
+        "-ulog-keep",
+        "log_keep",
+        "remove its old files: bytes (10g) or a time (72h, 7d) to keep",
+        "AMOUNT",
+        retention,
+        combine=both_limits,
+    ),
     Flag("-uasi", "log_interval", "bring it to the device every so often", "SECONDS", seconds),
     Flag("-durable", "durable", "none, process (a kill loses nothing) or device", "WHAT", durable),
     Flag("-sid", "server_id", "number of this server in update logs", "NUMBER", server_id),

@@ -160,6 +160,8 @@ class TycoonServer(Server):
     def _open_history(self) -> History | None:
         options = self.options
         if options.log_directory is None:
+            if any(options.log_keep):
+                raise ImproperlyConfigured("-ulog-keep needs an update log: -ulog and -sid")
             return None
         if options.server_id is None:
             raise ImproperlyConfigured("an update log needs the number of the server: -sid")
@@ -172,6 +174,7 @@ class TycoonServer(Server):
             "tycoon",
             server=options.server_id,
             limit=options.log_limit,
+            keep=options.log_keep,
             interval=options.log_interval,
             durable=options.durable,
             log=self.log,

@@ -368,6 +368,8 @@ class TycoonSession(Answering):
             self.write(ERROR_REPLY)
 
     def lost(self) -> Callable[[], object] | None:
+        if self._feed is not None:
+            self._feed.end()
         if self in self.service.slaves:
             self._lost_slave()
         if self.cursors:

@@ -86,6 +86,7 @@ class Snapshots:
         self._log = log
         self._history: History | None = None
         self._stamps: dict[int, int] = {}
+        self._old: dict[int, int] = {}  # of those that were not applied
         self.restored: set[int] = set()
         self._begun = False
         self._due = 0.0
@@ -136,11 +137,19 @@ class Snapshots:
         self.restored = set(self._stamps)
         if history is not None and self._stamps:
             self._replay(history, check)
+        self._look_at_old()
         for index in self._known or ():
             with suppress(OSError):  # then a new one is taken
                 if index not in self._stamps:
                     loader = SnapshotLoader(self._databases[index], self._path(index))
                     self._stamps[index] = loader.header.stamp
+
+    def _look_at_old(self) -> None:
+        """Find out from where on the log is needed to start without a file that is there."""
+        for index, database in enumerate(self._databases):
+            with suppress(OSError):  # who starts without the file will be told
+                if index not in self._stamps:
+                    self._old[index] = SnapshotLoader(database, self._path(index)).header.stamp
 
     def _files(self) -> dict[int, str]:
         files: dict[int, str] = {}
@@ -237,6 +246,9 @@ class Snapshots:
         ]
         if self._history is not None and stamps:
             self._history.needs["snapshots"] = min(stamps)
+        every = {**self._old, **self._stamps}
+        if self._history is not None and every:
+            self._history.old_files.worth["snapshots"] = min(every.values())
 
 
 class Progress:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from time import perf_counter
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 from kt.server.engines import LargeValue
 from kt.server.engines.tokyo._engine import Database
@@ -41,6 +41,12 @@ LARGE_VALUE: Final = 1 << 20
 """A value of more bytes is stored by a worker thread, and not copied into a reply."""
 
 
+class Ending(Protocol):
+    """What ends with the session."""
+
+    def end(self) -> None: ...
+
+
 class Answering(Session):
     """What handlers use.
 
@@ -52,9 +58,14 @@ class Answering(Session):
         super().__init__()
         self.service = service
         self.half_read: tuple[Reader[Any], Callable[[Any], None]] | None = None
-        self.supply: object | None = None  # what sends the update log, if that has been asked for
+        self.supply: Ending | None = None  # what sends the update log, if that has been asked for
         self.keeps = True  # whether the last request lets the connection live
         self._mask = 0  # the commands that are forbidden to this client
+
+    def lost(self) -> Callable[[], object] | None:
+        if self.supply is not None:
+            self.supply.end()
+        return None
 
     def restrict(self, rights: Rights) -> None:
         super().restrict(rights)

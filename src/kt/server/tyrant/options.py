@@ -19,14 +19,18 @@ from kt.errors import ImproperlyConfigured
 from kt.server.process.log import Level
 from kt.server.process.options import (
     ACCESS_FLAGS,
+    EVERYTHING_KEPT,
     SCRIPT_FLAGS,
     SERVICE_FLAGS,
     Flag,
+    Retention,
     ServiceOptions,
+    both_limits,
     log_limit,
     number,
     port,
     read_command_line,
+    retention,
     seconds,
     server_id,
     threads,
@@ -104,6 +108,7 @@ class TyrantOptions(ServiceOptions):
         periodic: functions of the script to be called every so often.
         log_directory: where the update log is; None for none.
         log_limit: bytes of a file of it after which the next one begins; 0 for no limit.
+        log_keep: which of its old files are kept, beside those that are needed.
         log_asynchronous: has no effect: the log is always written before a command is answered.
         server_id: number of this server in update logs; 0 if it has none.
         master_host: whose update log to follow; None for nobody's.
@@ -119,6 +124,7 @@ class TyrantOptions(ServiceOptions):
     periodic: tuple[Periodic, ...] = ()
     log_directory: str | None = None
     log_limit: int = 1 << 30
+    log_keep: Retention = EVERYTHING_KEPT
     log_asynchronous: bool = False
     server_id: int = 0
     master_host: str | None = None
@@ -177,6 +183,14 @@ FLAGS: Final = (
     Flag("-mul", "stores", "spread a new database over so many files", "NUMBER", number),
     Flag("-ulog", "log_directory", "keep an update log; needs -sid", "DIRECTORY", str),
     Flag("-ulim", "log_limit", "bytes of a file of it (1g); 0 for no limit", "BYTES", log_limit),
+    Flag(
+        "-ulog-keep",
+        "log_keep",
+        "remove its old files: bytes (10g) or a time (72h, 7d) to keep",
+        "AMOUNT",
+        retention,
+        combine=both_limits,
+    ),
     Flag("-uas", "log_asynchronous", "no effect: it is always written before an answer"),
     Flag("-sid", "server_id", "number of this server in update logs", "NUMBER", server_id),
     Flag("-mhost", "master_host", "follow the update log of this server; needs -sid", "NAME", str),

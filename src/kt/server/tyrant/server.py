@@ -21,6 +21,7 @@ status                    what ``stat``, ``stats`` and OPTIONS answer
 
 from __future__ import annotations
 
+from kt.errors import ImproperlyConfigured
 from kt.server.engines.tokyo._engine import Database, hurry
 from kt.server.history import History
 from kt.server.process.connection import Connection
@@ -86,6 +87,8 @@ class TyrantServer(Server):
     def _open_history(self) -> History | None:
         options = self.options
         if options.log_directory is None:
+            if any(options.log_keep):
+                raise ImproperlyConfigured("-ulog-keep needs an update log: -ulog and -sid")
             return None
         if options.server_id == 0:
             self.log.error("there is no update log: it needs the number of the server, -sid")
@@ -95,6 +98,7 @@ class TyrantServer(Server):
             "tyrant",
             server=options.server_id,
             limit=options.log_limit,
+            keep=options.log_keep,
             interval=0,
             log=self.log,
             loop=self.loop,

@@ -41,6 +41,10 @@ class Supply:
         self._beat()
         self._feed.go_on()
 
+    def end(self) -> None:
+        """The client is gone."""
+        self._feed.end()
+
     def _caught_up(self) -> None:
         if self._history.ended:
             self._session.close()
