@@ -190,7 +190,7 @@ cdef extern from "kyoto/recovery/snapshot_taking.h" namespace "kt" nogil:
         int64_t records, size
 
     NativeHeader do_take_snapshot "kt::take_snapshot"(
-        NativeDatabase &, const string &, const string &) except +IOError
+        NativeDatabase &, const string &, const string &, boolean) except +IOError
 
 
 cdef extern from "kyoto/recovery/snapshot_frames.h" namespace "kt" nogil:

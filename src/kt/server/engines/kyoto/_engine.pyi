@@ -209,7 +209,7 @@ class Database:
             OSError: it cannot be written.
         """
 
-    def take_snapshot(self, path: str, compressor: str) -> SnapshotHeader:
+    def take_snapshot(self, path: str, compressor: str, calm: bool = False) -> SnapshotHeader:
         """Write a snapshot as Kyoto Tycoon has them: all records as they are at this moment.
 
         Everybody goes on meanwhile. What was at `path` is replaced when all of it is at the device
@@ -218,6 +218,7 @@ class Database:
         Args:
             path: of the file.
             compressor: ``none``, ``zlib``, ``lzo`` or ``lzma``.
+            calm: hold the database for a tenth of the time, not for half of it if others wait.
 
         Raises:
             OSError: it could not be written, or the database could not be read.

@@ -572,13 +572,13 @@ cdef class Database:
             stamp = do_checkpoint(native[0])
         return stamp
 
-    def take_snapshot(self, str path not None, str compressor not None):
+    def take_snapshot(self, str path not None, str compressor not None, bint calm=False):
         cdef NativeDatabase *native = self.native()
         cdef string name = os.fsencode(path)
         cdef string how = compressor.encode()
         cdef NativeHeader header
         with nogil:
-            header = do_take_snapshot(native[0], name, how)
+            header = do_take_snapshot(native[0], name, how, calm)
         return header_of(header)
 
     def load_snapshot(self, source):

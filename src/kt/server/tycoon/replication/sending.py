@@ -82,7 +82,7 @@ class Copies:
         if shutil.disk_usage(directory).free < needed + RESERVE:
             raise OSError(f"no room beside the update log for a snapshot of {needed} bytes")
         path = os.path.join(directory, f"copy-{next(self._numbers)}-{index}.ktss")
-        database.take_snapshot(path, "none")
+        database.take_snapshot(path, "none", calm=True)
         try:
             return SnapshotFrames(path, self.history.server, index)
         finally:

@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <cstring>
 #include <stdexcept>
+#include <thread>
 #include <vector>
 
 #include "kyoto/database/cursor.h"
@@ -18,6 +19,7 @@ namespace kt {
 
 namespace {
 
+constexpr auto CALM = 9 * Gate::TURN;  // others have so much time to themselves for each turn
 constexpr size_t PIECE = 1 << 20;  // of a large value
 
 [[noreturn]] void fail(const Error& error) {
@@ -85,7 +87,8 @@ class PieceReader final : public kc::BasicDB::Visitor {
 // One attempt.
 class Taking {
  public:
-  Taking(Database& database, SnapshotWriter& writer) : database_(database), writer_(writer) {}
+  Taking(Database& database, SnapshotWriter& writer, bool calm)
+      : database_(database), writer_(writer), calm_(calm) {}
   ~Taking() { stop(); }
   Taking(const Taking&) = delete;
   Taking& operator=(const Taking&) = delete;
@@ -137,6 +140,7 @@ class Taking {
 
   Database& database_;
   SnapshotWriter& writer_;
+  const bool calm_;
   SnapshotHeader header_;
   OldRecords old_;
   bool keeping_ = false;
@@ -162,6 +166,7 @@ void Taking::pass() {
     if (epoch_ != database_.epoch()) return;
     if (failed(error) && error.code() != Error::NOREC) fail(error);
     if (!more) return;
+    if (calm_) std::this_thread::sleep_for(CALM);
     turns.resume();
     place = cursor.engine_cursor();
   }
@@ -183,11 +188,11 @@ void Taking::copy_large(const std::string& key) {
 }
 
 SnapshotHeader write_snapshot(Database& database, const std::string& path,
-                              const std::string& compressor) {
+                              const std::string& compressor, bool calm) {
   constexpr int PATIENCE = 8;
   for (int attempt = 0;; attempt++) {
     SnapshotWriter writer(path, compressor);
-    Taking taking(database, writer);
+    Taking taking(database, writer, calm);
     if (!taking.run()) {
       if (attempt < PATIENCE) continue;
       throw std::runtime_error("transactions are undone all the time, so there is no snapshot");
@@ -221,11 +226,11 @@ void synchronize_directory_of(const std::string& path) {
 }  // namespace
 
 SnapshotHeader take_snapshot(Database& database, const std::string& path,
-                             const std::string& compressor) {
+                             const std::string& compressor, bool calm) {
   const auto turn = database.turn_of_snapshots();
   const std::string temporary = path + ".tmp";
   try {
-    const SnapshotHeader header = write_snapshot(database, temporary, compressor);
+    const SnapshotHeader header = write_snapshot(database, temporary, compressor, calm);
     verify(temporary);
     if (std::rename(temporary.c_str(), path.c_str()) != 0) {
       throw std::runtime_error(path + ": " + std::strerror(errno));
