@@ -19,7 +19,9 @@ from kt.wire.magic import NEVER
 
 Columns: TypeAlias = dict[bytes, bytes]
 
-KEYS_AHEAD_MAX: Final = 1000
+RECORDS_AHEAD_MAX: Final = 1000
+BYTES_AHEAD_MAX: Final = 256 * 1024
+"""Records that a cursor gives at once, and about how many bytes of them."""
 
 NOT_HERE: Final[Mapping[bytes, str]] = {
     b"play_script": "scripts",
@@ -224,15 +226,32 @@ def cur_remove(cursor: Cursor, columns: Columns) -> Steps[Columns]:
 
 def cur_get_key(cursor: Cursor, columns: Columns) -> Steps[Columns]:
     step = b"step" in columns
-    if not (b"max" in columns and step):
-        return {b"key": (yield from cursor.get_key(step))}
-    reply = {b"_" + (yield from cursor.get_key(True)): b""}  # it fails if there is none
-    try:
-        for _ in range(min(max(_limit(columns), 1), KEYS_AHEAD_MAX) - 1):
-            reply[b"_" + (yield from cursor.get_key(True))] = b""
-    except Failure as failure:
-        if failure.status != 450:
-            raise
+    if step and b"max" in columns:
+        return (yield from _ahead(cursor, columns, values=False))
+    return {b"key": (yield from cursor.get_key(step))}
+
+
+def _ahead(cursor: Cursor, columns: Columns, *, values: bool) -> Steps[Columns]:
+    """Several records, their places before their keys: as kt-tycoon does it.
+
+    It fails if there is none.
+    """
+    reply: dict[bytes, bytes] = {}
+    size = 0
+    limit = min(max(_limit(columns), 1), RECORDS_AHEAD_MAX)
+    while len(reply) < limit and size < BYTES_AHEAD_MAX:
+        key = value = b""
+        try:
+            if values:
+                key, value, _ = yield from cursor.get(True)
+            else:
+                key = yield from cursor.get_key(True)
+        except Failure as failure:
+            if failure.status != 450 or not reply:
+                raise
+            break
+        reply[b"_%03d" % len(reply) + key] = value
+        size += len(key) + len(value)
     return reply
 
 
@@ -242,6 +261,8 @@ def cur_get_value(cursor: Cursor, columns: Columns) -> Steps[Columns]:
 
 
 def cur_get(cursor: Cursor, columns: Columns) -> Steps[Columns]:
+    if b"step" in columns and b"max" in columns:
+        return (yield from _ahead(cursor, columns, values=True))
     key, value, xt = yield from cursor.get(b"step" in columns)
     return {b"key": key, **_value_and_xt(value, xt)}
 

@@ -1,0 +1,14 @@
+"""As test_records.py, for asyncio: with its own loop and with uvloop."""
+
+from __future__ import annotations
+
+from tests.client.tycoon import test_cursor_async, test_records_async
+
+from .test_records import ELSEWHERE
+
+globals().update(
+    (name, thing)
+    for module in (test_cursor_async, test_records_async)
+    for name, thing in vars(module).items()
+    if name.startswith("test_") and name not in ELSEWHERE
+)
