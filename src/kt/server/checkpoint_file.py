@@ -32,6 +32,7 @@ class Checkpoint:
         state: ``closed`` if it has all there are; ``restoring`` if it has nothing to rely on.
         boot: of the machine, when it was opened.
         durable: what the server had been told to keep.
+        log: where the update log ended before: the number of its newest file, and bytes of that.
     """
 
     index: int
@@ -39,6 +40,7 @@ class Checkpoint:
     state: State
     boot: str
     durable: Durable
+    log: Sequence[int] = (0, 0)
 
 
 def checkpoint_path(path: str) -> str:

@@ -138,6 +138,7 @@ class Checkpoints:
             if (checkpoint := self._read(index, database.path)) is not None and not fresh[index]
         }
         self._stamps = {index: checkpoint.stamp for index, checkpoint in found.items()}
+        self._found = found
         self._unclosed = {i for i, checkpoint in found.items() if checkpoint.state != "closed"}
         self.known = set(found)
         for index in self._files:
@@ -155,6 +156,7 @@ class Checkpoints:
         """
         if not self._unclosed:
             return
+        self._check_log()
         stamps = [
             (database, self._stamps[index] if index in self._unclosed else None)
             for index, database in enumerate(self._databases)
@@ -167,6 +169,22 @@ class Checkpoints:
                 f"the update log cannot be applied: {error}. Mend it, or remove {paths} to start "
                 "with what the files have"
             ) from None
+
+    def _check_log(self) -> None:
+        """Refuse a log that is not that which the files rely on.
+
+        After a loss of power it may be shorter.
+        """
+        end = self._history.log.position()
+        for index in self._unclosed:
+            before = self._found[index]
+            if before.boot == self._boot and end < tuple(before.log):
+                path = self._files[index].path
+                raise ImproperlyConfigured(
+                    f"{path} was not closed, and the update log in {self._history.directory} is "
+                    "not the one that has its changes: start with the same -ulog, or remove "
+                    f"{checkpoint_path(path)} to go on without them"
+                )
 
     def begin(self) -> None:
         """All databases are as they should be: from now on they change.
@@ -198,8 +216,9 @@ class Checkpoints:
 
     def _make(self, index: int, database: Database) -> bool:
         try:
+            end = self._history.log.position()
             stamp = database.checkpoint()
-            self._write(index, stamp, "open")
+            self._write(index, stamp, "open", end)
         except OSError as error:
             self._log.error(f"no checkpoint of {database.path}: {error}")
             return False
@@ -215,11 +234,16 @@ class Checkpoints:
             "log has of it is found under this number only; start once in the old order"
         )
 
-    def _write(self, index: int, stamp: int, state: State) -> None:
+    def _write(self, index: int, stamp: int, state: State, log: tuple[int, int] = (0, 0)) -> None:
         write_checkpoint(
             self._files[index].path,
             Checkpoint(
-                index=index, stamp=stamp, state=state, boot=self._boot, durable=self._durable
+                index=index,
+                stamp=stamp,
+                state=state,
+                boot=self._boot,
+                durable=self._durable,
+                log=log,
             ),
         )
 
