@@ -33,6 +33,7 @@ class Checkpoint:
         boot: of the machine, when it was opened.
         durable: what the server had been told to keep.
         log: where the update log ended before: the number of its newest file, and bytes of that.
+        inode: of its directory; 0 if that is not known.
     """
 
     index: int
@@ -41,6 +42,7 @@ class Checkpoint:
     boot: str
     durable: Durable
     log: Sequence[int] = (0, 0)
+    inode: int = 0
 
 
 def checkpoint_path(path: str) -> str:

@@ -44,6 +44,7 @@ class History:
     Attributes:
         log: what is written.
         server: the number of this server.
+        inode: of the directory, whatever it is called.
         ended: the server stops.
         needs: by who needs it: the stamp after which a start needs everything.
         old_files: removes those.
@@ -75,6 +76,7 @@ class History:
                 keeps_files=interval > 0,
                 durable=durable,
             )
+            self.inode = os.stat(directory).st_ino
         except OSError as error:
             raise ImproperlyConfigured(f"cannot open the update log: {error}") from None
         if self.log.findings:

@@ -178,7 +178,9 @@ class Checkpoints:
         end = self._history.log.position()
         for index in self._unclosed:
             before = self._found[index]
-            if before.boot == self._boot and end < tuple(before.log):
+            moved = before.inode not in (0, self._history.inode)
+            missing = end < tuple(before.log) or (moved and end == tuple(before.log))
+            if missing and before.boot == self._boot:
                 path = self._files[index].path
                 raise ImproperlyConfigured(
                     f"{path} was not closed, and the update log in {self._history.directory} is "
@@ -244,6 +246,7 @@ class Checkpoints:
                 boot=self._boot,
                 durable=self._durable,
                 log=log,
+                inode=self._history.inode,
             ),
         )
 
