@@ -38,6 +38,8 @@ class Feed:
         caught_up: called when everything has been sent. It says so, and sees to it that `wait` is
             called.
         log: the server's.
+        looking: the client wants to know what there is, so nothing is missing if changes have been
+            removed.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class Feed:
         timeout: float,
         caught_up: Callable[[], None],
         log: Journal,
+        looking: bool = False,
     ) -> None:
         self._session = session
         self._history = history
@@ -58,6 +61,7 @@ class Feed:
         self._timeout = timeout
         self._caught_up = caught_up
         self._log = log
+        self._looking = looking
         self._seen = (0, 0)
         self._begun = False
         self.position = (0, 0)  # see `LogReader.position`
@@ -98,7 +102,7 @@ class Feed:
             places[self] = self.position[0]
         if not self._begun:
             self._begun = True
-            if self._reader.incomplete:
+            if self._reader.incomplete and not self._looking:
                 self._log.error(f"({session.peer}): asks for changes that have been removed")
         if frames:
             session.write(frames)

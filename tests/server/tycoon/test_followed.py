@@ -7,13 +7,23 @@ import socket
 from pathlib import Path
 
 from kt import KyotoTycoon
+from kt.wire.log.tycoon import LOOK
 from kt.wire.tycoon import pack_replication
 
-from ..processes import HOST, ServerProcess
-from .pairs import BUNDLED, client, following, server, wait_until, wait_until_equal
+from ..processes import HOST, SECONDS, ServerProcess
+from .pairs import (
+    BUNDLED,
+    client,
+    following,
+    server,
+    wait_for_trouble,
+    wait_until,
+    wait_until_equal,
+)
 
 MIB = 1 << 20
 ONE = ("%",)
+LACKING = "asks for changes that have been removed"
 SLAVE = re.compile(r"slave_\d+")
 
 
@@ -87,6 +97,37 @@ def attached(process: ServerProcess) -> socket.socket:
     sock.connect((HOST, process.port))
     sock.sendall(pack_replication(1, 9))
     return sock
+
+
+def first_stamp_sent(process: ServerProcess, flags: int) -> int:
+    """Ask for the log from its beginning on, and read what comes first."""
+    data = b""
+    with socket.create_connection((HOST, process.port), SECONDS) as sock:
+        sock.sendall(pack_replication(0, 9, flags))
+        while len(data) < 10:
+            received = sock.recv(10 - len(data))
+            assert received, "it ends the connection"
+            data += received
+    assert data[:2] == b"\xb1\xb1"
+    return int.from_bytes(data[2:], "big")
+
+
+def test_who_looks_where_the_log_begins_is_no_slave_that_lacks_something(tmp_path: Path) -> None:
+    first = server(BUNDLED, 1, tmp_path / "1", "-ulim", "1k", databases=ONE)
+    with first, client(first) as kt:
+        for number in range(200):
+            kt.set(b"%d" % number, b"v")
+        kt.ulog_remove()
+        stamp = first_stamp_sent(first, LOOK)
+        first.wait_for_output("looks where the update log begins: ts=0 sid=9")
+        assert LACKING not in first.printed()
+        assert first_stamp_sent(first, 0) == stamp
+        first.wait_for_output(LACKING)
+        args = following(first)
+        with server(BUNDLED, 2, tmp_path / "2", *args, databases=ONE) as second:
+            wait_for_trouble(second, "its update log begins with file")
+            wait_until(lambda: slaves(kt) == [], "nobody follows")
+        assert first.printed().count(LACKING) == 1
 
 
 def test_a_slave_that_does_not_read_costs_its_master_no_memory(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from kt.server.tycoon.scripts import play_script
 from kt.server.tycoon.service import TycoonService
 from kt.wire.http import BODY_MAX
 from kt.wire.log.copies import COPY
+from kt.wire.log.tycoon import LOOK
 from kt.wire.magic import (
     ERROR,
     GET_BULK,
@@ -288,7 +289,9 @@ class TycoonSession(Answering):
             self._send_copy(service.copies, request.server)
             return
         since, server = request.since, request.server
-        service.log.system(f"({self.peer}): follows the update log: ts={since} sid={server}")
+        looking = bool(request.flags & LOOK)
+        what = "looks where the update log begins" if looking else "follows the update log"
+        service.log.system(f"({self.peer}): {what}: ts={since} sid={server}")
         self._follower, self._confirmed_stamp = server, since
         self.write(FRAME)
         reader = service.history.reader(since, server, only=bool(request.flags & ONLY_OWN))
@@ -300,8 +303,10 @@ class TycoonSession(Answering):
             timeout=service.timeout,
             caught_up=self._beat,
             log=service.log,
+            looking=looking,
         )
-        service.slaves.append(self)
+        if not looking:
+            service.slaves.append(self)
         self._feed.go_on()
 
     def _send_copy(self, copies: Copies, server: int) -> None:

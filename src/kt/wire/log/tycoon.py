@@ -43,6 +43,9 @@ CLEAR: Final = 0xA5
 ONLY_SERVER: Final = 1
 """Flag of replication: send only what the server of that id has done."""
 
+LOOK: Final = 0x200
+"""Flag of replication: to find out what is there, not to follow. An original server ignores it."""
+
 ACKNOWLEDGEMENT: Final = bytes([REPLICATION])
 """The slave's answer to a message that says there is nothing more."""
 

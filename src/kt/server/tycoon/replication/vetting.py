@@ -21,6 +21,7 @@ from kt.errors import KTError, ProtocolError
 from kt.server.engines import EngineError
 from kt.server.engines.kyoto._engine import Database
 from kt.server.link import Halted, Peer
+from kt.wire.log.tycoon import LOOK
 from kt.wire.reading import Incomplete, Reader
 from kt.wire.tycoon import pack_replication, read_replication_reply, read_update
 from kt.wire.tycoon_rpc import decode_columns, pack_rpc, read_rpc_reply
@@ -94,7 +95,7 @@ def oldest_change(peer: Peer, server: int, timeout: float) -> int | None:
         OSError, KTError: it has not said.
     """
     data = bytearray()
-    peer.send(pack_replication(0, (server + 1) & 0xFFFF))  # of ourselves, too
+    peer.send(pack_replication(0, (server + 1) & 0xFFFF, LOOK))  # changes of ourselves, too
     accepted = receive(peer, read_replication_reply, data, timeout)
     if isinstance(accepted, KTError):
         raise accepted
