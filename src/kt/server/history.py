@@ -81,8 +81,7 @@ class History:
             raise ImproperlyConfigured(f"cannot open the update log: {error}") from None
         if self.log.findings:
             log.error(self.log.findings)
-        self.directory = directory
-        self.server = server
+        self.directory, self.server = directory, server
         self.ended = False
         self.needs: dict[str, int] = {}
         self.old_files = OldFiles(self, keep, limit, log)
