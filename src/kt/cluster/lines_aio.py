@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
-from itertools import islice
+from contextlib import asynccontextmanager, nullcontext
+from itertools import chain, islice
 from typing import Any, Final, TypeVar
 
 from kt.cluster.answers import Session, read_request
@@ -91,13 +91,12 @@ class Pool:
     ) -> Any:
         """What `reader` makes of the reply; raises what it says."""
         cluster = self._here()
-        answering = cluster.answer(session or self._session, _whole(request))
+        session = session or self._session
+        reply = b""
         try:
-            if timeout is None:
-                reply = await answering
-            else:
-                async with asyncio.timeout(timeout):
-                    reply = await answering
+            async with nullcontext() if timeout is None else asyncio.timeout(timeout):
+                for one in _requests(request):
+                    reply += await cluster.answer(session, one)
         except TimeoutError as error:
             if type(error) is not TimeoutError:
                 raise
@@ -111,12 +110,14 @@ class Pool:
         self, session: Session, calls: list[tuple[bytes, Reader[Any]]], timeout: float | None
     ) -> list[bytes | BaseException]:
         """The replies to many requests, or what they have raised."""
-        requests = [_whole(request) for request, _ in calls]
+        requests = [_requests(request) for request, _ in calls]
         try:
             async with asyncio.timeout(timeout):
-                return await self._here().answer_all(session, requests)
+                given = await self._here().answer_all(session, list(chain(*requests)))
         except TimeoutError:
             raise self.endpoint.too_late(timeout) from None
+        replies = iter(given)
+        return [_joined(list(islice(replies, len(some)))) for some in requests]
 
     async def call(
         self,
@@ -172,8 +173,23 @@ class Pool:
             await self._cluster.close()
 
 
-def _whole(request: bytes) -> Any:
-    """A request as a value."""
-    found = read_request(request, 0)
-    assert not isinstance(found, Incomplete), request[:40]
-    return found[0]
+def _requests(data: bytes) -> list[Any]:
+    """What is sent at once: a request, and before it some that have no reply."""
+    requests = []
+    pos = 0
+    while pos < len(data):
+        found = read_request(data, pos)
+        assert not isinstance(found, Incomplete), data[pos : pos + 40]
+        request, pos = found
+        requests.append(request)
+    return requests
+
+
+def _joined(replies: list[bytes | BaseException]) -> bytes | BaseException:
+    """The replies to what was sent at once, or what one has raised."""
+    whole = b""
+    for reply in replies:
+        if isinstance(reply, BaseException):
+            return reply
+        whole += reply
+    return whole
