@@ -135,6 +135,8 @@ def offline(once: Once) -> dict[str, str]:
         packages = Path(sysconfig.get_path("platlib"))
         for name in ("setuptools", "_distutils_hack", "Cython", "cython.py"):
             (directory / name).symlink_to(packages / name)
+        for about in packages.glob("setuptools-*.dist-info"):  # names its commands
+            (directory / about.name).symlink_to(about)
 
     return {"PYTHONPATH": str(once("building", build)), "PIP_NO_INDEX": "1"}
 
