@@ -9,9 +9,9 @@ from typing import Any, Final
 from kt.cluster.answers import Request, Session, is_single
 from kt.cluster.commands import Batch, Command
 from kt.cluster.database import Database
-from kt.cluster.engine import Engine, carry_out
+from kt.cluster.engine import Engine, carry_out, is_closed
 from kt.cluster.settings import Settings
-from kt.errors import KTError, ServerConnectionError
+from kt.errors import KTError
 
 TOGETHER: Final = 1000
 """Requests of a client that may be under way at the same time."""
@@ -69,7 +69,7 @@ class Cluster:
         """The replies to commands of one of the databases."""
         home = commands.home if isinstance(commands, Batch) else 0
         if not self.engines:
-            raise ServerConnectionError("the connection to the cluster is closed", sent=False)
+            raise is_closed()
         return await self.engines[home].run(commands)
 
     async def answer(self, session: Session, request: Request) -> bytes:

@@ -57,6 +57,11 @@ class NotAMaster(ServerConnectionError):
     """The node that a command was for has no slots any more; the command was not carried out."""
 
 
+def is_closed() -> ServerConnectionError:
+    """What whoever asks gets after `close`."""
+    return ServerConnectionError("the connection to the cluster is closed", sent=False)
+
+
 class Pending:
     """The commands of one `run`."""
 
@@ -127,7 +132,7 @@ class Engine:
             ServerTimeoutError: nobody served one in time.
         """
         if self._closed:
-            raise self._is_closed()
+            raise is_closed()
         if not commands:
             return []
         if not self.map.masters:
@@ -163,12 +168,8 @@ class Engine:
             node.close("is not needed any more")
             ends.append(node.gone)
         for job in [*self._resting, *(job for jobs in self._held.values() for job in jobs)]:
-            job.pending.failed(self._is_closed())
+            job.pending.failed(is_closed())
         await asyncio.gather(*ends, return_exceptions=True)
-
-    @staticmethod
-    def _is_closed() -> ServerConnectionError:
-        return ServerConnectionError("the connection to the cluster is closed", sent=False)
 
     # The way of a job
 
@@ -208,7 +209,7 @@ class Engine:
         self._resting.discard(job)
         if self._closed:
             self._landed(job)
-            job.pending.failed(self._is_closed())
+            job.pending.failed(is_closed())
             return
         self._watch()
         address = job.ask or job.command.node or self.map.owner(job.command.slot)
@@ -294,7 +295,7 @@ class Engine:
         self.retries[reason] = self.retries.get(reason, 0) + 1
         if self._closed:
             self._landed(job)
-            job.pending.failed(self._is_closed())
+            job.pending.failed(is_closed())
             return
         if self._loop.time() >= job.deadline:
             seconds = self.settings.timeout

@@ -19,21 +19,18 @@ from typing import Any, Final, TypeVar
 
 from kt.cluster import lines_aio
 from kt.cluster.answers import Session
-from kt.cluster.lines_aio import AT_ONCE
+from kt.cluster.engine import is_closed
+from kt.cluster.lines_aio import AT_ONCE, values_of
 from kt.cluster.settings import Settings
-from kt.errors import ServerConnectionError, ServerError
+from kt.errors import ServerError
 from kt.net.endpoint import Endpoint
-from kt.net.local import not_followed, reply_of
+from kt.net.local import not_followed
 from kt.wire.reading import Reader
 
 T = TypeVar("T")
 
 LAST_WAIT: Final = 1.0
 """Seconds for what is under way, when connections have been cut, to notice it."""
-
-
-def _is_closed() -> ServerConnectionError:
-    return ServerConnectionError("the connection to the cluster is closed", sent=False)
 
 
 class LoopThread:
@@ -55,12 +52,12 @@ class LoopThread:
         with self._lock:
             if self._ended:
                 work.close()
-                raise _is_closed()
+                raise is_closed()
             future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return future.result()
         except CancelledError:
-            raise _is_closed() from None
+            raise is_closed() from None
         except BaseException:
             future.cancel()  # whoever was interrupted does not wait for it any more
             raise
@@ -113,13 +110,10 @@ class Connection:
         following = iter(calls)
         while part := list(islice(following, AT_ONCE)):
             replies = self._pool.ask_all(self._session, part, timeout)
-            values: list[Any] = []
-            for (_, reader), reply in zip(part, replies, strict=True):
-                if isinstance(reply, BaseException):
-                    yield values
-                    raise reply
-                values.append(reply_of(self._pool.endpoint, reply, reader))
+            values, error = values_of(self._pool.endpoint, part, replies)
             yield values
+            if error is not None:
+                raise error
 
     def close(self) -> None:
         """End the session."""

@@ -26,6 +26,20 @@ AT_ONCE: Final = 500
 """Requests of a pipeline that are under way at the same time."""
 
 
+def values_of(
+    endpoint: Endpoint,
+    calls: list[tuple[bytes, Reader[Any]]],
+    replies: list[bytes | BaseException],
+) -> tuple[list[Any], BaseException | None]:
+    """What the readers make of replies, up to the first that is missing; and why it is."""
+    values: list[Any] = []
+    for (_, reader), reply in zip(calls, replies, strict=True):
+        if isinstance(reply, BaseException):
+            return values, reply
+        values.append(reply_of(endpoint, reply, reader))
+    return values, None
+
+
 class Connection:
     """A session for one user.
 
@@ -54,13 +68,10 @@ class Connection:
         following = iter(calls)
         while part := list(islice(following, AT_ONCE)):
             replies = await self._pool.ask_all(self._session, part, timeout)
-            values: list[Any] = []
-            for (_, reader), reply in zip(part, replies, strict=True):
-                if isinstance(reply, BaseException):
-                    yield values
-                    raise reply
-                values.append(reply_of(self._pool.endpoint, reply, reader))
+            values, error = values_of(self._pool.endpoint, part, replies)
             yield values
+            if error is not None:
+                raise error
 
     def close(self) -> None:
         """End the session."""

@@ -314,6 +314,15 @@ def _more_rules(
     return (*(so_far or ()), rule)
 
 
+LOG_KEEP_FLAG: Final = Flag(
+    "-ulog-keep",
+    "log_keep",
+    "remove its old files: bytes (10g) or a time (72h, 7d) to keep",
+    "AMOUNT",
+    retention,
+    combine=both_limits,
+)
+
 ACCESS_FLAGS: tuple[Flag, ...] = (
     Flag(
         "-allow",
