@@ -23,19 +23,21 @@ import kt
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "src" / "kt"
 
-BASE = {"errors", "options", "serializers", "types", "version"}
+BASE = {"errors", "moments", "options", "serializers", "types", "version"}
 """Rooms that all that stand after them may import."""
 
 CLIENTS = "client client.tycoon client.tyrant"
 SERVING = (
     "server.times server.engines server.holders server.session server.history server.feed "
-    "server.link server.stamp_file server.checkpoint_file server.scripting server.process"
+    "server.link server.log_files server.restoring server.stamp_file server.checkpoint_file "
+    "server.scripting server.process"
 )
 
 # Room -> what it may import besides BASE, all of it before it. A module belongs to the room with
 # the longest name that fits; "" is kt itself. Clients and servers have only wire in common.
 ROOMS = {
     "errors": "",
+    "moments": "",
     "options": "",
     "version": "",
     "types": "",
@@ -56,6 +58,8 @@ ROOMS = {
     "server.history": "server.engines server.session",
     "server.feed": "server.history server.engines server.session",
     "server.link": "server.session",
+    "server.log_files": "wire",
+    "server.restoring": "server.log_files server.session",
     "server.stamp_file": "",
     "server.checkpoint_file": "server.engines server.session",
     "server.scripting": "server.holders",

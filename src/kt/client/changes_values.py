@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable
-from datetime import UTC, datetime
-from typing import Any, Final, NamedTuple
+from datetime import datetime
+from typing import Any, NamedTuple
 
 from kt.client.values import Values
-from kt.errors import ArgumentError
 from kt.net.endpoint import Endpoint
 from kt.options import Since
 from kt.types import Change, Key
 from kt.wire.codec import decode_key, encode_key
 from kt.wire.log.selection import Selection
-
-_EPOCH: Final = datetime.fromtimestamp(0, UTC)
 
 
 def selection(
@@ -42,14 +39,6 @@ def decoded(change: Change[bytes, bytes], values: Values, decode_keys: bool) -> 
     if change.value is None:
         return change._replace(key=key)
     return change._replace(key=key, value=values.load(change.value, key))
-
-
-def nanoseconds(moment: datetime) -> int:
-    """Return `moment` in nanoseconds since the epoch; raises ArgumentError without a time zone."""
-    if moment.tzinfo is None:
-        raise ArgumentError(f"{moment!r} has no time zone: which moment is it?")
-    since = moment - _EPOCH
-    return ((since.days * 86400 + since.seconds) * 10**6 + since.microseconds) * 1000
 
 
 class Terms(NamedTuple):

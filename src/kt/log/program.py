@@ -10,15 +10,14 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from kt.client.changes_values import nanoseconds
 from kt.errors import KTError
 from kt.log import showing
 from kt.log.cutting import write_log
 from kt.log.files import Damage, Entry, Kind, LogFile, find_files
+from kt.moments import read_moment
 from kt.types import Change
 from kt.wire.log import tycoon
 from kt.wire.log.selection import Selection
@@ -81,15 +80,10 @@ def _add_filters(parser: argparse.ArgumentParser) -> None:
     add("--sid", type=int, action="append", metavar="N", help="only of this server (repeatable)")
     add("--key", type=os.fsencode, help="only of this key")
     add("--prefix", type=os.fsencode, help="only of keys that begin so, and what has no key")
-    add("--from", dest="begin", type=_moment, metavar="TIME", help="only at this time and later")
-    add("--to", dest="end", type=_moment, metavar="TIME", help="only at this time and earlier")
-
-
-def _moment(text: str) -> int:
-    """A time in nanoseconds: ISO 8601, in local time unless it says else, or the number itself."""
-    if text.isascii() and text.isdigit():
-        return int(text)
-    return nanoseconds(datetime.fromisoformat(text).astimezone())
+    add(
+        "--from", dest="begin", type=read_moment, metavar="TIME", help="only at this time and later"
+    )
+    add("--to", dest="end", type=read_moment, metavar="TIME", help="only at this time and earlier")
 
 
 def _filter(options: argparse.Namespace) -> Callable[[Change[bytes, bytes]], bool]:

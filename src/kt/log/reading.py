@@ -8,10 +8,11 @@ from functools import partial
 from os import PathLike
 from typing import Any, Generic, Self
 
-from kt.client.changes_values import decoded, nanoseconds, selection
+from kt.client.changes_values import decoded, selection
 from kt.client.values import Values
 from kt.errors import ArgumentError, LogGapError
 from kt.log.files import Damage, Entry, Kind, LogFile, find_files
+from kt.moments import nanoseconds
 from kt.options import Since
 from kt.serializers import KT_BINARY, Serializer
 from kt.types import Change, K, Key, V

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from kt.errors import ImproperlyConfigured, KTError
 
 if TYPE_CHECKING:
-    from kt.server.process.options import Flag
+    from kt.server.process.log import Log
+    from kt.server.process.options import Flag, ServiceOptions
     from kt.server.process.start import Start
 
 
@@ -34,6 +35,7 @@ def _tycoon(program: str, words: Sequence[str]) -> int:
     if _helped(program, words, PURPOSE, FLAGS, ARGUMENTS):
         return 0
     options = tycoon_options(program, words)
+    _check_times(options)
 
     def serve(start: Start) -> int:
         _need_engine("kyoto", "Kyoto Cabinet", "libkyotocabinet-dev", "kyoto-cabinet")
@@ -41,9 +43,15 @@ def _tycoon(program: str, words: Sequence[str]) -> int:
 
         return TycoonServer(options, start).run()
 
-    from kt.server.process.start import run
+    def restore(log: Log) -> None:
+        _need_engine("kyoto", "Kyoto Cabinet", "libkyotocabinet-dev", "kyoto-cabinet")
+        from kt.server.tycoon.recovery.restoring import restore
 
-    return run(options, serve)
+        restore(options, log)
+
+    from kt.server.process.start import run, run_once
+
+    return run(options, serve) if options.restore_to is None else run_once(options, restore)
 
 
 def _tyrant(program: str, words: Sequence[str]) -> int:
@@ -52,6 +60,7 @@ def _tyrant(program: str, words: Sequence[str]) -> int:
     if _helped(program, words, PURPOSE, FLAGS, ARGUMENTS):
         return 0
     options = tyrant_options(program, words)
+    _check_times(options)
 
     def serve(start: Start) -> int:
         _need_engine("tokyo", "Tokyo Cabinet", "libtokyocabinet-dev", "tokyo-cabinet")
@@ -59,10 +68,18 @@ def _tyrant(program: str, words: Sequence[str]) -> int:
 
         return TyrantServer(options, start).run()
 
+    def restore(log: Log) -> None:
+        _need_engine("tokyo", "Tokyo Cabinet", "libtokyocabinet-dev", "tokyo-cabinet")
+        from kt.server.tyrant.restoring import restore
+
+        restore(options, log)
+
     from kt.server.process.daemon import PidFile
     from kt.server.process.log import TyrantLog
-    from kt.server.process.start import run
+    from kt.server.process.start import run, run_once
 
+    if options.restore_to is not None:
+        return run_once(options, restore, log_class=TyrantLog)
     pid_file = PidFile(options.pid_path)
     return run(
         options,
@@ -70,6 +87,11 @@ def _tyrant(program: str, words: Sequence[str]) -> int:
         log_class=TyrantLog,
         prepare=lambda log: pid_file.make_room(options.kill, log),
     )
+
+
+def _check_times(options: ServiceOptions) -> None:
+    if options.restore_from is not None and options.restore_to is None:
+        raise ImproperlyConfigured("-restore-from says where to begin, -restore-to is missing")
 
 
 def _helped(

@@ -10,9 +10,10 @@ from datetime import datetime
 from typing import Any, Final
 
 from kt.client.changes import SILENCE, Changes
-from kt.client.changes_values import Terms, nanoseconds
+from kt.client.changes_values import Terms
 from kt.client.tycoon.admin import TycoonAdmin
 from kt.errors import ServerError
+from kt.moments import nanoseconds
 from kt.net.streams.blocking import Stream
 from kt.options import Since
 from kt.types import Change, K, V, What

@@ -10,9 +10,10 @@ from datetime import datetime
 from typing import Any, Final
 
 from kt.client.changes import SILENCE, Changes
-from kt.client.changes_values import Terms, nanoseconds
+from kt.client.changes_values import Terms
 from kt.client.tyrant.admin import TyrantAdmin
 from kt.errors import ServerConnectionError, ServerError
+from kt.moments import nanoseconds
 from kt.net.streams.blocking import Stream
 from kt.options import Since
 from kt.types import Change, K, V

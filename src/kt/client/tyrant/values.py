@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from itertools import islice
 from typing import Any, Final, TypeVar
 
-from kt.errors import ArgumentError, ProtocolError, SerializationError
+from kt.errors import ProtocolError, SerializationError
+from kt.moments import nanoseconds
 from kt.types import Key
 from kt.wire.codec import dump_value
+from kt.wire.log.tyrant import NANOSECONDS
 from kt.wire.values import Dumps
 
 T = TypeVar("T")
@@ -18,7 +20,6 @@ T = TypeVar("T")
 TEXT_FIELDS: Final = frozenset(("version", "protver", "os", "type", "path", "mhost", "repl_error"))
 """Fields of `status` that are text, however they look."""
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _INT: Final = struct.Struct("<i")
 _DOUBLE: Final = struct.Struct("<d")
 
@@ -52,9 +53,7 @@ def whole(text: str | bytes, function: str) -> int:
 def microseconds(moment: int | datetime) -> int:
     """Return a time stamp as the server has it, in microseconds since the epoch."""
     if isinstance(moment, datetime):
-        if moment.tzinfo is None:
-            raise ArgumentError(f"{moment!r} has no time zone: which moment is it?")
-        return (moment - _EPOCH) // timedelta(microseconds=1)
+        return nanoseconds(moment) // NANOSECONDS
     return moment
 
 

@@ -75,6 +75,8 @@ class ServiceOptions:
         master_tls_cert: file with the certificate that we show to a master; None for none.
         master_tls_key: file with its key; None: it is in the same file.
         allow: who may do what, see `kt.server.process.access`; nothing: everybody everything.
+        restore_to: instead of serving, make the databases as they were at this time (nanoseconds).
+        restore_from: the time of which they are now; None: they are not there.
     """
 
     program: str
@@ -97,6 +99,8 @@ class ServiceOptions:
     master_tls_cert: str | None = None
     master_tls_key: str | None = None
     allow: tuple[tuple[str, str], ...] = ()
+    restore_to: int | None = None
+    restore_from: int | None = None
 
 
 def integer(word: str) -> int:
@@ -177,6 +181,16 @@ def both_limits(so_far: Retention | None, more: Retention) -> Retention:
     """What is given as bytes and as a time holds together."""
     before = so_far or Retention()
     return Retention(more.bytes or before.bytes, more.seconds or before.seconds)
+
+
+def moment(word: str) -> int:
+    """A time, ISO 8601 or nanoseconds since the epoch."""
+    from kt.moments import read_moment  # imports datetime, which few command lines need
+
+    try:
+        return read_moment(word)
+    except ValueError:
+        raise ValueError("this is no time like '2026-11-01 12:00:00'") from None
 
 
 def server_id(word: str) -> int:
@@ -322,6 +336,18 @@ LOG_KEEP_FLAG: Final = Flag(
     retention,
     combine=both_limits,
 )
+
+RESTORE_FLAGS: Final = (
+    Flag(
+        "-restore-to",
+        "restore_to",
+        "do not serve: make the databases as they were then, from -ulog",
+        "TIME",
+        moment,
+    ),
+    Flag("-restore-from", "restore_from", "their files are there, as of this time", "TIME", moment),
+)
+"""Flags of our own to go back to a time."""
 
 ACCESS_FLAGS: tuple[Flag, ...] = (
     Flag(

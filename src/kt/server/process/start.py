@@ -18,7 +18,8 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from kt.errors import ImproperlyConfigured, KTError
@@ -155,9 +156,7 @@ def run(
     """
     open_standard_streams()
     ready = go_to_background() if options.daemon else None
-    log = _open_log(options, log_class)
-    log.started(options.program, VERSION)
-    try:
+    with _logging(options, log_class) as log, suppress(Interrupted):
         if prepare is not None:
             prepare(log)
         allow_many_files()
@@ -170,8 +169,35 @@ def run(
             return serve(start)
         finally:
             start.end()
-    except Interrupted:
-        return 0
+    return 0
+
+
+def run_once(
+    options: ServiceOptions, work: Callable[[Log], None], *, log_class: type[Log] = Log
+) -> int:
+    """Do something that is no serving; returns the exit status.
+
+    Args:
+        options: the command line.
+        work: does it.
+        log_class: the log, in the format of this server.
+
+    Raises:
+        KTError, OSError: `work` failed; this is logged too.
+    """
+    open_standard_streams()
+    with _logging(options, log_class) as log:
+        work(log)
+    return 0
+
+
+@contextmanager
+def _logging(options: ServiceOptions, log_class: type[Log]) -> Iterator[Log]:
+    """Give the log of a process, which ends with why it failed, if it does."""
+    log = _open_log(options, log_class)
+    log.started(options.program, VERSION)
+    try:
+        yield log
     except (KTError, OSError) as error:
         log.error(str(error))  # noqa: TRY400 - the message says it all
         raise

@@ -12,6 +12,7 @@ from kt.server.process.options import (
     ACCESS_FLAGS,
     EVERYTHING_KEPT,
     LOG_KEEP_FLAG,
+    RESTORE_FLAGS,
     SCRIPT_FLAGS,
     SERVICE_FLAGS,
     Flag,
@@ -140,6 +141,7 @@ FLAGS: Final = (
     ),
     Flag("-cmd", "command_directory", "the commands that synchronize may run", "DIRECTORY", str),
     Flag("-scr", "script", "the Lua functions that clients may call", "FILE", str),
+    *RESTORE_FLAGS,
     *SCRIPT_FLAGS,
     *ACCESS_FLAGS,
 )

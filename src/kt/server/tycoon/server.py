@@ -11,8 +11,7 @@ engines.kyoto             the engine; on top of it the binary protocol and, unle
 rpc                       HTTP requests under ``/rpc/``: columns, waiting, signals, statuses
 procedures                the procedures that these call
 synchronize               the one that may run a command
-snapshots                 snapshots of the databases, and how these come back at the start
-checkpoints               how files keep what was acknowledged (``-durable``)
+recovery                  how databases come back: snapshots, checkpoints (``-durable``), restoring
 rest                      HTTP requests for single records
 replication               a slave: another server's update log, read and applied
 report                    what ``report`` answers
@@ -35,16 +34,16 @@ from kt.server.history import History
 from kt.server.process.connection import Connection
 from kt.server.process.server import Server
 from kt.server.scripting.state import Limits
-from kt.server.tycoon.checkpoints import Checkpoints, set_torn_aside
 from kt.server.tycoon.options import TycoonOptions
 from kt.server.tycoon.procedures import Columns, Procedure
+from kt.server.tycoon.recovery.checkpoints import Checkpoints, set_torn_aside
+from kt.server.tycoon.recovery.snapshots import Snapshots
 from kt.server.tycoon.replication.following import Following
 from kt.server.tycoon.replication.sending import Copies
 from kt.server.tycoon.report import Process, report
 from kt.server.tycoon.scripts import start_scripts
 from kt.server.tycoon.service import TycoonService, log_engine_error
 from kt.server.tycoon.session import TycoonSession
-from kt.server.tycoon.snapshots import Snapshots
 from kt.server.tycoon.synchronize import Synchronize
 from kt.version import VERSION
 

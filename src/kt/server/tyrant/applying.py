@@ -8,19 +8,15 @@ came from. Commands that had failed are carried out, too: they fail again, or so
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Final
 
 from kt.errors import ProtocolError
 from kt.server.engines.tokyo._engine import BinaryCore, State, come_from
+from kt.server.log_files import TYRANT, LogFiles
 from kt.server.tyrant.service import TyrantService
 from kt.wire import tyrant_commands as codes
-from kt.wire.log.tyrant import Record, decode_command, read_record
-from kt.wire.reading import Incomplete
-
-NAME: Final = re.compile(r"[0-9]{8}\.ulog")
-CHUNK: Final = 1 << 20
+from kt.wire.log.tyrant import Record, decode_command
 
 AGAIN: Final = int(State.AGAIN)
 COMMAND: Final = int(State.COMMAND)
@@ -111,32 +107,16 @@ def restore_from(
         if history is not None and os.path.samefile(directory, history.directory):
             service.log.error(f"an update log cannot be restored into itself: {directory}")
             return False
-        for record in _records(directory):
+        files = LogFiles(directory, TYRANT)
+        for record in files.records():
             if record.stamp < since or applier.apply(record):
                 continue
             service.log.error(f"detected inconsistency: ts={record.stamp} sid={record.sid}")
             if consistent:
                 return False
+        trouble = files.torn
     except (OSError, ProtocolError) as error:
-        service.log.error(f"restoring from {directory} ended: {error}")  # noqa: TRY400 - it says it all
-        return False
-    return True
-
-
-def _records(directory: str) -> Iterator[Record]:
-    for name in sorted(filter(NAME.fullmatch, os.listdir(directory))):
-        with open(os.path.join(directory, name), "rb") as file:
-            data, pos = b"", 0
-            while True:
-                reading = read_record(data, pos)
-                if isinstance(reading, Incomplete):
-                    wanted = max(CHUNK, reading.need - (len(data) - pos))
-                    more = file.read(wanted)
-                    if not more:
-                        break
-                    data, pos = data[pos:] + more, 0
-                    continue
-                record, pos = reading
-                yield record
-            if pos < len(data):
-                raise ProtocolError(f"half a record at the end of {name}")
+        trouble = str(error)
+    if trouble:
+        service.log.error(f"restoring from {directory} ended: {trouble}")
+    return not trouble

@@ -21,6 +21,7 @@ from kt.server.process.options import (
     ACCESS_FLAGS,
     EVERYTHING_KEPT,
     LOG_KEEP_FLAG,
+    RESTORE_FLAGS,
     SCRIPT_FLAGS,
     SERVICE_FLAGS,
     Flag,
@@ -200,6 +201,7 @@ FLAGS: Final = (
         Periodic.read,
         combine=_more,
     ),
+    *RESTORE_FLAGS,
     *SCRIPT_FLAGS,
     *ACCESS_FLAGS,
 )

@@ -40,7 +40,7 @@ from kt.server.checkpoint_file import (
 from kt.server.engines.kyoto._engine import Database
 from kt.server.history import History
 from kt.server.session import Journal
-from kt.server.tycoon.snapshots import carry_out
+from kt.server.tycoon.recovery.snapshots import carry_out
 
 if TYPE_CHECKING:
     from kt.server.engines.log._log import Durable

@@ -25,6 +25,7 @@ from contextlib import suppress
 from typing import Final
 
 from kt.errors import ImproperlyConfigured
+from kt.moments import show_moment
 from kt.server.engines.kyoto._engine import (
     LIBRARY_FEATURES,
     Database,
@@ -127,11 +128,13 @@ class Snapshots:
             ImproperlyConfigured: something cannot be brought back.
         """
         self._history = history
-        for index, path in self._files().items():
+        for index, path in snapshot_files(self._directory).items():
             if index >= len(self._databases):
                 self._log.error(f"there is no database for a snapshot: {path}")
             elif self._fresh[index]:
-                self._stamps[index] = self._load(self._databases[index], index, path, check)
+                self._stamps[index] = load_snapshot(
+                    self._databases[index], index, path, self._log, check
+                )
             else:
                 self._log.system(f"the database is a file, its snapshot is not applied: {path}")
         self.restored = set(self._stamps)
@@ -150,35 +153,6 @@ class Snapshots:
             with suppress(OSError):  # who starts without the file will be told
                 if index not in self._stamps:
                     self._old[index] = SnapshotLoader(database, self._path(index)).header.stamp
-
-    def _files(self) -> dict[int, str]:
-        files: dict[int, str] = {}
-        for name in sorted(os.listdir(self._directory)):
-            if (match := NAME.fullmatch(name)) is None:
-                continue
-            path = os.path.join(self._directory, name)
-            if (other := files.setdefault(int(match[1]), path)) != path:
-                raise ImproperlyConfigured(f"two snapshots of one database: {other} and {path}")
-        return files
-
-    def _load(self, database: Database, index: int, path: str, check: Callable[[], None]) -> int:
-        try:
-            loader = SnapshotLoader(database, path)
-            stamp, count, size = loader.header
-            self._log.system(
-                f"applying a snapshot file: db={index} ts={stamp} count={count} size={size}"
-            )
-            progress = Progress(self._log, "records applied", count)
-            while loaded := loader.load(RECORDS_AT_ONCE):
-                progress.add(loaded)
-                check()
-        except OSError as error:
-            raise ImproperlyConfigured(
-                f"a snapshot cannot be applied: {error}. Put a good one in its place, or move it "
-                "away to start without it"
-            ) from None
-        progress.end()
-        return stamp
 
     def _replay(self, history: History, check: Callable[[], None]) -> None:
         stamps = [(database, self._stamps.get(i)) for i, database in enumerate(self._databases)]
@@ -272,6 +246,70 @@ class Progress:
 
     def _say(self, more: str = "") -> None:
         self._log.system(f"{self._what}: {self._count}{self._total}{more}")
+
+
+def snapshot_files(directory: str) -> dict[int, str]:
+    """The snapshots in a directory, by the numbers of their databases.
+
+    Raises:
+        ImproperlyConfigured: there are two of one database.
+        OSError: the directory cannot be read.
+    """
+    files: dict[int, str] = {}
+    for name in sorted(os.listdir(directory)):
+        if (match := NAME.fullmatch(name)) is None:
+            continue
+        path = os.path.join(directory, name)
+        if (other := files.setdefault(int(match[1]), path)) != path:
+            raise ImproperlyConfigured(f"two snapshots of one database: {other} and {path}")
+    return files
+
+
+def load_snapshot(
+    database: Database,
+    index: int,
+    path: str,
+    log: Journal,
+    check: Callable[[], None] = lambda: None,
+    *,
+    latest: int | None = None,
+) -> int:
+    """Apply a snapshot to a database that is empty.
+
+    Args:
+        database: which.
+        index: its number.
+        path: of the snapshot.
+        log: the server's.
+        check: called now and then; may raise to end it.
+        latest: the stamp that the snapshot's must not exceed; None: it may be any.
+
+    Returns:
+        its stamp.
+
+    Raises:
+        ImproperlyConfigured: it cannot be applied.
+    """
+    try:
+        loader = SnapshotLoader(database, path)
+        stamp, count, size = loader.header
+        if latest is not None and stamp > latest:
+            raise ImproperlyConfigured(
+                f"{path} is of {show_moment(stamp)}, which is later than that: put an older one in "
+                "another directory for -bgs, or leave -bgs out where the log has everything"
+            )
+        log.system(f"applying a snapshot file: db={index} ts={stamp} count={count} size={size}")
+        progress = Progress(log, "records applied", count)
+        while loaded := loader.load(RECORDS_AT_ONCE):
+            progress.add(loaded)
+            check()
+    except OSError as error:
+        raise ImproperlyConfigured(
+            f"a snapshot cannot be applied: {error}. Put a good one in its place, or move it "
+            "away to start without it"
+        ) from None
+    progress.end()
+    return stamp
 
 
 def carry_out(
