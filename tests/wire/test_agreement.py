@@ -102,6 +102,7 @@ KERNELS: dict[str, tuple[st.SearchStrategy[Any], ...]] = {
     "decode_columns": (COLUMNS, ENCODING),
     "decode_keys": (COLUMNS, ENCODING, FLAG),
     "decode_bulk": (COLUMNS, ENCODING, FLAG, LOADS),
+    "decode_places": (COLUMNS, ENCODING, FLAG, LOADS),
     "pack_command": (st.lists(st.binary(max_size=6), max_size=4).map(tuple),),
     "read_resp_reply": (RESP | RESP.map(bytearray), st.just(0)),
 }

@@ -138,6 +138,7 @@ def test_malformed_replies_are_refused(wire: Wire, body: bytes, encoding: str | 
         lambda: wire.tycoon_rpc.decode_columns(body, encoding),
         lambda: wire.tycoon_rpc.decode_keys(body, encoding, True),
         lambda: wire.tycoon_rpc.decode_bulk(body, encoding, True, None),
+        lambda: wire.tycoon_rpc.decode_places(body, encoding, True, None),
     ):
         with pytest.raises(ProtocolError):
             decode()
@@ -183,6 +184,16 @@ def test_decode_bulk_turns_values(wire: Wire) -> None:
     assert wire.tycoon_rpc.decode_bulk(body, encoding, True, TEXT) == {"a": "é", "\udcff": "7"}
     with pytest.raises(ValueFailure) as caught:
         wire.tycoon_rpc.decode_bulk(b"_a\tx\n_b\t\xff\n", "", True, TEXT)
+    assert caught.value.key == "b"
+
+
+def test_decode_places(wire: Wire) -> None:
+    columns = [("_000b", "é"), ("_001", ""), ("_002b", b"\xff"), ("other", "x"), ("_00", "x")]
+    encoding, body = wire.tycoon_rpc.encode_columns(columns)
+    places = [(b"b", "é".encode()), (b"", b""), (b"b", b"\xff")]
+    assert wire.tycoon_rpc.decode_places(body, encoding, False, None) == places
+    with pytest.raises(ValueFailure) as caught:
+        wire.tycoon_rpc.decode_places(body, encoding, True, TEXT)
     assert caught.value.key == "b"
 
 
@@ -413,6 +424,7 @@ Decode = Callable[[Wire, bytes, str], Any]
         lambda wire, body, encoding: wire.tycoon_rpc.decode_columns(body, encoding),
         lambda wire, body, encoding: wire.tycoon_rpc.decode_keys(body, encoding, True),
         lambda wire, body, encoding: wire.tycoon_rpc.decode_bulk(body, encoding, True, None),
+        lambda wire, body, encoding: wire.tycoon_rpc.decode_places(body, encoding, True, None),
     ],
 )
 @given(

@@ -46,6 +46,9 @@ REPLY_PLAIN_MAX: Final = 255
 
 ESTIMATED: Final = 255
 """How many bytes of a field an estimate looks at."""
+PLACE_WIDTH: Final = 4
+"""Bytes before a key where there are several of a cursor: ``_`` and three digits."""
+
 RANK_DIGITS: Final = 9
 """Most digits in the rank of a key that matches."""
 

@@ -29,6 +29,7 @@ from kt.wire.codec import (
     decode_columns,
     decode_field,
     decode_keys,
+    decode_places,
     dump_value,
     encode_columns,
     encode_columns_as,
@@ -82,6 +83,7 @@ __all__ = [
     "read_rpc_reply",
     "decode_keys",
     "decode_bulk",
+    "decode_places",
     "decode_error",
     # the server's side
     "decode_url",

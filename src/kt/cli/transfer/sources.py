@@ -49,6 +49,7 @@ from kt.client.tyrant.admin import FIXED, MEMORY_TREE, TREE
 from kt.errors import ServerError
 from kt.types import Key
 from kt.wire.codec import decode_items, skip_items
+from kt.wire.columns import PLACE_WIDTH
 from kt.wire.tycoon import pack_get_bulk, read_get_bulk_reply
 from kt.wire.tycoon_rpc import Field, RpcReply, decode_columns, pack_rpc, read_rpc_reply
 
@@ -69,8 +70,6 @@ FIRST_SIZE: Final = 16
 SINGLES: Final = 500
 """The same for single keys."""
 MAX: Final[tuple[Key, Field]] = ("max", SLICE)
-PLACE: Final = 4
-"""Bytes before each key in an answer to `MAX`: ``_`` and three digits."""
 BULK_HEAD: Final = 5
 ORDERED: Final = (TREE, MEMORY_TREE, FIXED)
 """Types of Tokyo Tyrant whose keys need not be known before."""
@@ -309,7 +308,7 @@ def names_of(columns: dict[bytes, bytes]) -> Iterator[bytes]:
     """Yield the keys of a reply: many, or one in the words of the original server."""
     for name, value in sorted(columns.items()):
         if name[:1] == b"_":
-            yield name[PLACE:]
+            yield name[PLACE_WIDTH:]
         elif name == b"key":
             yield value
 

@@ -21,7 +21,8 @@ grows with the first answers, up to `BATCH_MAX` records or about `BATCH_BYTES` b
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Iterator
+from operator import itemgetter
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar, cast
 
@@ -30,8 +31,16 @@ from kt.client.tycoon.columns import MISSED, Columns, column, expiry, number, su
 from kt.client.values import Values
 from kt.errors import KTError
 from kt.types import ExpireTime, K, Key, Record, V
-from kt.wire.codec import decode_key, encode_key
-from kt.wire.tycoon_rpc import Field, decode_columns, pack_rpc, read_rpc_reply
+from kt.wire.codec import decode_key, encode_key, load_value
+from kt.wire.tycoon_rpc import (
+    Field,
+    RpcReply,
+    decode_columns,
+    decode_places,
+    pack_rpc,
+    read_rpc_reply,
+)
+from kt.wire.values import Loads, ValueFailure
 
 if TYPE_CHECKING:
     from kt.net.blocking import Connection, Pool
@@ -40,8 +49,8 @@ T = TypeVar("T")
 
 Result = dict[bytes, bytes]
 
-Pair = tuple[bytes | None, bytes]
-"""What iterating has read of a record: its key, if that was asked for, and its value."""
+Pair = tuple[bytes, bytes]
+"""What iterating has read of a record: its key and its value; what was not asked for is empty."""
 
 CURSOR: Final[tuple[Key, Field]] = ("CUR", 1)
 STEP: Final[tuple[Key, Field]] = ("step", "")
@@ -53,9 +62,6 @@ MOVING: Final = ("cur_step", "cur_step_back", "cur_remove", "cur_seize")
 
 DIRECTIONS: Final = {False: ("cur_jump", "cur_step"), True: ("cur_jump_back", "cur_step_back")}
 """Backward or not -> how to begin and how to go on."""
-
-PLACE: Final = 4
-"""So many bytes are before a key where there are several: ``_`` and three digits."""
 
 BATCH_MIN: Final = 4
 BATCH_MAX: Final = 512
@@ -179,12 +185,12 @@ class Cursor(Generic[K, V]):
         Raises (when iterated):
             ServerError: the database has no order.
         """
-        return Scan(self, "cur_get", self._pair_of, backward=True)
+        return CursorScan(self, backward=True)
 
     __reversed__ = backward
 
     def __iter__(self) -> Scan[tuple[K, V]]:
-        return Scan(self, "cur_get", self._pair_of)
+        return CursorScan(self, backward=False)
 
     def close(self) -> None:
         """Delete the server's cursor and give its connection back; a later `jump` begins anew."""
@@ -281,10 +287,36 @@ class Cursor(Generic[K, V]):
         return pair
 
     def _fetch(self, procedure: str) -> None:
-        """Ask for the next batch of records."""
+        """Ask for the next batch of records, and keep them as they are."""
+        replies = self._ask(procedure)
+        self._ahead.extend(self._pairs(procedure, replies, False, None))
+        self._grow(replies, len(self._ahead))
+
+    def _take_batch(self, procedure: str) -> Iterator[Any]:
+        """Return the next records of an iteration that nothing interrupts; None, and close, at the
+        end.
+
+        What fails to decode is decoded once more when it is its turn: those before it come first.
+        """
+        replies = self._ask(procedure)
+        loads = None if procedure == "cur_get_key" else self._values.loads
+        records: list[Any]
+        try:
+            records = self._pairs(procedure, replies, self._decode_keys, loads)
+            shaped = iter(records)
+        except ValueFailure:
+            records = self._pairs(procedure, replies, False, None)
+            shaped = map(self._pair_of, records)
+        self._grow(replies, len(records))
+        if not records:
+            self.close()
+        return shaped
+
+    def _ask(self, procedure: str) -> list[RpcReply]:
+        """Return the answers to the request for a batch, or to its requests."""
         jump, step = DIRECTIONS[self._backward]
         if not self._placed and not self._jump(jump, None):
-            return
+            return []
         if self._backward:
             requests = [self._pack(procedure, []), self._pack(step, [])] * self._batch_size
         elif self._many:
@@ -299,22 +331,35 @@ class Cursor(Generic[K, V]):
         batches = connection.call_many(calls, self._timeout)
         replies = [reply for batch in batches for reply in batch]
         self._yielded = False
-        for reply in replies:
-            if reply.status != MISSED:
-                self._read(procedure, decode_columns(succeeded(reply).body, reply.encoding))
-        size = sum(len(reply.body) for reply in replies) // max(len(self._ahead), 1) + 1
+        return [succeeded(reply) for reply in replies if reply.status != MISSED]
+
+    def _grow(self, replies: list[RpcReply], count: int) -> None:
+        """Choose how many records to ask for next."""
+        size = sum(len(reply.body) for reply in replies) // max(count, 1) + 1
         self._batch_size = min(self._batch_size * BATCH_GROWTH, BATCH_MAX, BATCH_BYTES // size + 1)
 
-    def _read(self, procedure: str, columns: Result) -> None:
-        """Keep the records of an answer: several, their places before their keys, one, or none."""
-        name = next(iter(columns), b"")
-        if name[:1] == b"_":
-            self._ahead.extend([(key[PLACE:], value) for key, value in sorted(columns.items())])
-        elif name:
-            self._many = self._many and self._backward
-            key = None if procedure == "cur_get_value" else column(columns, b"key")
-            value = b"" if procedure == "cur_get_key" else column(columns, b"value")
-            self._ahead.append((key, value))
+    def _pairs(
+        self, procedure: str, replies: list[RpcReply], decode_keys: bool, loads: Loads
+    ) -> list[tuple[Any, Any]]:
+        """Return the records of answers: each has several, one, or none."""
+        pairs: list[tuple[Any, Any]] = []
+        for reply in replies:
+            some = decode_places(reply.body, reply.encoding, decode_keys, loads)
+            if not some and (columns := decode_columns(reply.body, reply.encoding)):
+                self._many = self._many and self._backward
+                some = [self._one(procedure, columns, decode_keys, loads)]
+            pairs += some
+        return pairs
+
+    def _one(
+        self, procedure: str, columns: Result, decode_keys: bool, loads: Loads
+    ) -> tuple[Any, Any]:
+        if procedure == "cur_get_value":
+            return None, load_value(column(columns, b"value"), loads, None)
+        key = decode_key(column(columns, b"key"), decode_keys)
+        if procedure == "cur_get_key":
+            return key, b""
+        return key, load_value(column(columns, b"value"), loads, key)
 
     def _key(self, result: Result) -> K:
         return cast(K, decode_key(column(result, b"key"), self._decode_keys))
@@ -327,16 +372,8 @@ class Cursor(Generic[K, V]):
         key = self._key(result)
         return key, self._value(result, key)
 
-    def _key_of(self, pair: Pair) -> K:
-        assert pair[0] is not None  # `_read` sees to it
-        return cast(K, decode_key(pair[0], self._decode_keys))
-
-    def _value_of(self, pair: Pair) -> V:
-        value: V = self._values.load(pair[1], None)
-        return value
-
     def _pair_of(self, pair: Pair) -> tuple[K, V]:
-        key = self._key_of(pair)
+        key: Any = decode_key(pair[0], self._decode_keys)
         return key, self._values.load(pair[1], key)
 
 
@@ -347,34 +384,15 @@ class Scan(Generic[T]):
     forgotten.
     """
 
-    def __init__(
-        self,
-        cursor: Cursor[Any, Any],
-        procedure: str,
-        shape: Callable[[Pair], T],
-        backward: bool = False,
-    ) -> None:
+    def __init__(self, cursor: Cursor[Any, Any]) -> None:
         self._cursor = cursor
-        self._procedure = procedure
-        self._shape = shape
-        self._backward = backward
         self._exhausted = False
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> T:
-        cursor = self._cursor
-        if cursor._ahead and cursor._backward is self._backward and not self._exhausted:
-            pair = cursor._ahead.popleft()  # as `_advance` does it, without its call
-            cursor._last = pair[0]
-            return self._shape(pair)
-        if not self._exhausted:
-            found = cursor._advance(self._procedure, self._backward)
-            if found is not None:
-                return self._shape(found)
-            self._exhausted = True
-        raise StopIteration
+        raise NotImplementedError
 
     def close(self) -> None:
         """End the iteration and give its connection back."""
@@ -391,3 +409,51 @@ class Scan(Generic[T]):
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+class CursorScan(Scan[tuple[K, V]]):
+    """One from where a cursor stands, which goes along with it."""
+
+    def __init__(self, cursor: Cursor[K, V], backward: bool) -> None:
+        super().__init__(cursor)
+        self._backward = backward
+
+    def __next__(self) -> tuple[K, V]:
+        cursor = self._cursor
+        if cursor._ahead and cursor._backward is self._backward and not self._exhausted:
+            pair = cursor._ahead.popleft()  # as `_advance` does it, without its call
+            cursor._last = pair[0]
+            return cursor._pair_of(pair)
+        if not self._exhausted:
+            found = cursor._advance("cur_get", self._backward)
+            if found is not None:
+                return cursor._pair_of(found)
+            self._exhausted = True
+        raise StopIteration
+
+
+class RecordScan(Scan[T]):
+    """One with a cursor that nobody else has, so that it takes over whole batches.
+
+    Args:
+        cursor: stands nowhere.
+        procedure: reads a record.
+        part: of key and value, what is yielded: 0 or 1; None for both.
+    """
+
+    def __init__(self, cursor: Cursor[Any, Any], procedure: str, part: int | None = None) -> None:
+        super().__init__(cursor)
+        self._procedure = procedure
+        self._part = part
+        self._batch: Iterator[T] = iter(())
+
+    def __next__(self) -> T:
+        if not self._exhausted:
+            for thing in self._batch:
+                return thing
+            batch = self._cursor._take_batch(self._procedure)
+            self._batch = batch if self._part is None else map(itemgetter(self._part), batch)
+            for thing in self._batch:
+                return thing
+            self._exhausted = True
+        raise StopIteration

@@ -27,7 +27,7 @@ from kt.client.tycoon.columns import (
     unpack_double,
     unpack_int,
 )
-from kt.client.tycoon.cursor import Cursor, Scan
+from kt.client.tycoon.cursor import Cursor, RecordScan, Scan
 from kt.client.values import RAW
 from kt.errors import ArgumentError, ServerError
 from kt.options import Origin
@@ -570,18 +570,15 @@ class TycoonRecords(TycoonAdmin[K, V]):
         return Cursor(self._pool, self._values, self._decode_keys, self._timeout, index)
 
     def __iter__(self) -> Scan[K]:
-        cursor = self.cursor()
-        return Scan(cursor, "cur_get_key", cursor._key_of)
+        return RecordScan(self.cursor(), "cur_get_key", 0)
 
     def values(self, db: int | None = None) -> Scan[V]:
         """Iterate over all values; they are asked for in batches, as they are needed."""
-        cursor = self.cursor(db)
-        return Scan(cursor, "cur_get_value", cursor._value_of)
+        return RecordScan(self.cursor(db), "cur_get_value", 1)
 
     def items(self, db: int | None = None) -> Scan[tuple[K, V]]:
         """Iterate over all keys and values; they are asked for in batches, as they are needed."""
-        cursor = self.cursor(db)
-        return Scan(cursor, "cur_get", cursor._pair_of)
+        return RecordScan(self.cursor(db), "cur_get")
 
     # --------------------------------------------------------------------------------- helpers
 

@@ -26,7 +26,7 @@ from kt.client.tycoon.columns import (
     unpack_double,
     unpack_int,
 )
-from kt.client.tycoon.cursor_async import AsyncCursor, AsyncScan
+from kt.client.tycoon.cursor_async import AsyncCursor, AsyncRecordScan, AsyncScan
 from kt.client.values import RAW
 from kt.errors import ArgumentError, ServerError
 from kt.options import Origin
@@ -569,18 +569,15 @@ class AsyncTycoonRecords(AsyncTycoonAdmin[K, V]):
         return AsyncCursor(self._pool, self._values, self._decode_keys, self._timeout, index)
 
     def __aiter__(self) -> AsyncScan[K]:
-        cursor = self.cursor()
-        return AsyncScan(cursor, "cur_get_key", cursor._key_of)
+        return AsyncRecordScan(self.cursor(), "cur_get_key", 0)
 
     def values(self, db: int | None = None) -> AsyncScan[V]:
         """Iterate over all values; they are asked for in batches, as they are needed."""
-        cursor = self.cursor(db)
-        return AsyncScan(cursor, "cur_get_value", cursor._value_of)
+        return AsyncRecordScan(self.cursor(db), "cur_get_value", 1)
 
     def items(self, db: int | None = None) -> AsyncScan[tuple[K, V]]:
         """Iterate over all keys and values; they are asked for in batches, as they are needed."""
-        cursor = self.cursor(db)
-        return AsyncScan(cursor, "cur_get", cursor._pair_of)
+        return AsyncRecordScan(self.cursor(db), "cur_get")
 
     # --------------------------------------------------------------------------------- helpers
 

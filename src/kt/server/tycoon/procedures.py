@@ -40,11 +40,11 @@ INT64_MAX: Final = (1 << 63) - 1
 MANY_RECORDS: Final = 1000
 """Bulk procedures with more columns than this run in a worker thread."""
 
-PLACES: Final = tuple(b"_%03d" % place for place in range(MANY_RECORDS))
-"""What stands before the keys of a cursor's records where there are several in one reply."""
+MANY_AHEAD: Final = 1000
+"""A cursor gives no more records in one reply."""
 
 AHEAD_BYTES: Final = 256 * 1024
-"""A cursor gives no more records in one reply once they have so many bytes."""
+"""It gives no more once they have so many bytes."""
 
 
 PORT_MAX: Final = 65535
@@ -277,13 +277,9 @@ def cur_get_key(cursor: Cursor, columns: Columns) -> Columns:
 
 
 def _ahead(cursor: Cursor, columns: Columns, *, values: bool) -> Columns:
-    """Several records, which the original server does not give: it takes ``max`` for nothing.
-
-    Columns are sorted in replies, records of a hash table are not: so their places go before keys.
-    """
-    limit = min(max(_limit(columns), 1), MANY_RECORDS)
-    found = cursor.take_ahead(limit, AHEAD_BYTES, values)
-    return {place + key: value for place, (key, value) in zip(PLACES, found, strict=False)}
+    """Several records, which the original server does not give: it takes ``max`` for nothing."""
+    limit = min(max(_limit(columns), 1), MANY_AHEAD)
+    return cursor.take_ahead(limit, AHEAD_BYTES, values)
 
 
 def cur_get_value(cursor: Cursor, columns: Columns) -> Columns:

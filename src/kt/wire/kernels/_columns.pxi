@@ -10,6 +10,7 @@ cdef extern from "Python.h":
 
 cdef Py_ssize_t ANY_LENGTH = _columns.ANY_LENGTH
 cdef Py_ssize_t ESTIMATED = _columns.ESTIMATED
+cdef Py_ssize_t PLACE_WIDTH = _columns.PLACE_WIDTH
 cdef Py_ssize_t RANK_DIGITS = _columns.RANK_DIGITS
 
 cdef enum:
@@ -402,6 +403,18 @@ def decode_bulk(bytes body, encoding, bint decode_keys, loads):
         if columns.is_record():
             key = columns.key(decode_keys)
             found[key] = load(columns.value.data, columns.value.size, loads, key)
+    return found
+
+
+def decode_places(bytes body, encoding, bint decode_keys, loads):
+    cdef Columns columns = Columns(body, encoding)
+    cdef list found = []
+    while columns.next():
+        if columns.is_record() and columns.name.size >= PLACE_WIDTH:
+            key = load_key(
+                columns.name.data + PLACE_WIDTH, columns.name.size - PLACE_WIDTH, decode_keys
+            )
+            found.append((key, load(columns.value.data, columns.value.size, loads, key)))
     return found
 
 

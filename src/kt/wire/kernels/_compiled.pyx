@@ -51,6 +51,7 @@ __all__ = [
     "decode_field",
     "decode_keys",
     "decode_bulk",
+    "decode_places",
     # Tokyo Tyrant
     "pack_key_command",
     "pack_record_command",

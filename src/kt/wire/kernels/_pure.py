@@ -9,6 +9,7 @@ from kt.wire.kernels._pure_rpc import (
     decode_columns,
     decode_field,
     decode_keys,
+    decode_places,
     encode_columns,
     encode_columns_as,
     pack_rpc,
@@ -79,6 +80,7 @@ __all__ = [
     "decode_field",
     "decode_keys",
     "decode_bulk",
+    "decode_places",
     # Tokyo Tyrant
     "pack_key_command",
     "pack_record_command",

@@ -13,6 +13,7 @@ from kt.wire.columns import (
     ANY_LENGTH,
     BASE64,
     ESTIMATED,
+    PLACE_WIDTH,
     PLAIN,
     QUOTED,
     RANK_DIGITS,
@@ -249,6 +250,21 @@ def decode_bulk(
         if name[:1] == b"_":
             key = decode_key(name[1:], decode_keys)
             found[key] = load_value(value, loads, key)
+    return found
+
+
+def decode_places(
+    body: bytes, encoding: Encoding | None, decode_keys: bool, loads: Loads
+) -> list[tuple[Any, Any]]:
+    """Keys and values of the columns ``_012KEY``, as they come.
+
+    Raises `ProtocolError`, `ValueFailure`.
+    """
+    found = []
+    for name, value in _decode_fields(body, encoding):
+        if name[:1] == b"_" and len(name) >= PLACE_WIDTH:
+            key = decode_key(name[PLACE_WIDTH:], decode_keys)
+            found.append((key, load_value(value, loads, key)))
     return found
 
 

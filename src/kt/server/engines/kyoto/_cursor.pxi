@@ -1,6 +1,24 @@
 # Cursors; a part of _engine.pyx.
 
 
+cdef dict columns_of(const vector[string] &keys, const vector[string] &contents):
+    """Records as columns. These are sorted in replies, so the place of each goes before its key."""
+    cdef dict columns = {}
+    cdef bytes name
+    cdef char *begin
+    cdef size_t i
+    for i in range(keys.size()):
+        name = PyBytes_FromStringAndSize(NULL, 4 + keys[i].size())
+        begin = PyBytes_AS_STRING(name)
+        begin[0] = b"_"
+        begin[1] = <char>(48 + i // 100)
+        begin[2] = <char>(48 + i // 10 % 10)
+        begin[3] = <char>(48 + i % 10)
+        memcpy(begin + 4, keys[i].data(), keys[i].size())
+        columns[name] = PyBytes_FromStringAndSize(contents[i].data(), contents[i].size())
+    return columns
+
+
 @cython.no_gc_clear  # the native cursor uses the native database until it is gone
 cdef class Cursor:
     cdef NativeCursor *_native
@@ -102,11 +120,11 @@ cdef class Cursor:
                 if error.code() != 0:
                     break
                 done += key.size() + value.size()
-                keys.push_back(key)
-                contents.push_back(value)
+                keys.push_back(move(key))
+                contents.push_back(move(value))
         if keys.empty():
             check_error(error)
-        return list(zip(byte_strings(keys), byte_strings(contents)))
+        return columns_of(keys, contents)
 
     def set_value(self, bytes value not None, int64_t xt=NEVER, bint step=False):
         cdef NativeCursor *native = self.native()

@@ -255,13 +255,15 @@ class Cursor:
 
     def get_key(self, step: bool = False) -> bytes: ...
     def get_value(self, step: bool = False) -> bytes: ...
-    def take_ahead(self, records: int, size: int, values: bool) -> list[tuple[bytes, bytes]]:
+    def take_ahead(self, records: int, size: int, values: bool) -> dict[bytes, bytes]:
         """Keys and values of the records from here on, stepping past each.
+
+        A key has ``_`` and three digits before it, that of its place from 0 on.
 
         There is at least one, or it raises as `get` does. The next call meets what ended it.
 
         Args:
-            records: how many at most; 1 or more.
+            records: how many at most; 1 to 1,000.
             size: no more once they have so many bytes; 1 or more.
             values: whether to read values; without, they are empty.
         """

@@ -16,6 +16,7 @@ from libcpp.map cimport map as cpp_map
 from libcpp.optional cimport optional
 from libcpp.string cimport string
 from libcpp.string_view cimport string_view
+from libcpp.utility cimport move
 from libcpp.vector cimport vector
 from posix.unistd cimport usleep
 
