@@ -165,6 +165,46 @@ def test_limits(tyrant: TokyoTyrant) -> None:
             wrong(-1)
 
 
+@pytest.mark.parametrize("indexed", [False, True], ids=["plain", "indexed"])
+def test_regular_expressions(start_tyrant: StartTyrant, indexed: bool) -> None:
+    server = start_tyrant("casket.tct")
+    with TokyoTyrant(server.host, server.port) as db:
+        rows = {
+            f"k{n:03}": {"n": str(n), "name": f"{'abc'[n % 3]} {n}"}
+            | ({"odd": "1"} if n % 2 else {})
+            for n in range(300)
+        }
+        db.using(serializer=TT_TABLE).set_bulk(rows)
+        for name in ("n", "name") if indexed else ():
+            kind = IndexKind.DECIMAL if name == "n" else IndexKind.LEXICAL
+            assert db.set_index(name, kind) is True
+        rising, falling = C.n.asc(numeric=True), C.n.desc(numeric=True)
+        query = db.query().filter(C.name.matches("^(a|b) .*7$")).order_by(falling)
+        expected = [f"k{n:03}" for n in range(299, -1, -1) if n % 10 == 7 and n % 3 < 2]
+        assert query.keys() == expected
+        assert query.count() == len(expected)
+        assert query.limit(3).offset(2).keys() == expected[2:5]
+        assert query.filter(~C.name.matches("A", ignore_case=True)).keys() == [
+            key for key in expected if int(rows[key]["n"]) % 3 == 1
+        ]
+        few = [key for key in expected if key in ("k007", "k037", "k067")]
+        assert query.filter(C.n < 100, KEY.matches("[036]7$")).keys() == few
+        assert query.filter(~C.odd.matches(".")).keys() == []
+        assert db.query().filter(~C.odd.matches(".")).count() == 150
+        assert len(query.limit(4).all()) == 4
+        ends_in_9 = db.query().filter(C.name.matches("9$")).order_by(rising)
+        begins = db.query().filter(C.name.matches("^c"), C.n < 60)
+        assert set(ends_in_9.intersection(begins).keys()) == {"k029", "k059"}
+        assert len(ends_in_9.union(begins).keys()) == 30 + 20 - 2
+        assert len(ends_in_9.difference(begins).keys()) == 28
+        assert "result set size: 30" in ends_in_9.explain()
+        assert "[1] result set size: 20" in ends_in_9.union(begins).explain()
+        assert ends_in_9.filter(C.n >= 200).delete() == 10
+        assert ends_in_9.count() == 20
+        assert ends_in_9.delete() == 20
+        assert db.query().count() == 270
+
+
 @table
 def test_delete(tyrant: TokyoTyrant) -> None:
     fill(tyrant)

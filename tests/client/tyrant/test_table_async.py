@@ -164,6 +164,46 @@ async def test_limits(async_tyrant: AsyncTokyoTyrant) -> None:
             wrong(-1)
 
 
+@pytest.mark.parametrize("indexed", [False, True], ids=["plain", "indexed"])
+async def test_regular_expressions(start_tyrant: StartTyrant, indexed: bool) -> None:
+    server = start_tyrant("casket.tct")
+    async with AsyncTokyoTyrant(server.host, server.port) as db:
+        rows = {
+            f"k{n:03}": {"n": str(n), "name": f"{'abc'[n % 3]} {n}"}
+            | ({"odd": "1"} if n % 2 else {})
+            for n in range(300)
+        }
+        await db.using(serializer=TT_TABLE).set_bulk(rows)
+        for name in ("n", "name") if indexed else ():
+            kind = IndexKind.DECIMAL if name == "n" else IndexKind.LEXICAL
+            assert await db.set_index(name, kind) is True
+        rising, falling = C.n.asc(numeric=True), C.n.desc(numeric=True)
+        query = db.query().filter(C.name.matches("^(a|b) .*7$")).order_by(falling)
+        expected = [f"k{n:03}" for n in range(299, -1, -1) if n % 10 == 7 and n % 3 < 2]
+        assert await query.keys() == expected
+        assert await query.count() == len(expected)
+        assert await query.limit(3).offset(2).keys() == expected[2:5]
+        assert await query.filter(~C.name.matches("A", ignore_case=True)).keys() == [
+            key for key in expected if int(rows[key]["n"]) % 3 == 1
+        ]
+        few = [key for key in expected if key in ("k007", "k037", "k067")]
+        assert await query.filter(C.n < 100, KEY.matches("[036]7$")).keys() == few
+        assert await query.filter(~C.odd.matches(".")).keys() == []
+        assert await db.query().filter(~C.odd.matches(".")).count() == 150
+        assert len(await query.limit(4).all()) == 4
+        ends_in_9 = db.query().filter(C.name.matches("9$")).order_by(rising)
+        begins = db.query().filter(C.name.matches("^c"), C.n < 60)
+        assert set(await ends_in_9.intersection(begins).keys()) == {"k029", "k059"}
+        assert len(await ends_in_9.union(begins).keys()) == 30 + 20 - 2
+        assert len(await ends_in_9.difference(begins).keys()) == 28
+        assert "result set size: 30" in await ends_in_9.explain()
+        assert "[1] result set size: 20" in await ends_in_9.union(begins).explain()
+        assert await ends_in_9.filter(C.n >= 200).delete() == 10
+        assert await ends_in_9.count() == 20
+        assert await ends_in_9.delete() == 20
+        assert await db.query().count() == 270
+
+
 @table
 async def test_delete(async_tyrant: AsyncTokyoTyrant) -> None:
     await fill(async_tyrant)

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import assume, given, strategies
+from hypothesis import assume, given, settings, strategies
 
 from kt.server.engines.kyoto import _text as kyoto_text
 from kt.server.engines.kyoto._engine import EngineError
@@ -88,7 +88,7 @@ ATOMS = [
     *(b"[[:alpha:]] [[:upper:]_] [[.a.]-c] [[=b=]] [[:digit:]-z] [[:no:]]".split()),
     b"\xff",
 ]
-NOSUB, EXTENDED, ICASE = 8, 1, 2
+NOSUB, EXTENDED, ICASE, NOTBOL = 8, 1, 2, 1
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="compares with the GNU C library")
@@ -116,6 +116,102 @@ def test_they_mean_what_they_mean_to_the_library(
             assert kyoto_text.regex_match(text, pattern) == expected
     if valid:
         library.regfree(compiled)
+
+
+def replaced_by_the_library(text: bytes, pattern: bytes, groups: list[int], case: int) -> bytes:
+    """What the original's loop makes of it, where each match becomes `<group,group,>`."""
+    library = ctypes.CDLL(None)
+    compiled = ctypes.create_string_buffer(1024)
+    places = (ctypes.c_int * 20)()
+    assume(library.regcomp(compiled, pattern, EXTENDED | case) == 0)
+    result, at = b"", 0
+    while at < len(text) and not library.regexec(
+        compiled, text[at:], 10, places, NOTBOL if at else 0
+    ):
+        found = [text[at:][max(places[2 * n], 0) : max(places[2 * n + 1], 0)] for n in groups]
+        result += text[at : at + places[0]] + b"<" + b"".join(part + b"," for part in found) + b">"
+        at += places[1]
+        if places[1] < 1:
+            break
+    library.regfree(compiled)
+    return result + text[at:]
+
+
+def grouped(inner: strategies.SearchStrategy[bytes]) -> strategies.SearchStrategy[bytes]:
+    """Groups, repetitions and choices of smaller patterns."""
+    repeated = strategies.tuples(inner, strategies.sampled_from([b"*", b"+", b"?"]))
+    return strategies.one_of(
+        inner.map(lambda part: b"(" + part + b")"),
+        strategies.lists(inner, min_size=2, max_size=3).map(b"".join),
+        strategies.lists(inner, min_size=2, max_size=3).map(
+            lambda parts: b"(" + b"|".join(parts) + b")"
+        ),
+        repeated.map(lambda pair: b"(" + pair[0] + b")" + pair[1]),
+    )
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="compares with the GNU C library")
+@settings(max_examples=500)
+@given(
+    pattern=strategies.recursive(
+        strategies.sampled_from(rb"a b ab . [ab] [^a] ^ $ \< \> \w \W".split()),
+        grouped,
+        max_leaves=8,
+    ),
+    text=strategies.text("aabAB_ -.\n", max_size=12).map(str.encode),
+    groups=strategies.lists(strategies.integers(0, 4), max_size=3),
+    folds_case=strategies.booleans(),
+)
+def test_what_is_replaced_is_what_the_library_finds(
+    pattern: bytes, text: bytes, groups: list[int], folds_case: bool
+) -> None:
+    bare = pattern.replace(b"[^", b"[")
+    # The library does not come to an end with b"(((\\\\<|b))?)*" and b"bBB_B".
+    if any(place in bare for place in (b"^", b"$", rb"\<", rb"\>")):
+        assume(not any(repeated in pattern for repeated in (b")*", b")+", b")?")))
+    # It takes a line's end for the text's in some places.
+    assume(b"\n" not in text or not (b"^" in bare or b"$" in bare))
+    expected = replaced_by_the_library(text, pattern, groups, ICASE if folds_case else 0)
+    with_backslashes = b"<" + b"".join(rb"\%d," % group for group in groups) + b">"
+    assert tokyo_text.regex_replace(text, b"*" * folds_case + pattern, with_backslashes) == expected
+    if not folds_case:
+        with_dollars = b"<" + b"".join(b"$%d," % group for group in groups) + b">"
+        assert kyoto_text.regex_replace(text, pattern, with_dollars) == expected
+
+
+def test_a_line_is_no_text() -> None:
+    for text in (kyoto_text, tokyo_text):
+        for pattern in (b"($.)", b"$(.)", b"(.)^", b"a$", b"^b"):
+            assert text.regex_replace(b"a\nb\n", pattern, b"x") == b"a\nb\n"
+        assert text.regex_replace(b"a\nb", b"^a|b$", b"x") == b"x\nx"
+
+
+def test_replacements() -> None:
+    for text, escape in ((kyoto_text, b"$"), (tokyo_text, b"\\")):
+        for replacement, result in (
+            (b"[@0]", b"x[ab]-[aab]"),
+            (b"@2@1@9", b"xba-baa"),
+            (b"@@@x@", (escape + b"x").join([b"x", b"-", b""])),
+        ):
+            replacement = replacement.replace(b"@", escape)
+            assert text.regex_replace(b"xab-aab", b"(a+)(b)", replacement) == result
+    assert kyoto_text.regex_replace(b"xab", b"ab", b"[&$&]") == b"x[&ab]"
+    assert tokyo_text.regex_replace(b"xab", b"ab", rb"[&\&]") == b"x[ab&]"
+
+
+def test_replacing_has_limits() -> None:
+    """With the C library these took hours, or all memory."""
+    for text, escape in ((kyoto_text, b"$"), (tokyo_text, b"\\")):
+        group = escape + b"1"
+        assert text.regex_replace(b"a" * 100_000 + b"b", b"(a*)b", group) == b"a" * 100_000
+        assert len(text.regex_replace(b"a" * 100_000, b"(a|b)", group + b"-")) == 200_000
+        for pattern, replacement in (
+            (b"a|a.*c", b"x"),
+            (b"((a|b){900})*", group),
+            (b"a", b"x" * 10_000),
+        ):
+            with pytest.raises(RuntimeError, match="too long"):
+                text.regex_replace(b"a" * 900_000, pattern, replacement)
 
 
 @pytest.mark.parametrize("pattern", [b"a*b", b"(a+)+$b", b"(a|b)*a(a|b){1000}c", b"(a?){9000}b"])

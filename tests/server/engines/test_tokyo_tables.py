@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
+import ctypes.util
+import random
+import shutil
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -125,6 +129,179 @@ def test_indices_can_be_named_at_the_start(tmp_path: Path) -> None:
         assert table.put(b"k", b"n\x001\0name\0x")
     files = {path.name for path in tmp_path.iterdir()}
     assert files >= {"casket.tct.idx.n.dec", "casket.tct.idx.name.lex"}
+
+
+# Searches with regular expressions, which are not the library's
+
+
+class Library:
+    """A table that the library has to itself."""
+
+    def __init__(self, path: Path) -> None:
+        name = ctypes.util.find_library("tokyocabinet")
+        if name is None:
+            pytest.skip("the library cannot be loaded by its name")
+        self._c = ctypes.CDLL(name)
+        for function in ("tcadbnew", "tcadbmisc", "tclistnew", "tclistval"):
+            getattr(self._c, function).restype = ctypes.c_void_p
+        self._table = ctypes.c_void_p(self._c.tcadbnew())
+        assert self._c.tcadbopen(self._table, bytes(path))
+
+    def search(self, arguments: list[bytes]) -> list[bytes]:
+        given = ctypes.c_void_p(self._c.tclistnew())
+        for argument in arguments:
+            self._c.tclistpush(given, argument, len(argument))
+        found = ctypes.c_void_p(self._c.tcadbmisc(self._table, b"search", given))
+        size = ctypes.c_int()
+        result = []
+        for i in range(self._c.tclistnum(found)):
+            element = self._c.tclistval(found, i, ctypes.byref(size))
+            result.append(ctypes.string_at(element, size.value))
+        self._c.tclistdel(given)
+        self._c.tclistdel(found)
+        return result
+
+    def close(self) -> None:
+        assert self._c.tcadbclose(self._table)
+        self._c.tcadbdel(self._table)
+
+
+WORDS = b"alpha beta gamma delta eps zeta eta theta".split()
+PATTERNS = [
+    rb"^a",
+    rb"(a|e)t",
+    b"*BETA",
+    b"[02468]$",
+    b"[^ ]+ [a-z]+",
+    b"x",
+    b"^$",
+    b".",
+    b"(",
+    b"7",
+]
+OTHERS = [
+    *(b"STREQ\0eta|STRINC\0a|STRBW\0k1|STREW\0a|STRAND\0alpha beta|STROR\0eta,eps".split(b"|")),
+    *(b"STROREQ\0alpha k7|NUMEQ\x007|NUMGT\x00100|NUMGE\x0050|NUMLT\x00100|NUMLE\x009".split(b"|")),
+    *(
+        b"NUMBT\x0020 400|NUMOREQ\x003 5|FTSPH\0alpha|FTSAND\0alpha beta|FTSOR\0eta zeta".split(
+            b"|"
+        )
+    ),
+]
+INDICES = [
+    (b"s", b"lexical"),
+    (b"n", b"decimal"),
+    (b"t", b"token"),
+    (b"t", b"qgram"),
+    (b"", b"lex"),
+]
+
+
+def random_query(chance: random.Random) -> list[bytes]:
+    """Conditions, at least one of them a regular expression, an order, and a limit."""
+    arguments = []
+    for i in range(chance.randrange(1, 4)):
+        pattern = i == 0 or chance.random() < 0.3
+        what = b"STRRX\0" + chance.choice(PATTERNS) if pattern else chance.choice(OTHERS)
+        sign = chance.choice([b"", b"", b"~", b"+", b"~+"])
+        arguments.append(
+            b"addcond\0" + chance.choice([b"", b"n", b"s", b"t"]) + b"\0" + sign + what
+        )
+    chance.shuffle(arguments)
+    if chance.random() < 0.5:
+        kind = chance.choice([b"STRASC", b"STRDESC", b"NUMASC", b"NUMDESC"])
+        arguments.append(b"setorder\0n\0" + kind)
+    if chance.random() < 0.5:
+        arguments.append(
+            b"setlimit\0%d\0%d" % (chance.choice([0, 1, 9, 900]), chance.choice([0, 5]))
+        )
+    return arguments
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_regular_expressions_find_what_the_library_finds(tmp_path: Path, seed: int) -> None:
+    """The same rows in the same order, however they are asked for."""
+    chance = random.Random(seed)
+    numbers = chance.sample(range(1200), 1200)
+    with opened("casket.tct", tmp_path) as table:
+        for i, number in enumerate(numbers):
+            row = {b"n": b"%d" % number, b"s": chance.choice(WORDS)}
+            row[b"t"] = b" ".join(chance.sample(WORDS, 3))
+            kept = [part for pair in row.items() if chance.random() < 0.95 for part in pair]
+            assert table.put(b"k%d" % i, b"\0".join(kept or [b"n", b"%d" % number]))
+        for column, index in chance.sample(INDICES, seed):
+            assert table.misc(b"setindex", [column, index]) is not None
+    (tmp_path / "other").mkdir()
+    for file in tmp_path.glob("casket*"):
+        shutil.copy(file, tmp_path / "other")
+    library = Library(tmp_path / "other" / "casket.tct")
+    with opened("casket.tct", tmp_path) as table:
+        for number in range(120):
+            arguments = random_query(chance)
+            if number % 4 == 0:
+                others = [b"next", *random_query(chance)]
+                arguments += [*others, b"mstype\0%d" % chance.randrange(4), b"get\0\0n"]
+            elif number % 4 == 1:
+                arguments += [b"out", b"setlimit\x003\x001", b"get"]
+            elif number % 4 == 2:
+                arguments.append(chance.choice([b"count", b"get\0n\0s"]))
+            assert search(table, *arguments) == library.search(arguments), arguments
+        assert table.count() == len(library.search([]))
+    library.close()
+
+
+def test_rows_of_equal_value_stay_in_their_order(table: Database) -> None:
+    names = search(table, b"addcond\0tags\0STRRX\0odd")
+    same = [b"addcond\0tags\0STRRX\0odd", b"setorder\0tags\0STRDESC", b"setlimit\x002"]
+    assert search(table, *same) == names[:2]
+    assert search(table, *same, b"addcond\0n\0NUMGE\x000") == names[:2]
+
+
+def test_the_hint_of_a_regular_expression(table: Database) -> None:
+    hint = search(table, b"addcond\0name\0STRRX\0^name0[12]$", b"setlimit\x003\x000", b"hint")[-1]
+    assert hint.split(b"\n")[1:-1] == [
+        b"scanning the whole table",
+        b"limited matching: 3",
+        b"result set size: 3",
+        b"leaving the natural order",
+    ]
+    several = [
+        b"addcond\0n\0STRRX\0^1.$",
+        b"next",
+        b"addcond\0n\0STRRX\x007",
+        b"mstype\x001",
+        b"hint",
+    ]
+    lines = search(table, *several)[-1].split(b"\n")
+    assert b"[0] result set size: 10" in lines
+    assert b"[1] result set size: 19" in lines
+    several[0] = b"addcond\0n\0STRRX\0x"
+    assert b"[1] omitted" in search(table, *several)[-1].split(b"\n")
+
+
+def test_others_read_while_rows_to_be_removed_are_looked_for(tmp_path: Path) -> None:
+    hard = b"addcond\0c\0STRRX\0(a|b)*a(a|b){400}c"
+    long = b"c\0" + bytes(random.Random(1).choices(b"ab", k=200_000))
+    with opened("casket.tct", tmp_path) as table:
+        assert table.put(b"1", long)
+        assert table.put(b"2", b"c\0" + b"a" * 401 + b"c")
+        found: list[bytes] = []
+        removing = threading.Thread(
+            target=lambda: found.extend(search(table, hard, b"out", b"get\0"))
+        )
+        removing.start()
+        writer, reader = BinaryCore(table).stream(), BinaryCore(table).stream()
+        while writer.feed(record_request(codes.PUT, b"3", b"c\0x"))[0] != State.BUSY:
+            assert removing.is_alive()
+        reply = b""
+        while not reply:  # on a busy machine the way to the database may be long
+            _, _, _, reply = reader.feed(key_request(codes.GET, b"1"))
+            assert removing.is_alive()
+        assert reply == b"\0" + sized(long)
+        removing.join()
+        assert found == [b"\x002"]
+        assert table.get(b"1") == long
+        assert table.get(b"2") is None
 
 
 # Whom a long search holds up

@@ -110,6 +110,15 @@ function stashed(key, value)
   return _stashget(key)
 end
 
+function find(key, value)
+  local arguments = {}
+  for argument in value:gmatch("[^;]+") do
+    arguments[#arguments + 1] = argument:gsub("|", string.char(0)):sub(1)
+  end
+  local found = _misc(key, unpack(arguments))
+  return found and table.concat(found, " "):gsub("%z", "|") or "failed"
+end
+
 function tick(key, value)
   _addint("ticks", 1)
 end
@@ -249,6 +258,33 @@ def test_foreach_sees_every_record(
         assert client.script("count") == b"201 607"
     else:
         assert client.script("count") == b"200 600"
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "found"),
+    [
+        ("search", "addcond|n|STRRX|^1?5$", "5 15"),
+        ("search", "addcond|n|STRRX|^1?5$;setorder|n|NUMDESC;setlimit|1", "15"),
+        ("search", "addcond|n|STRRX|5$;addcond|n|~STRRX|^1;addcond|n|NUMLT|30;get|n", "n|5 n|25"),
+        ("search", "addcond|n|STRRX|5$;count", "10"),
+        ("search", "addcond|n|STRRX|^9[0-5];out;get|n;setlimit|2|1", "n|91 n|92"),
+        ("search", "addcond|n|STRRX|(a*)\\1", "failed"),
+        ("metasearch", "addcond|n|STRRX|^1.$;next;addcond|n|STRRX|5$;mstype|1", "15"),
+        (
+            "search",
+            "addcond|n|STRRX|^77$;setorder|n|STRASC;hint",
+            "77 ||[[HINT]]\nscanning the whole table\nresult set size: 1\n"
+            'sorting the result set: "n"\n',
+        ),
+    ],
+)
+def test_searches_with_regular_expressions(
+    start_tyrant: StartTyrant, script: Path, name: str, arguments: str, found: str
+) -> None:
+    script.write_text(SCRIPT.replace("function _begin", "function begin"))
+    client = start_tyrant("a.tct", args=["-ext", str(script)]).client
+    client.set_bulk({str(number): f"n\0{number}" for number in range(100)})
+    assert client.script("find", name, arguments) == found.encode()
 
 
 def test_periodic_calls(start_tyrant: StartTyrant, script: Path) -> None:

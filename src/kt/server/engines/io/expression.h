@@ -8,8 +8,9 @@
 //
 //     text --Parser--> tree of parts --Emitter--> instructions
 //
-// An instruction is a set of bytes to pass, a choice, a condition on the place, or the end. Nested
-// repetitions are written out; `pattern_fault` has seen to it that they are not too many.
+// An instruction is a set of bytes to pass, a choice, a condition on the place, a place to be kept (where
+// a group begins or ends, for who asks for groups), or the end. Nested repetitions are written out;
+// `pattern_fault` has seen to it that they are not too many.
 
 #ifndef KT_IO_EXPRESSION_H
 #define KT_IO_EXPRESSION_H
@@ -29,23 +30,33 @@ using ByteSet = std::bitset<256>;
 
 // What is next to a place in the text. A line's end counts as one only in the midst of a match: `\n^`
 // and `$\n` occur in "a\nb", `^b` and `a$` do not. (So it is in the C library.)
-enum Neighbour : uint8_t { EDGE = 1, WORD = 2, OTHER = 4, LINE_END = 8 };
-constexpr uint8_t NO_WORD = EDGE | OTHER | LINE_END;
+// A CUT is an edge that `^` does not see: where a search goes on behind an earlier match.
+enum Neighbour : uint8_t { EDGE = 1, WORD = 2, OTHER = 4, LINE_END = 8, CUT = 16 };
+constexpr uint8_t NO_WORD = EDGE | OTHER | LINE_END | CUT;
 constexpr uint8_t ANYTHING = NO_WORD | WORD;
 
 struct Instruction {
-  enum Kind : uint8_t { BYTE, CHOICE, PLACE, END };
+  enum Kind : uint8_t { BYTE, CHOICE, PLACE, KEEP, END };
 
   Kind kind;
   uint8_t before = 0, after = 0;  // of a PLACE: the neighbours that may be there
   uint32_t next = 0;
-  uint32_t other = 0;  // of a CHOICE: the second way; of a BYTE: the number of its set
+  // Of a CHOICE: the second way; of a BYTE: the number of its set; of a KEEP: where the place is kept.
+  uint32_t other = 0;
 };
 
+inline ByteSet word_bytes();
+
 struct Program {
+  Neighbour neighbour(uint8_t byte) const {
+    if (knows_lines && byte == '\n') return LINE_END;
+    return knows_words && word_bytes()[byte] ? WORD : OTHER;
+  }
+
   std::vector<Instruction> instructions;
   std::vector<ByteSet> sets;
   uint32_t start = 0;
+  uint32_t groups = 0;  // if they are asked for; the first one is 1
   bool knows_words = false;  // there is a condition on words
   bool knows_lines = false;  // there is `^` or `$`
   bool folds_case = false;
@@ -63,23 +74,28 @@ inline ByteSet ranges(std::string_view bounds) {
   return set;
 }
 
-inline ByteSet word_bytes() { return ranges("09AZ__az"); }
+inline ByteSet word_bytes() {
+  static const ByteSet bytes = ranges("09AZ__az");
+  return bytes;
+}
 
 struct Part {
-  enum Kind : uint8_t { EMPTY, SET, PLACE, SEQUENCE, CHOICE, REPEAT };
+  enum Kind : uint8_t { EMPTY, SET, PLACE, SEQUENCE, CHOICE, REPEAT, GROUP };
   static constexpr int64_t NO_END = -1;
 
   Kind kind = EMPTY;
   uint8_t before = 0, after = 0;
-  uint32_t set = 0;
+  uint32_t set = 0;  // its number, or the group's
   int64_t least = 0, most = 0;
   std::vector<uint32_t> parts;
 };
 
 class Parser {
  public:
-  Parser(std::string_view pattern, bool folds_case)
-      : pattern_(pattern.substr(0, pattern.find('\0'))), folds_case_(folds_case) {}
+  Parser(std::string_view pattern, bool folds_case, bool keeps_groups = false)
+      : pattern_(pattern.substr(0, pattern.find('\0'))),
+        folds_case_(folds_case),
+        keeps_groups_(keeps_groups) {}
 
   // False if it is no regular expression.
   bool parse(uint32_t* root) {
@@ -89,6 +105,7 @@ class Parser {
 
   const std::vector<Part>& parts() const { return parts_; }
   const std::vector<ByteSet>& sets() const { return sets_; }
+  uint32_t groups() const { return groups_; }
 
  private:
   static constexpr size_t NAME_LIMIT = 32;
@@ -175,12 +192,17 @@ class Parser {
   }
 
   uint32_t group() {
+    Part part;
+    part.kind = Part::GROUP;
+    if (keeps_groups_) part.set = ++groups_;
     depth_++;
     const uint32_t inner = choice();
     depth_--;
     if (raw() != ')') return fail();
     at_++;
-    return inner;
+    if (!keeps_groups_) return inner;
+    part.parts = {inner};
+    return add(std::move(part));
   }
 
   uint32_t escaped() {
@@ -357,8 +379,10 @@ class Parser {
 
   const std::string_view pattern_;
   const bool folds_case_;
+  const bool keeps_groups_;
   size_t at_ = 0;
   int depth_ = 0;
+  uint32_t groups_ = 0;
   bool valid_ = true;
   std::vector<Part> parts_;
   std::vector<ByteSet> sets_;
@@ -384,6 +408,7 @@ class Emitter {
         return next;
       case Part::CHOICE: return choice(part, next);
       case Part::REPEAT: return repeat(part, next);
+      case Part::GROUP: return kept(2 * part.set, emit(part.parts[0], kept(2 * part.set + 1, next)));
     }
     return next;
   }
@@ -394,6 +419,8 @@ class Emitter {
   }
 
  private:
+  uint32_t kept(uint32_t place, uint32_t next) { return add({Instruction::KEEP, 0, 0, next, place}); }
+
   uint32_t choice(const Part& part, uint32_t next) {
     uint32_t first = emit(part.parts.back(), next);
     for (size_t i = part.parts.size() - 1; i > 0; i--) {
@@ -427,12 +454,14 @@ class Emitter {
 };
 
 // False if it is no regular expression. It must be one without a `pattern_fault`.
-inline bool compile(std::string_view pattern, bool folds_case, Program* program) {
-  Parser parser(pattern, folds_case);
+inline bool compile(std::string_view pattern, bool folds_case, Program* program,
+                    bool keeps_groups = false) {
+  Parser parser(pattern, folds_case, keeps_groups);
   uint32_t root;
   if (!parser.parse(&root)) return false;
   program->folds_case = folds_case;
   program->sets = parser.sets();
+  program->groups = parser.groups();
   Emitter emitter(parser.parts(), program);
   program->start = emitter.emit(root, emitter.add({Instruction::END, 0, 0, 0, 0}));
   return true;

@@ -13,7 +13,7 @@
 // table has grown to MEMORY_LIMIT it is begun anew. A zero byte ends the text, as in the original.
 //
 // Making a transition takes time by the size of the program. An expression that needs a new one for
-// nearly every byte of a long text is given up after WORK_LIMIT steps in all (MatchEnded), some
+// nearly every byte of a long text is given up after so many steps (effort.h: MatchEnded), some
 // seconds; no other one ever comes near.
 
 #ifndef KT_IO_MATCHER_H
@@ -21,31 +21,28 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <stdexcept>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
+#include "io/effort.h"
 #include "io/expression.h"
 #include "io/pattern.h"
 
 namespace kt {
 
-class MatchEnded : public std::runtime_error {
- public:
-  using std::runtime_error::runtime_error;
-};
-
 class Matcher {
  public:
   static constexpr size_t MEMORY_LIMIT = 4 << 20;
-  static constexpr uint64_t WORK_LIMIT = 500'000'000;
 
   // Invalid if the pattern is refused, or no regular expression.
-  explicit Matcher(std::string_view pattern, bool folds_case = false)
-      : valid_(!pattern_fault(pattern) && compile(pattern, folds_case, &program_)) {
+  explicit Matcher(std::string_view pattern, bool folds_case = false,
+                   std::shared_ptr<Effort> effort = std::make_shared<Effort>())
+      : effort_(std::move(effort)),
+        valid_(!pattern_fault(pattern) && compile(pattern, folds_case, &program_)) {
     if (!valid_) return;
     classify();
     marks_.resize(program_.instructions.size());
@@ -56,6 +53,7 @@ class Matcher {
 
   // Throws MatchEnded.
   bool matches(std::string_view text) {
+    effort_->look();
     const int32_t state = go_through(text, states_.empty() ? begin() : 0);
     return (state < 0 ? state : next(state, columns_ - 1)) == MATCH;
   }
@@ -146,10 +144,9 @@ class Matcher {
 
   // What follows this state where the text goes on with this column.
   int32_t make(int32_t state, uint32_t column) {
-    if (work_ > WORK_LIMIT) throw MatchEnded("the regular expression takes too long");
     const bool at_end = column == columns_ - 1;
     const uint8_t byte = at_end ? 0 : sample_[column];
-    const Neighbour after = at_end ? EDGE : neighbour(byte);
+    const Neighbour after = at_end ? EDGE : program_.neighbour(byte);
     int32_t result = NO_MATCH;
     Reached reached;
     if (follow(*states_[static_cast<uint32_t>(state) / columns_], after, byte, &reached)) {
@@ -164,11 +161,6 @@ class Matcher {
       result = add(std::move(reached));
     }
     return table_[static_cast<uint32_t>(state) + column] = result;
-  }
-
-  Neighbour neighbour(uint8_t byte) const {
-    if (program_.knows_lines && byte == '\n') return LINE_END;
-    return program_.knows_words && word_bytes()[byte] ? WORD : OTHER;
   }
 
   // From a state, and from a match that begins here: what is reached by passing the byte. True if
@@ -203,7 +195,7 @@ class Matcher {
       stack_.pop_back();
       if (marks_[number] == round_) continue;
       marks_[number] = round_;
-      work_++;
+      effort_->spend();
       const Instruction& instruction = program_.instructions[number];
       switch (instruction.kind) {
         case Instruction::END: ended = true; break;
@@ -216,6 +208,7 @@ class Matcher {
           stack_.push_back(instruction.other);
           stack_.push_back(instruction.next);
           break;
+        case Instruction::KEEP: stack_.push_back(instruction.next); break;
         case Instruction::PLACE:
           if ((instruction.before & before) && (instruction.after & after)) {
             stack_.push_back(instruction.next);
@@ -245,6 +238,7 @@ class Matcher {
     return false;
   }
 
+  const std::shared_ptr<Effort> effort_;
   Program program_;
   const bool valid_;
   bool anchored_ = false;
@@ -258,7 +252,6 @@ class Matcher {
   std::vector<uint64_t> marks_;
   uint64_t round_ = 0;
   std::vector<uint32_t> stack_;
-  uint64_t work_ = 0;
 };
 
 }  // namespace kt

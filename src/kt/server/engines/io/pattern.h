@@ -1,30 +1,19 @@
-// Regular expressions of clients: what both engines do before and while the C library sees one.
+// Regular expressions of clients: which of them are refused before anything is made of them.
 //
-// The original servers match bytes: they never leave the locale "C". A Python process has another
-// one, in which `.` is a character and bytes that are none match nothing. So whoever compiles or
-// matches an expression holds a ByteLocale; it is the calling thread's alone.
-//
-// The C library's functions cannot be ended, use memory by the product of nested repetitions, and
-// recurse for each parenthesis. `pattern_fault` refuses what would harm everybody:
+// They see bytes, as in the original servers, whatever the locale. `matcher.h` says whether one occurs
+// in a text, `replacer.h` where, and puts something else there; nothing is left to the C library, whose
+// functions cannot be ended, take time by the square of the text's length, use memory by the product of
+// nested repetitions, and recurse for each parenthesis. `pattern_fault` refuses what would harm
+// everybody:
 //
 //  - a long pattern, or deeply nested groups;
 //  - repetitions that multiply to a large automaton, such as ((a{1,255}){1,255}){1,255};
 //  - back-references. With them matching takes exponential time: (a*)(a*)(a*)(a*)\4\3\2\1c does not
-//    come to an end on a key of 9 KB. POSIX's extended expressions do not have them, a limit on the
-//    text would make results depend on its length, and another matcher would find other matches
-//    than the original (the leftmost longest). A process to be killed would be sound, but costs more
-//    than each match.
-//
-// Where only yes or no is asked for, `matcher.h` matches; the library does where text is replaced, and
-// in searches of tables: by the square of the text's length at worst.
+//    come to an end on a key of 9 KB. POSIX's extended expressions do not have them, and a limit on the
+//    text would make results depend on its length.
 
 #ifndef KT_IO_PATTERN_H
 #define KT_IO_PATTERN_H
-
-#include <locale.h>
-#ifdef __APPLE__
-#include <xlocale.h>
-#endif
 
 #include <algorithm>
 #include <cstdint>
@@ -32,22 +21,6 @@
 #include <vector>
 
 namespace kt {
-
-class ByteLocale {
- public:
-  ByteLocale() : before_(uselocale(bytes())) {}
-  ~ByteLocale() { uselocale(before_); }
-  ByteLocale(const ByteLocale&) = delete;
-  ByteLocale& operator=(const ByteLocale&) = delete;
-
- private:
-  static locale_t bytes() {
-    static const locale_t locale = newlocale(LC_ALL_MASK, "C", nullptr);
-    return locale;
-  }
-
-  const locale_t before_;
-};
 
 // Goes through a pattern and adds up what it is made of.
 class PatternReader {

@@ -39,8 +39,8 @@ cdef extern from "kccompress.h" namespace "kyotocabinet" nogil:
 
 cdef extern from * nogil:
     """
-    #include <kcregex.h>
     #include "io/matcher.h"
+    #include "io/replacer.h"
 
     // A pattern that is refused is one that does not compile.
     static inline bool match_bytes(const std::string& text, const std::string& pattern) {
@@ -49,9 +49,9 @@ cdef extern from * nogil:
     }
     static inline std::string replace_bytes(const std::string& text, const std::string& pattern,
                                             const std::string& replacement) {
-      if (!match_bytes(text, pattern)) return text;
-      kt::ByteLocale bytes;
-      return kyotocabinet::Regex::replace(text, pattern, replacement);
+      if (pattern.empty() || !match_bytes(text, pattern)) return text;
+      const auto parts = kt::Replacement::with_dollars(replacement);
+      return kt::Replacer(pattern, false).replace(text, parts);
     }
     """
     boolean c_match "match_bytes"(const string &, const string &) except +

@@ -7,6 +7,7 @@ functions take sizes as int; `checked_size` refuses what does not fit.
 from libc.limits cimport INT_MAX
 from libc.stdint cimport uint16_t
 from libc.stdlib cimport free, malloc
+from libcpp.string cimport string
 
 cdef extern from "tcutil.h" nogil:
     char *tcurlencode(const char *, int)
@@ -37,25 +38,26 @@ cdef extern from "tcutil.h" nogil:
 
 cdef extern from * nogil:
     """
-    #include <cstdlib>
-    #include <cstring>
-    #include <tcutil.h>
     #include "io/matcher.h"
+    #include "io/replacer.h"
 
-    // A pattern that is refused is one that does not compile.
-    static inline bool match_bytes(const char* text, const char* pattern) {
-      const bool folds_case = *pattern == '*';
-      kt::Matcher matcher(pattern + folds_case, folds_case);
+    // A pattern that is refused is one that does not compile. One that begins with `*` does not
+    // distinguish upper and lower case.
+    static inline bool match_bytes(const std::string& text, const std::string& pattern) {
+      const bool folds_case = pattern[0] == '*';
+      kt::Matcher matcher(pattern.c_str() + folds_case, folds_case);
       return matcher.valid() && matcher.matches(text);
     }
-    static inline char* replace_bytes(const char* text, const char* pattern, const char* with) {
-      if (!match_bytes(text, pattern)) return strdup(text);
-      kt::ByteLocale bytes;
-      return tcregexreplace(text, pattern, with);
+    static inline std::string replace_bytes(const std::string& text, const std::string& pattern,
+                                            const std::string& replacement) {
+      const bool folds_case = pattern[0] == '*';
+      if (pattern.size() == folds_case || !match_bytes(text, pattern)) return text;
+      const auto parts = kt::Replacement::with_backslashes(replacement);
+      return kt::Replacer(pattern.c_str() + folds_case, folds_case).replace(text, parts);
     }
     """
-    bint match_bytes(const char *, const char *) except +
-    char *replace_bytes(const char *, const char *, const char *) except +
+    bint match_bytes(const string &, const string &) except +
+    string replace_bytes(const string &, const string &, const string &) except +
 
 ctypedef char *(*TextEncoder)(const char *, int) noexcept nogil
 ctypedef char *(*TextDecoder)(const char *, int *) noexcept nogil
@@ -171,15 +173,15 @@ def codec(bytes mode, bytes data):
 def regex_match(const char *text, const char *pattern):
     cdef bint found
     with nogil:
-        found = match_bytes(text, pattern)
+        found = match_bytes(string(text), string(pattern))
     return bool(found)
 
 
 def regex_replace(const char *text, const char *pattern, const char *replacement):
-    cdef char *result
+    cdef string result
     with nogil:
-        result = replace_bytes(text, pattern, replacement)
-    return taken(result, -1)
+        result = replace_bytes(string(text), string(pattern), string(replacement))
+    return result
 
 
 def distance(const char *a, const char *b, bint utf8):

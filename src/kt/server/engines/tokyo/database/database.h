@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "io/effort.h"
 #include "tokyo/database/gate.h"
 #include "tokyo/database/journal.h"
 #include "tokyo/database/list.h"
@@ -162,6 +163,14 @@ class Database {
   bool each(const std::string& name, const Arguments& arguments, List* result, bool logged);
   bool managed(const std::string& name, const Arguments& arguments, bool logged);
   bool tabular(const std::string& name, const Arguments& arguments, List* result, bool logged);
+  // The same, where a condition is a regular expression. Throws MatchEnded.
+  bool searched(const std::string& name, const Arguments& arguments, List* result, bool logged);
+  bool search_and_remove(const std::string& name, const Arguments& arguments, List* result,
+                         bool logged);
+  std::vector<std::unique_ptr<Search>> searches(const Arguments& arguments,
+                                                const std::shared_ptr<Effort>& effort) const;
+  bool finish_all(const std::vector<std::unique_ptr<Search>>& searches, const std::string& name,
+                  const Arguments& arguments, List* result);
   bool long_listed(const std::string& name, const Arguments& arguments, List* result, bool logged);
   bool defrag(int64_t steps);
   bool defrag_file(Store* store, size_t number, int64_t steps);
@@ -172,6 +181,7 @@ class Database {
   size_t iterator_ = 0;  // the store in which the clients' iterator is
   std::vector<Scan*> scans_;
   std::atomic<int> error_{0};
+  std::atomic<bool> stopped_{false};  // matching is to end
   std::atomic<bool> large_{false};  // whether a large value is known to be there, or has been
 };
 

@@ -20,6 +20,7 @@
 #include "io/pattern.h"
 #include "tokyo/database/cursor.h"
 #include "tokyo/database/rescue.h"
+#include "tokyo/database/search.h"
 
 namespace kt::tokyo {
 
@@ -39,6 +40,10 @@ Store::Type type_of(int mode) {
 // Whether a function stores a row, given as columns.
 bool is_put(Bytes name) {
   return name == "put" || name == "putkeep" || name == "putcat";
+}
+
+bool is_search(Bytes name) {
+  return name == "search" || name == "metasearch";
 }
 
 // What `putshl` appends, and how much of the whole it keeps.
@@ -489,19 +494,6 @@ bool Store::acceptable_index(const Arguments& arguments) {
   return true;
 }
 
-// addcond, column, operator and expression, with zero bytes between.
-Bytes Store::pattern_of(Bytes argument) {
-  Bytes words[4];
-  for (Bytes& word : words) {
-    const size_t end = std::min(argument.find('\0'), argument.size());
-    word = argument.substr(0, end);
-    argument.remove_prefix(std::min(end + 1, argument.size()));
-  }
-  if (words[0] != "addcond") return Bytes();
-  const int kind = tctdbqrystrtocondop(std::string(words[2]).c_str());
-  return (kind & ~(TDBQCNEGATE | TDBQCNOIDX)) == TDBQCSTRRX ? words[3] : Bytes();
-}
-
 // Whether the library survives this function with these arguments.
 bool Store::guarded_misc(const std::string& name, const Arguments& arguments) {
   const bool has_key = !arguments.empty();
@@ -514,7 +506,7 @@ bool Store::guarded_misc(const std::string& name, const Arguments& arguments) {
   if (type_ != Type::TABLE) return admits_misc(name, arguments);
   if (name == "setindex") return acceptable_index(arguments) && admits_index(arguments);
   if (name == "out" && has_key) return admits_removal(arguments[0]);
-  if (name == "search" || name == "metasearch") {
+  if (is_search(name)) {
     return std::none_of(arguments.begin(), arguments.end(),
                         [](Bytes argument) { return pattern_fault(pattern_of(argument)); }) &&
            admits_search(arguments);
@@ -532,6 +524,13 @@ bool Store::guarded_misc(const std::string& name, const Arguments& arguments) {
   return acceptable(key, columns.get()) && admits_row(key, size, columns.get());
 }
 
+ListPointer Store::finish(Search* search, const char* name, const Arguments& arguments) {
+  if (!guarded_misc(name, arguments)) return nullptr;
+  ListPointer result = search->finish();
+  tidied(true);
+  return result;
+}
+
 ListPointer Store::misc(const char* name, const Arguments& arguments) {
   if (!guarded_misc(name, arguments)) return nullptr;
   const ListPointer list = to_list(arguments);
@@ -539,7 +538,6 @@ ListPointer Store::misc(const char* name, const Arguments& arguments) {
     const std::string key = make_key();
     tclistover(list.get(), 0, key.data(), length(key));
   }
-  ByteLocale bytes;
   if (std::strcmp(name, "setindex") != 0) {
     ListPointer result(tcadbmisc(adb_, name, list.get()));
     tidied(true);

@@ -107,6 +107,7 @@ class OpenError : public std::runtime_error {
 };
 
 class Cursor;
+class Search;
 
 class Store {
  public:
@@ -166,8 +167,8 @@ class Store {
 
   // The library's own miscellaneous functions, guarded; nullptr is a failure.
   ListPointer misc(const char* name, const Arguments& arguments);
-  // The regular expression in an argument of a search; empty if there is none.
-  static Bytes pattern_of(Bytes argument);
+  // Likewise, of a search that has chosen its rows.
+  ListPointer finish(Search* search, const char* name, const Arguments& arguments);
   // What is stored under a key: the value, or a table's row in the library's form.
   Block stored(Bytes key);
   // Such a row as clients see it: names and values, with zero bytes between.

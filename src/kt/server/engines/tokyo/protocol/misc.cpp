@@ -7,8 +7,10 @@
 #include <thread>
 #include <unordered_map>
 
+#include "io/effort.h"
 #include "io/matcher.h"
 #include "tokyo/database/database.h"
+#include "tokyo/database/search.h"
 
 namespace kt::tokyo {
 
@@ -64,10 +66,20 @@ void add_all(const TCLIST* list, List* result) {
   for (int i = 0; i < tclistnum(list) && !result->too_long(); i++) result->add(element(list, i));
 }
 
-// A pattern that begins with `*` does not distinguish upper and lower case.
-Matcher matcher_of(Bytes pattern) {
-  const bool folds_case = pattern.substr(0, 1) == "*";
-  return Matcher(pattern.substr(folds_case ? 1 : 0), folds_case);
+// False if that takes more steps.
+bool choose_soon(const std::vector<std::unique_ptr<Search>>& searches, Effort* effort,
+                 uint64_t steps) {
+  const uint64_t left = effort->left(), some = std::min(left, steps);
+  effort->set_left(some);
+  bool done = true;
+  try {
+    for (const auto& search : searches) search->choose();
+  } catch (const MatchEnded&) {
+    effort->look();
+    done = false;
+  }
+  effort->set_left(left - (some - effort->left()));
+  return done;
 }
 
 // Numbers of a fixed-length database, such as "[3,20)" or "(min,max]".
@@ -125,9 +137,7 @@ bool Database::quick_misc(Bytes name, const Arguments& arguments) const {
     }
     case Kind::TABLE:
       return name != "setindex" && count() <= QUICK_COUNT && scans_.empty() &&
-             std::none_of(arguments.begin(), arguments.end(), [](Bytes argument) {
-               return !Store::pattern_of(argument).empty();
-             });
+             !has_pattern(arguments);
     default: return false;
   }
 }
@@ -328,6 +338,15 @@ bool Database::managed(const std::string& name, const Arguments& arguments, bool
 
 bool Database::tabular(const std::string& name, const Arguments& arguments, List* result,
                        bool logged) {
+  if (name != "setindex" && stores_[0]->type() == Store::Type::TABLE && has_pattern(arguments)) {
+    try {
+      return hold_of(name, arguments) == Hold::WRITERS
+                 ? searched(name, arguments, result, logged)
+                 : search_and_remove(name, arguments, result, logged);
+    } catch (const MatchEnded&) {
+      return logged && journal.admits() ? journal.misc(name, arguments, false) : false;
+    }
+  }
   if (hold_of(name, arguments) == Hold::WRITERS) {
     Gate::Reading reading(gate);
     const bool done = everywhere(name, arguments, result);
@@ -341,6 +360,65 @@ bool Database::tabular(const std::string& name, const Arguments& arguments, List
     }
     std::this_thread::sleep_for(Scan::SLICE_TIME);
   }
+}
+
+std::vector<std::unique_ptr<Search>> Database::searches(
+    const Arguments& arguments, const std::shared_ptr<Effort>& effort) const {
+  std::vector<std::unique_ptr<Search>> searches;
+  for (const auto& store : stores_) {
+    auto* const table = static_cast<TCTDB*>(store->library());
+    searches.push_back(std::make_unique<Search>(table, arguments, effort));
+  }
+  return searches;
+}
+
+bool Database::finish_all(const std::vector<std::unique_ptr<Search>>& searches,
+                          const std::string& name, const Arguments& arguments, List* result) {
+  for (size_t i = 0; i < stores_.size(); i++) {
+    const ListPointer found = stores_[i]->finish(searches[i].get(), name.c_str(), arguments);
+    if (!noted(found != nullptr, *stores_[i])) return false;
+    add_all(found.get(), result);
+  }
+  return !result->too_long();
+}
+
+bool Database::searched(const std::string& name, const Arguments& arguments, List* result,
+                        bool logged) {
+  Gate::Reading reading(gate);
+  const auto searches = this->searches(arguments, std::make_shared<Effort>(&stopped_));
+  for (const auto& search : searches) search->choose();
+  const bool done = finish_all(searches, name, arguments, result);
+  return logged && journal.admits() ? journal.misc(name, arguments, done) : done;
+}
+
+// What takes long is found out while others read; inside the gate, little of that is left to do.
+bool Database::search_and_remove(const std::string& name, const Arguments& arguments, List* result,
+                                 bool logged) {
+  constexpr int ATTEMPTS = 8;
+  constexpr uint64_t FEW_STEPS = 2'000'000;
+  const auto effort = std::make_shared<Effort>(&stopped_);
+  std::vector<std::unique_ptr<Search>> searches;
+  for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+    {
+      Gate::Reading reading(gate);
+      if (searches.empty()) searches = this->searches(arguments, effort);
+      for (const auto& search : searches) search->learn();
+    }
+    for (bool scanned = true; scanned;) {
+      {
+        Gate::Slice slice(gate);
+        scanned = !scans_.empty();
+        if (!scanned && choose_soon(searches, effort.get(), FEW_STEPS)) {
+          const bool ready = !logged || journal.admits();
+          if (!ready) return refused();
+          const bool done = finish_all(searches, name, arguments, result);
+          return logged ? journal.misc(name, arguments, done) : done;
+        }
+      }
+      if (scanned) std::this_thread::sleep_for(Scan::SLICE_TIME);
+    }
+  }
+  throw MatchEnded("rows change faster than the regular expression can be matched");
 }
 
 bool Database::defrag(int64_t steps) {
@@ -427,7 +505,8 @@ std::unique_ptr<Scan> Database::scan(const std::string& name, const Arguments& a
 
 std::unique_ptr<Scan> Database::regex_scan(const Arguments& arguments, List* result) const {
   if (arguments.empty()) return nullptr;
-  const auto regex = std::make_shared<Matcher>(matcher_of(arguments[0]));
+  const auto regex = std::make_shared<Matcher>(
+      matcher_of(arguments[0], std::make_shared<Effort>(&stopped_)));
   if (!regex->valid()) return nullptr;
   const auto judge = [regex](Bytes key, Bytes) {
     return regex->matches(key) ? Scan::Verdict::TAKE : Scan::Verdict::PASS;
