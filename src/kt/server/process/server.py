@@ -13,9 +13,9 @@ The event loop is uvloop's where it is installed, asyncio's otherwise. It runs i
 and calls the engine itself for everything that is quick; `Server.workers` run what may take long.
 
 Stopping: the listening socket goes first; then every request that has arrived whole is answered,
-those in worker threads too; connections that will not take their replies are dropped after
-`STOP_GRACE` seconds; then the databases are flushed and closed. A second signal does not hurry it:
-the files count.
+those in worker threads too. After `STOP_GRACE` seconds connections that will not take their replies
+are dropped, and regular expressions are given up; then the databases are flushed and closed. A
+second signal does not hurry it: the files count.
 """
 
 from __future__ import annotations
@@ -136,6 +136,9 @@ class Server:
     def drain(self) -> None:
         """The end has begun: end every wait of a session."""
 
+    def stop_matching(self) -> None:
+        """End the matching of regular expressions, which nobody waits for any longer."""
+
     def close(self) -> bool:
         """Flush and close the databases; False if that failed for one (and is logged)."""
         return True
@@ -221,6 +224,7 @@ class Server:
         place.leave()
         acceptor.close()
         await self._finish_connections()
+        self.stop_matching()
         self.log.left()
         if self._workers is not None:
             self._workers.shutdown()
@@ -249,6 +253,8 @@ class Server:
         while self.connections:
             await asyncio.wait([self._all_gone], timeout=STOP_LINGER)
             over = self.loop.time() - deadline
+            if over > 0:
+                self.stop_matching()
             for connection in list(self.connections):
                 stuck = connection.plays and over > SCRIPT_GRACE
                 if stuck or (not connection.busy and (over > 0 or connection.has_sent_all())):

@@ -360,6 +360,10 @@ class TycoonServer(Server):
         if self._history is not None:
             self._history.end()
 
+    def stop_matching(self) -> None:
+        for database in self.databases:
+            database.stop_matching()
+
     def close(self) -> bool:
         if self._following is not None:
             self._following.join()

@@ -146,6 +146,9 @@ class TyrantServer(Server):
         if self._history is not None:
             self._history.end()
 
+    def stop_matching(self) -> None:
+        self.service.database.stop_matching()
+
     def close(self) -> bool:
         if not hasattr(self, "service"):
             return True

@@ -9,13 +9,18 @@
 
 #include <atomic>
 #include <cstdint>
-#include <stdexcept>
+#include <exception>
 
 namespace kt {
 
-class MatchEnded : public std::runtime_error {
+class MatchEnded : public std::exception {
  public:
-  using std::runtime_error::runtime_error;
+  // `reason` must stay: an error of Kyoto Cabinet keeps only the address.
+  explicit MatchEnded(const char* reason) : reason_(reason) {}
+  const char* what() const noexcept override { return reason_; }
+
+ private:
+  const char* const reason_;
 };
 
 class Effort {

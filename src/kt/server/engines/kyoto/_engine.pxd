@@ -71,6 +71,7 @@ cdef extern from "kyoto/database/database.h" namespace "kt" nogil:
         NativeDatabase(const string &, const OpenOptions &, EngineLogger *) except +
         Error open() except +
         Error close() except +
+        void stop_matching()
         const string &path()
         Error count(int64_t *) except +
         Error size(int64_t *) except +

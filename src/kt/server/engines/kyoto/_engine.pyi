@@ -101,6 +101,9 @@ class Database:
         and errors. Raises `FileLocked` where `try_lock` is set and another process has the file.
         """
 
+    def stop_matching(self) -> None:
+        """Regular expressions that are being matched end with an error, as do later ones."""
+
     def close(self) -> None:
         """Flush and close; closing twice is harmless. Everything else then raises INVALID."""
 

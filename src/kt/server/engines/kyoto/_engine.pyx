@@ -272,6 +272,9 @@ cdef class Database:
     def abandon(self):
         self._native = NULL
 
+    def stop_matching(self):
+        self.native().stop_matching()
+
     def close(self):
         cdef NativeDatabase *native = self.native()
         cdef Error error

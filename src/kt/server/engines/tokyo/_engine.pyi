@@ -41,6 +41,9 @@ class Database:
         file (unless the parameter ``mode`` says so itself).
         """
 
+    def stop_matching(self) -> None:
+        """Regular expressions that are being matched end with an error, as do later ones."""
+
     def close(self) -> bool:
         """Flush and close; closing twice is harmless. Nothing else may be called then."""
 

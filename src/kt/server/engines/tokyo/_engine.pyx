@@ -51,6 +51,7 @@ cdef extern from "tokyo/database/database.h" namespace "kt::tokyo" nogil:
     cdef cppclass CDatabase "kt::tokyo::Database":
         CDatabase(const string &, int) except +
         cbool close() except +
+        void stop_matching()
         void abandon()
         cbool put "writing()->put"(string_view, string_view) except +
         cbool putkeep "writing()->putkeep"(string_view, string_view) except +
@@ -209,6 +210,9 @@ cdef class Database:
 
     def abandon(self):
         self.database.release().abandon()
+
+    def stop_matching(self):
+        self.database.get().stop_matching()
 
     def close(self):
         cdef cbool done

@@ -149,6 +149,7 @@ Error Database::open_engine(const std::string& spec, std::unique_ptr<kc::PolyDB>
 }
 
 Error Database::close() {
+  stop_matching();
   sweeper_.stop();
   write_back_.stop();
   WriteBack::Turn turn(write_back_);

@@ -73,6 +73,8 @@ class Database {
 
   Error open();
   Error close();
+  // Regular expressions that are being matched end with an error, as do later ones. For any thread.
+  void stop_matching() { matching_stopped_ = true; }
 
   // INVALID unless it is open.
   Error check_open();
@@ -105,6 +107,7 @@ class Database {
   const Kind& kind() const { return kind_; }
   const OpenOptions& options() const { return options_; }
   Gate& gate() { return gate_; }
+  const std::atomic<bool>& matching_stopped() const { return matching_stopped_; }
   kc::PolyDB& engine() { return *engine_; }  // for those who are alone inside
   bool is_open() const { return engine_->reveal_inner_db() != nullptr; }  // likewise
   Terms terms() { return terms_at(std::time(nullptr)); }
@@ -239,6 +242,7 @@ class Database {
 
   std::mutex transaction_lock_;
   std::condition_variable transaction_ended_;
+  std::atomic<bool> matching_stopped_{false};
   std::atomic<bool> in_transaction_{false};
 
   std::atomic<int> watching_{0};

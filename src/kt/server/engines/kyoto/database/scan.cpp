@@ -16,6 +16,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "io/effort.h"
 #include "io/matcher.h"
 #include "kyoto/database/cursor.h"
 
@@ -44,7 +45,8 @@ class Filter {
 
 class RegexFilter final : public Filter {
  public:
-  explicit RegexFilter(const std::string& regex) : matcher_(regex) {}
+  RegexFilter(const std::string& regex, const std::atomic<bool>& stopped)
+      : matcher_(regex, false, std::make_shared<Effort>(&stopped)) {}
 
   bool valid() const { return matcher_.valid(); }
   bool wants(const std::string& key) override { return matcher_.matches(key); }
@@ -214,7 +216,7 @@ Error match_prefix(Database& database, const std::string& prefix, int64_t limit,
 
 Error match_regex(Database& database, const std::string& regex, int64_t limit, Keys* keys) {
   if (const char* fault = pattern_fault(regex)) return Error(Error::LOGIC, fault);
-  RegexFilter filter(regex);
+  RegexFilter filter(regex, database.matching_stopped());
   if (!filter.valid()) return Error(Error::LOGIC, "compilation failed");
   try {
     return Scan(database, filter, limit, keys).run();

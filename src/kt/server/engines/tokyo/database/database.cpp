@@ -70,6 +70,7 @@ void Database::abandon() const {
 }
 
 bool Database::close() try {
+  stop_matching();
   Gate::Writing writing(gate);
   bool done = true;
   for (const auto& store : stores_) done = store->close() && done;

@@ -33,6 +33,8 @@ class Database {
   bool close();
   // In a process that was forked off: leaves everything as it is. Nothing may be called after it.
   void abandon() const;
+  // Regular expressions that are being matched end with an error, as do later ones. For any thread.
+  void stop_matching() { stopped_ = true; }
 
   Gate gate;
   Journal journal;
