@@ -25,6 +25,7 @@ from kt.errors import (
     ServerError,
     ServerStartError,
     ServerTimeoutError,
+    UnconfirmedError,
 )
 from kt.version import VERSION as __version__  # noqa: N811 - the name that Python has for it
 
@@ -147,6 +148,7 @@ __all__ = [
     "ReplyLostError",
     "ReplyTimeoutError",
     "BrokenReplyError",
+    "UnconfirmedError",
     "LogGapError",
     "LogDamageError",
     "ProtocolError",

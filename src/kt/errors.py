@@ -13,7 +13,8 @@
     ├── OutcomeUnknown         a request was sent: has it been carried out?
     │   ├── ReplyLostError     the server hung up instead of a reply  (ServerConnectionError)
     │   ├── ReplyTimeoutError  no reply in time                       (ServerTimeoutError)
-    │   └── BrokenReplyError   it hung up in the middle of a reply    (ProtocolError)
+    │   ├── BrokenReplyError   it hung up in the middle of a reply    (ProtocolError)
+    │   └── UnconfirmedError   it has done it, and too few of its slaves have that
     ├── LogGapError            an update log no longer has what comes next
     ├── LogDamageError         a file of an update log is damaged
     ├── ProtocolError          the peer sent something that is not the protocol
@@ -152,6 +153,14 @@ class ReplyTimeoutError(ServerTimeoutError, OutcomeUnknown):
 
 class BrokenReplyError(ProtocolError, OutcomeUnknown):
     """The connection broke in the middle of a reply."""
+
+
+class UnconfirmedError(OutcomeUnknown):
+    """The server has carried out a write, but too few slaves have confirmed it in time.
+
+    That is how a kt-tycoon with ``-ack`` answers; if it is lost, the write may be lost with it.
+    Where the protocol has no words for it, `BrokenReplyError` is raised instead.
+    """
 
 
 class IncompleteReplyError(ProtocolError, ReplyTimeoutError):

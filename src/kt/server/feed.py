@@ -37,6 +37,8 @@ class Feed:
         timeout: seconds that a client may take to read; 0 or less for no limit.
         caught_up: called when everything has been sent. It says so, and sees to it that `wait` is
             called.
+        sent: called when something has been sent and there is more. It says whether to go on at
+            once; else it sees to it that `go_on` is called. None: always at once.
         log: the server's.
         looking: the client wants to know what there is, so nothing is missing if changes have been
             removed.
@@ -51,6 +53,7 @@ class Feed:
         pulse: float,
         timeout: float,
         caught_up: Callable[[], None],
+        sent: Callable[[], bool] | None = None,
         log: Journal,
         looking: bool = False,
     ) -> None:
@@ -60,6 +63,7 @@ class Feed:
         self._pulse = pulse
         self._timeout = timeout
         self._caught_up = caught_up
+        self._sent = sent
         self._log = log
         self._looking = looking
         self._seen = (0, 0)
@@ -70,7 +74,7 @@ class Feed:
 
     @property
     def stamp(self) -> int:
-        """Up to here everything has been sent; when it has caught up."""
+        """Up to here everything has been sent."""
         return self._reader.stamp()
 
     def end(self) -> None:
@@ -116,6 +120,8 @@ class Feed:
             self._caught_up()
 
     def _drained(self, taken: bool) -> None:
+        if taken and self._sent is not None and not self._sent():
+            return
         if taken:
             self.go_on()
         else:

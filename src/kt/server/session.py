@@ -80,11 +80,13 @@ class Await(NamedTuple):
             False when it never will. Returns a function that gives up.
         seconds: after so many it is given up.
         then: gets what `enter`'s argument got; False when the time is up.
+        gives_up: a client that ends its side meanwhile has given up, too.
     """
 
     enter: Callable[[Callable[[bool], None]], Callable[[], None]]
     seconds: float
     then: Callable[[bool], None]
+    gives_up: bool = True
 
 
 class Drain(NamedTuple):

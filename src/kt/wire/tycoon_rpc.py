@@ -103,7 +103,11 @@ __all__ = [
     "read_http_head_reply",
     "pack_http_reply",
     "pack_http_refusal",
+    "UNCONFIRMED",
 ]
+
+UNCONFIRMED = "stored here, but not confirmed"
+"""How an error begins that says this of a write."""
 
 
 # ---------------------------------------------------------------------------------------- client

@@ -78,7 +78,7 @@ def test_an_original_with_all_of_its_log_is_followed_from_the_start(
     """It knows no copies, and sends the log."""
 
     def stay(talk: Conversation) -> None:
-        answering(message(1), asked_for=0)(talk)
+        answering(message(1), asked_for=log.CONFIRMS)(talk)
         with suppress(OSError):
             talk.wait_for_end()
 

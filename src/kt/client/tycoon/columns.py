@@ -15,10 +15,16 @@ from math import isfinite
 from typing import Final, TypeVar
 
 from kt.client.expiry import pack_expiry
-from kt.errors import ArgumentError, ProtocolError, SerializationError, ServerError
+from kt.errors import (
+    ArgumentError,
+    ProtocolError,
+    SerializationError,
+    ServerError,
+    UnconfirmedError,
+)
 from kt.options import Moment, Origin
 from kt.types import ExpireTime, Key, UpdateLogFile
-from kt.wire.tycoon_rpc import Field, RpcReply, decode_columns, decode_error
+from kt.wire.tycoon_rpc import UNCONFIRMED, Field, RpcReply, decode_columns, decode_error
 
 Number = TypeVar("Number", int, float)
 Value = TypeVar("Value", int, str)
@@ -100,7 +106,7 @@ def origin(orig: Number | Origin | None, column_of: Callable[[str, Number], Colu
 
 
 def succeeded(reply: RpcReply, columns: Iterable[tuple[Key, Field]] = ()) -> RpcReply:
-    """Return `reply`, or raise the ServerError that it stands for.
+    """Return `reply`, or raise the `ServerError` or `UnconfirmedError` that it stands for.
 
     Args:
         reply: of the server.
@@ -110,6 +116,8 @@ def succeeded(reply: RpcReply, columns: Iterable[tuple[Key, Field]] = ()) -> Rpc
         text = decode_error(reply)
         if text == NO_DATABASE:
             text = "".join([text, *(f": {value!s}" for name, value in columns if name == "DB")])
+        if text.startswith(UNCONFIRMED):
+            raise UnconfirmedError(text)
         raise ServerError(text, code=reply.status)
     return reply
 

@@ -159,6 +159,7 @@ class Connection(asyncio.Protocol):
         self._ended = False  # the peer has ended its side
         self._gone = False  # the transport has ended
         self._abandon: Callable[[], None] | None = None  # ends a wait
+        self._gives_up = False  # as soon as the peer has ended its side
         self._drained: Callable[[bool], None] | None = None  # ends one for the peer to read
         self._progress = 0.0  # loop time at which it last got on
         self._unsent = 0  # bytes that the transport kept at the last `sweep`
@@ -221,6 +222,7 @@ class Connection(asyncio.Protocol):
             leave()
             ended(False)
 
+        self._gives_up = work.gives_up
         leave = work.enter(over)
         timer = loop.call_later(work.seconds, late)
         self._abandon = abandon
@@ -478,7 +480,7 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         self._ended = True
-        if self._closing or self._abandon is not None:
+        if self._closing or (self._abandon is not None and self._gives_up):
             # A client that waits and ends its side has given up; it must not take a signal from one
             # that still waits.
             self.close()

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from kt.server.engines.log._log import Durable
 
 MAX_DATABASES: Final = 200
+ACK_TIMEOUT: Final = 5.0
+"""Seconds."""
+MAX_SLAVES: Final = 100
 PURPOSE: Final = "Serve Kyoto Cabinet databases by the protocols of Kyoto Tycoon."
 ARGUMENTS: Final = "[DATABASE ...]"
 
@@ -70,6 +73,9 @@ class TycoonOptions(ServiceOptions):
         copies: take a full copy of the master's databases where its log does not suffice.
         copy_rate: bytes a second that a slave gets of a copy at most; 0 for no limit.
         read_only_slave: while it follows a master, store only what that sends.
+        ack: so many slaves must have a write before it is acknowledged.
+        ack_timeout: seconds after which a write that they do not have is answered by an error; 0 or
+            less for no limit.
     """
 
     databases: list[str] = field(default_factory=lambda: [":"])
@@ -98,6 +104,16 @@ class TycoonOptions(ServiceOptions):
     copies: bool = False
     copy_rate: int = 32 << 20
     read_only_slave: bool = False
+    ack: int = 0
+    ack_timeout: float = ACK_TIMEOUT
+
+
+def slaves(word: str) -> int:
+    """A number of slaves."""
+    number = int(word)
+    if not 0 <= number <= MAX_SLAVES:
+        raise ValueError(f"it is a number from 0 to {MAX_SLAVES}")
+    return number
 
 
 FLAGS: Final = (
@@ -135,6 +151,8 @@ FLAGS: Final = (
         milliseconds,
     ),
     Flag("-ro-slave", "read_only_slave", "while it follows a master, refuse writes; needs -rts"),
+    Flag("-ack", "ack", "acknowledge what so many slaves have (0); needs -ulog", "SLAVES", slaves),
+    Flag("-ack-timeout", "ack_timeout", "or fail after so long (5; 0: never)", "SECONDS", seconds),
     Flag("-copy", "copies", "take a full copy of the master where its log does not suffice"),
     Flag(
         "-copy-rate", "copy_rate", "send slaves so much of one a second (32m)", "BYTES", log_limit

@@ -55,6 +55,8 @@ def report(service: TycoonService, process: Process) -> Columns:
     columns.update(_process(process))
     if service.following is not None:
         columns.update(service.following.facts())
+    if service.quorum is not None:
+        columns.update(service.quorum.facts())
     for index, slave in enumerate(tuple(service.slaves)):
         columns[f"slave_{index}"] = slave.facts()
     for number, (when, why) in tuple(service.lost_slaves.items()):

@@ -34,11 +34,13 @@ from kt.server.history import History
 from kt.server.process.connection import Connection
 from kt.server.process.server import Server
 from kt.server.scripting.state import Limits
-from kt.server.tycoon.options import TycoonOptions
+from kt.server.tycoon.acknowledging import AcknowledgedSession
+from kt.server.tycoon.options import ACK_TIMEOUT, TycoonOptions
 from kt.server.tycoon.procedures import Columns, Procedure
 from kt.server.tycoon.recovery.checkpoints import Checkpoints, set_torn_aside
 from kt.server.tycoon.recovery.snapshots import Snapshots
 from kt.server.tycoon.replication.following import Following
+from kt.server.tycoon.replication.quorum import Quorum
 from kt.server.tycoon.replication.sending import Copies
 from kt.server.tycoon.report import Process, report
 from kt.server.tycoon.scripts import start_scripts
@@ -149,6 +151,12 @@ class TycoonServer(Server):
             rate = self.options.copy_rate
             self._copies = Copies(self.databases, self._history, rate, self.log)
             self.service.copies = self._copies
+        if self.options.ack and self._history is not None:
+            seconds, databases = self.options.ack_timeout, self.databases
+            self.service.quorum = Quorum(
+                self.options.ack, seconds, databases, self._history, self.loop
+            )
+            self.service.core.leave_writes()
         if self.options.durable == "device":
             self.service.core.settle_together()
         if self._snapshots is not None:
@@ -158,6 +166,7 @@ class TycoonServer(Server):
 
     def _open_history(self) -> History | None:
         options = self.options
+        self._look_at_acknowledging()
         if options.log_directory is None:
             if any(options.log_keep):
                 raise ImproperlyConfigured("-ulog-keep needs an update log: -ulog and -sid")
@@ -180,6 +189,13 @@ class TycoonServer(Server):
             loop=self.loop,
         )
         return self._history
+
+    def _look_at_acknowledging(self) -> None:
+        options = self.options
+        if options.ack and options.log_directory is None:
+            raise ImproperlyConfigured("-ack needs an update log: -ulog and -sid")
+        if options.ack_timeout != ACK_TIMEOUT and not options.ack:
+            raise ImproperlyConfigured("-ack-timeout is for who waits for slaves: -ack is missing")
 
     def _look_at_checkpoints(self) -> None:
         options = self.options
@@ -306,6 +322,9 @@ class TycoonServer(Server):
         (self.log.error if kind == "ERROR" else self.log.system)(f"[DB]: {message}")
 
     def connect(self) -> Connection:
+        quorum = self.service.quorum
+        if quorum is not None:
+            return Connection(self, AcknowledgedSession(self.service, quorum))
         return Connection(self, TycoonSession(self.service))
 
     def delegates(self) -> bool:
@@ -357,6 +376,8 @@ class TycoonServer(Server):
         if self._following is not None:
             self._following.end()
         self.service.signals.end()
+        if self.service.quorum is not None:
+            self.service.quorum.end()
         if self._history is not None:
             self._history.end()
 

@@ -23,6 +23,7 @@ from kt.server.holders import Holders, holding
 from kt.server.session import Journal
 from kt.server.tycoon.procedures import DATABASE_PROCEDURES, Columns, Procedure
 from kt.server.tycoon.replication.following import READ_ONLY, Following
+from kt.server.tycoon.replication.quorum import Quorum
 from kt.server.tycoon.replication.sending import Copies
 from kt.server.tycoon.signals import Signals
 from kt.server.tycoon.values import http_date, integer
@@ -71,10 +72,12 @@ class TycoonService:
         shut: why nobody can be served at the moment, but for what is about the server; empty if
             all can.
         copies: makes full copies for slaves; None: there are none.
+        quorum: knows what enough slaves have; None: writes do not wait for them.
     """
 
     shut = ""
     copies: Copies | None = None
+    quorum: Quorum | None = None
 
     def __init__(
         self,

@@ -27,7 +27,7 @@ from kt.server.tycoon.scripts import play_script
 from kt.server.tycoon.service import TycoonService
 from kt.wire.http import BODY_MAX
 from kt.wire.log.copies import COPY
-from kt.wire.log.tycoon import LOOK
+from kt.wire.log.tycoon import CONFIRMS, LOOK
 from kt.wire.magic import (
     ERROR,
     GET_BULK,
@@ -111,6 +111,7 @@ class TycoonSession(Answering):
         self._follower = 0  # the number of a server that follows us
         self._was_current = False  # it had everything once
         self._beaten = 0  # up to this stamp all has been sent
+        self._beaten_all = False  # nothing has been sent since
         self._confirmed_stamp = 0  # and taken
 
     def restrict(self, rights: Rights) -> None:
@@ -277,6 +278,11 @@ class TycoonSession(Answering):
     def _drop(self, reply: bytes) -> None:
         """The client does not want it."""
 
+    @property
+    def follows(self) -> bool:
+        """Whether the client gets the update log, or a copy, and asks for nothing more."""
+        return self._feed is not None or self._copy is not None
+
     # Replication: the update log is sent, and nothing else is served any more.
 
     def _replicate(self, request: Replication) -> None:
@@ -301,12 +307,15 @@ class TycoonSession(Answering):
             reader,
             pulse=PULSE,
             timeout=service.timeout,
-            caught_up=self._beat,
+            caught_up=self._caught_up,
+            sent=self._sent if service.quorum is not None else None,
             log=service.log,
             looking=looking,
         )
         if not looking:
             service.slaves.append(self)
+        if service.quorum is not None and request.flags & CONFIRMS:
+            service.quorum.join(self, server, since)
         self._feed.go_on()
 
     def _send_copy(self, copies: Copies, server: int) -> None:
@@ -317,8 +326,23 @@ class TycoonSession(Answering):
         self.service.slaves.append(self)
         self._copy.go_on()
 
+    def _caught_up(self) -> None:
+        """All has been sent."""
+        self._beaten_all = not self._answer_due
+        if self._beaten_all:
+            self._beat()
+
+    def _sent(self) -> bool:
+        """There is more. The next part is sent while this one is applied, and no more than that."""
+        self._beaten_all = False
+        if self._answer_due:
+            return False
+        if self._feed is not None and self._feed.stamp:
+            self._beat()
+        return True
+
     def _beat(self) -> None:
-        """All has been sent: say up to when, and have that confirmed."""
+        """Say up to when all has been sent, and have that confirmed."""
         assert self._feed is not None
         self._beaten = self._feed.stamp
         self.write(BEAT + self._beaten.to_bytes(8, "big"))
@@ -333,7 +357,12 @@ class TycoonSession(Answering):
         if not self._was_current:
             self._was_current = True
             self.service.found_slave(self._follower)
-        feed.wait()
+        if self.service.quorum is not None:
+            self.service.quorum.confirm(self, self._beaten)
+        if self._beaten_all:
+            feed.wait()
+        else:
+            feed.go_on()
         return pos + 1
 
     def facts(self) -> str:
@@ -375,6 +404,8 @@ class TycoonSession(Answering):
     def lost(self) -> Callable[[], object] | None:
         if self._feed is not None:
             self._feed.end()
+            if self.service.quorum is not None:
+                self.service.quorum.leave(self)
         if self in self.service.slaves:
             self._lost_slave()
         if self.cursors:

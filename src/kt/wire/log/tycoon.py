@@ -46,6 +46,9 @@ ONLY_SERVER: Final = 1
 LOOK: Final = 0x200
 """Flag of replication: to find out what is there, not to follow. An original server ignores it."""
 
+CONFIRMS: Final = 0x400
+"""Flag of replication: what is confirmed has been applied; others may only have read it."""
+
 ACKNOWLEDGEMENT: Final = bytes([REPLICATION])
 """The slave's answer to a message that says there is nothing more."""
 

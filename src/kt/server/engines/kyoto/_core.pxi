@@ -97,6 +97,9 @@ cdef class BinaryCore:
     def settle_together(self):
         self._native.owes = True
 
+    def leave_writes(self):
+        self._native.leaves_writes = True
+
     @property
     def timed(self):
         return self._native.timed

@@ -20,6 +20,11 @@ cdef extern from "kcutil.h" namespace "kyotocabinet" nogil:
     const char *FEATURES
 
 
+cdef extern from "log/change_log.h" namespace "kt" nogil:
+    uint64_t written "kt::Written::take"()
+    const uint64_t WRITTEN_HELD "kt::Written::HELD"
+
+
 cdef extern from "kyoto/database/callbacks.h" namespace "kt" nogil:
     cppclass Error:
         int code()
@@ -80,6 +85,7 @@ cdef extern from "kyoto/database/database.h" namespace "kt" nogil:
         Error accept_bulk(const vector[string] &, RecordVisitor &, boolean) except +
         Error begin_transaction(boolean, double) except +
         Error end_transaction(boolean) except +
+        boolean in_transaction()
         void connect "journal().connect"(ChangeLog *, uint16_t)
         void refuse "journal().refuse"(const string&) except +
         boolean in_memory "kind().in_memory"
@@ -165,6 +171,7 @@ cdef extern from "kyoto/protocol/core.h" namespace "kt" nogil:
         boolean trace
         boolean timed
         boolean owes
+        boolean leaves_writes
         Times times
         Counts present_counts()
         void set_stamp(string_view) except +

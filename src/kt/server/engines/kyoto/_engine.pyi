@@ -28,6 +28,15 @@ LIBRARY_FEATURES: Final[str]
 def hurry(hurried: bool) -> None:
     """From now on, whether this thread leaves large values to others, by raising `LargeValue`."""
 
+HELD: Final[int]
+"""See `take_written`."""
+
+def take_written() -> int:
+    """The newest stamp that this thread has got of update logs since this was called last; 0: none.
+
+    It is `HELD` while there is none yet: a transaction keeps back what was written.
+    """
+
 class Code(IntEnum):
     """Kyoto Cabinet's error numbers."""
 
@@ -235,6 +244,8 @@ class Database:
         """Waits so many seconds for another one, for ever if negative; then raises LOGIC."""
 
     def end_transaction(self, commit: bool = True) -> None: ...
+    @property
+    def in_transaction(self) -> bool: ...
     def cursor(self) -> Cursor: ...
 
 class Cursor:
@@ -344,6 +355,9 @@ class BinaryCore:
 
     def settle_together(self) -> None:
         """Let I/O threads settle with the update log once for all connections that are ready."""
+
+    def leave_writes(self) -> None:
+        """Let I/O threads give back connections with requests that may write."""
 
     def set_stamp(self, lines: bytes) -> None:
         """Header lines for HTTP replies to begin with; empty: leave HTTP to the caller."""

@@ -31,6 +31,7 @@ from kt.server.engines.log._log cimport Loggable
 
 NEVER = 9223372036854775807
 XT_MAX = 1099511627775
+HELD = WRITTEN_HELD
 LIBRARY_VERSION = f"{VERSION.decode()} ({LIBVER}.{LIBREV})"
 LIBRARY_FEATURES = FEATURES.decode()
 
@@ -91,6 +92,10 @@ cdef int check_error(const Error &error) except -1:
             error.message().decode("utf-8", "replace"),
         )
     return 0
+
+
+def take_written():
+    return written()
 
 
 def hurry(bint hurried):
@@ -613,6 +618,10 @@ cdef class Database:
         with nogil:
             error = native.end_transaction(commit)
         check_error(error)
+
+    @property
+    def in_transaction(self):
+        return self.native().in_transaction()
 
     def cursor(self):
         return Cursor(self)

@@ -48,6 +48,9 @@ class UpdateLog(Loggable):
     def flush(self) -> bool:
         """Write what has been taken over; False if that cannot be done now."""
 
+    def stamp(self) -> int:
+        """A stamp that no record so far goes above, and that all later ones do."""
+
     def synchronize(self) -> bool:
         """Bring to the device what has been written; False if that fails."""
 
@@ -95,7 +98,7 @@ class LogReader:
         """What comes next, about so many bytes, and `MORE`, `WAITING` or `BROKEN`."""
 
     def stamp(self) -> int:
-        """After `WAITING`: everything up to this stamp has been read."""
+        """Everything up to this stamp has been read; after `WAITING` it is of the present."""
 
     def position(self) -> tuple[int, int]:
         """Up to where it has read: a file's number, and bytes of it; (0, 0) before it begins."""

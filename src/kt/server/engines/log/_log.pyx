@@ -35,6 +35,7 @@ cdef extern from "log/update_log.h" namespace "kt" nogil:
     cppclass NativeLog "kt::UpdateLog"(ChangeLog):
         NativeLog(CFormat, const string &, uint64_t, uint16_t, boolean, CDurability) except +IOError
         boolean write() except +
+        uint64_t stamp() except +
         string trouble() except +
         boolean synchronize() except +
         const string &findings()
@@ -108,6 +109,9 @@ cdef class UpdateLog(Loggable):
         with nogil:
             done = self._native.write()
         return done
+
+    def stamp(self):
+        return self._native.stamp()
 
     def synchronize(self):
         cdef boolean done

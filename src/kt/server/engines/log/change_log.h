@@ -9,10 +9,12 @@
 #ifndef KT_LOG_CHANGE_LOG_H
 #define KT_LOG_CHANGE_LOG_H
 
+#include <algorithm>
 #include <cstdint>
 #include <initializer_list>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace kt {
@@ -30,11 +32,13 @@ class ChangeLog {
   // The number of this server.
   virtual uint16_t server() const = 0;
 
-  // Takes over one record, stamped now. Throws std::bad_alloc, and has taken over nothing then.
-  virtual void append(const Origin& origin, std::initializer_list<std::string_view> parts) = 0;
+  // Takes over one record, and returns the stamp that it has got. Throws std::bad_alloc, and has taken
+  // over nothing then.
+  virtual uint64_t append(const Origin& origin, std::initializer_list<std::string_view> parts) = 0;
 
-  // Likewise some records that belong together: after a kill the log has all of them or none.
-  virtual void append_together(const Origin& origin, const std::vector<std::string>& messages) = 0;
+  // Likewise some records that belong together: after a kill the log has all of them or none. The last
+  // stamp; 0 without records.
+  virtual uint64_t append_together(const Origin& origin, const std::vector<std::string>& messages) = 0;
 
   // A stamp that no record so far goes above, and that all later ones do.
   virtual uint64_t stamp() = 0;
@@ -67,6 +71,30 @@ class LogBatch {
  private:
   static inline thread_local int depth_ = 0;
   static inline thread_local bool used_ = false;
+};
+
+// How new the newest record is that this thread has given to the log, since that was asked last: for
+// whoever waits until others have it, too.
+class Written {
+ public:
+  static constexpr uint64_t HELD = UINT64_MAX;
+
+  static void note(uint64_t stamp) { newest_ = std::max(newest_, stamp); }
+  // Something is kept back by this one, and gets its stamp when that ends; perhaps in another thread.
+  static void hold(const void* by) { held_by_ = held_by_ == nullptr || held_by_ == by ? by : &several_; }
+  static void let_go(const void* by) {
+    if (held_by_ == by) held_by_ = nullptr;
+  }
+  // The stamp; 0 for nothing, HELD while there is none yet.
+  static uint64_t take() {
+    const uint64_t newest = std::exchange(newest_, 0);
+    return std::exchange(held_by_, nullptr) == nullptr ? newest : HELD;
+  }
+
+ private:
+  static constexpr char several_ = 0;
+  static inline thread_local uint64_t newest_ = 0;
+  static inline thread_local const void* held_by_ = nullptr;
 };
 
 }  // namespace kt

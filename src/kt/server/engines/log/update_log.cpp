@@ -266,24 +266,28 @@ void UpdateLog::open_file(uint64_t number, bool fresh) {
   keeps_files_ ? full_.push_back(old) : static_cast<void>(close(old));
 }
 
-void UpdateLog::append(const Origin& origin, std::initializer_list<std::string_view> parts) {
+uint64_t UpdateLog::append(const Origin& origin, std::initializer_list<std::string_view> parts) {
+  uint64_t stamp;
   {
     std::lock_guard<std::mutex> guard(lock_);
     const size_t before = appended_.size();
-    const uint64_t stamp = next_stamp(format_, stamp_);
+    stamp = next_stamp(format_, stamp_);
     put_record(format_, &appended_, stamp, origin, parts);
     stamp_ = stamp;
     took(before);
   }
   if (unguarded_) write();
+  return stamp;
 }
 
-void UpdateLog::append_together(const Origin& origin, const std::vector<std::string>& messages) {
-  if (messages.empty()) return;
+uint64_t UpdateLog::append_together(const Origin& origin,
+                                    const std::vector<std::string>& messages) {
+  if (messages.empty()) return 0;
+  uint64_t stamp;
   {
     std::lock_guard<std::mutex> guard(lock_);
     const size_t before = appended_.size();
-    uint64_t stamp = stamp_;
+    stamp = stamp_;
     try {
       for (const std::string& message : messages) {
         stamp = next_stamp(format_, stamp);
@@ -297,6 +301,7 @@ void UpdateLog::append_together(const Origin& origin, const std::vector<std::str
     took(before);
   }
   if (unguarded_) write();
+  return stamp;
 }
 
 // With `lock_`: counts what has come since `before`, and puts it where a kill leaves it.

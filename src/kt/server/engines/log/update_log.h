@@ -60,8 +60,8 @@ class UpdateLog final : public ChangeLog {
   UpdateLog& operator=(const UpdateLog&) = delete;
 
   uint16_t server() const override { return server_; }
-  void append(const Origin& origin, std::initializer_list<std::string_view> parts) override;
-  void append_together(const Origin& origin, const std::vector<std::string>& messages) override;
+  uint64_t append(const Origin& origin, std::initializer_list<std::string_view> parts) override;
+  uint64_t append_together(const Origin& origin, const std::vector<std::string>& messages) override;
   uint64_t stamp() override;
   bool ready() override { return !failing_ || flush(); }
   bool flush() override;

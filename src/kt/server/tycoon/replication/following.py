@@ -35,7 +35,7 @@ from kt.server.stamp_file import StampFile
 from kt.server.tycoon.replication.copying import Copy, NoCopies
 from kt.server.tycoon.replication.vetting import vet
 from kt.wire.log.copies import COPY
-from kt.wire.log.tycoon import ACKNOWLEDGEMENT
+from kt.wire.log.tycoon import ACKNOWLEDGEMENT, CONFIRMS
 from kt.wire.magic import ERROR, REPLICATION
 from kt.wire.tycoon import pack_replication
 
@@ -268,7 +268,7 @@ class Following:
             return
         if vetted.missing:
             raise Halted(vetted.missing)
-        data = self._ask(peer, stamp)
+        data = self._ask(peer, stamp, CONFIRMS)
         self._link.reached()
         self._log.system(f"replication started: host={master.host} port={master.port} rts={stamp}")
         try:

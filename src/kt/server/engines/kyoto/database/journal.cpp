@@ -75,12 +75,13 @@ void Journal::cleared() {
 
 void Journal::tell(Bytes head, Bytes key, Bytes value) {
   LogBatch::use();
-  if (!holds()) return log_->append({log_->server(), 0}, {head, key, value});
+  if (!holds()) return Written::note(log_->append({log_->server(), 0}, {head, key, value}));
   std::string message;
   message.reserve(head.size() + key.size() + value.size());
   message.append(head).append(key).append(value);
   std::lock_guard<std::mutex> guard(lock_);
   held_.push_back(std::move(message));
+  Written::hold(this);
 }
 
 void Journal::hold() { in_transaction_ = log_ != nullptr; }
@@ -93,7 +94,8 @@ void Journal::release(bool commit) {
 
 void Journal::give_away(bool commit) {
   std::lock_guard<std::mutex> guard(lock_);
-  if (commit && !held_.empty()) log_->append_together({log_->server(), 0}, held_);
+  if (commit && !held_.empty()) Written::note(log_->append_together({log_->server(), 0}, held_));
+  Written::let_go(this);
   held_.clear();
 }
 

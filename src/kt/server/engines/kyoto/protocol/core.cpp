@@ -95,6 +95,25 @@ class Getter final : public RecordVisitor {
   size_t missing_ = 0;
 };
 
+// What the thread writes while an active one exists, nobody waits for.
+class Unawaited {
+ public:
+  explicit Unawaited(bool active) : active_(active), before_(active ? Written::take() : 0) {}
+  ~Unawaited() {
+    if (!active_) return;
+    Written::take();
+    before_ == Written::HELD ? Written::hold(&SOMEBODY) : Written::note(before_);
+  }
+  Unawaited(const Unawaited&) = delete;
+  Unawaited& operator=(const Unawaited&) = delete;
+
+ private:
+  static constexpr char SOMEBODY = 0;
+
+  const bool active_;
+  const uint64_t before_;
+};
+
 }  // namespace
 
 // A record of any of the commands; value and expiry belong to set.
@@ -258,6 +277,7 @@ Servant::Step Stream::step(Bytes input) {
   size_t consumed = 0;
   State state;
   const bool owes = core_.owes;
+  leaves_writes_ = core_.leaves_writes;
   if (owes) {
     Bytes left = input;
     state = run(&left);
@@ -265,6 +285,7 @@ Servant::Step Stream::step(Bytes input) {
   } else {
     state = feed(input.data(), input.size(), &consumed);
   }
+  leaves_writes_ = false;
   const Verdict verdict = state == State::MORE    ? Verdict::MORE
                           : state == State::AGAIN ? Verdict::AGAIN
                                                   : Verdict::LEAVE;
@@ -278,6 +299,7 @@ std::optional<State> Stream::run_command(Run& run, Bytes* input) {
   if (is_http(magic)) return run_http(run, input);
   if (magic == PLAY_SCRIPT || magic == REPLICATION) return State::COMMAND;
   if (magic != SET_BULK && magic != REMOVE_BULK && magic != GET_BULK) return State::CLOSE;
+  if (leaves_writes_ && magic != GET_BULK) return State::COMMAND;
   if (input->size() < COMMAND_HEADER) return State::MORE;
   if (run.spent(reply_.size())) return State::AGAIN;
   begin_command(input->data());
@@ -291,7 +313,7 @@ std::optional<State> Stream::run_command(Run& run, Bytes* input) {
 std::optional<State> Stream::run_http(Run& run, Bytes* input) {
   if (!reads_ || !writes_) return State::HTTP;
   const std::optional<PlainRequest> request = read_plain_request(*input);
-  if (!request) return State::HTTP;
+  if (!request || (leaves_writes_ && !request->only_reads())) return State::HTTP;
   if (run.spent(reply_.size())) return State::AGAIN;
   if (!run.serve(*request, &reply_)) return State::HTTP;
   input->remove_prefix(request->size);
@@ -301,7 +323,9 @@ std::optional<State> Stream::run_http(Run& run, Bytes* input) {
 
 std::optional<State> Stream::run_records(Run& run, Bytes* input) {
   const bool sets = command_ == SET_BULK;
+  if (leaves_writes_ && command_ != GET_BULK) return State::COMMAND;
   const size_t header = sets ? SET_HEADER : KEY_HEADER;
+  Unawaited unawaited(silent_);
   for (; remaining_ > 0; remaining_--) {
     if (input->size() < header) return State::MORE;
     if (run.spent(reply_.size() - input->size())) return State::AGAIN;

@@ -48,6 +48,7 @@ struct Core {
   bool trace = false;  // streams note which commands they have run
   bool timed = false;  // `times` are taken: for servers
   bool owes = false;   // I/O threads settle for all connections at once
+  bool leaves_writes = false;  // I/O threads run no request that may write
   Times times;
   Counts counts;
   std::string stamp;  // what HTTP replies begin with; empty: no HTTP request is run here
@@ -112,6 +113,7 @@ class Stream final : public Servant {
   uint8_t command_ = 0;
   bool silent_ = false;     // no reply is wanted
   bool reads_ = true, writes_ = true;  // what the client may do
+  bool leaves_writes_ = false;         // to the caller
   uint32_t remaining_ = 0;  // records to come
   uint32_t hits_ = 0;
   uint64_t answered_ = 0;  // commands, in the last call of feed

@@ -31,6 +31,8 @@ struct PlainRequest {
   size_t size;      // of all of it
   Bytes procedure;  // empty: GET of the record whose key is in `columns`
   Columns columns;
+
+  bool only_reads() const { return procedure.empty() || procedure == "get" || procedure == "check"; }
 };
 
 // Nothing if `input` does not begin with a plain request. What is found points into `input`.
