@@ -139,36 +139,38 @@ def reads(kt: KyotoTycoon) -> None:
     kt.count()
 
 
-def test_every_write_waits_for_a_slave_and_no_read_does(tmp_path: Path) -> None:
-    with followed(tmp_path, *SOON) as (master, slave), client(master) as kt:
-        names = list(writes(kt))
-        kt.set(b"seen", b"1")
-        for name in names:
-            kt.set(b"a", b"0")
-            kt.set(b"gone", b"0")
-            kt.set(b"number", b"\0" * 7 + b"\1")
-            kt.rpc("remove", {"key": b"cas"}) if kt.get(b"cas") is not None else None
-            kt.set(b"b", b"0")
+def prepare(kt: KyotoTycoon) -> None:
+    """Make what the calls of `writes` need, without waiting for slaves."""
+    records = {b"a": b"0", b"b": b"0", b"gone": b"0", b"number": b"\0" * 7 + b"\1", b"seen": b"1"}
+    kt.set_bulk(records, no_reply=True)
+    kt.remove(b"cas", no_reply=True)
+    kt.get(b"a")  # all of that has been done
+
+
+def test_every_write_is_answered_when_a_slave_has_it(tmp_path: Path) -> None:
+    with followed(tmp_path, *LATE) as (master, slave), client(master) as kt:
+        for name in writes(kt):
+            prepare(kt)
             with client(master) as other:
-                call = writes(other)[name]
-                call()  # answered: a slave has it
-        kt.set(b"seen", b"1")
-        kt.remove(b"cas")
-        os.kill(slave.process.pid, signal.SIGSTOP)
-        try:
-            waited = []
-            for name in names:
-                with client(master) as other:
-                    reads(other)
-                    if is_unknown(writes(other)[name]):
-                        waited.append(name)
-                if name == "clear":
-                    with client(master) as other, pytest.raises(OutcomeUnknown):
-                        other.set(b"seen", b"1")
-            assert waited == names
-        finally:
-            os.kill(slave.process.pid, signal.SIGCONT)
-        assert fact(master, "ack_late") >= len(names)
+                writes(other)[name]()
+            kt.set(b"last", name.encode())
+            with client(slave) as follower:
+                assert follower.get(b"last") == name.encode()
+        assert fact(master, "ack_late") == 0
+
+
+def test_every_write_waits_for_a_slave_and_no_read_does(tmp_path: Path) -> None:
+    with master_of(tmp_path, 1, "-ack-timeout", "0.05") as master, client(master) as kt:
+        names = list(writes(kt))
+        waited = []
+        for name in names:
+            prepare(kt)
+            with client(master) as other:
+                reads(other)
+                if is_unknown(writes(other)[name]):
+                    waited.append(name)
+        assert waited == names
+        assert fact(master, "ack_late") == len(names)
 
 
 def test_without_a_slave_a_write_is_stored_and_the_client_told_so(tmp_path: Path) -> None:
@@ -197,25 +199,55 @@ def test_without_a_slave_a_write_is_stored_and_the_client_told_so(tmp_path: Path
             assert caller.has_ended()
 
 
-def test_two_slaves_are_needed_and_each_counts_once(tmp_path: Path) -> None:
-    with followed(tmp_path, *SOON, slaves=2) as (master, one, two), client(master) as kt:
-        for i in range(200):
-            kt.set(b"%d" % i, b"v")
+@contextmanager
+def waiting_set(master: ServerProcess, key: bytes) -> Iterator[None]:
+    """While somebody sets a key, and waits for slaves; in the end it is acknowledged."""
+    answered: list[int] = []
+
+    def write() -> None:
+        with client(master) as kt:
+            answered.append(kt.set(key, b"v"))
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    wait_until(lambda: fact(master, "ack_waiting") == 1, "it waits")
+    yield
+    thread.join(SECONDS)
+    assert answered == [1]
+
+
+def test_two_slaves_are_needed(tmp_path: Path) -> None:
+    with followed(tmp_path, *LATE, slaves=2) as (master, one, two), client(master) as kt:
         with client(one) as first, client(two) as second:
+            for i in range(200):
+                kt.set(b"%d" % i, b"v")
             assert first.count() == second.count() == 200
-        os.kill(two.process.pid, signal.SIGSTOP)
-        try:
-            with pytest.raises(OutcomeUnknown):
-                kt.set(b"one", b"v")
-        finally:
-            os.kill(two.process.pid, signal.SIGCONT)
-        two.kill()
-        wait_for_slaves(master, 1)
+            os.kill(two.process.pid, signal.SIGSTOP)
+            with waiting_set(master, b"stopped"):
+                wait_until(lambda: first.get(b"stopped") == b"v", "one has it")
+                assert fact(master, "ack_waiting") == 1
+                os.kill(two.process.pid, signal.SIGCONT)
+            assert second.get(b"stopped") == b"v"
+            two.kill()
+            wait_for_slaves(master, 1)
+            with waiting_set(master, b"killed"):
+                wait_until(lambda: first.get(b"killed") == b"v", "one has it")
+                assert fact(master, "ack_waiting") == 1
+                two.start()
+        with client(two) as second:
+            assert second.get(b"killed") == b"v"
+
+
+def test_two_connections_of_one_slave_count_once(tmp_path: Path) -> None:
+    with (
+        master_of(tmp_path, 2, *SOON) as master,
+        client(master) as kt,
+        slave_of(master, 2, tmp_path),
+        slave_of(master, 2, tmp_path / "master"),
+    ):
+        wait_until(lambda: "slave_1" in kt.report(), "both follow")
         with pytest.raises(UnconfirmedError, match=r"by 2 slaves: .*, 1 follow"):
-            kt.append(b"one", b"v")
-        two.start()
-        wait_for_slaves(master, 2)
-        kt.set(b"two", b"v")
+            kt.append(b"a", b"v")
 
 
 def test_a_write_into_another_transaction_waits_for_its_end(tmp_path: Path) -> None:
@@ -228,22 +260,12 @@ def test_a_write_into_another_transaction_waits_for_its_end(tmp_path: Path) -> N
         holding = threading.Thread(target=hold)
         holding.start()
         wait_until(lambda: kt.get(b"held") == b"1", "a transaction is open")
-        answered: list[int] = []
-
-        def write() -> None:
-            with client(master) as other:
-                answered.append(other.set(b"a", b"1"))
-
-        writing = threading.Thread(target=write)
-        writing.start()
-        wait_until(lambda: fact(master, "ack_waiting") == 1, "it waits")
         with client(slave) as follower:
-            assert follower.get(b"a") is None
-            kt.set(b"release", b"1", no_reply=True)
-            writing.join(SECONDS)
-            assert follower.get(b"a") == b"1"
+            with waiting_set(master, b"a"):
+                assert follower.get(b"a") is None
+                kt.set(b"release", b"1", no_reply=True)
+            assert follower.get(b"a") == b"v"
         holding.join(SECONDS)
-        assert answered == [1]
 
 
 def test_who_only_reads_changes_is_no_slave(tmp_path: Path) -> None:
@@ -341,19 +363,21 @@ def test_a_slave_that_is_killed_while_writes_wait_comes_back(tmp_path: Path) -> 
         assert [w.failure for w in writers] == [None] * 4
 
 
-def test_what_a_killed_master_has_acknowledged_is_on_its_slave(tmp_path: Path) -> None:
-    acknowledged: list[bytes] = []
-    for turn in range(4):
-        (tmp_path / str(turn)).mkdir()
-        with followed(tmp_path / str(turn), *LATE) as (master, slave):
-            with writing(master, 6) as writers:
-                wait_until(lambda: all(len(w.acknowledged) > 20 for w in writers), "they write")
-                master.kill()
-            acknowledged = [key for writer in writers for key in writer.acknowledged]
-            with client(slave) as kt:
-                found = kt.get_bulk(acknowledged)
-            assert set(found) == set(acknowledged)
-            assert all(isinstance(writer.failure, Exception) for writer in writers)
+@pytest.mark.parametrize(
+    "durable", [(), ("-durable", "process"), ("-durable", "device", "-bgs", ".")], ids=len
+)
+def test_what_a_killed_master_has_acknowledged_is_on_its_slave(
+    durable: tuple[str, ...], tmp_path: Path
+) -> None:
+    with followed(tmp_path, *LATE, *durable) as (master, slave):
+        with writing(master, 6) as writers:
+            wait_until(lambda: all(len(w.acknowledged) > 20 for w in writers), "they write")
+            master.kill()
+        acknowledged = [key for writer in writers for key in writer.acknowledged]
+        with client(slave) as kt:
+            found = kt.get_bulk(acknowledged)
+        assert set(found) == set(acknowledged)
+        assert all(isinstance(writer.failure, Exception) for writer in writers)
 
 
 def test_much_at_once_does_not_keep_others_waiting_for_ever(tmp_path: Path) -> None:

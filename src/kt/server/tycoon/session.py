@@ -301,6 +301,7 @@ class TycoonSession(Answering):
         self._follower, self._confirmed_stamp = server, since
         self.write(FRAME)
         reader = service.history.reader(since, server, only=bool(request.flags & ONLY_OWN))
+        quorum = service.quorum if request.flags & CONFIRMS else None
         self._feed = Feed(
             self,
             service.history,
@@ -308,14 +309,14 @@ class TycoonSession(Answering):
             pulse=PULSE,
             timeout=service.timeout,
             caught_up=self._caught_up,
-            sent=self._sent if service.quorum is not None else None,
+            sent=self._sent if quorum is not None else None,
             log=service.log,
             looking=looking,
         )
         if not looking:
             service.slaves.append(self)
-        if service.quorum is not None and request.flags & CONFIRMS:
-            service.quorum.join(self, server, since)
+        if quorum is not None:
+            quorum.join(self, server, since)
         self._feed.go_on()
 
     def _send_copy(self, copies: Copies, server: int) -> None:
