@@ -10,6 +10,8 @@ import struct
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Self
 
@@ -169,6 +171,57 @@ def test_a_long_list_is_logged_as_it_is_carried_out(pieces: int, tmp_path: Path)
     counts = [struct.unpack_from(">I", command, 6)[0] for _, _, command in logged]
     assert sum(counts) == len(pairs)
     assert all(count % 2 == 0 for count in counts)
+
+
+def lists_of(logged: list[Record]) -> list[tuple[str, list[str], bool]]:
+    """Name, arguments, and whether it failed, of each list; pieces that did not are one."""
+    found: list[tuple[str, list[str], bool]] = []
+    for record in logged:
+        command = record.command
+        size, count = struct.unpack_from(">II", command, 2)
+        name, at, arguments = command[10 : 10 + size].decode(), 10 + size, []
+        for _ in range(count):
+            (length,) = struct.unpack_from(">I", command, at)
+            arguments.append(command[at + 4 : at + 4 + length].decode())
+            at += 4 + length
+        failed = command[at:] == b"\1"
+        if found and not failed and found[-1][0] == name and not found[-1][2]:
+            found[-1][1].extend(arguments)
+        else:
+            found.append((name, arguments, failed))
+    return found
+
+
+def fails_by_http(process: ServerProcess, function: str, arguments: list[str]) -> bool:
+    form = "&".join(f"a{i}={argument}" for i, argument in enumerate(arguments))
+    with closing(HTTPConnection(HOST, process.port, timeout=30)) as web:
+        web.request("POST", "/", form, {"X-TT-MNAME": function})
+        return web.getresponse().status == 500
+
+
+@pytest.mark.parametrize("way", ["stream", "http"])
+def test_what_was_done_of_a_list_that_failed_is_logged_apart(way: str, tmp_path: Path) -> None:
+    """The keys of a `.tcf` are numbers; what is behind one that is none is not tried."""
+    with server(tmp_path, database="c.tcf") as process, client(process) as tt:
+        for done, behind in [(0, 1), (1, 0), (3, 2), (2000, 900)]:
+            keys = [f"{i + 1}" for i in range(done + 1 + behind)]
+            keys[done] = "none"
+            for function in ("putlist", "outlist", "getlist"):
+                each = 2 if function == "putlist" else 1
+                given = [word for key in keys for word in (key, "v")[:each]]
+                before = len(records(tmp_path / "log"))
+                if way == "stream":
+                    assert tt.misc(function, given) is False
+                else:
+                    assert fails_by_http(process, function, given)
+                assert tt.count() == (done if function == "putlist" else 0)
+                at = done * each
+                assert lists_of(records(tmp_path / "log")[before:]) == [
+                    *([(function, given[:at], False)] if done else []),
+                    (function, given[at : at + each], True),
+                ]
+                if function == "getlist":
+                    tt.clear()
 
 
 def test_what_is_acknowledged_is_in_the_log_of_a_killed_server(tmp_path: Path) -> None:

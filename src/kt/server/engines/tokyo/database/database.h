@@ -160,8 +160,13 @@ class Database {
   bool at_key(const std::string& name, const Arguments& arguments, List* result);
   bool everywhere(const std::string& name, const Arguments& arguments, List* result);
   bool iterate(const std::string& name, const Arguments& arguments, List* result);
-  bool listed(const std::string& name, const Arguments& arguments, size_t begin, size_t end,
-              List* result);
+  // Does what a list asks for up to the first failure; where that is, `end` if there is none.
+  size_t listed(const std::string& name, const Arguments& arguments, size_t begin, size_t end,
+                List* result);
+  // Tells the update log that [begin, end) of a list was done, and what comes next has failed if it
+  // was not `done`; returns that.
+  bool tell_listed(const std::string& name, const Arguments& arguments, size_t begin, size_t end,
+                   bool done);
   bool each(const std::string& name, const Arguments& arguments, List* result, bool logged);
   bool managed(const std::string& name, const Arguments& arguments, bool logged);
   bool tabular(const std::string& name, const Arguments& arguments, List* result, bool logged);

@@ -179,6 +179,11 @@ bool Database::misc(const std::string& name, const Arguments& arguments, List* r
   if (!logged) return call(name, arguments, result);
   const bool ready = journal.admits();
   if (!ready && !only_reads(name)) return refused();
+  if (kind_of(name) == Kind::LISTED) {
+    const size_t end = listed(name, arguments, 0, arguments.size(), result);
+    const bool done = end == arguments.size();
+    return ready ? tell_listed(name, arguments, 0, end, done) : done;
+  }
   const bool done = call(name, arguments, result);
   return ready ? journal.misc(name, arguments, done) : done;
 }
@@ -188,7 +193,8 @@ bool Database::call(const std::string& name, const Arguments& arguments, List* r
     case Kind::READ:
     case Kind::WRITE: return at_key(name, arguments, result);
     case Kind::ITERATE: return iterate(name, arguments, result);
-    case Kind::LISTED: return listed(name, arguments, 0, arguments.size(), result);
+    case Kind::LISTED:
+      return listed(name, arguments, 0, arguments.size(), result) == arguments.size();
     case Kind::UID:
     case Kind::TABLE: return everywhere(name, arguments, result);
     case Kind::ERROR:
@@ -270,23 +276,33 @@ bool Database::iterate(const std::string& name, const Arguments& arguments, List
   return noted(false, *stores_.back());
 }
 
-bool Database::listed(const std::string& name, const Arguments& arguments, size_t begin, size_t end,
-                      List* result) {
+size_t Database::listed(const std::string& name, const Arguments& arguments, size_t begin,
+                        size_t end, List* result) {
   const size_t step = name == "putlist" ? 2 : 1;
   for (size_t i = begin; i + step <= end; i += step) {
     const bool done = name == "putlist"   ? put_listed(arguments[i], arguments[i + 1])
                       : name == "outlist" ? out_listed(arguments[i])
                                           : get_listed(arguments[i], result);
-    if (!done) return false;
+    if (!done) return i;
   }
-  return true;
+  return end;
+}
+
+bool Database::tell_listed(const std::string& name, const Arguments& arguments, size_t begin,
+                           size_t end, bool done) {
+  const auto tell = [&](size_t first, size_t last, bool outcome) {
+    const auto at = [&](size_t i) { return arguments.begin() + static_cast<std::ptrdiff_t>(i); };
+    return journal.misc(name, Arguments(at(first), at(last)), outcome);
+  };
+  if (!journal.connected()) return done;
+  if (done || end > begin) tell(begin, end, true);
+  return done || tell(end, std::min(end + (name == "putlist" ? 2 : 1), arguments.size()), false);
 }
 
 bool Database::long_listed(const std::string& name, const Arguments& arguments, List* result,
                            bool logged) {
   using Clock = std::chrono::steady_clock;
   constexpr size_t AT_ONCE = 16;  // even: `putlist` takes pairs
-  const auto at = [&](size_t i) { return arguments.begin() + static_cast<std::ptrdiff_t>(i); };
   for (size_t i = 0; i < arguments.size();) {
     Gate::Slice slice(gate);
     const bool ready = !logged || journal.admits();
@@ -296,10 +312,10 @@ bool Database::long_listed(const std::string& name, const Arguments& arguments, 
     bool done;
     do {
       const size_t end = std::min(i + AT_ONCE, arguments.size());
-      done = listed(name, arguments, i, end, result);
-      i = end;
+      i = listed(name, arguments, i, end, result);
+      done = i == end;
     } while (done && i < arguments.size() && Clock::now() < over);
-    if (logged && ready) journal.misc(name, Arguments(at(begin), at(i)), done);
+    if (logged && ready) tell_listed(name, arguments, begin, i, done);
     if (!done) return false;
   }
   return true;

@@ -418,6 +418,7 @@ State Stream::list_element() {
 // Inside the gate, with an element, or a pair of them, that has been worked off.
 State Stream::element_done(size_t consumed, bool pair, bool done, bool ready) {
   if (!silent_ && !skip_ && ready && database_.journal.connected()) {
+    if (!done && untold_count_ > 0) tell_list(true);  // what failed is told apart
     untold_.append(input_.data(), consumed);
     untold_count_ += pair ? 2 : 1;
     if (!done) tell_list(false);
