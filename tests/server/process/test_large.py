@@ -107,6 +107,12 @@ CASES: Final = {
         misc_request(b"getlist", [b"v"]),
         struct.pack(">BII", 0, 2, 1) + b"v" + struct.pack(">I", len(LARGE)) + LARGE,
     ),
+    "tyrant, misc get": Case(
+        "kt-tyrant",
+        STORED,
+        misc_request(b"get", [b"v"]),
+        struct.pack(">BII", 0, 1, len(LARGE)) + LARGE,
+    ),
     "tyrant, memcached": Case(
         "kt-tyrant",
         b"set v 0 0 %d\r\n%b\r\n" % (len(LARGE), LARGE),

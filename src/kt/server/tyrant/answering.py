@@ -9,6 +9,7 @@ from time import perf_counter
 from typing import Any, Final, Protocol, TypeAlias
 
 from kt.server.engines import LargeValue
+from kt.server.engines.io._io import Reply as NativeReply
 from kt.server.engines.tokyo._engine import Database
 from kt.server.session import Rights, Session
 from kt.server.tyrant.options import Command
@@ -16,7 +17,7 @@ from kt.server.tyrant.script import TyrantScript
 from kt.server.tyrant.service import TyrantService
 from kt.wire.reading import Reader
 
-Pieces: TypeAlias = bytes | list[bytes]
+Pieces: TypeAlias = bytes | NativeReply | list[bytes]
 """A reply, as one or, where a large value is not to be copied, in several pieces."""
 Reply: TypeAlias = Callable[[], Pieces]
 """Part of a command that calls the engine, and makes the reply. What it counts it counts last."""
@@ -106,7 +107,7 @@ class Answering(Session):
 
     def send(self, reply: Pieces) -> None:
         """Answer with `reply`."""
-        for piece in [reply] if isinstance(reply, bytes) else reply:
+        for piece in reply if isinstance(reply, list) else [reply]:
             self.write(piece)
 
     def _answer(self, keeps: bool, began: float, reply: Pieces) -> None:

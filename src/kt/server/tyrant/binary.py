@@ -13,6 +13,7 @@ from os import fsdecode
 from typing import Any, Final, NamedTuple
 
 from kt.errors import ArgumentError, ProtocolError
+from kt.server.engines.io._io import Reply
 from kt.server.engines.tokyo._engine import Event, Hold
 from kt.server.tyrant.answering import Answering
 from kt.server.tyrant.applying import Applier, restore_from
@@ -65,14 +66,14 @@ class Row(NamedTuple):
     command: Command
     group: Command
     read: Reader[Any]
-    run: Callable[[TyrantService, Any], bytes]
+    run: Callable[[TyrantService, Any], bytes | Reply]
     refusal: bytes = codes.FAILURE_REPLY
     hold: Callable[[TyrantService, Any], Hold] = lambda service, request: Hold.NONE
 
 
-def fwmkeys(service: TyrantService, request: FwmKeys) -> bytes:
+def fwmkeys(service: TyrantService, request: FwmKeys) -> bytes | Reply:
     try:
-        return codes.OK_REPLY + service.database.fwmkeys(request.prefix, request.maximum)
+        return service.database.answer_fwmkeys(request.prefix, request.maximum)
     except OverflowError:
         return FAILED_LIST
 
@@ -122,10 +123,10 @@ def _set_master(service: TyrantService, request: SetMaster) -> bool:
     return True
 
 
-def misc(service: TyrantService, request: Misc) -> bytes:
+def misc(service: TyrantService, request: Misc) -> bytes | Reply:
     logged = not request.flags & codes.NO_UPDATE_LOG
-    found = service.database.misc(request.name, request.items, logged=logged)
-    return FAILED_LIST if found is None else codes.OK_REPLY + found
+    reply = service.database.answer_misc(request.name, request.items, logged=logged)
+    return FAILED_LIST if reply is None else reply
 
 
 def _logged(service: TyrantService, command: Command, done: bool) -> bool:
@@ -167,7 +168,7 @@ def carry_out(service: TyrantService, request: bytes) -> bytes:
     """The reply to a request for one of the `COMMANDS`; nothing is forbidden, nothing counted."""
     row = COMMANDS[request[1]]
     value, _ = _whole(row.read, request, 0)
-    return service.holding(row.hold(service, value), partial(row.run, service, value))()
+    return bytes(service.holding(row.hold(service, value), partial(row.run, service, value))())
 
 
 def serve_binary(session: Answering, data: bytes | bytearray, pos: int) -> int:

@@ -86,6 +86,9 @@ class Database:
         `OverflowError` if the list would be longer than 1 GiB.
         """
 
+    def answer_fwmkeys(self, prefix: bytes, limit: int = -1) -> bytes | Reply:
+        """The reply to a client that asks for this, in the engine's own memory if it is long."""
+
     def misc(
         self, name: bytes, arguments: Iterable[bytes] = (), *, logged: bool = True
     ) -> bytes | None:
@@ -93,6 +96,11 @@ class Database:
 
         Unless `logged`, the update log is not told.
         """
+
+    def answer_misc(
+        self, name: bytes, arguments: Iterable[bytes] = (), *, logged: bool = True
+    ) -> bytes | Reply | None:
+        """The reply to a client that calls this, likewise; None if the function fails."""
 
     def hold_of(self, name: bytes, arguments: Iterable[bytes] = ()) -> Hold:
         """Whom `misc` with these arguments holds up for as long as it takes."""

@@ -4,6 +4,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.limits cimport INT_MAX, INT_MIN
 from libc.math cimport isnan
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memcpy
 from libcpp cimport bool as cbool
 from libcpp.memory cimport unique_ptr
 from libcpp.pair cimport pair
@@ -186,8 +187,16 @@ cdef inline string_view view(bytes data) noexcept:
     return string_view(<const char *>data, <size_t>len(data))
 
 
-cdef inline bytes copied(string_view data):
-    return data.data()[:data.size()]
+cdef bytes copied(string_view data):
+    cdef char *to
+    cdef size_t size = data.size()
+    if size <= LARGE:
+        return data.data()[:size]
+    copy = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>size)
+    to = PyBytes_AS_STRING(copy)
+    with nogil:  # the event loop goes on meanwhile
+        memcpy(to, data.data(), size)
+    return copy
 
 
 cdef class Database:
@@ -345,18 +354,38 @@ cdef class Database:
             self.database.get().long_fwmkeys(p, limit, &keys)
         return copied(keys.frame())
 
+    def answer_fwmkeys(self, bytes prefix not None, int limit=-1):
+        cdef string_view p = view(prefix)
+        cdef List keys
+        cdef Buffer reply
+        with nogil:
+            self.database.get().long_fwmkeys(p, limit, &keys)
+            keys.reply(&reply)
+        return reply_of(&reply, 0)
+
     def misc(self, bytes name not None, arguments=(), *, cbool logged=True):
+        cdef List result
+        done = self._misc(name, list(arguments), logged, &result)
+        return copied(result.frame()) if done else None
+
+    def answer_misc(self, bytes name not None, arguments=(), *, cbool logged=True):
+        cdef List result
+        cdef Buffer reply
+        if not self._misc(name, list(arguments), logged, &result):
+            return None
+        result.reply(&reply)
+        return reply_of(&reply, 0)
+
+    cdef cbool _misc(self, bytes name, list arguments, cbool logged, List *result) except *:
         cdef string function = name
         cdef vector[string_view] views
-        cdef List result
         cdef cbool done
-        kept = list(arguments)
-        for argument in kept:
+        for argument in arguments:
             views.push_back(view(<bytes?>argument))
         with nogil:
-            done = self.database.get().long_misc(function, views, &result, logged)
+            done = self.database.get().long_misc(function, views, result, logged)
             done = self.database.get().settled(done)
-        return copied(result.frame()) if done else None
+        return done
 
     def hold_of(self, bytes name not None, arguments=()):
         cdef vector[string_view] views

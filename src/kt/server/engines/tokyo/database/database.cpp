@@ -234,12 +234,50 @@ bool Database::get_listed(Bytes key, List* result) {
   Store& store = this->store(key);
   std::vector<Block> values;
   if (!noted(store.get_listed(key, &values), store)) return false;
+  size_t total = 0;
   for (const Block& value : values) {
-    note_size(value.bytes().size());
+    note_size(total += value.bytes().size());
     result->add(key);
     result->add(value.bytes());
   }
   return !result->too_long();
+}
+
+bool Database::is_large_list(Bytes key) {
+  if (!large_) return false;
+  size_t total = 0;
+  for (size_t size : store(key).listed_sizes(key)) total += size;
+  return total > LARGE;
+}
+
+bool Database::fetch_listed(Bytes key, bool with_keys, List* result) {
+  if (!large_) return false;
+  std::vector<size_t> sizes;
+  {
+    Gate::Turn turn(gate);
+    sizes = store(key).listed_sizes(key);
+  }
+  constexpr size_t SIZES = 8;
+  size_t total = 0, room = 0;
+  for (size_t size : sizes) {
+    total += size;
+    room += SIZES + key.size() + size;
+  }
+  const size_t before = result->frame().size();
+  const uint32_t count = result->count();
+  if (total <= LARGE || before + room > List::LIMIT) return false;
+  result->reserve(room);
+  std::vector<char*> places;
+  for (size_t size : sizes) {
+    if (with_keys) result->add(key);
+    places.push_back(result->place(size));
+  }
+  {
+    Gate::Turn turn(gate);
+    if (store(key).get_listed_into(key, sizes, places)) return true;
+  }
+  result->take_back(before, count);
+  return false;
 }
 
 bool Database::sync_all() {

@@ -64,6 +64,8 @@ class Database {
   // Whether this thread is not to touch the value, because it is large and the thread hurries.
   bool leaves(Bytes key) { return large_ && hurries && is_large(key); }
   bool is_large(Bytes key) { return large_ && vsiz(key) > static_cast<int>(LARGE); }
+  // The same of what `get_listed` finds.
+  bool is_large_list(Bytes key);
   // Likewise, at any time: there has been a large value.
   bool has_large() const { return large_; }
   int vsiz(Bytes key);
@@ -84,6 +86,8 @@ class Database {
   // How long may it take? Inside the gate.
   bool quick_misc(Bytes name, const Arguments& arguments) const;
   bool quick_fwmkeys(int limit) const;
+  // Whether it gives what `get_listed` finds, without keys.
+  bool gives_value(Bytes name, const Arguments& arguments) const;
   // Whether it only reads, and moves no iterator.
   static bool only_reads(Bytes name);
   // What a client must be allowed for a call of `misc`.
@@ -94,6 +98,10 @@ class Database {
   static Hold hold_of(Bytes name, const Arguments& arguments);
 
   // Outside the gate, in a worker thread.
+  //
+  // What `get_listed` finds, with or without keys, if it is large. To find memory takes much longer than
+  // to copy, so that is done outside the gate. False if nothing has been done.
+  bool fetch_listed(Bytes key, bool with_keys, List* result);
   bool long_misc(const std::string& name, const Arguments& arguments, List* result,
                  bool logged = true);
   // Throws std::overflow_error if a list cannot have so many.
@@ -117,8 +125,6 @@ class Database {
   // Whether keys are numbers, so that a record has several of them.
   bool numbered() const { return stores_[0]->type() == Store::Type::FIXED; }
   bool in_memory() const { return stores_[0]->in_memory(); }
-  // Whether a key may have several records.
-  bool keeps_duplicates() const { return stores_[0]->type() == Store::Type::TREE; }
   // Whether a file of it had not been closed, and was rebuilt.
   bool rebuilt() const;
   // The names that torn files have now, which new ones have taken the place of.

@@ -49,6 +49,8 @@ class List {
     buffer_.patch32(CODE, ++count_);
     return at;
   }
+  // Room for so many bytes more: until they are used up, what is placed stays where it is.
+  void reserve(size_t size) { buffer_.reserve(size); }
   // Back to what it was.
   void take_back(size_t frame_size, uint32_t count) {
     buffer_.truncate(CODE + frame_size);

@@ -399,12 +399,21 @@ void* Store::place(const void* value, int size, int*, void* place) {
   return nullptr;  // and it stays as it is
 }
 
+// As long as only one thread can be inside, the library's own copy of a value stays where it is.
 int Store::get_into(Bytes key, char* at, size_t size) {
   Target room{at, size};
   if (type_ == Type::MEMORY_HASH) {
     tcmdbputproc(adb_->mdb, key.data(), length(key), nullptr, 0, place, &room);
   } else if (type_ == Type::MEMORY_TREE) {
     tcndbputproc(adb_->ndb, key.data(), length(key), nullptr, 0, place, &room);
+  } else if (type_ == Type::HASH && adb_->hdb->zmode == 0) {
+    room.found = vsiz(key);
+    if (room.found != static_cast<int>(size)) return room.found;
+    return tchdbget3(adb_->hdb, key.data(), length(key), at, length(Bytes(at, size)));
+  } else if (type_ == Type::TREE && alone()) {
+    int found = 0;
+    const void* value = tcbdbget3(adb_->bdb, key.data(), length(key), &found);
+    if (value != nullptr) place(value, found, nullptr, &room);
   } else if (const Block value = get(key)) {
     place(value.bytes().data(), length(value.bytes()), nullptr, &room);
   }
@@ -469,6 +478,52 @@ bool Store::get_listed(Bytes key, std::vector<Block>* values) {
   if (!value) return missing(key);
   values->push_back(std::move(value));
   return true;
+}
+
+// In a tree: all values of a key, in their order, each where it is.
+void Store::see_values(Bytes key, const std::function<void(Bytes)>& see) {
+  struct CursorDeleter {
+    void operator()(BDBCUR* cursor) const { tcbdbcurdel(cursor); }
+  };
+  const std::unique_ptr<BDBCUR, CursorDeleter> cursor(tcbdbcurnew(adb_->bdb));
+  bool here = tcbdbcurjump(cursor.get(), key.data(), length(key));
+  for (; here; here = tcbdbcurnext(cursor.get())) {
+    int size;
+    const void* found = tcbdbcurkey3(cursor.get(), &size);
+    if (found == nullptr) return;
+    const Bytes its(static_cast<const char*>(found), static_cast<size_t>(size));
+    if (compare(key, its) != 0) return;
+    const void* value = tcbdbcurval3(cursor.get(), &size);
+    if (value == nullptr) return;
+    see(Bytes(static_cast<const char*>(value), static_cast<size_t>(size)));
+  }
+}
+
+std::vector<size_t> Store::listed_sizes(Bytes key) {
+  std::vector<size_t> sizes;
+  if (type_ == Type::TREE && alone()) {
+    see_values(key, [&](Bytes value) { sizes.push_back(value.size()); });
+  } else if (type_ != Type::TREE) {
+    const int size = vsiz(key);
+    if (size >= 0) sizes.push_back(static_cast<size_t>(size));
+  }
+  return sizes;
+}
+
+bool Store::get_listed_into(Bytes key, const std::vector<size_t>& sizes,
+                            const std::vector<char*>& places) {
+  if (type_ != Type::TREE) {
+    return sizes.size() == 1 && get_into(key, places[0], sizes[0]) == static_cast<int>(sizes[0]);
+  }
+  if (!alone()) return false;
+  size_t seen = 0;
+  bool same = true;
+  see_values(key, [&](Bytes value) {
+    same = same && seen < sizes.size() && value.size() == sizes[seen];
+    if (same) std::memcpy(places[seen], value.data(), value.size());
+    seen++;
+  });
+  return same && seen == sizes.size();
 }
 
 Block Store::iternext() {

@@ -27,6 +27,7 @@
 
 #include <atomic>
 #include <cstdlib>
+#include <functional>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -160,6 +161,11 @@ class Store {
   bool out_listed(Bytes key);
   // Appends the values to `values`; false only when something is wrong.
   bool get_listed(Bytes key, std::vector<Block>* values);
+  // How long the values are that this finds.
+  std::vector<size_t> listed_sizes(Bytes key);
+  // Copies them to these places, once where the library has them in memory; false if they have other
+  // sizes than before.
+  bool get_listed_into(Bytes key, const std::vector<size_t>& sizes, const std::vector<char*>& places);
 
   // The iterator that all clients share.
   bool iterinit() { return tcadbiterinit(adb_); }
@@ -221,6 +227,8 @@ class Store {
   bool is_own(const char* path) const;
   bool can_copy(const char* path) const;
   bool missing(Bytes key);
+  bool alone() const { return !taken_.empty(); }
+  void see_values(Bytes key, const std::function<void(Bytes)>& see);
   bool countable(Bytes key) const;
   bool acceptable_row(Bytes key, Bytes columns, bool (*store)(TCTDB*, const void*, int, TCMAP*));
   bool acceptable_index(const Arguments& arguments);

@@ -146,6 +146,11 @@ bool Database::only_reads(Bytes name) {
   return kind_of(name) == Kind::READ || kind_of(name) == Kind::ERROR || name == "getlist";
 }
 
+// A table's row is given in parts.
+bool Database::gives_value(Bytes name, const Arguments& arguments) const {
+  return name == "get" && !arguments.empty() && stores_[0]->type() != Store::Type::TABLE;
+}
+
 uint8_t Database::rights_for(Bytes name, const Arguments& arguments) {
   switch (kind_of(name)) {
     case Kind::WRITE:
@@ -215,6 +220,10 @@ bool Database::call(const std::string& name, const Arguments& arguments, List* r
 bool Database::long_misc(const std::string& name, const Arguments& arguments, List* result,
                          bool logged) {
   if (kind_of(name) == Kind::TABLE) return tabular(name, arguments, result, logged);
+  if (gives_value(name, arguments) && fetch_listed(arguments[0], false, result)) {
+    Gate::Turn turn(gate);
+    return logged && journal.admits() ? journal.misc(name, arguments, true) : true;
+  }
   if (only_reads(name)) {
     Gate::Turn turn(gate);
     if (quick_misc(name, arguments)) return misc(name, arguments, result, logged);

@@ -187,7 +187,7 @@ bool Stream::large_get() {
 // with `get`.
 bool Stream::large_element() {
   constexpr size_t SIZE = 4;
-  if (!finds_one_each() || skip_ || !database_.has_large() || is_last_of_large()) return false;
+  if (!finds() || skip_ || !database_.has_large() || is_last_of_large()) return false;
   if (input_.size() < SIZE || load32(input_.data()) > input_.size() - SIZE) return false;
   const Bytes key = input_.substr(SIZE, load32(input_.data()));
   if (!fetch_large(key)) return false;
@@ -198,13 +198,12 @@ bool Stream::large_element() {
 }
 
 bool Stream::fetch_large(Bytes key) {
+  if (listing_ == Listing::GETLIST) return database_.fetch_listed(key, true, &found_);
   const int size = database_.reading()->vsiz(key);
   const size_t before = found_.frame().size(), room = static_cast<size_t>(std::max(size, 0));
   const uint32_t count = found_.count();
   if (room <= LARGE || before + key.size() + room > List::LIMIT) return false;
-  const bool is_record = listing_ == Listing::MGET;
-  if (!is_record) found_.add(key);
-  char* at = is_record ? found_.place_record(key, room) : found_.place(room);
+  char* at = found_.place_record(key, room);
   if (database_.reading()->get_into(key, at, room) == size) return true;
   found_.take_back(before, count);
   return false;
@@ -335,8 +334,10 @@ State Stream::misc() {
   if (must_wait(!Database::only_reads(name))) return State::BUSY;
   const size_t whole = walked_;
   walked_ = 0;
-  const bool large = hurries && (whole > LARGE ||
-                                 (!arguments.empty() && database_.leaves(arguments[0])));
+  const bool gives = database_.gives_value(name, arguments);
+  const bool large = (hurries && (whole > LARGE || (!arguments.empty() &&
+                                                    database_.leaves(arguments[0])))) ||
+                     (gives && database_.is_large_list(arguments[0]));
   if (large || !database_.quick_misc(name, arguments)) return State::COMMAND;
   run_misc(std::string(name), arguments, !(load32(input_.data() + PREFIX + 4) & MISC_NO_LOG));
   input_.remove_prefix(whole);
@@ -398,9 +399,7 @@ State Stream::list_element() {
     consumed += 4 + value.size();
   }
   bool done = true;
-  const bool reads = listing_ == Listing::MGET || listing_ == Listing::GETLIST;
-  const bool apart =
-      finds_one_each() && !skip_ && waits_ && !begins_ && database_.is_large(key);
+  const bool apart = finds() && !skip_ && waits_ && !begins_ && finds_large(key);
   if (apart || is_last_of_large()) {
     full_ = true;
     return State::AGAIN;
@@ -409,7 +408,7 @@ State Stream::list_element() {
   if (!skip_ && writes && !ready) {
     done = false;
   } else if (!skip_) {
-    if (reads ? database_.leaves(key) : consumed > LARGE && hurries) return State::BUSY;
+    if (hurries && (finds() ? finds_large(key) : consumed > LARGE)) return State::BUSY;
     done = carry_out(key, value, pair);
   }
   return element_done(consumed, pair, done, ready);
@@ -441,10 +440,14 @@ void Stream::tell_list(bool done) {
   told_ = true;
 }
 
-// Whether each element of the list asks for one value.
-bool Stream::finds_one_each() const {
-  return listing_ == Listing::MGET ||
-         (listing_ == Listing::GETLIST && !database_.keeps_duplicates());
+// Whether the elements of the list ask for values.
+bool Stream::finds() const {
+  return listing_ == Listing::MGET || listing_ == Listing::GETLIST;
+}
+
+// Whether what is found for a key is large.
+bool Stream::finds_large(Bytes key) {
+  return listing_ == Listing::MGET ? database_.is_large(key) : database_.is_large_list(key);
 }
 
 // Whether the next element ends a list that is to be moved, and there are replies before it.

@@ -158,7 +158,8 @@ class Stream final : public Servant {
   bool large_element();
   bool fetch_large(Bytes key);
   bool is_last_of_large() const;
-  bool finds_one_each() const;
+  bool finds() const;
+  bool finds_large(Bytes key);
   bool must_wait(bool writes) const { return writes && database_.gate.reading(); }
   State step();
   State frame(Command command);
