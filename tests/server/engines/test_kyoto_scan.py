@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from hypothesis import given, strategies
 
 from kt.server.engines import EngineError
+from kt.server.engines.kyoto import _text as kyoto_text
 from kt.server.engines.kyoto._engine import Database
 
 from .kyoto import FILES, ORDERED, PAST, TYPES, opened
@@ -17,7 +19,10 @@ from .kyoto import FILES, ORDERED, PAST, TYPES, opened
 FRUIT = [b"apple", b"apricot", b"banana", b"grape", b"grapefruit", b"\xc3\xa9tude", b"\xff\xfe"]
 
 
-def distance(a: bytes, b: bytes) -> int:
+NEAR = strategies.integers(0, 10)
+
+
+def distance(a: Sequence[object], b: Sequence[object]) -> int:
     """Levenshtein's."""
     row = list(range(len(b) + 1))
     for i, left in enumerate(a):
@@ -65,6 +70,32 @@ class TestMatches:
     def test_similar_characters(self, database: Database) -> None:
         assert database.match_similar(b"etude", 1) == []
         assert database.match_similar(b"etude", 1, utf8=True) == ["étude".encode()]
+
+    @given(keys=strategies.lists(strategies.text("abé", max_size=9), min_size=1), most=NEAR)
+    def test_similar_ones_of_any_length(self, keys: list[str], most: int) -> None:
+        with Database("*") as database:
+            database.set_bulk({key.encode(): b"" for key in keys})
+            for utf8 in (False, True):
+                near = sorted(
+                    (distance(*((keys[0], key) if utf8 else (keys[0].encode(), key.encode()))), key)
+                    for key in set(keys)
+                )
+                expected = [key.encode() for far, key in near if far <= most]
+                assert database.match_similar(keys[0].encode(), most, utf8) == expected
+
+    def test_similar_ones_of_long_keys(self) -> None:
+        """A table of all pairs of their bytes would take 14 GiB."""
+        key = bytes(range(200)) * 300
+        with Database("*") as database:
+            database.set(key, b"v")
+            assert database.match_similar(key[1:-1], 2) == [key]
+            assert database.match_similar(b"x" + key[:-1], 1, utf8=False) == []
+            with pytest.raises(EngineError, match="takes too long"):
+                database.match_similar(key[::-1], 100_000)
+            assert database.get(key) is not None
+        assert kyoto_text.distance(key, key[::-1][:1000], False) > 0
+        with pytest.raises(RuntimeError, match="takes too long"):
+            kyoto_text.distance(key, key[::-1], False)
 
     def test_limit(self, database: Database) -> None:
         for limit, number in ((0, 0), (1, 1), (2, 2), (5, 2), (-1, 2)):

@@ -1,7 +1,7 @@
-// How much work the regular expressions of one request may make, and whether they are to go on.
+// How much work the matching for one request may be, and whether it is to go on.
 //
-// Whoever matches spends a step for each instruction that it looks at. All expressions of a request spend
-// from the same effort: a search of a table may have many. `stopped` is the database's: it is set when the
+// Whoever matches a regular expression spends a step for each instruction that it looks at. All of a
+// request spend from the same effort: a search of a table may have many. `stopped` is the database's: it is set when the
 // database is to be closed, and looked at every few thousand steps and before each text.
 
 #ifndef KT_IO_EFFORT_H
@@ -32,9 +32,11 @@ class Effort {
       : stopped_(stopped), left_(limit) {}
 
   // Throws MatchEnded.
-  void spend() {
-    if (left_ == 0) throw MatchEnded("the regular expression takes too long");
-    if (--left_ % STEPS_PER_LOOK == 0) look();
+  void spend(uint64_t steps = 1) {
+    if (left_ < steps) throw MatchEnded("the matching takes too long");
+    const uint64_t before = left_;
+    left_ -= steps;
+    if (before / STEPS_PER_LOOK != left_ / STEPS_PER_LOOK) look();
   }
   void look() const {
     if (stopped_ != nullptr && *stopped_) throw MatchEnded("the database is being closed");

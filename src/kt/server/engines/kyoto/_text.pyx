@@ -16,8 +16,6 @@ cdef extern from "kcutil.h" namespace "kyotocabinet" nogil:
     double c_atof "kyotocabinet::atof"(const char *)
     uint64_t hashmurmur(const void *, size_t)
     uint64_t hashfnv(const void *, size_t)
-    size_t memdist(const void *, size_t, const void *, size_t) except +
-    size_t strucsdist(const uint32_t *, size_t, const uint32_t *, size_t) except +
     void strutftoucs(const string &, vector[uint32_t] *) except +
     char *urlencode(const void *, size_t) except +
     char *urldecode(const char *, size_t *) except +
@@ -39,6 +37,7 @@ cdef extern from "kccompress.h" namespace "kyotocabinet" nogil:
 
 cdef extern from * nogil:
     """
+    #include "io/distance.h"
     #include "io/matcher.h"
     #include "io/replacer.h"
 
@@ -53,7 +52,13 @@ cdef extern from * nogil:
       const auto parts = kt::Replacement::with_dollars(replacement);
       return kt::Replacer(pattern, false).replace(text, parts);
     }
+    template <typename Text>
+    static inline size_t distance_between(const Text& one, const Text& other) {
+      kt::Effort effort;
+      return kt::distance_of(one, other, kt::FAR, &effort);
+    }
     """
+    size_t distance_between[Text](const Text &, const Text &) except +
     boolean c_match "match_bytes"(const string &, const string &) except +
     string c_replace "replace_bytes"(const string &, const string &, const string &) except +
 
@@ -96,10 +101,9 @@ def distance(bytes a, bytes b, bint utf8):
         if utf8:
             strutftoucs(string(a_text, a_size), &a_points)
             strutftoucs(string(b_text, b_size), &b_points)
-            result = strucsdist(
-                a_points.data(), a_points.size(), b_points.data(), b_points.size())
+            result = distance_between(a_points, b_points)
         else:
-            result = memdist(a_text, a_size, b_text, b_size)
+            result = distance_between(string(a_text, a_size), string(b_text, b_size))
     return result
 
 

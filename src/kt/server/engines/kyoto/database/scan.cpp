@@ -16,6 +16,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "io/distance.h"
 #include "io/effort.h"
 #include "io/matcher.h"
 #include "kyoto/database/cursor.h"
@@ -58,23 +59,21 @@ class RegexFilter final : public Filter {
 // Levenshtein distance of at most so much.
 class SimilarFilter final : public Filter {
  public:
-  SimilarFilter(const std::string& origin, size_t most, bool utf8)
-      : origin_(origin), most_(most), utf8_(utf8) {
+  SimilarFilter(const std::string& origin, size_t most, bool utf8, const std::atomic<bool>& stopped)
+      : origin_(origin), most_(most), utf8_(utf8), effort_(&stopped) {
     if (utf8_) decode(origin_, &origin_characters_);
   }
 
+  // FAR if it is more than `most`. Throws MatchEnded.
   size_t distance(const std::string& key) {
-    if (!utf8_) {
-      if (too_long(origin_.size(), key.size())) return SIZE_MAX;
-      return kc::memdist(origin_.data(), origin_.size(), key.data(), key.size());
-    }
+    effort_.look();
+    effort_.set_left(Effort::LIMIT);  // for each key
+    if (!utf8_) return distance_of(origin_, key, most_, &effort_);
     decode(key, &key_characters_);
-    if (too_long(origin_characters_.size(), key_characters_.size())) return SIZE_MAX;
-    return kc::strucsdist(origin_characters_.data(), origin_characters_.size(),
-                          key_characters_.data(), key_characters_.size());
+    return distance_of(origin_characters_, key_characters_, most_, &effort_);
   }
 
-  bool wants(const std::string& key) override { return distance(key) <= most_; }
+  bool wants(const std::string& key) override { return distance(key) != FAR; }
 
  private:
   static void decode(const std::string& text, std::vector<uint32_t>* characters) {
@@ -83,11 +82,11 @@ class SimilarFilter final : public Filter {
     kc::strutftoucs(text.data(), text.size(), characters->data(), &count);
     characters->resize(count);
   }
-  bool too_long(size_t a, size_t b) const { return (a > b ? a - b : b - a) > most_; }
 
   const std::string origin_;
   const size_t most_;
   const bool utf8_;
+  Effort effort_;
   std::vector<uint32_t> origin_characters_;
   std::vector<uint32_t> key_characters_;
 };
@@ -226,8 +225,8 @@ Error match_regex(Database& database, const std::string& regex, int64_t limit, K
 }
 
 Error match_similar(Database& database, const std::string& origin, size_t distance, bool utf8,
-                    int64_t limit, Keys* keys) {
-  SimilarFilter filter(origin, distance, utf8);
+                    int64_t limit, Keys* keys) try {
+  SimilarFilter filter(origin, distance, utf8, database.matching_stopped());
   Keys found;
   Error error = Scan(database, filter, -1, &found).run();
   if (failed(error)) return error;
@@ -238,6 +237,8 @@ Error match_similar(Database& database, const std::string& origin, size_t distan
   keys->clear();
   for (auto& [rank, key] : ranked) keys->push_back(std::move(key));
   return succeeded();
+} catch (const MatchEnded& ended) {
+  return Error(Error::LOGIC, ended.what());
 }
 
 }  // namespace kt

@@ -1,8 +1,8 @@
 // Searches of tables with conditions that are regular expressions.
 //
 // The library has the C library match these, which cannot be ended and takes time by the square of a
-// text's length; here our own matcher does (query.cpp). What a search is made of, and what becomes of its rows,
-// is told by arguments, as the library reads them:
+// text's length; here our own matcher does (query.cpp). What a search is made of, and what becomes of
+// its rows, is told by arguments, as the library reads them:
 //
 //     addcond (cond)  column, operator, operand   |  next    another query, for a search of several
 //     setorder (order)            column, type    |  mstype  union, isect, diff
@@ -168,7 +168,7 @@ class Search {
   int kind_ = TDBMSUNION;
   bool wants_columns_ = false, removes_ = false, counts_ = false, hints_ = false;
   std::vector<std::string> columns_;
-  size_t queries_run_ = 0;   // of several; the others were left out
+  size_t queries_run_ = 0;  // of several; the others were left out
   int fetched_ = 0, removed_ = 0;
 };
 
