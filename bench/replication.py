@@ -1,6 +1,7 @@
 """How fast a slave of Kyoto Tycoon takes what its master has, and how far it is behind meanwhile.
 
     python bench/replication.py [MASTER:SLAVE ...] [--records 500000] [--rate 50000] [--seconds 5]
+    python bench/replication.py --ack [--seconds 5]
 
 MASTER and SLAVE are programs, kt-tycoon or ktserver. For each pair a line tells
 
@@ -9,6 +10,9 @@ MASTER and SLAVE are programs, kt-tycoon or ktserver. For each pair a line tells
   time, while another one writes the time under a key at the master, waits until the slave has it,
   and so on. The table has the median and the 99th percentile, in milliseconds, and the rate that
   was reached.
+
+With `--ack`: how many records a second one client and eight processes set, one record at a time,
+and how long each takes, without and with a slave that a kt-tycoon waits for (`-ack 1`).
 """
 
 from __future__ import annotations
@@ -107,13 +111,54 @@ def measure(pair: str, records: int, rate: int, seconds: float) -> str:
     return f"{pair:24} {taken:10,.0f} {middle:9.1f} {last:9.1f} {reached.value:10,.0f}"
 
 
+def set_records(master: tuple[str, int], number: int, seconds: float, found: object) -> None:
+    """Set one record after the other; tells how many microseconds each has taken."""
+    took = []
+    with client(master) as db:
+        db.set(b"first", VALUE)
+        end = perf_counter() + seconds
+        while (begun := perf_counter()) < end:
+            db.set(b"%d-%d" % (number, len(took)), VALUE)
+            took.append((perf_counter() - begun) * 1e6)
+    found.put(took)  # type: ignore[attr-defined]
+
+
+def acknowledged(ack: int, clients: int, seconds: float) -> str:
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        running("kt-tycoon", "-ulog", f"{directory}/log", "-sid", "1", "-ack", str(ack)) as master,
+        running("kt-tycoon", *follow(master, directory)),
+    ):
+        with client(master) as db:
+            while "slave_0" not in db.report():
+                sleep(0.01)
+        queue: multiprocessing.Queue[list[float]] = multiprocessing.Queue()
+        writers = [
+            multiprocessing.Process(target=set_records, args=(master, number, seconds, queue))
+            for number in range(clients)
+        ]
+        for writer in writers:
+            writer.start()
+        found = sorted(took for _ in writers for took in queue.get())
+        for writer in writers:
+            writer.join()
+    middle, last = found[len(found) // 2], found[len(found) * 99 // 100]
+    return f"{ack:4} {clients:8} {len(found) / seconds:10,.0f} {middle:9,.0f} {last:9,.0f}"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("pairs", nargs="*", default=["kt-tycoon:kt-tycoon"])
     parser.add_argument("--records", type=int, default=500_000)
     parser.add_argument("--rate", type=int, default=50_000)
     parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--ack", action="store_true")
     arguments = parser.parse_args()
+    if arguments.ack:
+        print(f"{'ack':>4} {'clients':>8} {'records/s':>10} {'us':>9} {'p99, us':>9}")
+        for clients, ack in ((1, 0), (1, 1), (8, 0), (8, 1)):
+            print(acknowledged(ack, clients, arguments.seconds), flush=True)
+        return
     print(f"{'master:slave':24} {'records/s':>10} {'lag, ms':>9} {'p99, ms':>9} {'load/s':>10}")
     for pair in arguments.pairs:
         print(measure(pair, arguments.records, arguments.rate, arguments.seconds), flush=True)

@@ -52,6 +52,9 @@ FAMILIES: Final[dict[str, Family]] = {
     "kt_uptime_seconds": Family("Time since the start."),
     "kt_cpu_seconds": Family("Processor time of the server's process.", True, ("mode",)),
     "kt_replication_delay_seconds": Family("How far a slave is behind its master."),
+    "kt_ack_slaves": Family("Slaves that confirm writes to a kt-tycoon with -ack."),
+    "kt_ack_waiting": Family("Replies that wait for slaves."),
+    "kt_ack_late": Family("Writes that too few slaves confirmed in time.", True),
     "kt_commands": Family("Commands by protocol and name.", True, ("command",)),
 }
 """Every metric; Prometheus adds ``_total`` to those that grow."""
@@ -66,6 +69,9 @@ PLAIN: Final = {
     "serv_task_count": "kt_tasks",
     "serv_running_term": "kt_uptime_seconds",
     "ru_real": "kt_uptime_seconds",
+    "ack_slaves": "kt_ack_slaves",
+    "ack_waiting": "kt_ack_waiting",
+    "ack_late": "kt_ack_late",
     "repl_delay": "kt_replication_delay_seconds",
     "delay": "kt_replication_delay_seconds",
 }
