@@ -220,3 +220,18 @@ def test_with_a_replica_writes_are_confirmed(cluster: LocalCluster) -> None:
         assert db.seize("a") == "v"
         assert db.add("a", "w") is True
         assert db.add("a", "w") is False
+
+
+async def test_what_comes_behind_a_script_waits_for_it(cluster: LocalCluster) -> None:
+    """Also where the nodes have to be told of the script first."""
+    cluster.empty()
+    for _ in range(5):
+        for node in cluster.nodes[: cluster.masters]:
+            await asyncio.to_thread(node.ask, "SCRIPT", "FLUSH")
+        async with kt.connect_async(cluster.url(layout="tree", buckets=16)) as db:
+            pipe = db.pipeline()
+            for number in range(20):
+                pipe.set(f"k{number}", "v")
+                pipe.get(f"k{number}")
+                pipe.remove(f"k{number}")
+            assert await pipe.execute() == [1, "v", 1] * 20

@@ -303,7 +303,7 @@ def nothing_sent(session: Session, request: bytes) -> bytes:
 def test_what_there_is_not_is_refused_by_name() -> None:
     session = Session([database(FLAT)])
     assert nothing_sent(session, pack_get(b"a", 1)) == b"\xba" + bytes(4)
-    assert nothing_sent(session, pack_set(b"a", b"v", 1, NEVER, 0)) == b"\xbf"
+    assert nothing_sent(session, pack_set(b"a", b"v", 1, NEVER, 0)) == b"\xb8" + bytes(4)
     assert nothing_sent(session, pack_play_script("f", {}, None)) == b"\xbf"
     for name, columns, word in (
         ("set_bulk", [("atomic", "")], b"atomic"),

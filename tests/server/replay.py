@@ -33,11 +33,9 @@ from kt.server.process.delegation import PLAIN_REQUESTS
 from kt.wire.tycoon import pack_get_bulk
 
 from ..clock import engine_second
-from .processes import HOST, ServerProcess
+from .processes import HOST, SECONDS, ServerProcess
 
 DATA = Path(__file__).parent.parent / "wire" / "data"
-SECONDS = 10.0
-"""How long an answer may take."""
 CLOCK_SLACK = 3
 """Seconds by which a time may differ from what it should be."""
 

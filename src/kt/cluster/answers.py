@@ -24,7 +24,7 @@ from kt.cluster.procedures import CURSOR_PROCEDURES, DATABASE_PROCEDURES, NOT_HE
 from kt.errors import KTError, ProtocolError
 from kt.server.tycoon.values import date, http_date, integer
 from kt.version import VERSION
-from kt.wire.magic import GET_BULK, NEVER, NO_REPLY, NOP, PLAY_SCRIPT, REMOVE_BULK, SET_BULK
+from kt.wire.magic import GET_BULK, NEVER, NO_REPLY, PLAY_SCRIPT, REMOVE_BULK, SET_BULK
 from kt.wire.reading import Buffer, Incomplete, Reader
 from kt.wire.tycoon import (
     ERROR_REPLY,
@@ -51,6 +51,14 @@ from kt.wire.tycoon_rpc import (
 
 Request: TypeAlias = GetBulk | SetBulk | RemoveBulk | PlayScript | HttpRequest
 
+_NAMES: Final[dict[type, bytes]] = {
+    GetBulk: b"get_bulk",
+    SetBulk: b"set_bulk",
+    RemoveBulk: b"remove_bulk",
+    PlayScript: b"play_script",
+}
+"""The procedures that binary requests amount to."""
+
 CURSORS_MAX: Final = 1000
 """So many cursors may a session have."""
 
@@ -70,7 +78,7 @@ def read_request(data: Buffer, pos: int) -> tuple[Request, int] | Incomplete[Req
     first = data[pos]
     if first in _READERS:
         return _READERS[first](data, pos)
-    if first == 0 or first >= NOP:
+    if first == 0 or first >= 0x80:
         raise ProtocolError(f"no request begins with byte {first:#04x} in a cluster")
     return read_http_request(data, pos)
 
@@ -128,6 +136,8 @@ class Session:
         databases: what it may use; by their index.
         facts: what `report` tells besides; None for a client in this process.
         stamp: makes the header lines that replies begin with.
+        location: what comes before the path of a record that was stored by HTTP.
+        refuses: why the client may not call a procedure, or use a method of HTTP; None: it may.
     """
 
     def __init__(
@@ -135,10 +145,14 @@ class Session:
         databases: list[Database],
         facts: Callable[[], dict[str, object]] = dict,
         stamp: Callable[[], bytes] = bytes,
+        refuses: Callable[[bytes], str | None] = lambda name: None,
+        location: bytes = b"",
     ) -> None:
         self._databases = databases
         self._facts = facts
         self._stamp = stamp
+        self._refuses = refuses
+        self._location = location
         self._cursors: dict[int, tuple[int, Cursor]] = {}
 
     def answer(self, request: Request) -> Steps[bytes]:
@@ -161,20 +175,27 @@ class Session:
     # Binary
 
     def _binary(self, request: GetBulk | SetBulk | RemoveBulk | PlayScript) -> Steps[bytes]:
+        self._check(_NAMES[type(request)])
         if isinstance(request, GetBulk):
             return (yield from self._get(request))
         if isinstance(request, SetBulk):
+            records = [record for record in request.records if record[0] < len(self._databases)]
             commands = [
-                self._numbered(db).set_command(key, value, xt)
-                for db, key, value, xt in request.records
+                self._databases[db].set_command(key, value, xt) for db, key, value, xt in records
             ]
-            replies = yield from self._run([db for db, *_ in request.records], commands)
+            replies = yield from self._run([db for db, *_ in records], commands)
             return pack_set_bulk_reply(len(replies))
         if isinstance(request, RemoveBulk):
-            commands = [self._numbered(db).remove_command(key) for db, key in request.keys]
-            replies = yield from self._run([db for db, _ in request.keys], commands)
+            keys = [(db, key) for db, key in request.keys if db < len(self._databases)]
+            commands = [self._databases[db].remove_command(key) for db, key in keys]
+            replies = yield from self._run([db for db, _ in keys], commands)
             return pack_remove_bulk_reply(sum(replies))
         raise not_here(NOT_HERE[b"play_script"])
+
+    def _check(self, name: bytes) -> None:
+        """Let the client do what it may only."""
+        if (why := self._refuses(name)) is not None:
+            raise Failure(403, why)
 
     def _run(self, numbers: list[int], commands: list[Any]) -> Steps[list[Any]]:
         """Carry out commands, each in its database; raises `Failure` if one fails."""
@@ -216,6 +237,7 @@ class Session:
         return _pack_rpc(request, status, columns, self._stamp())
 
     def _procedure(self, name: bytes, columns: Columns) -> Steps[Columns]:
+        self._check(name)
         if b"WAIT" in columns or b"SIGNAL" in columns:
             raise not_here("waiting for signals, which would reach one gateway only")
         if name in NOT_HERE:
@@ -229,7 +251,7 @@ class Session:
             return (yield from at_home(number, on_database(self._numbered(number), columns)))
         if name == b"cur_delete":
             if self._cursors.pop(_cursor_number(columns), None) is None:
-                raise Failure(400, "no such cursor")
+                raise Failure(501, "not implemented: cur_delete")  # as kt-tycoon says it
             return {}
         if (on_cursor := CURSOR_PROCEDURES.get(name)) is not None:
             home, cursor = self._cursor(columns)
@@ -246,7 +268,9 @@ class Session:
             if len(self._cursors) >= CURSORS_MAX:
                 raise Failure(400, "too many cursors")
             home = _database_number(columns.get(b"DB", b""))
-            found = self._cursors[number] = home, Cursor(self._numbered(home))
+            if home >= len(self._databases):
+                raise Failure(400, "no such cursor")
+            found = self._cursors[number] = home, Cursor(self._databases[home])
         return found
 
     def _report(self) -> Steps[Columns]:
@@ -258,7 +282,11 @@ class Session:
         }
         total_count = total_size = 0
         for index, database in enumerate(self._databases):
-            status = yield from at_home(index, database.status())
+            try:
+                status = yield from at_home(index, database.status())
+            except KTError as error:  # who asks wants to know what is wrong
+                facts[f"db_{index}"] = f"path={database.settings} error={error}"
+                continue
             count, size = int(status[b"count"]), int(status[b"size"])
             facts[f"db_{index}"] = f"count={count} size={size} path={database.settings}"
             total_count += count
@@ -276,11 +304,16 @@ class Session:
         body: bytes | None = b""
         try:
             number = _database_number(expression)
+            self._check(request.method)
             steps = self._method(self._numbered(number), key, request)
             status, headers, body = yield from at_home(number, steps)
         except Failure as failure:
             status = 404 if failure.status == 450 and request.method != b"PUT" else failure.status
             headers = [(b"X-Kt-Error", failure.text.encode("utf-8", "replace"))]
+            if status == 400:
+                headers, body = [], failure.text.encode() + b"\n"
+            if status == 501:
+                headers = []
             if request.method == b"HEAD":
                 headers.append((b"Content-Length", b"0"))
         if request.method == b"HEAD":
@@ -304,7 +337,7 @@ class Session:
             mode = request.headers.get(b"x-kt-mode", b"").lower()
             store = {b"add": db.add, b"replace": db.replace}.get(mode, db.set)
             yield from store(key, request.body, xt)
-            return 201, [(b"Location", request.target)], b""
+            return 201, [(b"Location", self._location + request.target)], b""
         if method == b"DELETE":
             yield from db.remove(key)
             return 204, [], None
@@ -320,7 +353,9 @@ def _database_number(expression: bytes) -> int:
     """The index of a database; one that there is not, for anything else."""
     if not expression:
         return 0
-    return integer(expression) if expression.isdigit() else 1 << 62
+    if not expression[:1].isdigit():
+        return 1 << 62
+    return integer(expression) & 0xFFFFFFFF  # as the original, which keeps 32 bits of it
 
 
 def _cursor_number(columns: Columns) -> int:

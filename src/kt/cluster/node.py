@@ -10,7 +10,7 @@ from contextlib import suppress
 from functools import cache
 from typing import Any, Final, Protocol, cast
 
-from kt.cluster.commands import Command
+from kt.cluster.commands import Command, Script
 from kt.cluster.settings import Settings
 from kt.errors import KTError, ProtocolError, ServerConnectionError
 from kt.wire.reading import Buffer, Incomplete, Reader
@@ -173,6 +173,7 @@ class Node(asyncio.Protocol):
         self._size = 0
         self._flushing = False
         self._sent: deque[Job | Group | None] = deque()  # None: a reply that nobody waits for
+        self._told: set[Script] = set()  # the scripts that it has been told of
         self._greeted = 0
         self._heard = loop.time()
         self._doubted: bytearray | None = None  # replies after a silence, not looked at yet
@@ -240,7 +241,9 @@ class Node(asyncio.Protocol):
         writes = []
         for job in jobs:
             command = job.command
-            if job.load and command.script is not None:
+            if command.script is not None and (job.load or command.script not in self._told):
+                # In time: what comes behind would be done before a script that has to wait.
+                self._told.add(command.script)
                 parts.append(pack_command([b"SCRIPT", b"LOAD", command.script.source]))
                 self._sent.append(None)
             if job.ask:

@@ -26,6 +26,7 @@ BYTES_AHEAD_MAX: Final = 256 * 1024
 NOT_HERE: Final[Mapping[bytes, str]] = {
     b"play_script": "scripts",
     b"tune_replication": "replication is the engine's own",
+    b"promote": "replication is the engine's own",
     b"ulog_list": "update logs",
     b"ulog_remove": "update logs",
 }

@@ -170,7 +170,10 @@ class Records:
         [reply] = yield [command]
         if good(reply) == 0:
             raise illogical()
-        return int.from_bytes(reply, "big", signed=True)
+        total = int.from_bytes(reply, "big", signed=True)
+        if total == INT_MIN:  # Kyoto Cabinet takes it for a failure
+            raise illogical()
+        return total
 
     def increment_double(self, key: bytes, number: float, origin: float, xt: int) -> Steps[float]:
         for _ in range(SWAPS):

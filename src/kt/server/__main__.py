@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kt.errors import ImproperlyConfigured, KTError
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from kt.server.process.log import Log
     from kt.server.process.options import Flag, ServiceOptions
     from kt.server.process.start import Start
+    from kt.server.tycoon.options import TycoonOptions
 
 
 def tycoon() -> None:
@@ -38,6 +39,8 @@ def _tycoon(program: str, words: Sequence[str]) -> int:
     _check_times(options)
 
     def serve(start: Start) -> int:
+        if any("://" in spec for spec in options.databases):
+            return _gateway(options, start)
         _need_engine("kyoto", "Kyoto Cabinet", "libkyotocabinet-dev", "kyoto-cabinet")
         from kt.server.tycoon.server import TycoonServer
 
@@ -52,6 +55,18 @@ def _tycoon(program: str, words: Sequence[str]) -> int:
     from kt.server.process.start import run, run_once
 
     return run(options, serve) if options.restore_to is None else run_once(options, restore)
+
+
+def _gateway(options: TycoonOptions, start: Start) -> int:
+    """Serve databases on clusters; with files beside them it cannot start."""
+    from kt.cluster.settings import is_cluster_url, without_login
+
+    if not all(map(is_cluster_url, options.databases)):
+        shown = ", ".join(map(without_login, options.databases))
+        raise ImproperlyConfigured(f"these databases are not all on clusters: {shown}")
+    server: Any = import_module("kt.gateway.server").GatewayServer(options, start)
+    status: int = server.run()
+    return status
 
 
 def _tyrant(program: str, words: Sequence[str]) -> int:

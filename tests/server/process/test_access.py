@@ -22,9 +22,9 @@ from kt.server.session import Rights
 from kt.server.tycoon.procedures import (
     CURSOR_PROCEDURES,
     DATABASE_PROCEDURES,
-    NEEDED,
     SERVER_PROCEDURES,
 )
+from kt.server.tycoon.rights import NEEDED
 from kt.server.tyrant.answering import COMMANDS_OF
 from kt.server.tyrant.options import Command, tyrant_options
 

@@ -36,7 +36,8 @@ MAX_DATABASES: Final = 200
 ACK_TIMEOUT: Final = 5.0
 """Seconds."""
 MAX_SLAVES: Final = 100
-PURPOSE: Final = "Serve Kyoto Cabinet databases by the protocols of Kyoto Tycoon."
+PURPOSE: Final = """Serve Kyoto Cabinet databases by the protocols of Kyoto Tycoon, or those on a
+cluster of Valkey or Redis: valkey://HOST:PORT,HOST:PORT/NUMBER?layout=flat (or layout=tree)."""
 ARGUMENTS: Final = "[DATABASE ...]"
 
 

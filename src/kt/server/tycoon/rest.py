@@ -22,10 +22,9 @@ from typing import Final, NamedTuple, TypeAlias
 
 from kt.server.engines import EngineError, LargeValue
 from kt.server.engines.kyoto._engine import NEVER, XT_MAX, Code, Database
-from kt.server.session import Rights
 from kt.server.tycoon.answering import Answering
 from kt.server.tycoon.large import LARGE_VALUE
-from kt.server.tycoon.procedures import refusal
+from kt.server.tycoon.rights import NEEDED_BY_METHOD, refusal
 from kt.server.tycoon.values import date, http_date
 from kt.wire.tycoon_rpc import HttpRequest, decode_url, pack_http_reply
 
@@ -69,12 +68,12 @@ def _expiry(xt: int) -> Headers:
 
 
 METHODS: Final = {
-    b"GET": (get, "get", Rights.READ),
-    b"HEAD": (head, "get", Rights.READ),
-    b"PUT": (put, "set", Rights.WRITE),
-    b"DELETE": (delete, "remove", Rights.WRITE),
+    b"GET": (get, "get"),
+    b"HEAD": (head, "get"),
+    b"PUT": (put, "set"),
+    b"DELETE": (delete, "remove"),
 }
-"""By method: the function, what it counts as, and what one must be allowed."""
+"""By method: the function, and what it counts as."""
 
 
 def split_path(target: bytes) -> tuple[bytes, bytes]:
@@ -98,7 +97,7 @@ def serve_record(session: Answering, request: HttpRequest) -> None:
         finish(Answer(400, [], b"no such database\n"))
     elif not known:
         finish(Answer(501, []))
-    elif (refused := refusal(METHODS[request.method][2], session.rights)) is not None:
+    elif (refused := refusal(NEEDED_BY_METHOD[request.method], session.rights)) is not None:
         finish(Answer(403, [(b"X-Kt-Error", refused)]))
     elif service.shut:
         finish(Answer(503, []))

@@ -43,15 +43,13 @@ from kt.server.tycoon.large import (
 )
 from kt.server.tycoon.procedures import (
     CURSOR_PROCEDURES,
-    NEEDED,
     SERVER_PROCEDURES,
-    SHUT_TO,
     Columns,
     Pace,
     Procedure,
     Refused,
-    refusal,
 )
+from kt.server.tycoon.rights import NEEDED, SHUT_TO, refusal
 from kt.server.tycoon.scripts import DISABLED, PLAY_SCRIPT
 from kt.server.tycoon.values import integer, real
 from kt.wire.tycoon_rpc import HttpRequest, decode_rpc, pack_rpc_reply

@@ -47,6 +47,7 @@ from kt.server.tycoon.scripts import start_scripts
 from kt.server.tycoon.service import TycoonService, log_engine_error
 from kt.server.tycoon.session import TycoonSession
 from kt.server.tycoon.synchronize import Synchronize
+from kt.server.tycoon.values import location_of
 from kt.version import VERSION
 
 if TYPE_CHECKING:
@@ -109,14 +110,11 @@ class TycoonServer(Server):
         self._checkpoints = self._open_checkpoints(there)
         self._snapshots = self._open_snapshots(there)
         self._restore(history)
-        location = b"http://localhost"  # as the original has it, whatever -host says
-        if options.port not in (0, 80):
-            location += b":%d" % options.port
         self.service = service = TycoonService(
             self.databases,
             self.log,
             program=f"{options.program}/{VERSION}",
-            location=location,
+            location=location_of(options.port),
             writes_wait=options.auto_synchronize or options.durable == "device",
             held=self.held,
             report=self.report,

@@ -19,9 +19,9 @@ from kt.server.engines.kyoto._engine import State, Stream
 from kt.server.feed import Feed
 from kt.server.session import LARGE_REQUEST, Rights
 from kt.server.tycoon.answering import Answering
-from kt.server.tycoon.procedures import refusal
 from kt.server.tycoon.replication.sending import Copies, CopyFeed
 from kt.server.tycoon.rest import serve_record
+from kt.server.tycoon.rights import refusal
 from kt.server.tycoon.rpc import RPC_PATH, Call
 from kt.server.tycoon.scripts import play_script
 from kt.server.tycoon.service import TycoonService

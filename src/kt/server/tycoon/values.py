@@ -124,3 +124,8 @@ def http_date(seconds: int) -> bytes:
     return (
         f"{_DAYS[weekday]}, {day:02} {name} {year:04} {hour:02}:{minute:02}:{second:02} GMT"
     ).encode()
+
+
+def location_of(port: int) -> bytes:
+    """What comes before a path in ``Location``, as the original has it, whatever ``-host`` says."""
+    return b"http://localhost" if port in (0, 80) else b"http://localhost:%d" % port

@@ -1,0 +1,1 @@
+"""kt-tycoon with databases on a cluster: a server without state."""

@@ -1,0 +1,80 @@
+"""kt-tycoon as a gateway: its databases are on clusters, and it keeps nothing but cursors."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import fields
+from typing import TYPE_CHECKING
+
+from kt.cluster.cluster import Cluster
+from kt.cluster.settings import parse_cluster_url
+from kt.errors import ImproperlyConfigured
+from kt.gateway.service import GatewayService
+from kt.gateway.session import GatewaySession
+from kt.server.process.connection import Connection
+from kt.server.process.options import Flag, ServiceOptions
+from kt.server.process.server import CLOSE_GRACE, Server
+from kt.server.tycoon.options import FLAGS, TycoonOptions
+from kt.version import VERSION
+
+if TYPE_CHECKING:
+    from kt.server.process.start import Start
+
+TICKS_TO_SWEEP = 50
+"""Ticks between two times that expired keys are forgotten."""
+
+
+class GatewayServer(Server):
+    """A running gateway."""
+
+    options: TycoonOptions
+
+    def __init__(self, options: TycoonOptions, start: Start) -> None:
+        super().__init__(options, start)
+        self._cluster = Cluster([parse_cluster_url(one) for one in options.databases])
+        self._service = GatewayService(
+            self._cluster,
+            self.log,
+            program=f"{options.program}/{VERSION}",
+            port=options.port,
+            connections=lambda: len(self.connections),
+        )
+        self._sweeping: asyncio.Task[None] | None = None
+        self._until_sweep = TICKS_TO_SWEEP
+
+    def open(self) -> None:
+        if given := [flag.name for flag in FLAGS if self._means_nothing(flag)]:
+            raise ImproperlyConfigured(f"not for databases on a cluster: {', '.join(given)}")
+        for database in self._cluster.databases:
+            self.log.system(f"opening a database: path={database.settings}")
+        self.loop.run_until_complete(self._cluster.open())
+
+    def _means_nothing(self, flag: Flag) -> bool:
+        """Tell whether it is given and is about files, update logs or scripts."""
+        known = {field.name: field for field in fields(TycoonOptions)}[flag.field]
+        here = flag.field not in {field.name for field in fields(ServiceOptions)}
+        given: bool = getattr(self.options, flag.field) != known.default
+        return given and (here or flag.field == "script")
+
+    def connect(self) -> Connection:
+        return Connection(self, GatewaySession(self._service))
+
+    def delegates(self) -> bool:
+        return False
+
+    def tick(self) -> None:
+        self._until_sweep -= 1
+        if self._until_sweep <= 0 and (self._sweeping is None or self._sweeping.done()):
+            self._until_sweep = TICKS_TO_SWEEP
+            self._sweeping = self.loop.create_task(self._cluster.sweep())
+
+    def close(self) -> bool:
+        self.loop.run_until_complete(self._end())
+        return True
+
+    async def _end(self) -> None:
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+        if self._service.tasks:
+            await asyncio.wait(self._service.tasks, timeout=CLOSE_GRACE)
+        await self._cluster.close()

@@ -1,0 +1,113 @@
+"""Fixtures of the clients' tests, on kt-tycoon with its databases on a cluster."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any, Self
+
+import pytest
+
+from kt.client.tycoon.client import KyotoTycoon
+from kt.client.tycoon.client_async import AsyncKyotoTycoon
+from tests.client.conftest import pytest_generate_tests, pytest_pyfunc_call
+from tests.cluster.conftest import cluster
+from tests.cluster.nodes import LocalCluster, free_port, wait_for
+
+__all__ = ["cluster", "pytest_generate_tests", "pytest_pyfunc_call"]
+
+
+class Gateway:
+    """A gateway, once it is up.
+
+    Args:
+        urls: its databases.
+        options: further words of its command line.
+        wrong: it is not to come up.
+    """
+
+    host = "127.0.0.1"
+
+    def __init__(self, urls: Sequence[str], *options: str, wrong: bool = False) -> None:
+        self.port = free_port()
+        words = f"tycoon -host {self.host} -port {self.port} -ls".split()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "kt.server", *words, *options, *urls],
+            stdout=subprocess.PIPE if wrong else None,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        if not wrong:
+            wait_for(self._listens)
+
+    def _listens(self) -> bool:
+        assert self.process.poll() is None, "the gateway has ended"
+        try:
+            socket.create_connection((self.host, self.port), 5).close()
+        except OSError:
+            return False
+        return True
+
+    def complaint(self) -> str:
+        """All that it has printed when it has ended, as it must."""
+        printed, _ = self.process.communicate(timeout=30)
+        assert self.process.returncode == 1, printed
+        return printed
+
+    def stop(self) -> None:
+        """End it in order."""
+        self.process.terminate()
+        assert self.process.wait(30) == 0
+
+    def kill(self) -> None:
+        """End it at once."""
+        self.process.kill()
+        self.process.wait()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.stop()
+
+    def connect(self, **options: Any) -> Any:
+        return KyotoTycoon(self.host, self.port, **options)
+
+    def connect_async(self, **options: Any) -> Any:
+        return AsyncKyotoTycoon(self.host, self.port, **options)
+
+
+@pytest.fixture(scope="session")
+def gateway(cluster: LocalCluster) -> Iterator[Gateway]:
+    if not cluster.numbered:
+        pytest.skip("this engine has no second database: Valkey has, from 9 on")
+    with Gateway(urls_of(cluster)) as started:
+        yield started
+
+
+def urls_of(cluster: LocalCluster) -> list[str]:
+    """A flat database and a tree, as the servers of other tests have ``*`` and ``%``."""
+    return [cluster.url(0, layout="flat"), cluster.url(1, layout="tree", buckets=16)]
+
+
+@pytest.fixture
+def tycoon_server(gateway: Gateway) -> Gateway:
+    with gateway.connect(timeout=30) as client:
+        client.clear(db=0)
+        client.clear(db=1)
+    return gateway
+
+
+@pytest.fixture
+def tycoon(tycoon_server: Gateway) -> Iterator[KyotoTycoon]:
+    with tycoon_server.connect(timeout=30) as client:
+        yield client
+
+
+@pytest.fixture
+def async_tycoon(tycoon_server: Gateway) -> AsyncKyotoTycoon:
+    client: AsyncKyotoTycoon = tycoon_server.connect_async(timeout=30)
+    return client
