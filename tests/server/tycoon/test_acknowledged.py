@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from kt import KT_NONE, KyotoTycoon, OutcomeUnknown, UnconfirmedError
+from kt import KT_NONE, AsyncKyotoTycoon, KyotoTycoon, OutcomeUnknown, UnconfirmedError
 from kt.wire.tycoon import NO_REPLY, pack_set_bulk
 from kt.wire.tycoon_rpc import pack_rpc
 
@@ -119,6 +120,12 @@ def pipelined(kt: KyotoTycoon) -> None:
             pipe.set(b"p%d" % i, b"v")
 
 
+def counted(kt: KyotoTycoon) -> None:
+    with kt.pipeline() as pipe:
+        for _ in range(100):
+            pipe.incr(b"number")
+
+
 def is_unknown(call: Callable[[], object]) -> bool:
     """Whether a call ends so that the client does not know what came of it."""
     try:
@@ -214,6 +221,23 @@ def waiting_set(master: ServerProcess, key: bytes) -> Iterator[None]:
     yield
     thread.join(SECONDS)
     assert answered == [1]
+
+
+def test_pipelines_and_asyncio_are_told_so(tmp_path: Path) -> None:
+    async def write(port: int) -> bytes | None:
+        async with AsyncKyotoTycoon(HOST, port, serializer=KT_NONE, timeout=SECONDS) as kt:
+            with pytest.raises(UnconfirmedError, match=WORDS):
+                await kt.append(b"a", b"1")
+            with pytest.raises(OutcomeUnknown):
+                await kt.set(b"b", b"1")
+            return await kt.get(b"a")
+
+    with master_of(tmp_path, 1, *SOON) as master, client(master) as kt:
+        assert asyncio.run(write(master.port)) == b"1"
+        assert is_unknown(lambda: pipelined(kt))
+        assert is_unknown(lambda: counted(kt))
+        assert kt.get(b"number") is not None
+        assert kt.get(b"p0") == b"v"
 
 
 def test_two_slaves_are_needed(tmp_path: Path) -> None:

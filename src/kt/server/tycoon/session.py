@@ -301,7 +301,8 @@ class TycoonSession(Answering):
         self._follower, self._confirmed_stamp = server, since
         self.write(FRAME)
         reader = service.history.reader(since, server, only=bool(request.flags & ONLY_OWN))
-        quorum = service.quorum if request.flags & CONFIRMS else None
+        confirms = request.flags & (CONFIRMS | ONLY_OWN) == CONFIRMS
+        quorum = service.quorum if confirms else None
         self._feed = Feed(
             self,
             service.history,
@@ -355,7 +356,7 @@ class TycoonSession(Answering):
             return pos
         self._answer_due = False
         self._confirmed_stamp = self._beaten
-        if not self._was_current:
+        if self._beaten_all and not self._was_current:
             self._was_current = True
             self.service.found_slave(self._follower)
         if self.service.quorum is not None:
