@@ -110,8 +110,8 @@ def _set_master(service: TyrantService, request: SetMaster) -> bool:
     if service.slave is None:
         if host:
             service.log.error(
-                "this server cannot follow a master: a mask forbids it, or it is"
-                " a database in its program's own process"
+                "this server cannot follow a master: a mask or -durable forbids"
+                " it, or it is a database in its program's own process"
             )
         return not host
     consistent = bool(request.flags & codes.CHECK_CONSISTENCY)

@@ -12,6 +12,7 @@ memcached                 the text commands of memcached
 http                      HTTP requests for single records and functions
 scripts                   Lua functions that clients call; what they see is in script
 supply                    the update log, sent to who follows it
+recovery                  the update log, carried out at the start (``-durable``)
 applying                  commands from an update log, carried out again
 following                 a master's update log, read and carried out
 position                  how far that has come
@@ -32,6 +33,7 @@ from kt.server.tyrant.applying import Applier
 from kt.server.tyrant.binary import carry_out
 from kt.server.tyrant.following import Following
 from kt.server.tyrant.options import Command, TyrantOptions
+from kt.server.tyrant.recovery import Recovery
 from kt.server.tyrant.scripts import Scripts
 from kt.server.tyrant.service import TyrantService
 from kt.server.tyrant.session import TyrantSession
@@ -49,10 +51,16 @@ class TyrantServer(Server):
     _history: History | None = None
     _following: Following | None = None
 
+    @property
+    def _comes_back(self) -> bool:
+        return self.options.durable != "none"
+
     # What `Server` asks for
 
     def open(self) -> None:
         options = self.options
+        if self._comes_back:
+            self._check_durable()
         self.log.system(f"opening the database: {options.database}")
         database = self.start.when_free(
             lambda: Database(options.database, stores=options.stores), options.database
@@ -63,6 +71,9 @@ class TyrantServer(Server):
             self.log.system(
                 f"a torn file was replaced by one of what can be read; it is now {path}"
             )
+        history = self._open_history()
+        if self._comes_back and history is not None:
+            Recovery(database, history, self.log).run(self.start.check)
         self.service = TyrantService(
             database,
             self.log,
@@ -71,7 +82,8 @@ class TyrantServer(Server):
             threads=options.threads,
             held=self.held,
             server_id=options.server_id,
-            history=self._open_history(),
+            history=history,
+            comes_back=self._comes_back,
             timeout=options.timeout,
         )
         self.service.core.timed = True
@@ -105,9 +117,25 @@ class TyrantServer(Server):
         )
         return self._history
 
+    def _check_durable(self) -> None:
+        """Before anything is opened: whether the database can come back from the log."""
+        options = self.options
+        if options.database.partition("#")[0] not in ("*", "+"):
+            raise ImproperlyConfigured(
+                f"-durable is for databases in memory, * and +: {options.database} is a file"
+            )
+        if options.log_directory is None or options.server_id == 0:
+            raise ImproperlyConfigured("-durable needs an update log: -ulog and -sid")
+        if any(options.log_keep):
+            raise ImproperlyConfigured("-durable needs all of the update log: not -ulog-keep")
+        if options.master_host:
+            raise ImproperlyConfigured("-durable is not for a server that follows another: -mhost")
+
     def _open_following(self) -> None:
         """Be ready to follow a master, and follow the one that the command line names."""
         options, service = self.options, self.service
+        if self._comes_back:
+            return  # what the master's log has would be carried out twice
         if service.forbids(Command.SLAVE):
             if options.master_host:
                 self.log.error("no master is followed: the mask forbids to be a slave")

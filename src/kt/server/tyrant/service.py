@@ -70,6 +70,7 @@ class TyrantService:
         held: what holds the database for long, at the moment.
         server_id: number of this server in update logs; 0 if it has none.
         history: the update log; None without one.
+        comes_back: whether the database comes back from it, so that it must have every change.
         timeout: seconds that a client may take to read what it gets; 0 or less for no limit.
 
     Attributes:
@@ -92,6 +93,7 @@ class TyrantService:
         held: Holders | None = None,
         server_id: int = 0,
         history: History | None = None,
+        comes_back: bool = False,
         timeout: float = 0.0,
     ) -> None:
         self.database = database
@@ -108,7 +110,7 @@ class TyrantService:
         self.history = history
         self.timeout = timeout
         if history is not None:
-            database.set_update_log(history.log)
+            database.set_update_log(history.log, every_change=comes_back)
         self._mask = mask
 
     @property

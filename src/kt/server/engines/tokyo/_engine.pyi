@@ -47,8 +47,13 @@ class Database:
     def close(self) -> bool:
         """Flush and close; closing twice is harmless. Nothing else may be called then."""
 
-    def set_update_log(self, log: Loggable) -> None:
-        """Tell the log the commands that are given from now on."""
+    def set_update_log(self, log: Loggable, *, every_change: bool = False) -> None:
+        """Tell the log the commands that are given from now on.
+
+        Args:
+            log: which.
+            every_change: also calls of `misc` that change something and ask not to be logged.
+        """
 
     def abandon(self) -> None:
         """Leave everything as it is, for ever: in a process that was forked off the one that opened

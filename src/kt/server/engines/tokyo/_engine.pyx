@@ -89,6 +89,7 @@ cdef extern from "tokyo/database/database.h" namespace "kt::tokyo" nogil:
         vector[string] kept()
         cbool settled(cbool) except +
         void connect "journal.connect"(ChangeLog *)
+        void log_every_change "journal.log_every_change"()
 
 cdef extern from *:
     """
@@ -213,8 +214,10 @@ cdef class Database:
                 raise FileLocked(f"{name}: {error}") from None
             raise ImproperlyConfigured(f"cannot open the database {name}: {error}") from None
 
-    def set_update_log(self, Loggable log not None):
+    def set_update_log(self, Loggable log not None, *, cbool every_change=False):
         self.update_log = log
+        if every_change:
+            self.database.get().log_every_change()
         self.database.get().connect(log.log)
 
     def abandon(self):

@@ -90,6 +90,8 @@ class Database {
   bool gives_value(Bytes name, const Arguments& arguments) const;
   // Whether it only reads, and moves no iterator.
   static bool only_reads(Bytes name);
+  // Whether the update log is told of a call of `misc` that `asks` for that, or does not.
+  bool logs(Bytes name, bool asks) const;
   // What a client must be allowed for a call of `misc`.
   enum Right : uint8_t { READ = 1, WRITE = 2, ADMIN = 4 };
   static uint8_t rights_for(Bytes name, const Arguments& arguments);

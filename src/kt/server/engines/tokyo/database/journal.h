@@ -24,6 +24,10 @@ class Journal {
   // To be called before anything is changed.
   void connect(ChangeLog* log) { log_ = log; }
   bool connected() const { return log_ != nullptr; }
+  // Likewise: what is changed is logged though a client does not want it, because the database comes
+  // back from the log.
+  void log_every_change() { every_change_ = true; }
+  bool logs_every_change() const { return every_change_; }
 
   // Inside the gate, before a change: false while changes cannot be logged.
   bool admits() { return log_ == nullptr || log_->ready(); }
@@ -48,6 +52,7 @@ class Journal {
 
   static inline thread_local Origin origin_;
   ChangeLog* log_ = nullptr;
+  bool every_change_ = false;
 };
 
 }  // namespace kt::tokyo

@@ -151,6 +151,12 @@ bool Database::gives_value(Bytes name, const Arguments& arguments) const {
   return name == "get" && !arguments.empty() && stores_[0]->type() != Store::Type::TABLE;
 }
 
+bool Database::logs(Bytes name, bool asks) const {
+  if (asks || !journal.logs_every_change()) return asks;
+  const Kind kind = kind_of(name);
+  return !only_reads(name) && kind != Kind::ITERATE && kind != Kind::SCAN;
+}
+
 uint8_t Database::rights_for(Bytes name, const Arguments& arguments) {
   switch (kind_of(name)) {
     case Kind::WRITE:
@@ -181,7 +187,7 @@ Database::Hold Database::hold_of(Bytes name, const Arguments& arguments) {
 
 bool Database::misc(const std::string& name, const Arguments& arguments, List* result,
                     bool logged) {
-  if (!logged) return call(name, arguments, result);
+  if (!logs(name, logged)) return call(name, arguments, result);
   const bool ready = journal.admits();
   if (!ready && !only_reads(name)) return refused();
   if (kind_of(name) == Kind::LISTED) {
@@ -218,7 +224,8 @@ bool Database::call(const std::string& name, const Arguments& arguments, List* r
 }
 
 bool Database::long_misc(const std::string& name, const Arguments& arguments, List* result,
-                         bool logged) {
+                         bool asks) {
+  const bool logged = logs(name, asks);
   if (kind_of(name) == Kind::TABLE) return tabular(name, arguments, result, logged);
   if (gives_value(name, arguments) && fetch_listed(arguments[0], false, result)) {
     Gate::Turn turn(gate);

@@ -366,7 +366,8 @@ State Stream::begin_list(Command command, Bytes name, uint32_t count) {
   left_ = count;
   failed_ = command == MGET ? denied(MGET) : denied_misc(name, {});
   skip_ = failed_ || !allowed(command);
-  silent_ = command == MGET || skip_ || (load32(input_.data() + PREFIX + 4) & MISC_NO_LOG);
+  silent_ = command == MGET || skip_ ||
+            !database_.logs(name, !(load32(input_.data() + PREFIX + 4) & MISC_NO_LOG));
   told_ = false;
   found_.clear();
   input_.remove_prefix(consumed);

@@ -1,0 +1,147 @@
+"""A database in memory that comes back (``-durable process``): the update log, carried out anew.
+
+A command is in the file of the log before it is answered, so a killed process takes nothing of what
+was acknowledged. At the start all commands are carried out in their order, from the log's first one
+on: quick ones natively and in batches (protocol/replay.h), others one by one. Those that had failed
+are carried out, too, and fail again. Then only is the database told to write the log.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+from kt.errors import ImproperlyConfigured, ProtocolError
+from kt.server.engines.log._log import BROKEN, MORE
+from kt.server.engines.tokyo._engine import Database, End, Next, Replay
+from kt.server.history import History
+from kt.server.session import Journal
+from kt.server.tyrant.applying import Applier
+from kt.server.tyrant.binary import carry_out
+from kt.server.tyrant.service import TyrantService
+from kt.wire import tyrant_commands as codes
+from kt.wire.log.tyrant import READING, Record
+
+BYTES_AT_ONCE: Final = 4 << 20
+PROGRESS: Final = 1.0
+"""Seconds between two lines about how far a start has come."""
+NOBODY: Final = 0xFFFFFFFF
+"""A number that no server has: none of its commands are left out."""
+
+_HEAD: Final = codes.UPDATE_HEAD
+
+
+class Recovery:
+    """Brings a database in memory back. It is empty, and does not write the log yet.
+
+    Args:
+        database: which.
+        history: the update log.
+        log: the server's.
+    """
+
+    def __init__(self, database: Database, history: History, log: Journal) -> None:
+        self._database = database
+        self._history = history
+        self._log = log
+        self._applier = Applier(TyrantService(database, log), carry_out)
+        self._replay = Replay(database, 0)
+        self._place = (0, 0)
+        self._count = self._differences = self._first = 0
+        self._said = time.monotonic()
+
+    def run(self, check: Callable[[], None]) -> None:
+        """Carry out all that there is.
+
+        Args:
+            check: called now and then; may raise to end it.
+
+        Raises:
+            ImproperlyConfigured: the log is damaged, or has not everything.
+        """
+        began = time.monotonic()
+        self._log.system(f"carrying out the update log: {self._history.directory}")
+        try:
+            self._read(check)
+        except (OSError, ProtocolError) as error:
+            raise ImproperlyConfigured(
+                f"the database does not come back from the update log: {error}. Mend the log "
+                "(`kt log verify` says more), or move it away to begin with an empty database"
+            ) from None
+        self._say(f" time={time.monotonic() - began:.3f}")
+        if self._differences:
+            self._log.error(
+                f"{self._differences} commands turned out otherwise than they did, the first one at"
+                f" {self._first}: the log may have commands of servers that began empty, without"
+                " -durable"
+            )
+
+    def _read(self, check: Callable[[], None]) -> None:
+        reader = self._history.reader(1, NOBODY)
+        files = self._history.log.files()
+        if min(files, default=1) != 1:
+            raise ProtocolError("its first files have been removed")
+        rest, state = b"", MORE
+        while state == MORE:
+            state, frames = reader.read(BYTES_AT_ONCE)
+            rest = self._carry_out(rest + frames, check)
+        if state == BROKEN:
+            raise ProtocolError(reader.trouble)
+        if rest:
+            raise ProtocolError(f"{len(rest)} bytes at its end are no command")
+
+    def _carry_out(self, data: bytes, check: Callable[[], None]) -> bytes:
+        """Do all that is there as a whole; what is left."""
+        at = 0
+        while True:
+            following, size, count, self._place, _ = self._replay.plan(data, at, self._place)
+            if count:
+                self._batch()
+            at += size
+            self._count += count
+            if following == Next.MORE:
+                return data[at:]
+            if following != Next.BATCH:
+                at = self._alone(data, at)
+            self._tell(check)
+
+    def _batch(self) -> None:
+        end, _, differences, first = self._replay.carry_out(0, False)
+        self._differ(differences, first)
+        if end == End.REFUSED:
+            raise ProtocolError(f"the database fails: {self._database.error_text}")
+
+    def _alone(self, data: bytes, at: int) -> int:
+        """Do a command that is rare; where the next one is."""
+        stamp: int
+        size: int
+        _, stamp, server, size = _HEAD.unpack_from(data, at)
+        begin = at + _HEAD.size
+        record = Record(stamp, server, 0, data[begin : begin + size])
+        if not _only_reads(record.command) and not self._applier.apply(record):
+            self._differ(1, stamp)
+        self._count += 1
+        return begin + size
+
+    def _differ(self, count: int, stamp: int) -> None:
+        if count and not self._differences:
+            self._first = stamp
+        self._differences += count
+
+    def _tell(self, check: Callable[[], None]) -> None:
+        if time.monotonic() >= self._said + PROGRESS:
+            self._said = time.monotonic()
+            self._say()
+            check()
+
+    def _say(self, more: str = "") -> None:
+        self._log.system(f"commands carried out: {self._count}{more}")
+
+
+def _only_reads(command: bytes) -> bool:
+    """Whether a command can be left out: it changes nothing, and may take long."""
+    if command[:2] != bytes((codes.MAGIC, codes.MISC)):
+        return False
+    size = int.from_bytes(command[2:6], "big")
+    return command[10 : 10 + size].lstrip(b"@%") in READING
