@@ -18,8 +18,7 @@ from kt.errors import (
 )
 
 from .nodes import LocalCluster, find_program, free_port, wait_for
-
-WRITERS = 8
+from .writers import Writers
 
 
 @pytest.fixture
@@ -86,55 +85,10 @@ def test_nodes_that_forget_the_script_are_told_again(cluster: LocalCluster) -> N
         assert len(db) == 31
 
 
-class Writers:
-    """Tasks that write, and what has been acknowledged to them.
-
-    Attributes:
-        stored: what `set` has returned for.
-        counted: by the writer, the number that its last `incr` has returned.
-        unknown: by the writer, the calls whose outcome is unknown.
-    """
-
-    def __init__(self, db: kt.AsyncKyotoTycoon) -> None:
-        self.stored: dict[str, str] = {}
-        self.counted = [0] * WRITERS
-        self.unknown = [0] * WRITERS
-        self._db = db
-        self._stop = asyncio.Event()
-        self._tasks = [asyncio.ensure_future(self._write(writer)) for writer in range(WRITERS)]
-
-    async def _write(self, writer: int) -> None:
-        number = 0
-        while not self._stop.is_set():
-            number += 1
-            try:
-                await self._db.set(f"{writer}/{number}", str(number))
-                self.stored[f"{writer}/{number}"] = str(number)
-                self.counted[writer] = await self._db.incr(f"n{writer}")
-            except OutcomeUnknown:
-                self.unknown[writer] += 1
-
-    async def written(self, more: int) -> None:
-        """Wait until so many more sets have been acknowledged."""
-        target = len(self.stored) + more
-        while len(self.stored) < target:
-            await asyncio.sleep(0.01)
-
-    async def stop(self) -> None:
-        self._stop.set()
-        await asyncio.gather(*self._tasks)
-
-    async def check(self) -> None:
-        """Nothing acknowledged is lost, and nothing was done twice."""
-        assert await self._db.get_bulk(list(self.stored)) == self.stored
-        for writer, (counted, unknown) in enumerate(zip(self.counted, self.unknown, strict=True)):
-            assert counted <= await self._db.get_int(f"n{writer}") <= counted + unknown
-
-
 async def lose(cluster: LocalCluster, *, pause: bool) -> None:
     """Have the first master replaced while many write, and look at what they have written."""
     db = kt.connect_async(cluster.url(layout="tree", buckets=16, timeout=60))
-    writers = Writers(db)
+    writers = Writers([db], OutcomeUnknown)
     await writers.written(200)
     victim, replica = cluster.nodes[0], cluster.nodes[cluster.masters]
     await asyncio.to_thread(victim.pause if pause else victim.kill)
@@ -142,8 +96,7 @@ async def lose(cluster: LocalCluster, *, pause: bool) -> None:
         await asyncio.sleep(0.05)
     victim.resume()
     await writers.written(500)
-    await writers.stop()
-    await writers.check()
+    await writers.check(db)
     await db.close()
 
 

@@ -7,16 +7,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from kt.client.tycoon.client_async import AsyncKyotoTycoon
 from kt.errors import KTError
 from tests.cluster.nodes import LocalCluster
 from tests.cluster.test_failures import lone_masters, own_cluster
+from tests.cluster.writers import Writers
 
 from .conftest import Gateway
 
 __all__ = ["lone_masters", "own_cluster"]
-
-WRITERS = 8
 
 
 @pytest.fixture
@@ -27,59 +25,11 @@ def pair(own_cluster: LocalCluster) -> Iterator[list[Gateway]]:
         yield [one, other]
 
 
-class Writers:
-    """Tasks that write through gateways in turn, and what has been acknowledged to them.
-
-    Attributes:
-        stored: what `set` has returned for.
-        counted: by the writer, how many calls of `incr` have returned.
-        unknown: by the writer, how many have not.
-    """
-
-    def __init__(self, clients: list[AsyncKyotoTycoon]) -> None:
-        self.stored: dict[str, str] = {}
-        self.counted = [0] * WRITERS
-        self.unknown = [0] * WRITERS
-        self._clients = clients
-        self._stop = asyncio.Event()
-        self._tasks = [asyncio.ensure_future(self._write(writer)) for writer in range(WRITERS)]
-
-    async def _write(self, writer: int) -> None:
-        number = 0
-        while not self._stop.is_set():
-            number += 1
-            client = self._clients[number % len(self._clients)]
-            try:
-                await client.set(f"{writer}/{number}", str(number))
-                self.stored[f"{writer}/{number}"] = str(number)
-            except KTError:
-                await asyncio.sleep(0.01)
-            try:
-                await client.incr(f"n{writer}")
-                self.counted[writer] += 1
-            except KTError:
-                self.unknown[writer] += 1
-
-    async def written(self, more: int) -> None:
-        """Wait until so many more sets have been acknowledged."""
-        target = len(self.stored) + more
-        while len(self.stored) < target:
-            await asyncio.sleep(0.01)
-
-    async def check(self, client: AsyncKyotoTycoon) -> None:
-        """Stop; nothing acknowledged is lost, and nothing was done twice."""
-        self._stop.set()
-        await asyncio.gather(*self._tasks)
-        assert await client.get_bulk(list(self.stored)) == self.stored
-        for writer, (counted, unknown) in enumerate(zip(self.counted, self.unknown, strict=True)):
-            assert counted <= await client.get_int(f"n{writer}") <= counted + unknown
-
-
 async def test_a_killed_master_loses_nothing_acknowledged(
     own_cluster: LocalCluster, pair: list[Gateway]
 ) -> None:
     clients = [gateway.connect_async(timeout=60) for gateway in pair]
-    writers = Writers(clients)
+    writers = Writers(clients, KTError)
     await writers.written(200)
     replica = own_cluster.nodes[own_cluster.masters]
     await asyncio.to_thread(own_cluster.nodes[0].kill)
@@ -95,7 +45,7 @@ async def test_a_killed_master_loses_nothing_acknowledged(
 
 async def test_a_killed_gateway_loses_nothing_acknowledged(pair: list[Gateway]) -> None:
     clients = [gateway.connect_async(timeout=60) for gateway in pair]
-    writers = Writers(clients)
+    writers = Writers(clients, KTError)
     await writers.written(200)
     await asyncio.to_thread(pair[0].kill)
     await writers.written(200)
