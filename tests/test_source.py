@@ -30,7 +30,7 @@ CLIENTS = "client client.tycoon client.tyrant"
 SERVING = (
     "server.times server.engines server.holders server.session server.history server.feed "
     "server.link server.log_files server.restoring server.stamp_file server.checkpoint_file "
-    "server.scripting server.process"
+    "server.progress server.scripting server.process"
 )
 
 # Room -> what it may import besides BASE, all of it before it. A module belongs to the room with
@@ -61,6 +61,7 @@ ROOMS = {
     "server.log_files": "wire",
     "server.restoring": "server.log_files server.session",
     "server.stamp_file": "",
+    "server.progress": "server.session",
     "server.checkpoint_file": "server.engines server.session",
     "server.scripting": "server.holders",
     "server.process": "server.session server.holders server.engines server.scripting",

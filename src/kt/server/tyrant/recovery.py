@@ -8,7 +8,6 @@ are carried out, too, and fail again. Then only is the database told to write th
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Final
 
@@ -16,6 +15,7 @@ from kt.errors import ImproperlyConfigured, ProtocolError
 from kt.server.engines.log._log import BROKEN, MORE
 from kt.server.engines.tokyo._engine import Database, End, Next, Replay
 from kt.server.history import History
+from kt.server.progress import Progress
 from kt.server.session import Journal
 from kt.server.tyrant.applying import Applier
 from kt.server.tyrant.binary import carry_out
@@ -24,8 +24,6 @@ from kt.wire import tyrant_commands as codes
 from kt.wire.log.tyrant import READING, Record
 
 BYTES_AT_ONCE: Final = 4 << 20
-PROGRESS: Final = 1.0
-"""Seconds between two lines about how far a start has come."""
 NOBODY: Final = 0xFFFFFFFF
 """A number that no server has: none of its commands are left out."""
 
@@ -48,8 +46,8 @@ class Recovery:
         self._applier = Applier(TyrantService(database, log), carry_out)
         self._replay = Replay(database, 0)
         self._place = (0, 0)
-        self._count = self._differences = self._first = 0
-        self._said = time.monotonic()
+        self._progress = Progress(log, "commands carried out")
+        self._differences = self._first = 0
 
     def run(self, check: Callable[[], None]) -> None:
         """Carry out all that there is.
@@ -60,7 +58,6 @@ class Recovery:
         Raises:
             ImproperlyConfigured: the log is damaged, or has not everything.
         """
-        began = time.monotonic()
         self._log.system(f"carrying out the update log: {self._history.directory}")
         try:
             self._read(check)
@@ -69,7 +66,7 @@ class Recovery:
                 f"the database does not come back from the update log: {error}. Mend the log "
                 "(`kt log verify` says more), or move it away to begin with an empty database"
             ) from None
-        self._say(f" time={time.monotonic() - began:.3f}")
+        self._progress.end()
         if self._differences:
             self._log.error(
                 f"{self._differences} commands turned out otherwise than they did, the first one at"
@@ -99,12 +96,12 @@ class Recovery:
             if count:
                 self._batch()
             at += size
-            self._count += count
+            self._progress.add(count)
             if following == Next.MORE:
                 return data[at:]
             if following != Next.BATCH:
                 at = self._alone(data, at)
-            self._tell(check)
+            check()
 
     def _batch(self) -> None:
         end, _, differences, first = self._replay.carry_out(0, False)
@@ -121,22 +118,13 @@ class Recovery:
         record = Record(stamp, server, 0, data[begin : begin + size])
         if not _only_reads(record.command) and not self._applier.apply(record):
             self._differ(1, stamp)
-        self._count += 1
+        self._progress.add(1)
         return begin + size
 
     def _differ(self, count: int, stamp: int) -> None:
         if count and not self._differences:
             self._first = stamp
         self._differences += count
-
-    def _tell(self, check: Callable[[], None]) -> None:
-        if time.monotonic() >= self._said + PROGRESS:
-            self._said = time.monotonic()
-            self._say()
-            check()
-
-    def _say(self, more: str = "") -> None:
-        self._log.system(f"commands carried out: {self._count}{more}")
 
 
 def _only_reads(command: bytes) -> bool:

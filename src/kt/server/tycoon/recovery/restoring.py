@@ -15,12 +15,12 @@ from kt.server.checkpoint_file import leave_alone
 from kt.server.engines import EngineError, FileLocked
 from kt.server.engines.kyoto._engine import Database, restore_changes
 from kt.server.log_files import TYCOON, LogFiles
+from kt.server.progress import Progress
 from kt.server.restoring import Making, broken_log, later_records
 from kt.server.session import Journal
 from kt.server.tycoon.options import TycoonOptions
 from kt.server.tycoon.recovery.snapshots import (
     BYTES_AT_ONCE,
-    Progress,
     load_snapshot,
     snapshot_files,
 )

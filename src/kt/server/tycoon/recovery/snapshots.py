@@ -34,13 +34,12 @@ from kt.server.engines.kyoto._engine import (
 )
 from kt.server.engines.log._log import BROKEN, MORE
 from kt.server.history import History
+from kt.server.progress import Progress
 from kt.server.session import Journal
 
 NAME: Final = re.compile(r"([0-9]+)\.ktss")
 RECORDS_AT_ONCE: Final = 100_000
 BYTES_AT_ONCE: Final = 4 << 20
-PROGRESS: Final = 1.0
-"""Seconds between two lines about how far a start has come."""
 NOBODY: Final = 0xFFFFFFFF
 """A number that no server has: none of its changes are left out."""
 
@@ -223,29 +222,6 @@ class Snapshots:
         every = {**self._old, **self._stamps}
         if self._history is not None and every:
             self._history.old_files.worth["snapshots"] = min(every.values())
-
-
-class Progress:
-    """Says now and then how far something has come."""
-
-    def __init__(self, log: Journal, what: str, total: int = -1) -> None:
-        self._log = log
-        self._what = what
-        self._total = f" of {total}" if total >= 0 else ""
-        self._count = 0
-        self._began = self._said = time.monotonic()
-
-    def add(self, count: int) -> None:
-        self._count += count
-        if time.monotonic() >= self._said + PROGRESS:
-            self._said = time.monotonic()
-            self._say()
-
-    def end(self) -> None:
-        self._say(f" time={time.monotonic() - self._began:.3f}")
-
-    def _say(self, more: str = "") -> None:
-        self._log.system(f"{self._what}: {self._count}{self._total}{more}")
 
 
 def snapshot_files(directory: str) -> dict[int, str]:
