@@ -62,7 +62,7 @@ ROOMS = {
     "server.restoring": "server.log_files server.session",
     "server.stamp_file": "",
     "server.progress": "server.session",
-    "server.checkpoint_file": "server.engines server.session",
+    "server.checkpoint_file": "server.engines server.session server.history",
     "server.scripting": "server.holders",
     "server.process": "server.session server.holders server.engines server.scripting",
     "server.tycoon": f"{SERVING} wire",

@@ -17,6 +17,7 @@ from kt.errors import ImproperlyConfigured
 
 if TYPE_CHECKING:
     from kt.server.engines.log._log import Durable
+    from kt.server.history import History
     from kt.server.session import Journal
 
 State = Literal["open", "closed", "restoring"]
@@ -114,6 +115,38 @@ def leave_alone(path: str, log: Journal | None = None) -> None:
             os.remove(name)
             if log is not None:
                 log.system(f"the update log is not applied to {path} any more: {name} is removed")
+
+
+def present_boot() -> str:
+    """Changes whenever the machine starts; empty where the system does not say."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
+def check_log(path: str, checkpoint: Checkpoint, history: History) -> None:
+    """Before the update log is applied to a file that was not closed: whether it is that file's.
+
+    After a loss of power the log may be shorter.
+
+    Args:
+        path: of the file.
+        checkpoint: what is known of it.
+        history: the update log.
+
+    Raises:
+        ImproperlyConfigured: it ends before what the file has of it, or is another one.
+    """
+    end = history.log.position()
+    moved = checkpoint.inode not in (0, history.inode)
+    missing = end < tuple(checkpoint.log) or (moved and end == tuple(checkpoint.log))
+    if missing and checkpoint.boot == present_boot():
+        raise ImproperlyConfigured(
+            f"{path} was not closed, and the update log in {history.directory} is not the one that "
+            "has its changes: start with the same -ulog, or remove "
+            f"{checkpoint_path(path)} to go on without them"
+        )
 
 
 def _places(path: str) -> Sequence[str]:

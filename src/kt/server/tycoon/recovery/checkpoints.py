@@ -26,14 +26,15 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from kt.errors import ImproperlyConfigured
 from kt.server.checkpoint_file import (
     Checkpoint,
     State,
+    check_log,
     checkpoint_path,
+    present_boot,
     read_checkpoint,
     write_checkpoint,
 )
@@ -51,14 +52,6 @@ BYTES: Final = 64 << 20
 """Bytes of the update log after which there is a checkpoint sooner."""
 TEXT: Final = b"80"
 """The library's number of the type that appends lines to a text file."""
-
-
-def present_boot() -> str:
-    """Changes whenever the machine starts; empty where the system does not say."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return ""
 
 
 def set_torn_aside(path: str, log: Journal) -> None:
@@ -156,7 +149,8 @@ class Checkpoints:
         """
         if not self._unclosed:
             return
-        self._check_log()
+        for index in self._unclosed:
+            check_log(self._files[index].path, self._found[index], self._history)
         stamps = [
             (database, self._stamps[index] if index in self._unclosed else None)
             for index, database in enumerate(self._databases)
@@ -169,24 +163,6 @@ class Checkpoints:
                 f"the update log cannot be applied: {error}. Mend it, or remove {paths} to start "
                 "with what the files have"
             ) from None
-
-    def _check_log(self) -> None:
-        """Refuse a log that is not that which the files rely on.
-
-        After a loss of power it may be shorter.
-        """
-        end = self._history.log.position()
-        for index in self._unclosed:
-            before = self._found[index]
-            moved = before.inode not in (0, self._history.inode)
-            missing = end < tuple(before.log) or (moved and end == tuple(before.log))
-            if missing and before.boot == self._boot:
-                path = self._files[index].path
-                raise ImproperlyConfigured(
-                    f"{path} was not closed, and the update log in {self._history.directory} is "
-                    "not the one that has its changes: start with the same -ulog, or remove "
-                    f"{checkpoint_path(path)} to go on without them"
-                )
 
     def begin(self) -> None:
         """All databases are as they should be: from now on they change.
