@@ -118,11 +118,25 @@ class ServerProcess:
 
     def memory(self) -> int:
         """Bytes of its memory that are resident; skips the test where a sanitizer adds its own."""
+        return self._memory("VmRSS:")
+
+    def forget_peak(self) -> None:
+        """From now on `peak_memory` is about what comes."""
+        try:
+            Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")
+        except OSError:
+            pytest.skip("the kernel does not let the peak be forgotten")
+
+    def peak_memory(self) -> int:
+        """The most that `memory` has been."""
+        return self._memory("VmHWM:")
+
+    def _memory(self, name: str) -> int:
         maps = Path(f"/proc/{self.process.pid}/maps").read_text()
         if any(f"lib{name}.so" in maps for name in ("asan", "tsan", "msan")):
             pytest.skip("a sanitizer keeps memory of its own")
         for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
-            if line.startswith("VmRSS:"):
+            if line.startswith(name):
                 return int(line.split()[1]) * 1024
         raise AssertionError("the kernel does not say")
 

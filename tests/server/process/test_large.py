@@ -325,6 +325,25 @@ def test_replies_that_nobody_reads_lie_in_memory_once(server: ServerProcess, pro
         assert server.memory() - before < size
 
 
+@pytest.mark.parametrize("program", ["kt-tycoon"])
+@pytest.mark.parametrize("call", [tsv(b"get", b"key\tv"), tsv(b"get_bulk", b"_v\t")])
+def test_an_encoded_reply_and_its_value_are_all_there_is(
+    server: ServerProcess, program: str, call: bytes
+) -> None:
+    """The value, and four bytes for each three of it."""
+    value = bytes(range(256)) * (64 * MIB // 256)
+    client = Client(server)
+    client.ask(pack_set(b"v", value, 0, NEVER), b"\xb8\0\0\0\1")
+    client.ask(*SMALL[program])
+    before = server.memory()
+    server.forget_peak()
+    client.socket.sendall(call)
+    reply = client.take(4 * len(value) // 3)
+    assert b"colenc=B" in reply[:1000]
+    assert server.peak_memory() - before < 3 * len(value)
+    client.socket.close()
+
+
 @both
 def test_a_connection_without_memory_ends_and_the_server_lives(
     server: ServerProcess, program: str

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from kt.server.tycoon.large import pack_large_rpc_reply
+from kt.wire.columns import column_encoding
+from kt.wire.tycoon_rpc import decode_columns, pack_rpc_reply
+
 from ..conftest import StartServer
 from ..http_client import Caller
 from ..processes import ServerProcess
@@ -243,6 +247,41 @@ def test_large_values(call: Caller) -> None:
     assert call.http(b"PUT", b"/l", (), value.encode()).status == 201
     assert call.http(b"GET", b"/l").body == value.encode()
     assert call.http(b"HEAD", b"/l").headers[b"content-length"] == b"5000000"
+
+
+@pytest.mark.parametrize("atomic", [{}, {"atomic": ""}], ids=["each", "atomic"])
+def test_large_values_in_bulk(call: Caller, atomic: dict[str, str]) -> None:
+    """Some are so large that they are fetched one by one."""
+    records = {f"_{number}": f"{number}" * (number << 20) for number in (1, 3, 5, 6)}
+    assert call("set_bulk", **atomic, **records) == (200, {"num": "4"})
+    asked = dict.fromkeys([*records, "_nothing"], "")
+    assert call("get_bulk", **atomic, **asked) == (200, {**records, "num": "4"})
+
+
+@pytest.mark.parametrize(
+    "part", [b"text ", bytes(range(256)), b"\xff"], ids=["text", "all", "high"]
+)
+@pytest.mark.parametrize("more", range(4))
+def test_a_large_value_is_encoded_in_slices(part: bytes, more: int) -> None:
+    """As in one go: base64 takes three bytes at a time."""
+    value = (part * (1 << 21))[: (1 << 21) + more]
+    columns = {b"a": b"1", b"b": value, b"c": b"x" * 300, b"d": b"\0" + value, b"num": b"4"}
+    expected = pack_rpc_reply(
+        200, columns.items(), keep_alive=True, stamp=b"Date: x\r\n", bodiless=False
+    )
+    pieces = pack_large_rpc_reply(
+        200, dict(columns), keep_alive=True, stamp=b"Date: x\r\n", bodiless=False
+    )
+    head, _, body = b"".join(pieces).partition(b"\r\n\r\n")
+    assert int(head.partition(b"Content-Length: ")[2].partition(b"\r")[0]) == len(body)
+    encoding = column_encoding(
+        b"text/tab-separated-values; colenc=" + head.partition(b"colenc=")[2]
+    )
+    assert encoding is not None
+    assert decode_columns(body, encoding) == columns
+    if f"colenc={encoding}".encode() in expected.partition(b"\r\n\r\n")[0]:
+        assert body == expected.partition(b"\r\n\r\n")[2]
+    assert max(map(len, pieces)) < 4 << 20
 
 
 def test_a_call_by_head_has_no_body(call: Caller) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Final, TypeVar
 
-from kt.wire.columns import REPLY_PLAIN_MAX, TSV_TYPE, column_encoding
+from kt.wire.columns import ESTIMATED, REPLY_PLAIN_MAX, TSV_TYPE, column_encoding
 from kt.wire.tycoon_rpc import (
     PLAIN,
     Encoding,
@@ -26,6 +26,9 @@ T = TypeVar("T")
 LARGE_VALUE: Final = 1 << 20
 """A value of more bytes is stored, or packed, by a worker thread."""
 
+SLICE: Final = 3 << 18
+"""So many bytes of it are encoded at a time; base64 takes three to four."""
+
 PIECE_BYTES: Final = 1 << 17
 PIECE_COLUMNS: Final = 4000
 
@@ -38,10 +41,16 @@ def pieces(items: Iterable[T], size: int = PIECE_COLUMNS) -> Iterator[list[T]]:
 
 
 def column_pieces(columns: dict[bytes, bytes]) -> Iterator[list[tuple[bytes, bytes]]]:
-    """As `pieces`, of so many bytes that one does not take long either."""
+    """As `pieces`, of so many bytes that one does not take long either.
+
+    A large value is a piece of its own.
+    """
     piece: list[tuple[bytes, bytes]] = []
     size = 0
     for column in columns.items():
+        if len(column[1]) > LARGE_VALUE and piece:
+            yield piece
+            piece, size = [], 0
         piece.append(column)
         size += len(column[1])
         if size > LARGE_VALUE or len(piece) == PIECE_COLUMNS:
@@ -93,16 +102,41 @@ def _lines(body: bytes) -> Iterator[tuple[int, int]]:
         begin = end
 
 
+def _encoded(piece: list[tuple[bytes, bytes]]) -> tuple[Encoding, list[bytes]]:
+    """What `encode_columns` returns for a reply; a large value in slices."""
+    if len(piece[0][1]) <= LARGE_VALUE:
+        encoding, body = encode_columns(piece, REPLY_PLAIN_MAX)
+        return encoding, [body]
+    (name, value) = piece[0]
+    encoding, _ = encode_columns([(name, value[: ESTIMATED + 1])], REPLY_PLAIN_MAX)
+    return encoding, _encoded_as(piece, encoding)
+
+
+def _encoded_as(piece: list[tuple[bytes, bytes]], encoding: Encoding) -> list[bytes]:
+    """What `encode_columns_as` returns; a large value in slices.
+
+    In one go it would lie in memory twice more, once while it grows, and once as it is sent.
+    """
+    if len(piece[0][1]) <= LARGE_VALUE:
+        return [encode_columns_as(piece, encoding)]
+    (name, value) = piece[0]
+    end = encode_columns_as([(b"", b"")], encoding)
+    bodies = [encode_columns_as([(name, b"")], encoding)[:-1]]
+    for begin in range(0, len(value), SLICE):
+        field = (b"", value[begin : begin + SLICE])
+        bodies.append(encode_columns_as([field], encoding)[1:-1])
+    return [*bodies, end[1:]]
+
+
 def pack_large_rpc_reply(
     status: int, columns: dict[bytes, bytes], *, keep_alive: bool, stamp: bytes, bodiless: bool
 ) -> list[bytes]:
     """What `pack_rpc_reply` does, but the columns stay in their order; empties `columns`."""
-    encoded = [encode_columns(piece, REPLY_PLAIN_MAX) for piece in column_pieces(columns)]
+    encoded = [_encoded(piece) for piece in column_pieces(columns)]
     encoding: Encoding = next((encoding for encoding, _ in encoded if encoding), PLAIN)
-    bodies = [
-        body if its_encoding == encoding else encode_columns_as(piece, encoding)
-        for (its_encoding, body), piece in zip(encoded, column_pieces(columns), strict=True)
-    ]
+    bodies: list[bytes] = []
+    for (its_encoding, its_bodies), piece in zip(encoded, column_pieces(columns), strict=True):
+        bodies += its_bodies if its_encoding == encoding else _encoded_as(piece, encoding)
     while columns:  # as one object it would be destroyed in one go
         columns.popitem()
     content_type = TSV_TYPE + (b"; colenc=" + encoding.encode() if encoding else b"")

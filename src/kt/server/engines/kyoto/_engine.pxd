@@ -117,7 +117,8 @@ cdef extern from "kyoto/protocol/operations.h" namespace "kt" nogil:
     Error op_remove_bulk "kt::remove_bulk"(
         NativeDatabase &, const vector[string] &, boolean, int64_t *) except +
     Error op_get_bulk "kt::get_bulk"(
-        NativeDatabase &, const vector[string] &, boolean, cpp_map[string, string] *) except +
+        NativeDatabase &, const vector[string] &, boolean, cpp_map[string, string] *,
+        vector[string] *) except +
 
 
 cdef extern from "kyoto/database/scan.h" namespace "kt" nogil:

@@ -476,11 +476,19 @@ cdef class Database:
         cdef NativeDatabase *native = self.native()
         cdef vector[string] names = strings(keys)
         cdef cpp_map[string, string] records
+        cdef vector[string] large
         cdef Error error
         with nogil:
-            error = op_get_bulk(native[0], names, atomic, &records)
+            error = op_get_bulk(native[0], names, atomic, &records, &large)
         check_error(error)
-        return taken_records(records)
+        found = taken_records(records)
+        for key in byte_strings(large):
+            try:
+                found[key] = self._fetch(key, False)[0]
+            except EngineError as error_now:
+                if error_now.code != Code.NOREC:  # it has been removed meanwhile
+                    raise
+        return found
 
     def accept_bulk(self, keys, visitor, bint writable=True):
         cdef NativeDatabase *native = self.native()

@@ -2,6 +2,7 @@
 
 #include "kyoto/protocol/operations.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -279,19 +280,26 @@ class BulkRemover final : public RecordVisitor {
   Change on_absence(Bytes) override { return Change::remove(); }
 };
 
+// A large value is left where it is, if there is a place to note its key.
 class BulkReader final : public RecordVisitor {
  public:
-  explicit BulkReader(std::map<std::string, std::string>* records) : records_(records) {}
+  BulkReader(std::map<std::string, std::string>* records, std::vector<std::string>* large)
+      : records_(records), large_(large) {}
 
  private:
   Change on_record(Bytes key, Bytes value, int64_t) override {
     size_ += value.size();
     if (leaves(size_)) return Change::keep();
+    if (value.size() > LARGE && large_ != nullptr) {
+      large_->emplace_back(key);
+      return Change::keep();
+    }
     (*records_)[std::string(key)].assign(value);
     return Change::keep();
   }
 
   std::map<std::string, std::string>* const records_;
+  std::vector<std::string>* const large_;
   size_t size_ = 0;
 };
 
@@ -392,7 +400,12 @@ Error set_bulk(Database& database, const std::vector<std::string>& keys,
   BulkWriter writer(values, xt);
   size_t size = 0;
   for (const std::string& key : keys) size += 2 * (key.size() + XT_WIDTH + 64);
-  for (Bytes value : values) size += 2 * value.size();
+  size_t longest = 0;
+  for (Bytes value : values) {
+    size += 2 * value.size();
+    longest = std::max(longest, value.size());
+  }
+  writer.find_memory(longest);
   Error error = accept_all(database, keys, writer, true, atomic, size);
   *count = static_cast<int64_t>(keys.size());
   return error;
@@ -407,8 +420,8 @@ Error remove_bulk(Database& database, const std::vector<std::string>& keys, bool
 }
 
 Error get_bulk(Database& database, const std::vector<std::string>& keys, bool atomic,
-               std::map<std::string, std::string>* records) {
-  BulkReader reader(records);
+               std::map<std::string, std::string>* records, std::vector<std::string>* large) {
+  BulkReader reader(records, atomic ? nullptr : large);
   return accept_all(database, keys, reader, false, atomic);
 }
 

@@ -45,8 +45,9 @@ Error set_bulk(Database& database, const std::vector<std::string>& keys,
                const std::vector<Bytes>& values, int64_t xt, bool atomic, int64_t* count);
 Error remove_bulk(Database& database, const std::vector<std::string>& keys, bool atomic,
                   int64_t* count);
+// If not `atomic`, large values are left, and their keys are in `large`.
 Error get_bulk(Database& database, const std::vector<std::string>& keys, bool atomic,
-               std::map<std::string, std::string>* records);
+               std::map<std::string, std::string>* records, std::vector<std::string>* large);
 
 }  // namespace kt
 
