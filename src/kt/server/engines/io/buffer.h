@@ -33,9 +33,31 @@ inline void store_big_endian(char* at, size_t width, uint64_t number) {
   for (size_t i = width; i > 0; number >>= 8) at[--i] = static_cast<char>(number & 0xFF);
 }
 
-inline uint16_t load16(const char* at) { return static_cast<uint16_t>(load_big_endian(at, 2)); }
-inline uint32_t load32(const char* at) { return static_cast<uint32_t>(load_big_endian(at, 4)); }
-inline uint64_t load64(const char* at) { return load_big_endian(at, 8); }
+// The same of the usual widths, which compilers make one or two instructions of.
+inline uint16_t load16(const char* at) {
+  return static_cast<uint16_t>(static_cast<unsigned char>(at[0]) << 8 |
+                               static_cast<unsigned char>(at[1]));
+}
+
+inline uint32_t load32(const char* at) {
+  return static_cast<uint32_t>(load16(at)) << 16 | load16(at + 2);
+}
+
+inline uint64_t load64(const char* at) {
+  return static_cast<uint64_t>(load32(at)) << 32 | load32(at + 4);
+}
+
+inline void store16(char* at, uint16_t number) {
+  at[0] = static_cast<char>(number >> 8);
+  at[1] = static_cast<char>(number);
+}
+
+inline void store32(char* at, uint32_t number) {
+  at[0] = static_cast<char>(number >> 24);
+  at[1] = static_cast<char>(number >> 16);
+  at[2] = static_cast<char>(number >> 8);
+  at[3] = static_cast<char>(number);
+}
 
 // Have the system find the memory of a large region that has not been written yet.
 inline void fetch_memory(char* at, size_t length) {
@@ -95,12 +117,12 @@ class Buffer {
   }
 
   void put8(uint8_t number) { *extend(1) = static_cast<char>(number); }
-  void put16(uint16_t number) { store_big_endian(extend(2), 2, number); }
-  void put32(uint32_t number) { store_big_endian(extend(4), 4, number); }
+  void put16(uint16_t number) { store16(extend(2), number); }
+  void put32(uint32_t number) { store32(extend(4), number); }
   void put64(uint64_t number) { store_big_endian(extend(8), 8, number); }
 
   // Write again what was written at `offset`, such as a count that is known now.
-  void patch32(size_t offset, uint32_t number) { store_big_endian(begin_ + offset, 4, number); }
+  void patch32(size_t offset, uint32_t number) { store32(begin_ + offset, number); }
 
   // Forget what was written from `length` on.
   void truncate(size_t length) { size_ = length; }

@@ -66,7 +66,7 @@ const char* RecordVisitor::apply(Bytes key, const Change& change, size_t* size) 
   stored_.truncate(0);
   if (terms_.timed) {
     xt = absolute_expiry(change.xt, terms_.now);
-    store_big_endian(stored_.extend(XT_WIDTH), XT_WIDTH, static_cast<uint64_t>(xt));
+    store_expiry(stored_.extend(XT_WIDTH), xt);
   }
   stored_.append(change.value.data(), change.value.size());
   stored_.append(change.tail.data(), change.tail.size());

@@ -45,7 +45,12 @@ class Hurry {
 };
 
 inline int64_t load_expiry(const char* value) {
-  return static_cast<int64_t>(load_big_endian(value, XT_WIDTH));
+  return static_cast<int64_t>(load32(value)) << 8 | static_cast<unsigned char>(value[4]);
+}
+
+inline void store_expiry(char* value, int64_t xt) {
+  store32(value, static_cast<uint32_t>(xt >> 8));
+  value[4] = static_cast<char>(xt);
 }
 
 // What is stored for an expiry as it is given: from now, or negative and since the epoch.
