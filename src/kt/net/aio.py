@@ -518,10 +518,10 @@ class Pool:
                     raise
             await asyncio.sleep(wait)
             left = None if timeout is None else timeout - (monotonic() - begin)
+        if is_parting(value) and connection is self._shared:
+            self._shared = None
+            connection.finish()
         if isinstance(value, ServerError):
-            if is_parting(value) and connection is self._shared:
-                self._shared = None
-                connection.finish()
             raise value
         return value
 

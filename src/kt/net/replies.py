@@ -13,6 +13,7 @@ from collections import deque
 from typing import Any
 
 from kt.errors import ProtocolError, ServerError
+from kt.wire.columns import RpcReply
 from kt.wire.reading import Buffer, Incomplete, Reader
 
 PIPE_MAX = 1024
@@ -23,7 +24,9 @@ PIPE_REFILL = PIPE_MAX // 2
 
 
 def is_parting(reply: object = None) -> bool:
-    """Tell whether `reply` is a failure after which the original server may hang up."""
+    """Tell whether the server hangs up after `reply`, or may, as the original after failures."""
+    if isinstance(reply, RpcReply):
+        return not reply.keep_alive
     return isinstance(reply, ServerError) and reply.code is None
 
 

@@ -367,6 +367,27 @@ def test_a_cursor_whose_connection_breaks(peer: Peer) -> None:
             cursor.step()
 
 
+def test_a_server_that_says_it_will_hang_up(peer: Peer) -> None:
+    """The next request goes to a new connection, before the server has hung up, too."""
+    over = threading.Event()
+    reply = pack_rpc_reply(200, [(b"num", b"1")], keep_alive=False)
+
+    def stay(talk: Conversation) -> None:
+        talk.answer(1, reply)
+        over.wait(20)
+
+    def go_on(talk: Conversation) -> None:
+        talk.answer(1, reply)
+        over.set()
+
+    peer.behave(stay, go_on)
+    with connect(peer, 10) as db:
+        assert db.incr("k") == 1
+        assert db.incr("k") == 1
+    over.set()
+    assert peer.connections == 2
+
+
 def test_a_server_that_stops_reading(peer: Peer) -> None:
     """A request that does not fit into the buffers ends after the timeout, too."""
     release = threading.Event()
