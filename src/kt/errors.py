@@ -133,7 +133,8 @@ class OutcomeUnknown(KTError):
     A read can be repeated. Before a write is repeated, the program has to look, or to know that
     doing it twice is the same as doing it once (`set`, but neither `incr` nor `append`).
 
-    What is raised is one of its subclasses, which say what happened.
+    What is raised is one of its subclasses, which say what happened, or this itself, where a
+    gateway to a cluster says so.
     """
 
 

@@ -8,6 +8,7 @@ valkey-server or redis-server on PATH.
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import signal
 import socket
@@ -27,6 +28,9 @@ NODE_TIMEOUT = 2000
 BUS = 10000
 """The nodes' own port is so far behind that for clients."""
 
+PORTS = (12000, 22000)
+"""Where ports for clients are looked for."""
+
 PATIENCE = 60
 
 
@@ -43,14 +47,15 @@ def find_program() -> str | None:
 
 
 def free_port() -> int:
-    """A port that is free, and so is that of the bus."""
+    """A port that is free, and so is that of the bus.
+
+    Both are below those that systems give to outgoing connections, so they stay free.
+    """
     while True:
+        port = random.randrange(*PORTS)
         with socket.socket() as one, socket.socket() as other:
-            one.bind(("127.0.0.1", 0))
-            port: int = one.getsockname()[1]
-            if port + BUS > 65535:
-                continue
             try:
+                one.bind(("127.0.0.1", port))
                 other.bind(("127.0.0.1", port + BUS))
             except OSError:
                 continue

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from kt.errors import KTError
-from tests.cluster.nodes import LocalCluster
+from kt.errors import KTError, OutcomeUnknown, ServerError
+from tests.cluster.nodes import LocalCluster, wait_for
 from tests.cluster.test_failures import lone_masters, own_cluster
 from tests.cluster.writers import Writers
 
 from .conftest import Gateway
+from .test_serving import received
 
 __all__ = ["lone_masters", "own_cluster"]
 
@@ -74,3 +75,41 @@ async def test_a_part_without_a_master_is_said_to_be_one(lone_masters: LocalClus
         assert report["cnt_failed"] >= 2
         assert " error=" in report["db_0"]
         await client.close()
+
+
+@pytest.mark.parametrize("layout", ["flat", "tree"])
+def test_nodes_that_stand_still(layout: str, lone_masters: LocalCluster) -> None:
+    """Of a write that was sent nobody knows, by each protocol; later all is as before."""
+    url = lone_masters.url(layout=layout, buckets=16, timeout=1, ack_timeout=0.1)
+    with Gateway([url]) as gateway, gateway.connect(timeout=60) as db:
+        db.set("k", "v")
+        for node in lone_masters.nodes:
+            node.pause()
+        try:
+            with pytest.raises(OutcomeUnknown, match="outcome unknown"):
+                db.append("k", "w")
+            with pytest.raises(OutcomeUnknown):
+                db.set("k", "x")
+            with pytest.raises(OutcomeUnknown):
+                db.remove_bulk(["k"])
+            reply = received(b"PUT /k HTTP/1.1\r\nContent-Length: 1\r\n\r\ny", gateway)
+            assert reply.startswith(b"HTTP/1.1 503 ")
+            assert b"X-Kt-Error: outcome unknown" in reply
+            with pytest.raises(ServerError, match="not served"):
+                db.check("k")
+        finally:
+            for node in lone_masters.nodes:
+                node.resume()
+        wait_for(lambda: serves(gateway))
+        assert db.set("k", "v")
+        assert db.get("k") == "v"
+
+
+def serves(gateway: Gateway) -> bool:
+    """Whether all nodes answer it again."""
+    with gateway.connect(timeout=60) as db:
+        try:
+            db.set_bulk({str(number): "v" for number in range(50)})
+        except KTError:
+            return False
+    return True

@@ -78,6 +78,12 @@ def test_who_follows_the_update_log_is_refused(tycoon_server: Gateway) -> None:
         (("-bgs", "snapshots"), "-bgs"),
         (("-oat",), "-oat"),
         (("-scr", "script.lua"), "-scr"),
+        (("-script-time", "5"), "-script-time"),
+        (("-script-memory", "1000"), "-script-memory"),
+        (("-mtls-ca", "ca.pem"), "-mtls-ca"),
+        (("-ack", "1"), "-ack"),
+        (("-durable", "process"), "-durable"),
+        (("-restore-to", "2026-01-01T00:00:00Z"), "-restore-to"),
         (("-mhost", "h", "-rts", "file", "-sid", "1"), "-sid, -mhost, -rts"),
     ],
 )

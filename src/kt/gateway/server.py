@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from kt.cluster.cluster import Cluster
 from kt.cluster.settings import parse_cluster_url
-from kt.errors import ImproperlyConfigured
 from kt.gateway.service import GatewayService
 from kt.gateway.session import GatewaySession
 from kt.server.process.connection import Connection
-from kt.server.process.options import Flag, ServiceOptions
 from kt.server.process.server import CLOSE_GRACE, Server
-from kt.server.tycoon.options import FLAGS, TycoonOptions
 from kt.version import VERSION
 
 if TYPE_CHECKING:
     from kt.server.process.start import Start
+    from kt.server.tycoon.options import TycoonOptions
 
 TICKS_TO_SWEEP = 50
 """Ticks between two times that expired keys are forgotten."""
@@ -43,18 +40,9 @@ class GatewayServer(Server):
         self._until_sweep = TICKS_TO_SWEEP
 
     def open(self) -> None:
-        if given := [flag.name for flag in FLAGS if self._means_nothing(flag)]:
-            raise ImproperlyConfigured(f"not for databases on a cluster: {', '.join(given)}")
         for database in self._cluster.databases:
             self.log.system(f"opening a database: path={database.settings}")
         self.loop.run_until_complete(self._cluster.open())
-
-    def _means_nothing(self, flag: Flag) -> bool:
-        """Tell whether it is given and is about files, update logs or scripts."""
-        known = {field.name: field for field in fields(TycoonOptions)}[flag.field]
-        here = flag.field not in {field.name for field in fields(ServiceOptions)}
-        given: bool = getattr(self.options, flag.field) != known.default
-        return given and (here or flag.field == "script")
 
     def connect(self) -> Connection:
         return Connection(self, GatewaySession(self._service))

@@ -2,6 +2,10 @@
 
 All whole requests that have come are given to the cluster at once (`Cluster.answer_all`, which
 knows which of them may overlap); until their replies are written nothing more is served.
+
+Where it is not known whether a write has been carried out, HTTP says so. The binary protocol has no
+words for it, and its error would say that nothing was done: the connection ends in the middle of
+the reply, as that of a kt-tycoon does with ``-ack``.
 """
 
 from __future__ import annotations
@@ -19,7 +23,14 @@ from kt.server.tycoon.rights import NEEDED, NEEDED_BY_METHOD
 from kt.server.tycoon.rights import refusal as refusal_of
 from kt.wire.magic import GET_BULK, NO_REPLY, REMOVE_BULK, REPLICATION, SET_BULK
 from kt.wire.reading import Buffer, Incomplete
-from kt.wire.tycoon import ERROR_REPLY, GetBulk
+from kt.wire.tycoon import (
+    ERROR_REPLY,
+    GetBulk,
+    RemoveBulk,
+    SetBulk,
+    pack_remove_bulk_reply,
+    pack_set_bulk_reply,
+)
 from kt.wire.tycoon_rpc import HttpRefusal, HttpRequest, IncompleteBody, pack_http_refusal
 
 TOGETHER: Final = 1000
@@ -130,6 +141,8 @@ class GatewaySession(Session):
                 self.write(reply)
             if self._service.log.info_wanted:
                 self._log(request)
+            if self.closing:
+                return
         last = requests[-1]
         if isinstance(last, HttpRequest) and not last.keep_alive:
             self.close()
@@ -140,6 +153,9 @@ class GatewaySession(Session):
         self._service.log.info(f"({self.peer}): {kind}: {error}")
         if not isinstance(request, HttpRequest | GetBulk) and request.flags & NO_REPLY:
             return b""
+        if kind == "unknown" and isinstance(request, SetBulk | RemoveBulk):
+            self.close()
+            return _begun_reply(request)
         return refusal(request, error, self._service.stamp())
 
     def _refuses(self, name: bytes) -> str | None:
@@ -166,3 +182,9 @@ class GatewaySession(Session):
             self.write(pack_http_refusal(500, "logic error", self._service.stamp()))
         else:
             self.write(ERROR_REPLY)
+
+
+def _begun_reply(request: SetBulk | RemoveBulk) -> bytes:
+    """The first byte of the reply to it."""
+    pack = pack_set_bulk_reply if isinstance(request, SetBulk) else pack_remove_bulk_reply
+    return pack(0)[:1]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kt.errors import ImproperlyConfigured, KTError
 
@@ -37,10 +37,10 @@ def _tycoon(program: str, words: Sequence[str]) -> int:
         return 0
     options = tycoon_options(program, words)
     _check_times(options)
+    if any("://" in spec for spec in options.databases):
+        return _gateway(options)
 
     def serve(start: Start) -> int:
-        if any("://" in spec for spec in options.databases):
-            return _gateway(options, start)
         _need_engine("kyoto", "Kyoto Cabinet", "libkyotocabinet-dev", "kyoto-cabinet")
         from kt.server.tycoon.server import TycoonServer
 
@@ -57,16 +57,19 @@ def _tycoon(program: str, words: Sequence[str]) -> int:
     return run(options, serve) if options.restore_to is None else run_once(options, restore)
 
 
-def _gateway(options: TycoonOptions, start: Start) -> int:
-    """Serve databases on clusters; with files beside them it cannot start."""
-    from kt.cluster.settings import is_cluster_url, without_login
+def _gateway(options: TycoonOptions) -> int:
+    """Serve databases on clusters, for which no engine is needed here."""
+    from kt.gateway.options import check_gateway_options
+    from kt.server.process.start import run
 
-    if not all(map(is_cluster_url, options.databases)):
-        shown = ", ".join(map(without_login, options.databases))
-        raise ImproperlyConfigured(f"these databases are not all on clusters: {shown}")
-    server: Any = import_module("kt.gateway.server").GatewayServer(options, start)
-    status: int = server.run()
-    return status
+    check_gateway_options(options)
+
+    def serve(start: Start) -> int:
+        from kt.gateway.server import GatewayServer
+
+        return GatewayServer(options, start).run()
+
+    return run(options, serve)
 
 
 def _tyrant(program: str, words: Sequence[str]) -> int:

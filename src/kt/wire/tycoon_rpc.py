@@ -104,10 +104,14 @@ __all__ = [
     "pack_http_reply",
     "pack_http_refusal",
     "UNCONFIRMED",
+    "UNKNOWN",
 ]
 
 UNCONFIRMED = "stored here, but not confirmed"
 """How an error begins that says this of a write."""
+
+UNKNOWN = "outcome unknown"
+"""How an error begins that says: nobody knows whether it has been carried out."""
 
 
 # ---------------------------------------------------------------------------------------- client

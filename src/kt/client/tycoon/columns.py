@@ -17,6 +17,7 @@ from typing import Final, TypeVar
 from kt.client.expiry import pack_expiry
 from kt.errors import (
     ArgumentError,
+    OutcomeUnknown,
     ProtocolError,
     SerializationError,
     ServerError,
@@ -24,7 +25,7 @@ from kt.errors import (
 )
 from kt.options import Moment, Origin
 from kt.types import ExpireTime, Key, UpdateLogFile
-from kt.wire.tycoon_rpc import UNCONFIRMED, Field, RpcReply, decode_columns, decode_error
+from kt.wire.tycoon_rpc import UNCONFIRMED, UNKNOWN, Field, RpcReply, decode_columns, decode_error
 
 Number = TypeVar("Number", int, float)
 Value = TypeVar("Value", int, str)
@@ -106,7 +107,7 @@ def origin(orig: Number | Origin | None, column_of: Callable[[str, Number], Colu
 
 
 def succeeded(reply: RpcReply, columns: Iterable[tuple[Key, Field]] = ()) -> RpcReply:
-    """Return `reply`, or raise the `ServerError` or `UnconfirmedError` that it stands for.
+    """Return `reply`, or raise the `ServerError` or `OutcomeUnknown` that it stands for.
 
     Args:
         reply: of the server.
@@ -118,6 +119,8 @@ def succeeded(reply: RpcReply, columns: Iterable[tuple[Key, Field]] = ()) -> Rpc
             text = "".join([text, *(f": {value!s}" for name, value in columns if name == "DB")])
         if text.startswith(UNCONFIRMED):
             raise UnconfirmedError(text)
+        if text.startswith(UNKNOWN):
+            raise OutcomeUnknown(text)
         raise ServerError(text, code=reply.status)
     return reply
 
