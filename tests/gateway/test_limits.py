@@ -12,12 +12,16 @@ import pytest
 
 from kt.client.tycoon.client import KyotoTycoon
 from kt.errors import KTError, ServerError
-from kt.wire.tycoon import pack_replication
+from kt.server.session import Rights
+from kt.server.tycoon.rights import NEEDED, NEEDED_BY_METHOD
+from kt.wire.magic import NO_REPLY
+from kt.wire.tycoon import pack_replication, pack_set_bulk_details
 from tests.certificates import Authority
 from tests.cluster.nodes import LocalCluster, free_port
 from tests.cluster.test_login import login, with_login
 
-from .conftest import Gateway
+from .conftest import Gateway, urls_of
+from .test_serving import received
 
 __all__ = ["login"]
 
@@ -112,6 +116,31 @@ def test_another_layout_is_refused(cluster: LocalCluster) -> None:
     cluster.empty()
     with Gateway([cluster.url(layout="flat")]):
         assert "flat" in Gateway([cluster.url(layout="tree")], wrong=True).complaint()
+
+
+WORDS = {"none": Rights.NONE, "read": Rights.READ, "write": Rights.WRITE, "admin": Rights.ADMIN}
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_rights(word: str, tycoon_server: Gateway, cluster: LocalCluster) -> None:
+    """Every procedure and method for clients that may do one thing only."""
+    may = WORDS[word]
+    called = {b"POST /rpc/%b HTTP/1.1\r\n\r\n" % name: needed for name, needed in NEEDED.items()}
+    plain = {
+        b"%b /no HTTP/1.1\r\nContent-Length: 0\r\n\r\n" % method: needed
+        for method, needed in NEEDED_BY_METHOD.items()
+    }
+    with Gateway(urls_of(cluster), "-allow", "*", word) as limited:
+        for request, needed in (called | plain).items():
+            reply = received(request, limited)
+            assert (reply[9:12] == b"403") is bool(needed & ~may), request
+            assert (b"not allowed: this client may not" in reply) is bool(needed & ~may)
+        quiet = pack_set_bulk_details([(0, b"q", b"v", 1 << 39)], bytes, NO_REPLY)
+        loud = pack_set_bulk_details([(0, b"n", b"v", 1 << 39)], bytes)
+        written = received(quiet + loud, limited)
+        assert written == (b"\xb8\0\0\0\1" if may & Rights.WRITE else b"\xbf")
+    with tycoon_server.connect(timeout=30) as client:
+        assert client.exists("n") is client.exists("q") is bool(may & Rights.WRITE)
 
 
 @pytest.fixture

@@ -188,7 +188,7 @@ class Pool:
 
     def followed(self) -> Endpoint:
         """Where the log of changes is to be had: nowhere."""
-        raise not_followed(self.endpoint)
+        raise not_followed(self.endpoint, "on a cluster")
 
     def checkin(self, timeout: float | None = None) -> None:
         """Do nothing: no connection belongs to a thread."""

@@ -133,10 +133,10 @@ def unread(endpoint: Endpoint, reply: bytes, outcome: tuple[Any, int] | Incomple
     return endpoint.cut_short(len(reply)) if reply else endpoint.unanswered("ended the session")
 
 
-def not_followed(endpoint: Endpoint) -> ServerError:
-    """What somebody is told who wants to follow the changes of a database in this process."""
+def not_followed(endpoint: Endpoint, place: str = "open in this process") -> ServerError:
+    """What somebody is told who wants to follow the changes of a database that is there."""
     return ServerError(
-        f"{endpoint} is open in this process, where no log of changes is kept: "
+        f"{endpoint} is {place}, where no log of changes is kept: "
         "to follow them, have a server with -ulog"
     )
 
