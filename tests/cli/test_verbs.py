@@ -270,6 +270,13 @@ def test_completion(kt: Kt, tycoon_url: str) -> None:
     assert words("get", "--url", "kt://127.0.0.1:1", "a") == []
 
 
+def path_with_kt(directory: Path) -> str:
+    """A PATH on which kt is this one, whether it is installed or not."""
+    (directory / "kt").write_text(f'#!/bin/sh\nexec {sys.executable} -m kt.cli "$@"\n')
+    (directory / "kt").chmod(0o755)
+    return f"{directory}:{os.environ['PATH']}"
+
+
 def test_bash_completes_keys_with_colons(kt: Kt, tycoon_url: str, tmp_path: Path) -> None:
     """bash splits words at colons, and completes what is after the last one."""
     import shutil
@@ -277,13 +284,11 @@ def test_bash_completes_keys_with_colons(kt: Kt, tycoon_url: str, tmp_path: Path
     if shutil.which("bash") is None:
         pytest.skip("bash is not here")
     kt("setbulk", "user:1", "1", "user:22", "2", "a b", "3")
-    (tmp_path / "kt").write_text(f'#!/bin/sh\nexec {sys.executable} -m kt.cli "$@"\n')
-    (tmp_path / "kt").chmod(0o755)
+    path = path_with_kt(tmp_path)
 
     def completed(line: str) -> list[str]:
         program = 'eval "$(kt completion bash)"; COMP_LINE=$1; COMP_POINT=${#1}; _kt kt; '
         program += 'printf "%s\\n" "${COMPREPLY[@]}"'
-        path = f"{tmp_path}:{os.environ['PATH']}"
         done = subprocess.run(
             ["bash", "-c", program, "-", line],
             env={**os.environ, "PATH": path, "COMP_WORDBREAKS": " \t:="},
@@ -297,6 +302,29 @@ def test_bash_completes_keys_with_colons(kt: Kt, tycoon_url: str, tmp_path: Path
     assert completed("kt get user:") == ["1", "22"]
     assert completed(f"kt {tycoon_url} get user:2") == ["22"]
     assert completed("KT_X=1 kt get -u " + tycoon_url + " a") == ["a\\ b"]
+
+
+def test_fish_completes(kt: Kt, tycoon_url: str, tmp_path: Path) -> None:
+    import shutil
+
+    program = shutil.which("fish")
+    if program is None:
+        pytest.skip("fish is not here")
+    kt("setbulk", "user:1", "1", "user:22", "2", "a b", "3")
+
+    def completed(line: str) -> list[str]:
+        done = subprocess.run(
+            [program, "-c", "kt completion fish | source; complete -C $argv", line],
+            env={**os.environ, "PATH": path_with_kt(tmp_path), "HOME": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return sorted(done.stdout.split("\n")[:-1])
+
+    assert completed("kt getb") == ["getbulk"]
+    assert completed(f"kt get --url {tycoon_url} user:") == ["user:1", "user:22"]
+    assert completed(f"kt get --url {tycoon_url} a") == ["a b"]
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
