@@ -25,9 +25,6 @@ ALERT = b"\x15\x03"
 SILENCE = 1.0
 """Seconds without a first answer after which a client asks whether it is the right server."""
 
-TOO_SHORT = 0.5
-"""Seconds for a request that are not enough to ask that, too."""
-
 
 class Endpoint(NamedTuple):
     """A server, and a harmless request to it.
@@ -84,9 +81,7 @@ class Endpoint(NamedTuple):
 
     def patience(self, timeout: float | None) -> float | None:
         """Seconds without an answer after which to ask for the `stranger`; None: do not ask."""
-        if timeout is None:
-            return SILENCE
-        return min(SILENCE, timeout / 2) if timeout >= TOO_SHORT else None
+        return SILENCE if timeout is None or timeout > SILENCE else None
 
     def mistaken(self) -> ProtocolError:
         """The `stranger` is there."""

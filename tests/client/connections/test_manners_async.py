@@ -16,7 +16,7 @@ from kt.errors import ProtocolError, ServerConnectionError, ServerTimeoutError
 from kt.net import greetings
 from kt.net.endpoint import Endpoint
 from kt.options import Retry
-from kt.wire.tycoon import NEVER, pack_get_bulk_reply, read_get_bulk_reply
+from kt.wire.tycoon import NEVER, pack_get_bulk_reply
 from tests.client.peers import WAIT, Conversation, Peer
 from tests.local_server import LocalServer
 
@@ -144,12 +144,6 @@ async def test_a_tyrant_client_at_a_tycoon_server(tycoon_server: EmbeddedServer)
     pipe.get("k")
     with pytest.raises(ProtocolError, match="is a Kyoto Tycoon server"):
         await pipe.execute()
-
-
-def test_half_of_a_short_time_is_for_that() -> None:
-    endpoint = Endpoint("127.0.0.1", 1, b"", read_get_bulk_reply, greetings.TYRANT)
-    times = (None, 30, 1, 0.6, 0.4)
-    assert [endpoint.patience(seconds) for seconds in times] == [1, 1, 0.5, 0.3, None]
 
 
 async def test_a_slow_server_is_asked_only_who_it_is(
