@@ -84,6 +84,7 @@ class Gateway:
 def gateway(cluster: LocalCluster) -> Iterator[Gateway]:
     if not cluster.numbered:
         pytest.skip("this engine has no second database: Valkey has, from 9 on")
+    cluster.empty()  # others may have laid out these databases otherwise
     with Gateway(urls_of(cluster)) as started:
         yield started
 

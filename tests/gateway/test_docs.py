@@ -44,3 +44,4 @@ def test_the_gateway_of_the_docs(cluster: LocalCluster) -> None:
         finally:
             served.terminate()
             assert served.wait(30) == 0
+            cluster.empty()
