@@ -176,6 +176,16 @@ class ServerProcess:
             self.process.wait()
 
 
+def refused(process: ServerProcess) -> str:
+    """Start a server that must not; what it says."""
+    process.spawn()
+    try:
+        assert process.process.wait(SECONDS) == 1
+    finally:
+        process.kill()
+    return process.printed()
+
+
 @contextmanager
 def ended_later(pid: int) -> Iterator[None]:
     """At the end of the block, wait until a process that is not our child has ended."""

@@ -13,7 +13,7 @@ import pytest
 from kt import KyotoTycoon, TokyoTyrant
 from kt.serializers import KT_NONE
 
-from .processes import HOST, SECONDS, ServerProcess
+from .processes import HOST, SECONDS, ServerProcess, refused
 from .tyrant import test_update_log as tyrant
 from .update_logs import Follower
 
@@ -149,13 +149,7 @@ def test_what_the_last_snapshot_of_a_file_needs_is_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_what_it_needs_is_said(program: str, tmp_path: Path) -> None:
     def said(*args: str, log: bool = True) -> str:
-        process = server(program, tmp_path, *args, log=log)
-        process.spawn()
-        try:
-            assert process.process.wait(SECONDS) == 1
-        finally:
-            process.kill()
-        return process.printed()
+        return refused(server(program, tmp_path, *args, log=log))
 
     assert "-ulog-keep needs an update log" in said("-ulog-keep", "1g", log=False)
     assert "needs files that end: -ulim is 0" in said("-ulog-keep", "1g", "-ulim", "0")

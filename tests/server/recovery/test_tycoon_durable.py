@@ -18,7 +18,7 @@ from kt.serializers import KT_NONE
 from tests.crash.test_crash import KILLS, SEED, Writer
 from tests.crash.workload import Account, contents, steps
 
-from ..processes import HOST, SECONDS, ServerProcess
+from ..processes import HOST, ServerProcess, refused
 
 FILES = ("casket.kch", "casket.kct", "casket.kcd", "casket.kcf")
 KEEPING = ("-ulog", "log", "-sid", "7", "-le")
@@ -47,16 +47,6 @@ def server(directory: Path, *args: str, database: str, **environment: str) -> Se
 
 def client(process: ServerProcess) -> KyotoTycoon:
     return KyotoTycoon(HOST, process.port, serializer=KT_NONE)
-
-
-def refused(process: ServerProcess) -> str:
-    """Start a server that must not; what it says."""
-    process.spawn()
-    try:
-        assert process.process.wait(SECONDS) == 1
-    finally:
-        process.kill()
-    return process.printed()
 
 
 class Judged:

@@ -18,7 +18,7 @@ from kt import KyotoTycoon, read_snapshot
 from kt.serializers import KT_NONE
 from kt.server.engines.kyoto._engine import LIBRARY_FEATURES
 
-from ..processes import HOST, SECONDS, ServerProcess
+from ..processes import HOST, SECONDS, ServerProcess, refused
 from ..update_logs import original
 
 MEMORY = ("*", "%", ":", "+", "-")
@@ -56,16 +56,6 @@ def contents(kt: KyotoTycoon, db: int = 0) -> dict[bytes, bytes]:
 
 def snapshot(directory: Path, number: int = 0) -> Path:
     return directory / "snapshots" / f"{number:08d}.ktss"
-
-
-def refused(process: ServerProcess) -> str:
-    """Start a server that must not; what it says."""
-    process.spawn()
-    try:
-        assert process.process.wait(SECONDS) == 1
-    finally:
-        process.kill()
-    return process.printed()
 
 
 # What comes back

@@ -16,7 +16,7 @@ from kt.serializers import KT_NONE
 from tests.crash.test_crash import KILLS, SEED, Writer
 from tests.crash.workload import Account, contents, steps
 
-from ..processes import HOST, SECONDS, ServerProcess
+from ..processes import HOST, ServerProcess, refused
 
 IN_MEMORY = ("*", "+", "*#bnum=100")
 KEEPING = ("-ulog", "log", "-sid", "7")
@@ -43,16 +43,6 @@ def server(directory: Path, *args: str, database: str = "*", **environment: str)
 
 def client(process: ServerProcess) -> TokyoTyrant[str, bytes]:
     return TokyoTyrant(HOST, process.port, KT_NONE, timeout=30)
-
-
-def refused(process: ServerProcess) -> str:
-    """Start a server that must not; what it says."""
-    process.spawn()
-    try:
-        assert process.process.wait(SECONDS) == 1
-    finally:
-        process.kill()
-    return process.printed()
 
 
 class Judged:
