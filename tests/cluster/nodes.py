@@ -8,7 +8,6 @@ valkey-server or redis-server on PATH.
 from __future__ import annotations
 
 import os
-import random
 import shutil
 import signal
 import socket
@@ -21,15 +20,10 @@ from typing import Any
 from kt.cluster.layout import SLOTS
 from kt.wire.reading import Incomplete
 from kt.wire.resp import pack_command, read_resp_reply
+from tests.ports import free_port
 
 NODE_TIMEOUT = 2000
 """Milliseconds after which nodes take a silent one for lost."""
-
-BUS = 10000
-"""The nodes' own port is so far behind that for clients."""
-
-PORTS = (12000, 22000)
-"""Where ports for clients are looked for."""
 
 PATIENCE = 60
 
@@ -46,31 +40,17 @@ def find_program() -> str | None:
     return shutil.which("valkey-server") or shutil.which("redis-server")
 
 
-def free_port() -> int:
-    """A port that is free, and so is that of the bus.
-
-    Both are below those that systems give to outgoing connections, so they stay free.
-    """
-    while True:
-        port = random.randrange(*PORTS)
-        with socket.socket() as one, socket.socket() as other:
-            try:
-                one.bind(("127.0.0.1", port))
-                other.bind(("127.0.0.1", port + BUS))
-            except OSError:
-                continue
-            return port
-
-
 class Node:
     """A server."""
 
     def __init__(self, program: str, directory: Path) -> None:
         self.port = free_port()
+        self.bus = free_port()
         self.directory = directory
         directory.mkdir(parents=True)
         options: dict[str, object] = {
             "port": self.port,
+            "cluster-port": self.bus,
             "bind": "127.0.0.1",
             "cluster-enabled": "yes",
             "cluster-node-timeout": NODE_TIMEOUT,
@@ -161,7 +141,8 @@ class LocalCluster:
             node.wait_until_up()
             node.ask("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
         for node in self.nodes[1:]:
-            node.ask("CLUSTER", "MEET", "127.0.0.1", self.nodes[0].port)
+            first = self.nodes[0]
+            node.ask("CLUSTER", "MEET", "127.0.0.1", first.port, first.bus)
         for number, node in enumerate(self.nodes[: self.masters]):
             first, last = (SLOTS * at // self.masters for at in (number, number + 1))
             node.ask("CLUSTER", "ADDSLOTSRANGE", first, last - 1)

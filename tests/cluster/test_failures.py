@@ -16,8 +16,9 @@ from kt.errors import (
     ServerConnectionError,
     ServerTimeoutError,
 )
+from tests.ports import free_port
 
-from .nodes import LocalCluster, find_program, free_port, wait_for
+from .nodes import LocalCluster, find_program, wait_for
 from .writers import Writers
 
 

@@ -17,6 +17,7 @@ import pytest
 from kt.cli.program import main
 from kt.cli.target import open_target
 from kt.errors import KTError
+from tests.ports import free_port
 
 DEPLOY = Path(__file__).parent.parent.parent / "deploy"
 UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
@@ -77,7 +78,7 @@ def answers(url: str) -> bool:
 
 
 @pytest.mark.parametrize("kind", SERVERS)
-def test_command_of_a_unit(kind: str, tmp_path: Path, free_port: int) -> None:
+def test_command_of_a_unit(kind: str, tmp_path: Path) -> None:
     found = settings(DEPLOY / "systemd" / f"kt-{kind}.service")
     defaults = dict(
         word.split("=", 1) for line in found["Environment"] for word in shlex.split(line)
@@ -88,12 +89,13 @@ def test_command_of_a_unit(kind: str, tmp_path: Path, free_port: int) -> None:
     log = tmp_path / "server.log"
     command = command.replace(f"/var/log/kt-{kind}/server.log", str(log))
     command = command.replace(f" /etc/kt-{kind} ", f" {tmp_path} ")
-    command = re.sub(r"-port \d+", f"-port {free_port}", command)
+    port = free_port()
+    command = re.sub(r"-port \d+", f"-port {port}", command)
     words = shlex.split(command.replace("/opt/kt/bin", str(PROGRAMS)))
     assert "127.0.0.1" in words
     server = subprocess.Popen(words, cwd=tmp_path)
     try:
-        wait_for(lambda: answers(url_of(kind, free_port)), server)
+        wait_for(lambda: answers(url_of(kind, port)), server)
         moved = log.rename(tmp_path / "server.log.1")
         assert found["ExecReload"] == ["/bin/kill -USR1 $MAINPID"]
         server.send_signal(signal.SIGUSR1)
@@ -109,7 +111,7 @@ def test_command_of_a_unit(kind: str, tmp_path: Path, free_port: int) -> None:
 
 
 def test_image_starts_a_server_that_its_health_check_finds(
-    tmp_path: Path, free_port: int, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = (DEPLOY / "docker" / "Dockerfile").read_text()
     check = json.loads(re.findall(r"^HEALTHCHECK .*CMD (\[.*\])$", text, re.MULTILINE)[0])
@@ -117,9 +119,10 @@ def test_image_starts_a_server_that_its_health_check_finds(
     start = json.loads(re.findall(r"^CMD (\[.*\])$", text, re.MULTILINE)[0])
     program, *words = (word.replace("0.0.0.0", "127.0.0.1") for word in start)  # loopback, here
     words = [word.replace("/commands", str(tmp_path)) for word in words]
-    monkeypatch.setenv("KT_URL", url_of("tycoon", free_port))
+    port = free_port()
+    monkeypatch.setenv("KT_URL", url_of("tycoon", port))
     assert main(check[1:]) == 3
-    line = [PROGRAMS / program, "-port", str(free_port), *words]
+    line = [PROGRAMS / program, "-port", str(port), *words]
     server = subprocess.Popen(line, cwd=tmp_path, stdout=subprocess.DEVNULL)
     try:
         wait_for(lambda: main(check[1:]) == 0, server)

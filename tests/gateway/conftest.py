@@ -14,7 +14,8 @@ from kt.client.tycoon.client import KyotoTycoon
 from kt.client.tycoon.client_async import AsyncKyotoTycoon
 from tests.client.conftest import pytest_generate_tests, pytest_pyfunc_call
 from tests.cluster.conftest import cluster
-from tests.cluster.nodes import LocalCluster, free_port, wait_for
+from tests.cluster.nodes import LocalCluster, wait_for
+from tests.ports import free_port
 
 __all__ = ["cluster", "pytest_generate_tests", "pytest_pyfunc_call"]
 

@@ -12,7 +12,8 @@ import pytest
 
 from kt.client.tycoon.client import KyotoTycoon
 from kt.errors import ServerConnectionError
-from tests.cluster.nodes import LocalCluster, free_port, wait_for
+from tests.cluster.nodes import LocalCluster, wait_for
+from tests.ports import free_port
 
 PAGE = Path(__file__).parents[2] / "docs" / "cluster.md"
 

@@ -17,8 +17,9 @@ from kt.server.tycoon.rights import NEEDED, NEEDED_BY_METHOD
 from kt.wire.magic import NO_REPLY
 from kt.wire.tycoon import pack_replication, pack_set_bulk_details
 from tests.certificates import Authority
-from tests.cluster.nodes import LocalCluster, free_port
+from tests.cluster.nodes import LocalCluster
 from tests.cluster.test_login import login, with_login
+from tests.ports import free_port
 
 from .conftest import Gateway, urls_of
 from .test_serving import received

@@ -17,9 +17,8 @@ from typing import Self
 
 import pytest
 
-from kt.embedded import _free_port as free_port
+from tests.ports import HOST, free_port
 
-HOST = "127.0.0.1"
 SECONDS = 30.0
 """How long anything here may take."""
 
@@ -53,7 +52,7 @@ class ServerProcess:
         unix: str | None = None,
         environment: dict[str, str] | None = None,
     ) -> None:
-        self.host, self.port = (unix, 0) if unix else (HOST, port or free_port(HOST))
+        self.host, self.port = (unix, 0) if unix else (HOST, port or free_port())
         self.directory = directory
         self.environment = {**os.environ, **(environment or {})}
         self.command = [

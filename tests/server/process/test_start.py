@@ -18,9 +18,10 @@ from kt.server.process.listening import TcpListener
 from kt.server.process.options import ServiceOptions
 from kt.wire import tyrant_commands as codes
 from kt.wire.tycoon_rpc import pack_rpc
+from tests.ports import free_port
 
 from ..engines.tokyo import record_request
-from ..processes import HOST, ended_later, free_port
+from ..processes import ended_later
 from .served import FILES, KEY, VALUE, Served, both, every_file, file_of, program_of
 
 WAITING = "waiting for a file that another process locks: path="
@@ -244,7 +245,7 @@ def test_lines_of_ttserver(tmp_path: Path) -> None:
 )
 def test_addresses_in_the_log(host: str | None, shown: str) -> None:
     """Without a host it is this machine, with an empty one every address."""
-    options = ServiceOptions(program="p", host=host, port=free_port(HOST))
+    options = ServiceOptions(program="p", host=host, port=free_port())
     place = TcpListener(options)
     assert place.expression == f"{shown}:{options.port}"
     place.close()

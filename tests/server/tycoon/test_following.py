@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from kt import KyotoTycoon, Moment, ServerError
+from tests.ports import free_port
 
-from ..processes import HOST, ServerProcess, free_port
+from ..processes import HOST, ServerProcess
 from ..update_logs import change, original, records
 from .pairs import (
     BUNDLED,
@@ -143,7 +144,7 @@ def test_a_master_that_was_killed_is_found_again(master: str, slave: str, tmp_pa
 @matrix
 def test_two_masters(master: str, slave: str, tmp_path: Path) -> None:
     """Each has everything, each change is in each log once, under the number of its origin."""
-    ports = free_port(HOST), free_port(HOST)
+    ports = free_port(), free_port()
     one, other = (
         server(
             name,

@@ -15,10 +15,11 @@ from kt.server.process.delegation import PLAIN_REQUESTS
 from kt.server.tycoon.options import FLAGS, MISSING
 from kt.version import VERSION
 from kt.wire.tycoon import NEVER, pack_get_bulk, pack_set
+from tests.ports import free_port
 
 from ..conftest import StartServer
 from ..http_client import Caller
-from ..processes import HOST, SECONDS, ServerProcess, ended_later, free_port
+from ..processes import HOST, SECONDS, ServerProcess, ended_later
 
 
 def run(*args: str, code: str | None = None) -> subprocess.CompletedProcess[str]:
@@ -78,7 +79,7 @@ def test_flags_that_are_not_there_yet_are_refused_by_name(flag: str) -> None:
 )
 def test_wrong_command_lines_are_refused(args: list[str], message: str | None) -> None:
     if "-host" not in args and "-port" not in args:
-        args = ["-host", HOST, "-port", str(free_port(HOST)), *args]
+        args = ["-host", HOST, "-port", str(free_port()), *args]
     ended = run("-lz", *args)
     assert ended.returncode == 1
     assert ended.stdout == ""
@@ -102,7 +103,7 @@ def test_port_in_use_is_said(start: StartServer) -> None:
 
 def test_missing_engine_is_said_with_what_to_install() -> None:
     code = "import sys; sys.modules['kt.server.engines.kyoto._engine'] = None"
-    ended = run("-lz", "-host", HOST, "-port", str(free_port(HOST)), code=code)
+    ended = run("-lz", "-host", HOST, "-port", str(free_port()), code=code)
     assert ended.returncode == 1
     assert ended.stdout == ""
     assert ended.stderr.count("\n") == 1
@@ -355,7 +356,7 @@ def test_log_file_is_reopened(start: StartServer) -> None:
 
 @pytest.mark.usefixtures("hang_up_ends")
 def test_daemon(tmp_path: Path) -> None:
-    port = free_port(HOST)
+    port = free_port()
     args = ("-dmn", "-host", HOST, "-port", str(port), "-log", "log", "-pid", "pid", "a.kct")
     command = [sys.executable, "-m", "kt.server", "tycoon", *args]
     subprocess.run(command, cwd=tmp_path, check=True, timeout=SECONDS)
@@ -376,6 +377,6 @@ def test_daemon(tmp_path: Path) -> None:
 
 
 def test_daemon_that_cannot_start_fails_in_the_foreground(tmp_path: Path) -> None:
-    ended = run("-dmn", "-host", HOST, "-port", str(free_port(HOST)), "/nosuch/casket.kch")
+    ended = run("-dmn", "-host", HOST, "-port", str(free_port()), "/nosuch/casket.kch")
     assert ended.returncode == 1
     assert "could not open a database file: /nosuch/casket.kch" in ended.stderr

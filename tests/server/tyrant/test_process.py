@@ -16,10 +16,11 @@ import pytest
 from kt.server.tyrant.options import FLAGS, MISSING, Command, command_mask, tyrant_options
 from kt.version import VERSION
 from kt.wire import tyrant_commands as codes
+from tests.ports import free_port
 
 from ..conftest import StartServer
 from ..engines.tokyo import key_request, misc_request, record_request
-from ..processes import HOST, SECONDS, ServerProcess, ended_later, free_port
+from ..processes import HOST, SECONDS, ServerProcess, ended_later
 from ..replay import Peer
 
 RNUM = b"\xc8\x80"
@@ -96,7 +97,7 @@ def test_flags_that_are_not_there_yet_are_refused_by_name(flag: str) -> None:
     ],
 )
 def test_wrong_command_lines(tmp_path: Path, args: list[str], message: str) -> None:
-    port = [] if "-port" in args else ["-port", str(free_port(HOST))]
+    port = [] if "-port" in args else ["-port", str(free_port())]
     ended = run("-le", "-host", HOST, *port, *args)
     assert ended.returncode == 1
     assert ended.stderr.startswith(f"kt-tyrant: {message}")
@@ -105,7 +106,7 @@ def test_wrong_command_lines(tmp_path: Path, args: list[str], message: str) -> N
 
 def test_without_the_engine_it_says_what_to_install() -> None:
     code = "import sys; sys.modules['kt.server.engines.tokyo._engine'] = None"
-    ended = run("-host", HOST, "-port", str(free_port(HOST)), code=code)
+    ended = run("-host", HOST, "-port", str(free_port()), code=code)
     assert ended.returncode == 1
     assert "no storage engine here" in ended.stderr
     for word in ("libtokyocabinet-dev", "brew install tokyo-cabinet", "pip install"):
@@ -283,7 +284,7 @@ def test_log(start_kt_tyrant: StartServer, flags: tuple[str, ...], levels: set[s
 
 
 def test_daemon(tmp_path: Path) -> None:
-    port = free_port(HOST)
+    port = free_port()
     args = ["-dmn", "-host", HOST, "-port", str(port), "-log", "log", "casket.tch"]
     command = [sys.executable, "-m", "kt.server", "tyrant", *args]
     subprocess.run(command, cwd=tmp_path, check=True, timeout=SECONDS)
