@@ -1,7 +1,7 @@
-"""The compiled parts, each optional: what cannot be built here is left out, and kt says so when
-it is needed. ``KT_COMPILED=no`` leaves all of them out. Everything else is in pyproject.toml.
-
-=========================  ============================  ======================="""
+"""The compiled parts. Where kt is installed each is optional: what cannot be built there is left out,
+and kt says so when it is needed. ``KT_COMPILED=no`` leaves all of them out. In a checkout (``--inplace``)
+a failure is one: an older module would stay in its place. Everything else is in pyproject.toml.
+"""
 
 import os
 import re
@@ -80,6 +80,7 @@ class Build(build_ext):
         )
         for extension, with_c in zip(self.extensions, made, strict=True):
             extension.sources, extension.depends = with_c.sources, with_c.depends
+            extension.optional = not self.inplace
         super().run()
 
     def build_extensions(self) -> None:
