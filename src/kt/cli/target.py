@@ -4,6 +4,7 @@
 kt://HOST:PORT/DB         a Kyoto Tycoon server, and a database of it
 tt://HOST:PORT            a Tokyo Tyrant server
 kts://, tts://            the same with TLS; ``?tls_ca=FILE`` says whom to trust
+kt://A:PORT,B:PORT        several of which one is the master, which is found; also tt, kts, tts
 kt+unix:///PATH           the same on a Unix socket; also tt+unix
 HOST, HOST:PORT           a Kyoto Tycoon server
 casket.kch, casket.tct    a file, opened in this process: any suffix of the Cabinet libraries, also

@@ -20,6 +20,7 @@ from kt.types import K, V
 from kt.wire.reading import Reader
 
 if TYPE_CHECKING:
+    from kt.client.url import Several
     from kt.net.blocking import Pool
 
 T = TypeVar("T")
@@ -78,6 +79,18 @@ class Client(Generic[K, V]):
         """Return this client, with another way from a request to its reply: a pool like ours."""
         self._pool = pool
         return self
+
+    def _found_among(self, several: Several | None) -> Self:
+        """Return this client, for the one of several servers that is the master."""
+        if several is None:
+            return self
+        from kt.net.group.blocking import Pool
+        from kt.net.group.standing import INQUIRIES, Group
+
+        pool, inquiry = self._pool, INQUIRIES[self._system]
+        group = Group(several.places, inquiry)
+        readers = Group(several.places, inquiry, slaves=True) if several.slaves_read else None
+        return self._carried_by(Pool(pool.endpoint, pool.manners, group, readers))
 
     @property
     def host(self) -> str:

@@ -7,6 +7,9 @@
     kts://HOST:PORT/DB?tls_ca=FILE     with TLS; trusts authorities in a file, or, without it, those
     tts://HOST:PORT                    that Python trusts. tls_cert and tls_key: files with the
                                        certificate to be shown to the server, and its key
+    kt://A:1978,B:1978/DB              several servers of which one is the master (also tt, kts and
+                                       tts): the client finds it. reads=slaves: calls that only read
+                                       go to a slave, if there is one
 
 What decides the types of keys and values is the program's business and not the URL's.
 """
@@ -15,7 +18,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from kt.errors import ArgumentError
@@ -42,11 +45,27 @@ NUMBERS: Final[Mapping[str, Callable[[str], Any]]] = {
 TLS_FILES: Final = ("tls_ca", "tls_cert", "tls_key")
 """What it takes too with TLS."""
 
+READS: Final[Mapping[str, bool]] = {"master": False, "slaves": True}
+"""Of several servers: who answers what only reads; whether it is a slave."""
+
+
+class Several(NamedTuple):
+    """Servers of which one is the master.
+
+    Attributes:
+        places: host and port of each.
+        slaves_read: calls that only read go to a slave.
+    """
+
+    places: tuple[tuple[str, int], ...]
+    slaves_read: bool
+
+
 TYPED: Final = ("serializer", "decode_keys")
 
 
 def parse_url(url: str | None, scheme: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments for the constructor of a client.
+    """Return the arguments for the constructor of a client, and `several` if there are.
 
     Args:
         url: the URL; None for the one in the environment (`VARIABLE`).
@@ -64,13 +83,15 @@ def parse_url(url: str | None, scheme: str, given: Mapping[str, Any]) -> dict[st
     if not isinstance(url, str):
         raise ArgumentError(f"url is a str, not {url!r}")
     try:
-        parts = urlsplit(url)
+        parts, *others = _servers(url)
         options = _place(parts)
+        places = (tuple(options.values()), *(tuple(_place(other).values()) for other in others))
     except ValueError as error:
         raise ArgumentError(f"{url!r} is no URL: {error}") from error
+    netlocs = "".join(one.netloc for one in (parts, *others))
     is_unix = parts.scheme == f"{scheme}+unix"
     is_tls = parts.scheme == f"{scheme}s"
-    if not (is_unix or is_tls or parts.scheme == scheme) or "@" in parts.netloc or parts.fragment:
+    if not (is_unix or is_tls or parts.scheme == scheme) or "@" in netlocs or parts.fragment:
         raise ArgumentError(
             f"a server is {scheme}://HOST:PORT, {scheme}s://HOST:PORT with TLS, or "
             f"{scheme}+unix://PATH, not {url!r}"
@@ -80,10 +101,32 @@ def parse_url(url: str | None, scheme: str, given: Mapping[str, Any]) -> dict[st
     if is_tls:
         options["ssl"] = True
         pairs = _take_files(pairs, url, options, given.get("ssl"))
+    if others:
+        options["several"] = Several(places, _reads(pairs, url))
+        pairs = [pair for pair in pairs if pair[0] != "reads"]
     for name, text in pairs:
         _take(name, text, url, options, "default_db" in given)
     options.update((name, value) for name, value in given.items() if value is not None)
     return options
+
+
+def _servers(url: str) -> list[SplitResult]:
+    """Return the URL of each server; raises ValueError."""
+    scheme, mark, rest = url.partition("://")
+    end = min((at for at in map(rest.find, "/?#") if at >= 0), default=len(rest))
+    if scheme.endswith("+unix"):
+        return [urlsplit(url)]
+    return [urlsplit(f"{scheme}{mark}{one}{rest[end:]}") for one in rest[:end].split(",")]
+
+
+def _reads(pairs: list[tuple[str, str]], url: str) -> bool:
+    """Whether slaves answer what only reads."""
+    said = [text for name, text in pairs if name == "reads"]
+    if len(said) > 1:
+        raise ArgumentError(f"{url!r} has reads twice")
+    if said and said[0] not in READS:
+        raise ArgumentError(f"reads is {' or '.join(READS)}, not {said[0]!r} as in {url!r}")
+    return bool(said) and READS[said[0]]
 
 
 def _database(parts: SplitResult, url: str) -> list[tuple[str, str]]:
@@ -138,6 +181,8 @@ def _take(name: str, text: str, url: str, options: dict[str, Any], databases: bo
         raise ArgumentError(
             f"{url!r} has {name} twice, or is no URL with TLS, which begins with kts or tts"
         )
+    if name == "reads":
+        raise ArgumentError(f"reads is for several servers (kt://A,B), not for {url!r}")
     if name not in known:
         raise ArgumentError(f"{url!r} has an option {name!r}; there are {', '.join(known)}")
     target = "default_db" if name == "db" else name

@@ -117,6 +117,7 @@ def connect(
                                                         server; see docs/cluster.md
     ``kt://HOST:PORT/DB``, ``kts://``, ``kt+unix://``   `KyotoTycoon`, as its `from_url`
     ``tt://HOST:PORT``, ``tts://``, ``tt+unix://``      `TokyoTyrant`, as its `from_url`
+    ``kt://HOST:PORT,HOST:PORT/``, also ``tt://``       the same, for the one that is the master
     ==================================================  ==========================================
 
     Args:

@@ -119,6 +119,7 @@ class Connection(asyncio.Protocol):
     Attributes:
         loop: its event loop.
         closed: no longer usable.
+        endpoint: the server.
         unanswered: something was sent that has no reply, and nothing was asked since.
         used: when it was last used, by `time.monotonic`; 0.0 if never.
         lost: a future, done when the transport is gone.
@@ -129,7 +130,7 @@ class Connection(asyncio.Protocol):
         self.closed = self.unanswered = False
         self.used = 0.0
         self.lost: asyncio.Future[None] = loop.create_future()
-        self._endpoint = endpoint
+        self.endpoint = endpoint
         self._replies = Replies()
         self._callers: deque[Caller] = deque()  # one for each outstanding reply
         self._outgoing: list[bytes] = []
@@ -143,6 +144,25 @@ class Connection(asyncio.Protocol):
         self._first: asyncio.Future[None] = loop.create_future()  # done when something came
         self._met = False
         self._finishing = False
+
+    async def open(self, timeout: float | None) -> None:
+        """Connect within `timeout` seconds.
+
+        Raises:
+            ServerConnectionError: the server cannot be reached.
+            ServerTimeoutError: it did not accept in time.
+        """
+        endpoint, loop = self.endpoint, self.loop
+        try:
+            async with asyncio.timeout(timeout):
+                if endpoint.is_unix:
+                    await loop.create_unix_connection(lambda: self, endpoint.host)
+                else:
+                    await loop.create_connection(
+                        lambda: self, endpoint.host, endpoint.port, **secured(endpoint, timeout)
+                    )
+        except OSError as error:
+            raise endpoint.unreachable(error) from error
 
     async def call(
         self, request: bytes, reader: Reader[T | ServerError], timeout: float | None = None
@@ -217,7 +237,7 @@ class Connection(asyncio.Protocol):
         Raises:
             ProtocolError: the other kind of server.
         """
-        patience = self._endpoint.patience(timeout)
+        patience = self.endpoint.patience(timeout)
         if self._heard or self._met or patience is None:
             return
         self._met = True
@@ -229,14 +249,14 @@ class Connection(asyncio.Protocol):
 
     async def _look_around(self, news: list[asyncio.Future[Any]], timeout: float | None) -> None:
         """Ask for the other kind of server until something comes."""
-        stranger = asyncio.ensure_future(is_stranger(self._endpoint))
+        stranger = asyncio.ensure_future(is_stranger(self.endpoint))
         try:
             await asyncio.wait(
                 [stranger, *news], timeout=timeout, return_when=asyncio.FIRST_COMPLETED
             )
             if stranger.done() and stranger.result() and not self._heard:
                 self.abort()
-                raise self._endpoint.mistaken()
+                raise self.endpoint.mistaken()
         finally:
             stranger.cancel()
             await asyncio.wait([stranger])
@@ -250,7 +270,7 @@ class Connection(asyncio.Protocol):
     ) -> None:
         """Send `request`; the reply is for `future`."""
         if self.closed:
-            raise self._endpoint.unsent()
+            raise self.endpoint.unsent()
         if not self._callers:
             self.used = monotonic()
         self.unanswered = False
@@ -267,7 +287,7 @@ class Connection(asyncio.Protocol):
     def tell(self, request: bytes) -> None:
         """Send a request that has no reply."""
         if self.closed:
-            raise self._endpoint.unsent()
+            raise self.endpoint.unsent()
         self.used = monotonic()
         self._write(request)
         self.unanswered = True
@@ -289,7 +309,7 @@ class Connection(asyncio.Protocol):
         """Wait until a request may be sent."""
         turn = self.loop.create_future()
         self._turns.append(turn)
-        async with time_limit(self._endpoint, timeout):
+        async with time_limit(self.endpoint, timeout):
             await turn
 
     def is_quiet(self) -> bool:
@@ -302,7 +322,7 @@ class Connection(asyncio.Protocol):
 
     def readable(self) -> bool:
         """Tell whether something came unasked: a quiet connection is dead then."""
-        tls = self._endpoint.tls is not None  # it receives things that are nobody else's business
+        tls = self.endpoint.tls is not None  # it receives things that are nobody else's business
         poller = select.poll()
         poller.register(self._transport.get_extra_info("socket"), HUNG_UP if tls else select.POLLIN)
         return bool(poller.poll(0))
@@ -328,7 +348,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin; called by the loop."""
         self._transport = cast(asyncio.Transport, transport)
-        if not self._endpoint.is_unix:
+        if not self.endpoint.is_unix:
             sock = transport.get_extra_info("socket")
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -337,8 +357,8 @@ class Connection(asyncio.Protocol):
         """Hand out the replies in `data`; called by the loop."""
         if not self._heard:
             self._first.set_result(None)
-            if self._endpoint.is_alert(data):
-                self._replies.failure = self._endpoint.speaks_tls()
+            if self.endpoint.is_alert(data):
+                self._replies.failure = self.endpoint.speaks_tls()
                 self.abort()
                 return
         self._heard = self.loop.time()
@@ -374,9 +394,9 @@ class Connection(asyncio.Protocol):
         reason = f"broke the connection ({exc})" if exc else "closed the connection"
         first = self._replies.failure
         if first is None and self._replies.received:
-            first = self._endpoint.cut_short(self._replies.received)
+            first = self.endpoint.cut_short(self._replies.received)
         for future, _, _ in self._callers:
-            error, first = first or self._endpoint.unanswered(reason), None
+            error, first = first or self.endpoint.unanswered(reason), None
             if not future.done():
                 future.set_exception(error)
         self._admit()
@@ -432,7 +452,7 @@ class Connection(asyncio.Protocol):
             elif deadline > now:
                 earliest = min(earliest, deadline)
             else:
-                future.set_exception(self._endpoint.too_late(timeout, received))
+                future.set_exception(self.endpoint.too_late(timeout, received))
                 if received or self._heard < deadline - (timeout or 0):
                     self.abort()
             received = 0
@@ -473,7 +493,7 @@ class Pool:
     def __init__(self, endpoint: Endpoint, manners: Manners) -> None:
         """Have two connections at a time at least. Nothing is connected yet."""
         self.endpoint = endpoint
-        self._manners = manners
+        self.manners = manners
         self._leases_max = max(1, manners.pool_size - 1)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._shared: Connection | None = None
@@ -512,7 +532,7 @@ class Pool:
             except ServerConnectionError as error:
                 if error.sent and not repeatable:
                     raise
-                waits = waits or self._manners.waits(reused)
+                waits = waits or self.manners.waits(reused)
                 wait = upcoming(waits, error, timeout, begin)
                 if wait is None:
                     raise
@@ -650,9 +670,9 @@ class Pool:
     async def _open(self, timeout: float | None) -> Connection:
         """Return a new connection, after as many attempts as it may take."""
         begin = monotonic()
-        waits = self._manners.waits()
+        waits = self.manners.waits()
         while True:
-            limit = self._manners.connecting(timeout, begin)
+            limit = self.manners.connecting(timeout, begin)
             try:
                 return await self._attempt(limit)
             except (ServerConnectionError, ServerTimeoutError) as error:
@@ -663,23 +683,16 @@ class Pool:
 
     async def _attempt(self, timeout: float | None) -> Connection:
         """Return a new connection."""
-        loop = asyncio.get_running_loop()
-        host, port = self.endpoint.host, self.endpoint.port
-        connection = Connection(self.endpoint, loop)
-        try:
-            async with asyncio.timeout(timeout):
-                if self.endpoint.is_unix:
-                    await loop.create_unix_connection(lambda: connection, host)
-                else:
-                    await loop.create_connection(
-                        lambda: connection, host, port, **secured(self.endpoint, timeout)
-                    )
-        except OSError as error:
-            raise self.endpoint.unreachable(error) from error
+        connection = Connection(self.endpoint, asyncio.get_running_loop())
+        await connection.open(timeout)
+        self._keep(connection)
+        return connection
+
+    def _keep(self, connection: Connection) -> None:
+        """Close it with the others, unless it is closed before."""
         connections = self._connections
         connections.add(connection)
         connection.lost.add_done_callback(lambda _: connections.discard(connection))
-        return connection
 
     def _drop(self, connection: Connection) -> None:
         connection.abort()

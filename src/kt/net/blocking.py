@@ -130,6 +130,7 @@ class Connection:
     Attributes:
         busy: an exchange is going on, or was broken off.
         closed: no longer usable.
+        endpoint: the server.
         heard: something has come, or we have asked who is there.
         retired: its pool was closed, or the server may hang up: to be closed when it is not busy.
         unanswered: something was sent that has no reply, and nothing was received since.
@@ -139,7 +140,6 @@ class Connection:
 
     __slots__ = (
         "__weakref__",
-        "_endpoint",
         "_poller",
         "_receive",
         "_registry",
@@ -148,6 +148,7 @@ class Connection:
         "_timeout",
         "busy",
         "closed",
+        "endpoint",
         "heard",
         "pid",
         "retired",
@@ -173,7 +174,7 @@ class Connection:
         self._send = sock.send
         self._receive: Callable[[int], bytes] = self._receive_first
         sock.settimeout(None)
-        self._endpoint = endpoint
+        self.endpoint = endpoint
         self._timeout: float | None = None
         self._registry = registry
         self.busy = self.closed = self.heard = self.retired = self.unanswered = False
@@ -220,7 +221,7 @@ class Connection:
                     data, outcome = self._read_rest(data, outcome, timeout)
                 value, end = outcome
                 if end != len(data):
-                    raise self._endpoint.out_of_step(data[end:])  # noqa: TRY301 (closes, too)
+                    raise self.endpoint.out_of_step(data[end:])  # noqa: TRY301 (closes, too)
         except BaseException as error:
             self.close()
             if isinstance(error, KTError) or not isinstance(error, OSError):
@@ -320,7 +321,7 @@ class Connection:
     ) -> tuple[bytearray, tuple[T, int]]:
         """Read on until the reply that begins with `data` is complete; return all its bytes."""
         if not data:
-            raise self._endpoint.unanswered()
+            raise self.endpoint.unanswered()
         buffer = bytearray(data)
         reading: tuple[T, int] | Incomplete[T] = outcome
         try:
@@ -329,14 +330,14 @@ class Connection:
                 self._arm(timeout)
                 more = self._receive(min(max(missing, FIRST_READ), READ_MAX))
                 if not more:
-                    raise self._endpoint.cut_short(len(buffer))
+                    raise self.endpoint.cut_short(len(buffer))
                 buffer += more
                 if len(more) >= missing:
                     reading = reading.resume(buffer, 0)
         except TimeoutError as error:
-            raise self._endpoint.too_late(timeout, len(buffer)) from error
+            raise self.endpoint.too_late(timeout, len(buffer)) from error
         except OSError as error:
-            raise self._endpoint.cut_short(len(buffer)) from error
+            raise self.endpoint.cut_short(len(buffer)) from error
         return buffer, reading
 
     def _receive_first(self, size: int) -> bytes:
@@ -345,9 +346,9 @@ class Connection:
             raise TimeoutError
         self._receive = self._socket.recv
         data = self._receive(size)
-        if self._endpoint.is_alert(data):
-            raise self._endpoint.speaks_tls()
-        patience = self._endpoint.patience(self._socket.gettimeout())
+        if self.endpoint.is_alert(data):
+            raise self.endpoint.speaks_tls()
+        patience = self.endpoint.patience(self._socket.gettimeout())
         if not data and patience is not None:
             self._look_around([], monotonic() + patience)
         return data
@@ -355,7 +356,7 @@ class Connection:
     def _wait(self, timeout: float | None) -> list[tuple[int, int]]:
         """Poll for `timeout` seconds; in a first silence, look who is there."""
         deadline = None if timeout is None else monotonic() + timeout
-        patience = None if self.heard else self._endpoint.patience(timeout)
+        patience = None if self.heard else self.endpoint.patience(timeout)
         if patience is not None:
             ready = self._poller.poll(patience * 1000)
             if ready:
@@ -371,22 +372,22 @@ class Connection:
         Raises:
             ProtocolError: it is there.
         """
-        stranger = self._endpoint.stranger
-        with suppress(OSError), connected(self._endpoint, CALLING) as sock:
+        stranger = self.endpoint.stranger
+        with suppress(OSError), connected(self.endpoint, CALLING) as sock:
             sock.sendall(stranger.request)
             poller = select.poll()
             for source in (sock, *news):
                 poller.register(source, POLLIN)
             ready = [descriptor for descriptor, _ in poller.poll(milliseconds(deadline))]
             if ready == [sock.fileno()] and sock.recv(1) == stranger.answer:
-                raise self._endpoint.mistaken()
+                raise self.endpoint.mistaken()
 
     def _move(self, outgoing: bytearray, replies: Replies, timeout: float | None) -> bytes:
         """Wait until bytes can go or come, move them, and return what came."""
         self._poller.modify(self._socket, POLLIN | POLLOUT if outgoing else POLLIN)
         ready = self._wait(timeout)
         if not ready:
-            raise self._endpoint.too_late(timeout, replies.received)
+            raise self.endpoint.too_late(timeout, replies.received)
         if ready[0][1] == POLLOUT:
             with memoryview(outgoing) as view:
                 sent = self._send(view)
@@ -396,19 +397,19 @@ class Connection:
         if data:
             return data
         if replies.received:
-            raise self._endpoint.cut_short(replies.received)
-        raise self._endpoint.unanswered()
+            raise self.endpoint.cut_short(replies.received)
+        raise self.endpoint.unanswered()
 
     def _broken(
         self, error: OSError, timeout: float | None, sent: bool
     ) -> ServerConnectionError | ServerTimeoutError:
         """Return the exception for a failure before the first byte of the reply."""
         if isinstance(error, TimeoutError):
-            late = self._endpoint.too_late if sent else self._endpoint.no_turn
+            late = self.endpoint.too_late if sent else self.endpoint.no_turn
             return late(timeout)
         if sent:
-            return self._endpoint.unanswered(f"broke the connection ({error})")
-        return self._endpoint.unsent()
+            return self.endpoint.unanswered(f"broke the connection ({error})")
+        return self.endpoint.unsent()
 
 
 class _Slot:
@@ -435,7 +436,7 @@ class Pool:
     def __init__(self, endpoint: Endpoint, manners: Manners) -> None:
         """Nothing is connected yet."""
         self.endpoint = endpoint
-        self._manners = manners
+        self.manners = manners
         self._size = manners.pool_size
         self._local = threading.local()
         self._idle: deque[Connection] = deque()
@@ -490,7 +491,7 @@ class Pool:
                 value = connection.exchange(request, reader, timeout, now)
                 break
             except ServerConnectionError as error:
-                waits = waits or self._manners.waits(reused)
+                waits = waits or self.manners.waits(reused)
                 if error.sent and not repeatable:
                     raise
                 wait = upcoming(waits, error, timeout, now)
@@ -589,16 +590,20 @@ class Pool:
     def _open(self, timeout: float | None) -> Connection:
         """Return a new connection, after as many attempts as it may take."""
         begin = monotonic()
-        waits = self._manners.waits()
+        waits = self.manners.waits()
         while True:
-            limit = self._manners.connecting(timeout, begin)
+            limit = self.manners.connecting(timeout, begin)
             try:
-                return Connection(self.endpoint, limit, self._connections)
+                return self._attempt(limit)
             except (ServerConnectionError, ServerTimeoutError) as error:
                 wait = upcoming(waits, error, timeout, begin)
                 if wait is None:
                     raise
             sleep(wait)
+
+    def _attempt(self, timeout: float | None) -> Connection:
+        """Return a new connection."""
+        return Connection(self.endpoint, timeout, self._connections)
 
     def _settle(self, connection: Connection | None, timeout: float | None) -> None:
         """Wait until the server has carried out everything sent on `connection`.

@@ -105,6 +105,9 @@ __all__ = [
     "pack_http_refusal",
     "UNCONFIRMED",
     "UNKNOWN",
+    "READ_ONLY",
+    "REPLACED",
+    "NO_LEASE",
 ]
 
 UNCONFIRMED = "stored here, but not confirmed"
@@ -112,6 +115,15 @@ UNCONFIRMED = "stored here, but not confirmed"
 
 UNKNOWN = "outcome unknown"
 """How an error begins that says: nobody knows whether it has been carried out."""
+
+READ_ONLY = "a read-only slave"
+"""How it begins what a slave says to those whose writes it refuses."""
+
+REPLACED = "a master that was replaced"
+"""The same of a master, when another server has been promoted."""
+
+NO_LEASE = "no master at present"
+"""The same of a server whose failover agent does not let it write."""
 
 
 # ---------------------------------------------------------------------------------------- client

@@ -214,6 +214,8 @@ class AsyncKyotoTycoon(AsyncTycoonRecords[K, V], AsyncTycoonMapping[V]):
                 ``connect_timeout``, ``pool_size``, ``retry`` (attempts) and ``db``.
                 ``kts://`` takes ``tls_ca`` (file with the authorities to be trusted),
                 ``tls_cert`` and ``tls_key`` (files with a certificate to be shown) too.
+                ``kt://A:1978,B:1978`` names several servers: the client uses the one that is the
+                master, and with ``reads=slaves`` a slave for calls that only read.
                 None for the URL in the environment variable ``KT_URL``.
             serializer, decode_keys: as in the constructor.
             timeout, default_db, pool_size, connect_timeout, retry: instead of what the URL says.
@@ -232,7 +234,9 @@ class AsyncKyotoTycoon(AsyncTycoonRecords[K, V], AsyncTycoonMapping[V]):
             "ssl": ssl,
         }
         options = parse_url(url, "kt", given)
-        return cls(serializer=serializer, decode_keys=decode_keys, **options)
+        several = options.pop("several", None)
+        client: Any = cls(serializer=serializer, decode_keys=decode_keys, **options)
+        return client._found_among(several)
 
     @overload
     def using(

@@ -206,6 +206,8 @@ class TokyoTyrant(TyrantRecords[K, V], TyrantMapping[K, V]):
                 ``connect_timeout``, ``pool_size`` and ``retry`` (attempts).
                 ``tts://`` takes ``tls_ca`` (file with the authorities to be trusted),
                 ``tls_cert`` and ``tls_key`` (files with a certificate to be shown) too.
+                ``tt://A:1978,B:1978`` names several servers: the client uses the one that is the
+                master, and with ``reads=slaves`` a slave for calls that only read.
                 None for the URL in the environment variable ``KT_URL``.
             serializer, decode_keys: as in the constructor.
             timeout, pool_size, connect_timeout, retry: instead of what the URL says.
@@ -223,7 +225,9 @@ class TokyoTyrant(TyrantRecords[K, V], TyrantMapping[K, V]):
             "ssl": ssl,
         }
         options = parse_url(url, "tt", given)
-        return cls(serializer=serializer, decode_keys=decode_keys, **options)
+        several = options.pop("several", None)
+        client: Any = cls(serializer=serializer, decode_keys=decode_keys, **options)
+        return client._found_among(several)
 
     @overload
     def using(self, *, timeout: float | EllipsisType | None = ...) -> Self: ...

@@ -22,16 +22,20 @@ from kt.server.history import History
 from kt.server.holders import Holders, holding
 from kt.server.session import Journal
 from kt.server.tycoon.procedures import DATABASE_PROCEDURES, Columns, Procedure
-from kt.server.tycoon.replication.following import READ_ONLY, Following
+from kt.server.tycoon.replication.following import Following
 from kt.server.tycoon.replication.quorum import Quorum
 from kt.server.tycoon.replication.sending import Copies
 from kt.server.tycoon.signals import Signals
 from kt.server.tycoon.values import http_date, integer
+from kt.wire.tycoon_rpc import NO_LEASE, READ_ONLY, REPLACED
 
 T = TypeVar("T")
 
 LOST_SLAVES: Final = 16
 """So many are remembered."""
+
+REFUSALS: Final = (READ_ONLY, REPLACED, NO_LEASE)
+"""What is nothing that is wrong here."""
 
 COUNTS: Final = ("set", "remove", "get")
 
@@ -148,7 +152,7 @@ class TycoonService:
     def failed(self, command: bytes, message: bytes) -> None:
         """Log that a command has failed by no fault of the client's."""
         text = message.decode("utf-8", "replace")
-        if READ_ONLY not in text:  # which is nothing that is wrong here
+        if not any(words in text for words in REFUSALS):
             self.log.error(f"{command.decode('utf-8', 'replace')}: {text}")
 
     def database(self, expression: bytes) -> Database | None:

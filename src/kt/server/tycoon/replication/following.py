@@ -38,6 +38,7 @@ from kt.wire.log.copies import COPY
 from kt.wire.log.tycoon import ACKNOWLEDGEMENT, CONFIRMS
 from kt.wire.magic import ERROR, REPLICATION
 from kt.wire.tycoon import pack_replication
+from kt.wire.tycoon_rpc import READ_ONLY
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -55,8 +56,6 @@ COPY_PAUSE: Final = 60.0
 """Seconds between two attempts at a copy, at most: each costs the master a snapshot."""
 APPLYING: Final = "a copy of the master's databases is being applied: try again later"
 """What clients are told meanwhile."""
-READ_ONLY: Final = "a read-only slave"
-"""How it begins what is said to those whose writes are refused."""
 
 AGAIN: Final = int(ReplayState.AGAIN)
 BEAT: Final = int(ReplayState.BEAT)
