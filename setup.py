@@ -1,6 +1,7 @@
-"""The compiled parts. Where kt is installed each is optional: what cannot be built there is left out,
-and kt says so when it is needed. ``KT_COMPILED=no`` leaves all of them out. In a checkout (``--inplace``)
-a failure is one: an older module would stay in its place. Everything else is in pyproject.toml.
+"""The compiled parts. Where kt is installed each is optional: what cannot be built there is left
+out, and kt says so when it is needed. ``KT_COMPILED=no`` leaves all of them out. In a checkout
+(``--inplace``) a failure is one: an older module would stay in its place. Everything else is in
+pyproject.toml.
 """
 
 import os
