@@ -43,7 +43,7 @@ import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from kt.server.engines.io._io import FAILED
+from kt.server.engines.io._io import FAILED, Caller
 from kt.server.process.delegation import PLAIN_REQUESTS
 from kt.server.process.listening import peer_name
 from kt.server.process.outgoing import Outgoing
@@ -161,6 +161,7 @@ class Connection(asyncio.Protocol):
         self._abandon: Callable[[], None] | None = None  # ends a wait
         self._gives_up = False  # as soon as the peer has ended its side
         self._drained: Callable[[bool], None] | None = None  # ends one for the peer to read
+        self._caller: Caller | None = None  # for whom worker threads do the session's work
         self._progress = 0.0  # loop time at which it last got on
         self._unsent = 0  # bytes that the transport kept at the last `sweep`
 
@@ -170,7 +171,11 @@ class Connection(asyncio.Protocol):
         """See to it that work is done; nothing is served until then."""
         self.busy = True
         if isinstance(work, InThread):
-            future = self.server.workers.submit(work.run)
+            if self._caller is None:
+                self._caller = Caller()
+                if self._ended:
+                    self._caller.ended()
+            future = self.server.workers.submit(self._caller.run, work.run)
             deliver = self.server.loop.call_soon_threadsafe
             future.add_done_callback(lambda done: deliver(self._worked, done, work.then))
         elif isinstance(work, InScript):
@@ -303,6 +308,8 @@ class Connection(asyncio.Protocol):
         self.session.output.clear()
         self._outgoing.clear()
         self._abandoned()
+        if self._caller is not None:
+            self._caller.gone()
         if not self.busy:
             self._lost()
         self.server.forget(self)
@@ -480,6 +487,8 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         self._ended = True
+        if self._caller is not None:
+            self._caller.ended()
         if self._closing or (self._abandon is not None and self._gives_up):
             # A client that waits and ends its side has given up; it must not take a signal from one
             # that still waits.

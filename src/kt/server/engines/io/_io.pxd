@@ -13,6 +13,16 @@ cdef extern from "io/buffer.h" namespace "kt" nogil:
         void swap(Buffer &)
         void give_back(size_t)
 
+cdef extern from "io/effort.h" namespace "kt" nogil:
+    cppclass NativeCaller "kt::Caller":
+        void become(CallerState)
+
+    enum CallerState "kt::Caller::State":
+        CALLER_ENDED "kt::Caller::ENDED"
+        CALLER_GONE "kt::Caller::GONE"
+
+    const NativeCaller *(*find_caller "kt::Caller::served")() noexcept
+
 cdef extern from "io/times.h" namespace "kt" nogil:
     cppclass Times:
         void add_nanoseconds(uint64_t, uint64_t)
@@ -24,6 +34,14 @@ cdef extern from "io/times.h" namespace "kt" nogil:
 
 cdef class Servable:
     cdef Servant *servant  # belongs to the subclass
+
+
+cdef class Caller:
+    cdef NativeCaller native
+
+
+# The one whom this thread works for.
+cdef const NativeCaller *served_caller() noexcept nogil
 
 
 cdef class Reply:

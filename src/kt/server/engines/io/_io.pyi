@@ -1,8 +1,11 @@
 """Threads that serve connections without Python, for as long as their requests allow that."""
 
-from typing import Any, Final, final
+from collections.abc import Callable
+from typing import Any, Final, TypeVar, final
 
 from typing_extensions import Buffer
+
+T = TypeVar("T")
 
 NOTHING: Final[int]
 """A connection is back for a reason that needs nothing to be done."""
@@ -13,6 +16,19 @@ SUPPORTED: Final[bool]
 
 class Servable:
     """What serves one connection's bytes in native code: the engines' streams."""
+
+@final
+class Caller:
+    """Who has asked for what worker threads do: regular expressions are not matched for nobody."""
+
+    def run(self, function: Callable[[], T]) -> T:
+        """Call it, in this thread, for this caller."""
+
+    def ended(self) -> None:
+        """They have ended their side of the connection: what takes long soon fails."""
+
+    def gone(self) -> None:
+        """They have gone: what is being matched for them fails."""
 
 @final
 class Reply(Buffer):

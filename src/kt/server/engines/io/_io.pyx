@@ -55,6 +55,33 @@ cdef class Servable:
     pass
 
 
+cdef extern from *:
+    """
+    static thread_local const kt::Caller *served_here = nullptr;
+    """
+    const NativeCaller *served_here
+
+
+cdef const NativeCaller *served_caller() noexcept nogil:
+    return served_here
+
+
+cdef class Caller:
+    def run(self, function):
+        global served_here
+        served_here = &self.native
+        try:
+            return function()
+        finally:
+            served_here = NULL
+
+    def ended(self):
+        self.native.become(CALLER_ENDED)
+
+    def gone(self):
+        self.native.become(CALLER_GONE)
+
+
 cdef class Reply:
     def __len__(self):
         return self.buffer.size() - self.begin

@@ -25,7 +25,9 @@ import os
 from typing import NamedTuple
 
 from kt.server.engines import EngineError, FileLocked, LargeValue
-from kt.server.engines.io._io cimport TIMES_PLACES, Buffer, Servable, Times, reply_of
+from kt.server.engines.io._io cimport (
+    TIMES_PLACES, Buffer, Servable, Times, find_caller, reply_of, served_caller
+)
 from kt.server.engines.log._log cimport Loggable
 
 
@@ -96,6 +98,9 @@ cdef int check_error(const Error &error) except -1:
 
 def take_written():
     return written()
+
+
+find_caller = served_caller
 
 
 def hurry(bint hurried):

@@ -17,7 +17,9 @@ from os import fsdecode, fsencode
 
 from kt.errors import ImproperlyConfigured
 from kt.server.engines import FileLocked, LargeValue
-from kt.server.engines.io._io cimport TIMES_PLACES, Buffer, Servable, Servant, Times, reply_of
+from kt.server.engines.io._io cimport (
+    TIMES_PLACES, Buffer, Servable, Servant, Times, find_caller, reply_of, served_caller
+)
 from kt.server.engines.log._log cimport ChangeLog, Loggable
 
 cdef extern from "<string_view>" namespace "std" nogil:
@@ -146,6 +148,9 @@ cdef extern from "tokyo/protocol/replay.h" namespace "kt::tokyo" nogil:
         uint64_t difference()
         @staticmethod
         string mark(CDatabase *, uint8_t, string_view) except +
+
+
+find_caller = served_caller
 
 
 def hurry(cbool hurried):
