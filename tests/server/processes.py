@@ -111,6 +111,16 @@ class ServerProcess:
         self.process.send_signal(number)
         return self.process.wait(SECONDS)
 
+    @contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """Stop it, as by a debugger, for a ``with`` block."""
+        self.process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self.process.pid, os.WSTOPPED)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
+
     def restart(self) -> None:
         self.stop()
         self.start()

@@ -27,6 +27,8 @@ NOT_HERE: Final[Mapping[bytes, str]] = {
     b"play_script": "scripts",
     b"tune_replication": "replication is the engine's own",
     b"promote": "replication is the engine's own",
+    b"replaced": "replication is the engine's own",
+    b"lease": "replication is the engine's own",
     b"ulog_list": "update logs",
     b"ulog_remove": "update logs",
 }

@@ -96,6 +96,10 @@ class Peer:
         """
         self._socket.sendall(data)
 
+    def local_host(self) -> str:
+        """Our own address, as the other side sees it."""
+        return str(self._socket.getsockname()[0])
+
     def receive(self, seconds: float) -> bytes:
         """What has come, at least a byte; waits for it.
 
@@ -186,6 +190,7 @@ class Link:
         errand: what is done on it.
         log: the server's.
         tls: how the certificates of masters are checked; None: they speak no TLS.
+        failure: what is said of a master when the errand fails.
 
     Attributes:
         master: whom it follows; None for nobody.
@@ -193,12 +198,19 @@ class Link:
         trouble: why not; empty if nothing is wrong.
     """
 
-    def __init__(self, errand: Errand, log: Journal, tls: SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        errand: Errand,
+        log: Journal,
+        tls: SSLContext | None = None,
+        failure: str = "is not followed",
+    ) -> None:
         self.master: Master | None = None
         self.connected = False
         self.trouble = ""
         self._errand = errand
         self._log = log
+        self._failure = failure
         self._tls = tls
         self._changed = threading.Condition()
         self._told = 0  # how often it has been told of a master
@@ -307,5 +319,5 @@ class Link:
         expected = isinstance(error, (OSError, KTError)) and str(error)
         trouble = str(error) if expected else repr(error)
         if trouble != self.trouble:
-            self._log.error(f"the master {master} is not followed: {trouble}")
+            self._log.error(f"the master {master} {self._failure}: {trouble}")
         self.trouble = trouble

@@ -150,8 +150,7 @@ def test_a_master_that_says_nothing_any_more(servers: Servers) -> None:
     first, second = servers
     with connect(*servers, options="timeout=1&retry=50") as db:
         db.set("k", "1")
-        first.process.send_signal(signal.SIGSTOP)
-        try:
+        with first.standing_still():
             with pytest.raises(OutcomeUnknown):
                 db.incr("n")
             with client(second) as slave:
@@ -159,8 +158,6 @@ def test_a_master_that_says_nothing_any_more(servers: Servers) -> None:
             view = db.using(timeout=SECONDS)
             assert view.set("k", "2")
             assert db.port == second.port
-        finally:
-            first.process.send_signal(signal.SIGCONT)
 
 
 def test_slaves_read_if_that_is_wanted(servers: Servers) -> None:

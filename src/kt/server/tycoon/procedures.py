@@ -28,6 +28,7 @@ from kt.server.engines.kyoto._engine import (
 from kt.server.history import History, begins_after, file_states
 from kt.server.tycoon.large import pieces
 from kt.server.tycoon.replication.following import Following
+from kt.server.tycoon.replication.mastership import EPOCH_MAX, Mastership, lease_clock
 from kt.server.tycoon.values import integer, real
 
 Columns: TypeAlias = dict[bytes, bytes]
@@ -47,6 +48,8 @@ AHEAD_BYTES: Final = 256 * 1024
 
 
 PORT_MAX: Final = 65535
+ADDRESS_MAX: Final = 512
+"""Bytes of the address of a master."""
 MASTER_PORT: Final = 1978
 
 MILLISECOND: Final = 10**6
@@ -312,6 +315,9 @@ class Reporting(Protocol):
     @property
     def following(self) -> Following | None: ...
 
+    @property
+    def mastership(self) -> Mastership | None: ...
+
 
 def void(server: Reporting, columns: Columns) -> Columns:
     return {}
@@ -349,7 +355,39 @@ def promote(server: Reporting, columns: Columns) -> Columns:
     """Make an independent server of a slave; the original server has no such procedure."""
     if server.following is None:
         raise Refused(501, b"the RTS file is not set")
-    return {b"ts": b"%d" % server.following.promote()}
+    epoch = integer(columns[b"epoch"]) if b"epoch" in columns else None
+    try:
+        return {b"ts": b"%d" % server.following.promote(epoch)}
+    except ValueError as error:
+        raise Refused(450, str(error).encode()) from None
+    except OSError as error:
+        raise Refused(500, f"the epoch cannot be stored: {error}".encode()) from None
+
+
+def replaced(server: Reporting, columns: Columns) -> Columns:
+    """Take note that there is a master of a later epoch; the original has no such procedure."""
+    if server.mastership is None:
+        raise Refused(501, b"there is no update log, and no RTS file")
+    epoch = integer(_needed(columns, b"epoch"))
+    if not 0 < epoch <= EPOCH_MAX:
+        raise Refused(400, b"no such epoch: %d" % epoch)
+    master = columns.get(b"master", b"")
+    if len(master) > ADDRESS_MAX or not master.decode("utf-8", "replace").isprintable():
+        raise Refused(400, b"no such address of a master")
+    try:
+        server.mastership.replace(epoch, os.fsdecode(master))
+    except OSError as error:
+        raise Refused(500, f"the epoch cannot be stored: {error}".encode()) from None
+    return {b"epoch": b"%d" % server.mastership.epoch}
+
+
+def lease(server: Reporting, columns: Columns) -> Columns:
+    """Take writes until a time of our own clock, as the failover agent says; or tell the time."""
+    if server.mastership is None or not server.mastership.leased:
+        raise Refused(501, b"this server needs no lease: it was started without -lease")
+    if b"end" in columns:
+        server.mastership.lease(max(integer(columns[b"end"]), 0))
+    return {b"clock": b"%d" % lease_clock()}
 
 
 def _stamp(text: bytes | None) -> int | None:
@@ -471,6 +509,8 @@ SERVER_PROCEDURES: Final[Mapping[bytes, Procedure[Reporting]]] = {
     b"report": Procedure(report),
     b"tune_replication": Procedure(tune_replication, pace=_slow),
     b"promote": Procedure(promote, pace=_slow),
+    b"replaced": Procedure(replaced, pace=_slow),
+    b"lease": Procedure(lease),
     b"ulog_list": Procedure(ulog_list),
     b"ulog_remove": Procedure(ulog_remove),
 }

@@ -55,6 +55,8 @@ def report(service: TycoonService, process: Process) -> Columns:
     columns.update(_process(process))
     if service.following is not None:
         columns.update(service.following.facts())
+    if service.mastership is not None:
+        columns.update(service.mastership.facts())
     if service.quorum is not None:
         columns.update(service.quorum.facts())
     for index, slave in enumerate(tuple(service.slaves)):

@@ -22,7 +22,7 @@ NEEDED: Final[Mapping[bytes, Rights]] = {
         Rights.READ | Rights.WRITE: (b"seize", b"cur_seize"),
         Rights.ADMIN: (
             *(b"synchronize", b"vacuum", b"tune_replication", b"promote"),
-            *(b"ulog_list", b"ulog_remove"),
+            *(b"ulog_list", b"ulog_remove", b"replaced", b"lease"),
         ),
         Rights.SCRIPTS: (b"play_script",),
         Rights.NONE: (b"void", b"echo", b"cur_delete"),

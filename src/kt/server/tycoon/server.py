@@ -24,7 +24,7 @@ from __future__ import annotations
 import os
 import time
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from kt.errors import ImproperlyConfigured
 from kt.server.checkpoint_file import check_complete, leave_alone
@@ -40,8 +40,10 @@ from kt.server.tycoon.procedures import Columns, Procedure
 from kt.server.tycoon.recovery.checkpoints import Checkpoints, set_torn_aside
 from kt.server.tycoon.recovery.snapshots import Snapshots
 from kt.server.tycoon.replication.following import Following
+from kt.server.tycoon.replication.mastership import Mastership
 from kt.server.tycoon.replication.quorum import Quorum
 from kt.server.tycoon.replication.sending import Copies
+from kt.server.tycoon.replication.telling import Telling
 from kt.server.tycoon.report import Process, report
 from kt.server.tycoon.scripts import start_scripts
 from kt.server.tycoon.service import TycoonService, log_engine_error
@@ -54,6 +56,9 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from kt.server.process.start import Start
+
+EPOCH_FILE: Final = "epoch"
+"""In the directory of the update log; without one, what is added to the name of ``-rts``."""
 
 
 class TycoonServer(Server):
@@ -77,6 +82,7 @@ class TycoonServer(Server):
         self._snapshots: Snapshots | None = None
         self._checkpoints: Checkpoints | None = None
         self._following: Following | None = None
+        self._mastership: Mastership | None = None
         self._copies: Copies | None = None
 
     def report(self) -> Columns:
@@ -122,19 +128,28 @@ class TycoonServer(Server):
             following=self._open_following(self._empty(there)),
             timeout=options.timeout,
         )
+        service.mastership = self._mastership
         service.core.timed = True
         self._begin_to_keep()
         service.procedures[b"synchronize"] = Procedure(
             Synchronize(options.command_directory, self.log), ("misc",), Synchronize.pace
         )
         self._synchronize_at = time.monotonic() + options.synchronize_interval
-        if self._following is not None and options.master_host is not None:
-            self._following.tune(options.master_host, options.master_port)
+        self._begin_to_follow()
         if options.script is not None:
             limits = Limits(options.script_seconds, options.script_memory)
             self.scripts = start_scripts(
                 service, options.script, limits, options.threads, self.loop
             )
+
+    def _begin_to_follow(self) -> None:
+        host = self.options.master_host
+        if self._following is None:
+            return
+        if host is None:
+            self._following.begin()
+        else:
+            self._following.tune(host, self.options.master_port)
 
     def _restore(self, history: History | None) -> None:
         if self._snapshots is not None:
@@ -152,7 +167,12 @@ class TycoonServer(Server):
         if self.options.ack and self._history is not None:
             seconds, databases = self.options.ack_timeout, self.databases
             self.service.quorum = Quorum(
-                self.options.ack, seconds, databases, self._history, self.loop
+                self.options.ack,
+                seconds,
+                databases,
+                self._history,
+                self.loop,
+                is_master=self._is_master,
             )
             self.service.core.leave_writes()
         if self.options.durable == "device":
@@ -161,6 +181,9 @@ class TycoonServer(Server):
             self._snapshots.begin()
         if self._checkpoints is not None:
             self._checkpoints.begin()
+
+    def _is_master(self) -> bool:
+        return self._mastership is None or self._mastership.may_write()
 
     def _open_history(self) -> History | None:
         options = self.options
@@ -254,14 +277,21 @@ class TycoonServer(Server):
             if index not in restored and (database.in_memory or not old)
         ]
 
+    def _open_mastership(self) -> Mastership | None:
+        options = self.options
+        if options.log_directory is not None:
+            path = os.path.join(options.log_directory, EPOCH_FILE)
+        elif options.stamp_path is not None:
+            path = f"{options.stamp_path}.{EPOCH_FILE}"
+        else:
+            return None
+        return Mastership(self.databases, path, leased=options.leased, log=self.log)
+
     def _open_following(self, empty: list[str]) -> Following | None:
         options = self.options
-        if options.stamp_path is None:
-            if options.master_host is not None:
-                raise ImproperlyConfigured("following a master needs a file for the stamp: -rts")
-            if options.read_only_slave or options.copies:
-                flag = "-ro-slave" if options.read_only_slave else "-copy"
-                raise ImproperlyConfigured(f"{flag} is for a slave: -mhost or -rts is missing")
+        self._mastership = self._open_mastership()
+        if options.stamp_path is None or self._mastership is None:
+            self._look_at_slave()
             return None
         if options.server_id is None:
             raise ImproperlyConfigured("following a master needs the number of the server: -sid")
@@ -272,6 +302,7 @@ class TycoonServer(Server):
             empty=empty,
             server=options.server_id,
             path=options.stamp_path,
+            telling=Telling(self._mastership, options.port, self.log, self.start.master_tls),
             interval=options.replication_interval,
             log=self.log,
             tls=self.start.master_tls,
@@ -280,6 +311,19 @@ class TycoonServer(Server):
             shut=self._shut,
         )
         return self._following
+
+    def _look_at_slave(self) -> None:
+        """Without a file for the stamp."""
+        options = self.options
+        if options.master_host is not None:
+            raise ImproperlyConfigured("following a master needs a file for the stamp: -rts")
+        for flag, given in (
+            ("-ro-slave", options.read_only_slave),
+            ("-copy", options.copies),
+            ("-lease", options.leased),
+        ):
+            if given:
+                raise ImproperlyConfigured(f"{flag} is for a slave: -mhost or -rts is missing")
 
     def _shut(self, why: str) -> None:
         """Serve nobody who reads or writes, and say why; empty: do. For any thread."""

@@ -23,6 +23,7 @@ from kt.server.holders import Holders, holding
 from kt.server.session import Journal
 from kt.server.tycoon.procedures import DATABASE_PROCEDURES, Columns, Procedure
 from kt.server.tycoon.replication.following import Following
+from kt.server.tycoon.replication.mastership import Mastership
 from kt.server.tycoon.replication.quorum import Quorum
 from kt.server.tycoon.replication.sending import Copies
 from kt.server.tycoon.signals import Signals
@@ -77,11 +78,13 @@ class TycoonService:
             all can.
         copies: makes full copies for slaves; None: there are none.
         quorum: knows what enough slaves have; None: writes do not wait for them.
+        mastership: whether it may be a master; None where nobody follows anybody.
     """
 
     shut = ""
     copies: Copies | None = None
     quorum: Quorum | None = None
+    mastership: Mastership | None = None
 
     def __init__(
         self,

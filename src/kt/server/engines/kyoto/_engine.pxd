@@ -88,6 +88,7 @@ cdef extern from "kyoto/database/database.h" namespace "kt" nogil:
         boolean in_transaction()
         void connect "journal().connect"(ChangeLog *, uint16_t)
         void refuse "journal().refuse"(const string&) except +
+        void refuse_from "journal().refuse_from"(int64_t, const string&) except +
         boolean in_memory "kind().in_memory"
 
 

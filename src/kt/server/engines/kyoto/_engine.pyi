@@ -127,6 +127,10 @@ class Database:
         """Store only what a master sends from now on. Others get `Code.NOPERM` with that message;
         with an empty one nobody is refused any more."""
 
+    def refuse_writes_from(self, time: int, why: str) -> None:
+        """The same from a time on, in nanoseconds of `time.CLOCK_BOOTTIME`, or where there is none
+        `time.CLOCK_MONOTONIC`; 0: from none on."""
+
     def __enter__(self) -> Self: ...
     def __exit__(
         self,

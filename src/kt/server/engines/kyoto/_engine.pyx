@@ -299,6 +299,9 @@ cdef class Database:
     def refuse_writes(self, str why not None):
         self.native().refuse(why.encode("utf-8", "surrogateescape"))
 
+    def refuse_writes_from(self, int64_t time, str why not None):
+        self.native().refuse_from(time, why.encode("utf-8", "surrogateescape"))
+
     def __enter__(self):
         return self
 

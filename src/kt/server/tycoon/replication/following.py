@@ -33,7 +33,8 @@ from kt.server.link import Halted, Interrupted, Link, Master, Peer
 from kt.server.session import Journal
 from kt.server.stamp_file import StampFile
 from kt.server.tycoon.replication.copying import Copy, NoCopies
-from kt.server.tycoon.replication.vetting import vet
+from kt.server.tycoon.replication.telling import Telling
+from kt.server.tycoon.replication.vetting import Caller, Vetted, vet
 from kt.wire.log.copies import COPY
 from kt.wire.log.tycoon import ACKNOWLEDGEMENT, CONFIRMS
 from kt.wire.magic import ERROR, REPLICATION
@@ -72,6 +73,7 @@ class Following:
         empty: names of those that have nothing of what came before.
         server: our own number.
         path: of the file with the stamp.
+        telling: tells former masters, and knows whether writes are taken.
         interval: milliseconds that a change may take at least, on average; 0 for no limit.
         log: the server's.
         tls: how a master is spoken with by TLS; None: without.
@@ -83,6 +85,10 @@ class Following:
         ImproperlyConfigured: the file cannot be read or written, or holds no stamp.
     """
 
+    _state = ""  # what is done instead of following
+    _trouble = ""  # with a copy
+    _ending = False
+
     def __init__(
         self,
         databases: Sequence[Database],
@@ -90,6 +96,7 @@ class Following:
         empty: Sequence[str],
         server: int,
         path: str,
+        telling: Telling,
         interval: float,
         log: Journal,
         tls: SSLContext | None = None,
@@ -101,16 +108,14 @@ class Following:
         self._server = server
         self._interval = interval
         self._read_only = read_only
-        self._refuses = False
+        self._telling, self._mastership = telling, telling.mastership
         self._log = log
         self._file = StampFile(path, STAMP_DIGITS)
         self._copies = copies
         self._copy = Copy(path)
         self._shut = shut
-        self._state = ""  # what is done instead of following
         self._failures = 0  # of copies, in a row
         self._sends_none: Master | None = None  # who knows no copies
-        self._ending = False
         self._link = Link(self, log, tls)
         self._changing = threading.Lock()  # held while somebody says what is to be followed
         self._lock = threading.Lock()  # of what follows, and of the file
@@ -122,7 +127,6 @@ class Following:
         self._save_at = 0.0
         self._changed = False  # since the databases were synchronized the last time
         self._check: Callable[[], None] | None = None  # see `finish_copy`
-        self._trouble = ""  # with a copy
 
     def _begin(self, empty: Sequence[str]) -> int:
         """Read the stamp, and find out whether it can be written."""
@@ -142,6 +146,10 @@ class Following:
         return stamp
 
     # What others ask for
+
+    def begin(self) -> None:
+        """The server has been started, with no master: go on to tell a former one."""
+        self._telling.begin()
 
     def tune(
         self,
@@ -178,35 +186,44 @@ class Following:
                 self._follow_nobody()
                 return
             master = Master(host, port)
+            self._telling.tell(None)
             if self._read_only:
-                self._refuse(f"{READ_ONLY}: write to its master, {master}")
+                self._mastership.follow(f"{READ_ONLY}: write to its master, {master}")
             self._link.follow(master)
             if not self._read_only:
-                self._refuse("")
+                self._mastership.follow("")
 
-    def promote(self) -> int:
+    def promote(self, epoch: int | None = None) -> int:
         """Follow nobody any more, and be writable once nothing of the master's is applied any more.
+
+        The master that was followed is told so.
+
+        Args:
+            epoch: of which to be the master from now on; None: the next one, if it is none yet.
 
         Returns:
             the stamp up to which everything has been applied, in nanoseconds since the epoch.
+
+        Raises:
+            ValueError: there was this epoch, or a later one.
+            OSError: the epoch cannot be stored. Nothing has changed.
         """
         with self._changing:
+            former = self._link.master
+            if former is not None or self._mastership.replaced or epoch is not None:
+                self._mastership.promote("" if former is None else str(former), epoch)
             self._follow_nobody()
+            if former is not None:
+                self._telling.tell(former)
             return self._stamp
 
     def _follow_nobody(self) -> None:
         master = self._link.master
         self._link.follow(None)
         self._link.join()
-        self._refuse("")
+        self._mastership.follow(None)
         if master is not None:
             self._log.system(f"following of {master} has ended: rts={self._stamp}")
-
-    def _refuse(self, why: str) -> None:
-        """Refuse the writes of clients and scripts with these words; empty: do not."""
-        for database in self._databases:
-            database.refuse_writes(why)
-        self._refuses = bool(why)
 
     def facts(self) -> dict[str, object]:
         """What the report says of it; nothing if it follows nobody."""
@@ -218,10 +235,10 @@ class Following:
             "repl_master_host": master.host,
             "repl_master_port": master.port,
             "repl_timestamp": self._stamp,
+            "repl_ahead": f"{self._ahead:.6f}",
             "repl_interval": f"{self._interval:.6f}",
             "repl_delay": f"{max(delay, 0.0):.6f}",
             "repl_connected": int(link.connected),
-            "repl_read_only": int(self._refuses),
             "repl_state": self._state or ("following" if link.connected else "waiting"),
             "repl_copied": self._copy.count,
             "repl_error": link.trouble,
@@ -231,6 +248,7 @@ class Following:
         """The server stops: follow nobody any more."""
         self._ending = True
         self._link.end()
+        self._telling.end()
 
     def join(self) -> None:
         """Wait until nothing is applied any more. To be called before databases are closed."""
@@ -262,6 +280,7 @@ class Following:
             stamp, tuned = self._stamp, self._tuned
         vetted = vet(peer, self._databases, self._server, stamp, SILENCE)
         self._ahead = vetted.ahead
+        self._compare_epochs(peer, master, vetted)
         if self._needs_copy(stamp, vetted.missing, master):
             self._take_copy(peer, master, vetted.missing, tuned)
             return
@@ -276,6 +295,17 @@ class Following:
             if self._saving is not None:
                 self._saving.result()
             self._save(self._stamp, tuned)
+
+    def _compare_epochs(self, peer: Peer, master: Master, vetted: Vetted) -> None:
+        """Follow no master that was replaced, and take note of who has replaced others."""
+        ours = self._mastership.epoch
+        if vetted.epoch is None:
+            return
+        if vetted.epoch >= ours:
+            self._mastership.learn(vetted.epoch, vetted.master or str(master))
+            return
+        self._telling.tell_at_once(Caller(peer, SILENCE), peer)
+        raise KTError(f"it was replaced: its epoch is {vetted.epoch}, and there is {ours}")
 
     def _ask(self, peer: Peer, stamp: int, flags: int = 0) -> bytearray:
         """Ask for the log or a copy; what has come behind the consent."""

@@ -34,6 +34,8 @@ class Quorum:
         databases: those that are written to.
         history: the update log.
         loop: the event loop.
+        is_master: whether writes are taken at the moment; what is confirmed to who is no master any
+            more is worth nothing, since the new one may not have it.
 
     Attributes:
         slaves: likewise.
@@ -49,11 +51,14 @@ class Quorum:
         databases: Sequence[Database],
         history: History,
         loop: asyncio.AbstractEventLoop,
+        *,
+        is_master: Callable[[], bool] = lambda: True,
     ) -> None:
         self.slaves, self.seconds = slaves, seconds
         self.reached = 0
         self.late = 0
         self._databases, self._history, self._loop = databases, history, loop
+        self._is_master = is_master
         self._ended = False
         self._confirmed: dict[object, tuple[int, int]] = {}  # number and stamp
         self._waiting: dict[int, tuple[int, Callable[[bool], None]]] = {}
@@ -72,7 +77,7 @@ class Quorum:
 
     def confirm(self, slave: object, stamp: int) -> None:
         """It has everything up to this stamp."""
-        if slave not in self._confirmed:
+        if slave not in self._confirmed or not self._is_master():
             return
         self._confirmed[slave] = self._confirmed[slave][0], stamp
         stamps = sorted(self._newest().values(), reverse=True)

@@ -42,10 +42,14 @@ class Vetted(NamedTuple):
     Attributes:
         ahead: seconds by which its clock is ahead of ours.
         missing: why its log may not have all that came after the stamp; empty if it has.
+        epoch: how often masters have been replaced, as it knows; None: an original does not.
+        master: address of the master of that epoch; empty: it is that itself, or does not say.
     """
 
     ahead: float
     missing: str
+    epoch: int | None
+    master: str
 
 
 def vet(
@@ -80,7 +84,7 @@ def vet(
             missing = missing_between(files[0][0], oldest_change(other, server, timeout), stamp)
     for number, database in enumerate(databases):
         check_options(number, database, caller.options(number))
-    return Vetted(ahead, missing)
+    return Vetted(ahead, missing, caller.epoch(), caller.master())
 
 
 def oldest_change(peer: Peer, server: int, timeout: float) -> int | None:
@@ -144,14 +148,35 @@ class Caller:
     def __init__(self, peer: Peer, timeout: float) -> None:
         self._peer = peer
         self._timeout = timeout
+        self._report: Columns | None = None
+
+    @property
+    def report(self) -> Columns:
+        """What it says of itself, asked once."""
+        if self._report is None:
+            self._report = self._call("report") or {}
+        return self._report
 
     def clock(self) -> float:
-        """Its Unix time."""
-        columns = self._call("report") or {}
+        """Its Unix time, at first."""
         try:
-            return float(columns[b"serv_current_time"])
+            return float(self.report[b"serv_current_time"])
         except (KeyError, ValueError):
             raise ProtocolError("its report does not say what time it is") from None
+
+    def epoch(self) -> int | None:
+        """How often masters have been replaced, as it knows; None: it is an original."""
+        text = self.report.get(b"repl_epoch", b"")
+        return int(text) if text.isdigit() else None
+
+    def master(self) -> str:
+        """Address of the master of that epoch; empty: itself, or it does not say."""
+        return self.report.get(b"repl_epoch_master", b"").decode("utf-8", "surrogateescape")
+
+    def tell_replaced(self, epoch: int, master: str) -> bool:
+        """Tell it that there is a master of a later epoch; whether it has taken note."""
+        columns = [(b"epoch", b"%d" % epoch), (b"master", os.fsencode(master))]
+        return self._call("replaced", columns) is not None
 
     def log_files(self) -> list[tuple[int, int]]:
         """Number and newest stamp of each of its log files, the oldest first."""

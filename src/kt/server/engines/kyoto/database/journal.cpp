@@ -56,6 +56,12 @@ void Journal::refuse(const std::string& why) {
   refusal_ = why.empty() ? nullptr : refusals_.insert(why).first->c_str();
 }
 
+void Journal::refuse_from(int64_t time, const std::string& why) {
+  std::lock_guard<std::mutex> lock(lock_);
+  late_ = refusals_.insert(why).first->c_str();
+  lease_end_ = time;
+}
+
 void Journal::log_stored(Bytes key, Bytes stored) {
   Head head(*log_, index_, SET);
   head.add(key.size());

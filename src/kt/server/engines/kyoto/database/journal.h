@@ -21,6 +21,7 @@
 #include <string>
 #include <vector>
 
+#include "kyoto/database/lease_clock.h"
 #include "kyoto/database/record.h"
 #include "log/change_log.h"
 
@@ -85,12 +86,15 @@ class Journal {
 
   // From now on only what was made elsewhere is admitted; others are told why. Empty: no more.
   void refuse(const std::string& why);
+  // The same from a time on, of lease_clock(), with what `refuse` says last; 0: from none on.
+  void refuse_from(int64_t time, const std::string& why);
 
   // Whether `admit` may fail at all; to ask costs less.
-  bool must_admit() const { return log_ != nullptr || refusal_ != nullptr; }
+  bool must_admit() const { return log_ != nullptr || refusal_ != nullptr || lease_end_ != 0; }
   // Outside, before a change: fails while changes cannot be logged, or are refused.
   Error admit() {
     const char* why = refusal_;
+    if (why == nullptr && lease_end_ != 0 && lease_clock() >= lease_end_) why = late_;
     if (why != nullptr && !MadeElsewhere::known()) return Error(Error::NOPERM, why);
     return log_ == nullptr ? Error() : ask_log();
   }
@@ -117,7 +121,9 @@ class Journal {
   uint16_t index_ = 0;
   std::atomic<bool> in_transaction_{false};
   std::atomic<bool> together_{false};
-  std::atomic<const char*> refusal_{nullptr};  // one of these, which errors point to
+  std::atomic<int64_t> lease_end_{0};
+  std::atomic<const char*> late_{nullptr};
+  std::atomic<const char*> refusal_{nullptr};  // both are of these, which errors point to
   std::set<std::string> refusals_;
   std::mutex lock_;
   std::vector<std::string> held_;
