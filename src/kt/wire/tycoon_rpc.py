@@ -123,7 +123,7 @@ REPLACED = "a master that was replaced"
 """The same of a master, when another server has been promoted."""
 
 NO_LEASE = "no master at present"
-"""The same of a server whose failover agent does not let it write."""
+"""The same of a server whose lease has ended, or that has none yet (``-lease``)."""
 
 
 # ---------------------------------------------------------------------------------------- client

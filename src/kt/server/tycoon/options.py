@@ -74,7 +74,7 @@ class TycoonOptions(ServiceOptions):
         copies: take a full copy of the master's databases where its log does not suffice.
         copy_rate: bytes a second that a slave gets of a copy at most; 0 for no limit.
         read_only_slave: while it follows a master, store only what that sends.
-        leased: take writes only while a failover agent says so.
+        leased: take writes only until a time that whoever decides about masters puts off.
         ack: so many slaves must have a write before it is acknowledged.
         ack_timeout: seconds after which a write that they do not have is answered by an error; 0 or
             less for no limit.
@@ -154,7 +154,7 @@ FLAGS: Final = (
         milliseconds,
     ),
     Flag("-ro-slave", "read_only_slave", "while it follows a master, refuse writes; needs -rts"),
-    Flag("-lease", "leased", "take writes only while kt.failover says so; needs -rts"),
+    Flag("-lease", "leased", "take writes only until a time that RPC lease puts off; needs -rts"),
     Flag("-ack", "ack", "acknowledge what so many slaves have (0); needs -ulog", "SLAVES", slaves),
     Flag("-ack-timeout", "ack_timeout", "or fail after so long (5; 0: never)", "SECONDS", seconds),
     Flag("-copy", "copies", "take a full copy of the master where its log does not suffice"),

@@ -382,7 +382,7 @@ def replaced(server: Reporting, columns: Columns) -> Columns:
 
 
 def lease(server: Reporting, columns: Columns) -> Columns:
-    """Take writes until a time of our own clock, as the failover agent says; or tell the time."""
+    """Take writes until a time of our own clock; or tell the time."""
     if server.mastership is None or not server.mastership.leased:
         raise Refused(501, b"this server needs no lease: it was started without -lease")
     if b"end" in columns:

@@ -1,4 +1,4 @@
-"""Whether this server may be the master: epochs, and leases of a failover agent.
+"""Whether this server may be the master: epochs, and leases.
 
 The *epoch* counts how often a master was replaced. Promotion raises it, and it is stored before the
 first write is taken. Who hears of a higher one (`replaced`, the procedure) is a master no more: it
@@ -12,9 +12,9 @@ refuses writes, with the new master's address, also after a start, until it is p
 A slave takes over the epoch of the master that it follows, follows none of a lower one, and tells
 that it was replaced. Originals know no epochs: nothing is said to them.
 
-With a *lease* (``-lease``) a server takes writes only until a time that its failover agent puts off
-again and again. The engine itself looks at the clock before each write, so a server that was
-stopped, and goes on when another one has been promoted, refuses the first one.
+With a *lease* (``-lease``) a server takes writes only until a time that whoever decides about
+masters puts off again and again. The engine itself looks at the clock before each write, so a
+server that was stopped, and goes on when another one has been promoted, refuses the first one.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 """Of leases: the engine's, too."""
 NEVER: Final = 1
 """A time of it that is over."""
-LATE: Final = f"{NO_LEASE}: its failover agent has not told it to take writes"
+LATE: Final = f"{NO_LEASE}: nobody has told it to take writes until now (lease)"
 CURRENT: Final = "current"
 REPLACED_STATE: Final = "replaced"
 PROMOTED: Final = "promoted"
