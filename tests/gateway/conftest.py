@@ -13,7 +13,7 @@ import pytest
 from kt.client.tycoon.client import KyotoTycoon
 from kt.client.tycoon.client_async import AsyncKyotoTycoon
 from tests.client.conftest import pytest_generate_tests, pytest_pyfunc_call
-from tests.cluster.conftest import cluster
+from tests.cluster.conftest import cluster, must_be_here
 from tests.cluster.nodes import LocalCluster, wait_for
 from tests.ports import free_port
 
@@ -82,17 +82,17 @@ class Gateway:
 
 
 @pytest.fixture(scope="session")
+def engine() -> str:
+    return must_be_here("valkey")
+
+
+@pytest.fixture(scope="session")
 def gateway(cluster: LocalCluster) -> Iterator[Gateway]:
     if not cluster.numbered:
         pytest.skip("this engine has no second database: Valkey has, from 9 on")
     cluster.empty()  # others may have laid out these databases otherwise
-    with Gateway(urls_of(cluster)) as started:
+    with Gateway(cluster.urls()) as started:
         yield started
-
-
-def urls_of(cluster: LocalCluster) -> list[str]:
-    """A flat database and a tree, as the servers of other tests have ``*`` and ``%``."""
-    return [cluster.url(0, layout="flat"), cluster.url(1, layout="tree", buckets=16)]
 
 
 @pytest.fixture

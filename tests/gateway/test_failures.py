@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from kt.errors import KTError, OutcomeUnknown, ServerError
+from tests.cluster.conftest import lone_masters, own_cluster
 from tests.cluster.nodes import LocalCluster, wait_for
-from tests.cluster.test_failures import lone_masters, own_cluster
 from tests.cluster.writers import Writers
 
 from .conftest import Gateway

@@ -21,7 +21,7 @@ from tests.cluster.nodes import LocalCluster
 from tests.cluster.test_login import login, with_login
 from tests.ports import free_port
 
-from .conftest import Gateway, urls_of
+from .conftest import Gateway
 from .test_serving import received
 
 __all__ = ["login"]
@@ -131,7 +131,7 @@ def test_rights(word: str, tycoon_server: Gateway, cluster: LocalCluster) -> Non
         b"%b /no HTTP/1.1\r\nContent-Length: 0\r\n\r\n" % method: needed
         for method, needed in NEEDED_BY_METHOD.items()
     }
-    with Gateway(urls_of(cluster), "-allow", "*", word) as limited:
+    with Gateway(cluster.urls(), "-allow", "*", word) as limited:
         for request, needed in (called | plain).items():
             reply = received(request, limited)
             assert (reply[9:12] == b"403") is bool(needed & ~may), request

@@ -1,0 +1,81 @@
+"""Slots move from master to master while clients read and write: nobody gets a wrong result."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+import kt
+from kt.client.tycoon.client_async import AsyncKyotoTycoon
+from kt.cluster.layout import SLOTS
+from kt.errors import OutcomeUnknown
+
+from .nodes import LocalCluster
+from .writers import Writers
+
+BUCKETS = 16
+STABLE = {f"stable{number}": f"v{number}" for number in range(400)}
+MOVED = 6
+"""So many slots are moved one by one."""
+
+
+def slots_with_keys(cluster: LocalCluster) -> list[int]:
+    """Slots of the first master that have records."""
+    first = cluster.nodes[0]
+    end = SLOTS // cluster.masters
+    return [slot for slot in range(end) if first.ask("CLUSTER", "COUNTKEYSINSLOT", slot)]
+
+
+def move(cluster: LocalCluster, how: str) -> None:
+    """From the first master to the second one, and back."""
+    first, second = cluster.nodes[:2]
+    if how == "whole":
+        end = SLOTS // cluster.masters
+        cluster.move_slots(0, end - 2, first, second)
+        cluster.move_slots(0, end - 2, second, first)
+        return
+    slots = slots_with_keys(cluster)[:MOVED]
+    for source, target in ((first, second), (second, first)):
+        for slot in slots:
+            cluster.move_slot(slot, source, target)
+
+
+async def read(db: AsyncKyotoTycoon, stop: asyncio.Event, *, searches: bool) -> int:
+    """Read what nobody changes, in every way; returns how often."""
+    rounds = 0
+    keys = list(STABLE)
+    while not stop.is_set() or rounds == 0:
+        assert await db.get_bulk(keys) == STABLE
+        if searches:
+            assert sorted(await db.match_prefix("stable")) == sorted(STABLE)
+            assert await db.count() >= len(STABLE)
+        for key in keys[rounds % 20 :: 20]:
+            assert await db.get(key) == STABLE[key]
+            assert await db.add(key, "other") is False
+        rounds += 1
+    return rounds
+
+
+@pytest.mark.parametrize("how", ["key by key", "whole"])
+async def test_nothing_is_lost_or_done_twice(
+    lone_masters: LocalCluster, layout: str, how: str
+) -> None:
+    if how == "whole" and not lone_masters.numbered:
+        pytest.skip("this engine moves keys only: Valkey moves slots as a whole, from 9 on")
+    options = {"buckets": BUCKETS} if layout == "tree" else {}
+    url = lone_masters.url(layout=layout, timeout=60, **options)
+    async with kt.connect_async(url) as db:
+        await db.set_bulk(STABLE)
+        stop = asyncio.Event()
+        # Of a flat database it may miss what moves meanwhile: docs/cluster.md.
+        searches = layout == "tree" or how == "whole"
+        reader = asyncio.ensure_future(read(db, stop, searches=searches))
+        writers = Writers([db], OutcomeUnknown)
+        await writers.written(100)
+        await asyncio.to_thread(move, lone_masters, how)
+        stop.set()
+        assert await reader > 0
+        await writers.written(100)
+        await writers.check(db)
+        assert not any(writers.unknown)
