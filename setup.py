@@ -19,8 +19,14 @@ ENGINES = "src/kt/server/engines"
 CXX_FLAGS = ["-O2", "-std=c++17", "-Wall", "-Wextra", "-Wno-unused-parameter"]
 # Calls within a module are direct ones, and may be inlined; else nearly all go through a table.
 DIRECT_CALLS = ["-fvisibility-inlines-hidden", "-fno-semantic-interposition", "-fno-plt"]
-MAIN_MODULES = ("_io.pyx", "_engine.pyx", "_log.pyx")
-LIBRARIES = {"io": [], "log": [], "kyoto": ["kyotocabinet"], "tokyo": ["tokyocabinet"]}
+MAIN_MODULES = ("_io.pyx", "_engine.pyx", "_log.pyx", "_relay.pyx")
+LIBRARIES = {
+    "io": [],
+    "log": [],
+    "relay": [],
+    "kyoto": ["kyotocabinet"],
+    "tokyo": ["tokyocabinet"],
+}
 DECLARED = {"freethreading_compatible": False, "subinterpreters_compatible": "no"}
 STRIP = ["-Wl,-S,-x"] if sys.platform == "darwin" else ["-Wl,--strip-all"]
 

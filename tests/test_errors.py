@@ -31,7 +31,7 @@ from kt.serializers import KT_JSON
 def kinds() -> list[type[KTError]]:
     """Every exception of ours, wherever it is."""
     for module in pkgutil.walk_packages(kt.__path__, "kt."):
-        if not module.name.endswith(("__main__", "._engine", "._io", "._text")):
+        if not module.name.endswith(("__main__", "._engine", "._io", "._relay", "._text")):
             import_module(module.name)
     return sorted(set(below(KTError)), key=lambda kind: kind.__qualname__)
 

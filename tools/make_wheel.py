@@ -27,6 +27,7 @@ MODULES = (
     "kt/wire/kernels/_compiled.",
     "kt/server/engines/io/_io.",
     "kt/server/engines/log/_log.",
+    "kt/server/engines/relay/_relay.",
     "kt/server/engines/kyoto/_engine.",
     "kt/server/engines/tokyo/_engine.",
 )

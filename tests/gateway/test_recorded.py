@@ -121,15 +121,17 @@ def gateway_with(cluster: LocalCluster) -> Iterator[Callable[[tuple[str, ...]], 
         yield make
 
 
+@pytest.mark.parametrize("delegated", [False, True], ids=["loop", "thread"])
 @pytest.mark.parametrize("scenario", list(replayed()), ids=lambda scenario: scenario["name"])
 def test_recorded(
     scenario: Json,
+    delegated: bool,
     gateway_with: Callable[[tuple[str, ...]], Gateway],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     gateway = gateway_with(layouts(scenario))
-    replay = Replay(scenario, "kt-tycoon", tmp_path)
+    replay = Replay(scenario, "kt-tycoon", tmp_path, delegated=delegated)
     replay.server = Running(gateway)  # type: ignore[assignment]
     reason = next((why for name, why in DIFFERS.items() if scenario["name"].startswith(name)), "")
     if not reason:

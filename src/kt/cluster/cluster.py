@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from kt.cluster.answers import Request, Session, is_single
-from kt.cluster.commands import Batch, Command
+from kt.cluster.commands import Batch, Command, with_known
 from kt.cluster.database import Database
 from kt.cluster.engine import Engine, carry_out, is_closed
 from kt.cluster.settings import Settings
@@ -79,13 +79,48 @@ class Cluster:
         reply: bytes = await carry_out(session.answer(request), self.run)
         return reply
 
+    async def answer_known(self, session: Session, request: Request, known: Sequence[Any]) -> bytes:
+        """The reply to a request that is one round of commands, of which something is known.
+
+        Args:
+            session: the client's.
+            request: what it asks for.
+            known: of each command the reply, or that it is `LEFT`, or why the outcome is unknown.
+        """
+
+        async def run(commands: list[Command]) -> list[Any]:
+            replies = list(known)
+            for reply in replies:
+                if isinstance(reply, KTError):
+                    raise reply
+            rest, places = with_known(commands, known)
+            for place, reply in zip(places, await self.run(rest), strict=True):
+                replies[place] = reply
+            return replies
+
+        reply: bytes = await carry_out(session.answer(request), run)
+        return reply
+
     async def answer_all(
-        self, session: Session, requests: Sequence[Request]
+        self,
+        session: Session,
+        requests: Sequence[Request],
+        known: Sequence[Sequence[Any]] = (),
     ) -> list[bytes | BaseException]:
         """The replies to requests that one client has sent, or what they have raised.
 
         They are under way together as far as nobody can notice it.
+
+        Args:
+            session: the client's.
+            requests: what it asks for.
+            known: of the first ones, which are single, what `answer_known` takes.
         """
+        if known:
+            begun = zip(requests, known, strict=False)
+            answers = [self.answer_known(session, request, those) for request, those in begun]
+            first = await asyncio.gather(*answers, return_exceptions=True)
+            return first + await self.answer_all(session, requests[len(known) :])
         replies: list[bytes | BaseException] = []
         together: list[Request] = []
         for request in requests:

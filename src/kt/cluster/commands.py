@@ -13,7 +13,7 @@ So the mapping needs no socket, and drives whoever wants to: `kt.cluster.engine`
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from functools import cache
 from hashlib import sha1
 from pathlib import Path
@@ -95,6 +95,21 @@ def at_home(home: int, steps: Steps[T]) -> Steps[T]:
     except StopIteration as stop:
         result: T = stop.value
         return result
+
+
+class Left:
+    """In place of a reply: the command was not carried out, or only reads; it is to be now."""
+
+
+LEFT: Final = Left()
+
+
+def with_known(commands: list[Command], known: Sequence[Any]) -> tuple[list[Command], list[int]]:
+    """The commands whose replies are `LEFT`, for the same database, and their places."""
+    places = [place for place, reply in enumerate(known) if reply is LEFT]
+    rest = Batch(commands[place] for place in places)
+    rest.home = commands.home if isinstance(commands, Batch) else 0
+    return rest, places
 
 
 def call(found: Script, names: list[bytes], slot: int, *arguments: bytes) -> Command:

@@ -26,7 +26,7 @@ import random
 from collections.abc import Awaitable, Callable
 from functools import partial
 from itertools import count
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from kt.cluster.commands import EVERY, NOWHERE, Command, Steps
 from kt.cluster.node import SILENCE, Job, Node, address_of, ask_node
@@ -51,6 +51,27 @@ MAP_TIMEOUT: Final = 1.0
 """Seconds that a node has to say what it knows."""
 
 NODES: Final = [b"CLUSTER", b"NODES"]
+
+DEPOSED: Final = "is no master any more"
+
+
+class Suspect(Protocol):
+    """A connection to a node that has been silent: it is trusted again or closed."""
+
+    @property
+    def address(self) -> str: ...
+    def trust(self) -> None: ...
+    def close(self, reason: str) -> None: ...
+
+
+class Follower(Protocol):
+    """Who has connections to the nodes, too, and does with them what the engine does."""
+
+    def map_changed(self) -> None:
+        """Another node may have a slot."""
+
+    def cut_off(self, address: str, reason: str) -> None:
+        """Nothing that this node says counts any more."""
 
 
 class NotAMaster(ServerConnectionError):
@@ -89,15 +110,17 @@ class Engine:
     Attributes:
         map: who serves which slot.
         retries: how often commands were tried again, by the reason.
+        followers: who is told what is learned of the nodes.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.map = SlotMap()
         self.retries: dict[str, int] = {}
+        self.followers: list[Follower] = []
         self._loop = asyncio.get_running_loop()
         self._nodes: dict[str, Node] = {}
-        self._doubted: set[Node] = set()
+        self._doubted: set[Suspect] = set()
         self._open: set[Node] = set()  # also those that are being cut off
         self._flying: dict[int, int] = {}
         self._held: dict[int, list[Job]] = {}
@@ -154,6 +177,15 @@ class Engine:
     async def carry_out(self, steps: Steps[Any]) -> Any:
         """Drive an operation; returns its result, raises what it raises."""
         return await carry_out(steps, lambda commands: self.run(commands))
+
+    def look_again(self) -> None:
+        """Ask for the map: a node is silent, or gone."""
+        self._refresh_soon()
+
+    def stay_current(self) -> None:
+        """Ask for the map if that is long ago."""
+        if self._loop.time() - self._refreshed > REFRESH:
+            self._refresh_soon()
 
     async def close(self) -> None:
         """Cut all connections; what waits fails."""
@@ -244,6 +276,7 @@ class Engine:
             return
         if verdict.meaning == Meaning.MOVED and slot != NOWHERE:
             self.map.moved(slot, verdict.node)
+            self._tell_followers()
             self._refresh_soon()
         elif verdict.meaning == Meaning.ASK:
             job.ask = verdict.node
@@ -252,7 +285,7 @@ class Engine:
         reason = error.kind.decode("ascii", "replace")
         self._again(job, reason, pause=verdict.meaning == Meaning.LATER)
 
-    def doubts(self, node: Node) -> None:
+    def doubts(self, node: Suspect) -> None:
         """It has been silent, and now answers: find out whether it has been replaced meanwhile."""
         self._doubted.add(node)
         self._refresh_soon()
@@ -380,7 +413,7 @@ class Engine:
             return
         await asyncio.sleep(PAUSE)
 
-    async def _confirm(self, doubted: set[Node]) -> None:
+    async def _confirm(self, doubted: set[Suspect]) -> None:
         """Believe nodes that have been silent, or do not, by what those say who may replace them.
 
         A replica that has taken over is the first to know it.
@@ -392,7 +425,7 @@ class Engine:
             if node.address in self.map.masters:
                 node.trust()
             else:
-                node.close("is no master any more")
+                node.close(DEPOSED)
 
     async def _learn_from(self, address: str) -> bool:
         """Take in what a node says of the cluster; False if it says nothing."""
@@ -405,10 +438,18 @@ class Engine:
         if not isinstance(text, bytes):
             self._trouble = f"{address}: {text}"
             return False
-        for deposed in self.map.learn(text, address):
-            if deposed in self._nodes:
-                self._nodes.pop(deposed).close("is no master any more")
+        deposed = self.map.learn(text, address)
+        self._tell_followers()
+        for node in deposed:
+            if node in self._nodes:
+                self._nodes.pop(node).close(DEPOSED)
+            for follower in self.followers:
+                follower.cut_off(node, DEPOSED)
         return True
+
+    def _tell_followers(self) -> None:
+        for follower in self.followers:
+            follower.map_changed()
 
 
 def is_one(commands: list[Command]) -> bool:

@@ -72,6 +72,10 @@ class Layout(Protocol):
     ordered: bool
     text: bytes
 
+    @property
+    def heads(self) -> list[bytes]:
+        """What names of records begin with, in the order of the buckets; the key follows."""
+
     def place(self, key: bytes) -> tuple[list[bytes], int]:
         """The names that a script needs for a key, the record's own first, and their slot."""
 
@@ -84,6 +88,10 @@ class Flat:
 
     def __init__(self, prefix: bytes) -> None:
         self.head = prefix + b"{}"
+
+    @property
+    def heads(self) -> list[bytes]:
+        return [self.head]
 
     def place(self, key: bytes) -> tuple[list[bytes], int]:
         name = self.head + key
@@ -130,6 +138,10 @@ class Tree:
             Bucket(b"%b{%b}" % (prefix, tag), at * step) for at, tag in enumerate(tags(buckets))
         ]
         self._shift = 32 - (buckets.bit_length() - 1)
+
+    @property
+    def heads(self) -> list[bytes]:
+        return [bucket.record for bucket in self.buckets]
 
     def bucket(self, key: bytes) -> Bucket:
         """The bucket of a key."""

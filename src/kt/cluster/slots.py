@@ -89,6 +89,11 @@ class SlotMap:
         """The address of the master of a slot; empty if nobody is known."""
         return self._owners[slot]
 
+    @property
+    def owners(self) -> tuple[str, ...]:
+        """Those of all slots."""
+        return tuple(self._owners)
+
     def replicas(self, master: str) -> list[str]:
         """Addresses of the nodes that may take over from a master."""
         return self._replicas.get(master, [])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from kt.cluster.cluster import Cluster
 from kt.cluster.settings import parse_cluster_url
+from kt.gateway.relaying import start_relay
 from kt.gateway.service import GatewayService
 from kt.gateway.session import GatewaySession
 from kt.server.process.connection import Connection
@@ -14,6 +15,7 @@ from kt.server.process.server import CLOSE_GRACE, Server
 from kt.version import VERSION
 
 if TYPE_CHECKING:
+    from kt.server.process.delegation import Delegation
     from kt.server.process.start import Start
     from kt.server.tycoon.options import TycoonOptions
 
@@ -47,8 +49,8 @@ class GatewayServer(Server):
     def connect(self) -> Connection:
         return Connection(self, GatewaySession(self._service))
 
-    def delegates(self) -> bool:
-        return False
+    def delegate(self) -> Delegation | None:
+        return start_relay(self.loop, self._service, self.options.spin)
 
     def tick(self) -> None:
         self._until_sweep -= 1

@@ -8,15 +8,27 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from email.utils import formatdate
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from kt.cluster.answers import Request
 from kt.cluster.cluster import Cluster
+from kt.gateway.relaying import are_read, are_written, new_relayed
 from kt.server.session import Journal
 from kt.server.tycoon.values import location_of
+from kt.wire.tycoon import GetBulk, PlayScript, SetBulk
+from kt.wire.tycoon_rpc import HttpRequest
 
-COUNTS: Final = ("requests", "refused", "unknown", "failed")
-"""What is counted: all requests; those that a client may not make, whose outcome is not known, and
-that were not carried out for another reason than what they ask for."""
+if TYPE_CHECKING:
+    from kt.server.engines.relay._relay import Relayed
+
+COUNTS: Final = ("requests", "relayed", "refused", "unknown", "failed")
+"""What is counted: all requests; those that native threads have answered; that a client may not
+make; whose outcome is not known; that were not carried out for another reason than what they ask
+for."""
+
+
+CALLS: Final = frozenset((b"/rpc/get", b"/rpc/set", b"/rpc/remove"))
+"""Targets of the HTTP requests that native threads serve."""
 
 
 class GatewayService:
@@ -49,9 +61,26 @@ class GatewayService:
         self.counts: Counter[str] = Counter()
         self.tasks: set[asyncio.Task[None]] = set()
         self.location = location_of(port)
+        numbered = [(number, one.settings) for number, one in enumerate(cluster.databases)]
+        self._read = {number for number, settings in numbered if are_read(settings)}
+        self._written = {number for number, settings in numbered if are_written(settings)}
         self._program = program
         self._start_time = time.time()
         self._connections = connections
+
+    def relayed(self) -> Relayed | None:
+        """What a session needs to be served by a native thread; None if no database can be."""
+        return new_relayed() if self._read else None
+
+    def is_plain(self, request: Request) -> bool:
+        """Whether a thread will serve it, as far as that is seen at once."""
+        if isinstance(request, HttpRequest):
+            return request.target in CALLS
+        if isinstance(request, PlayScript):
+            return False
+        served = self._read if isinstance(request, GetBulk) else self._written
+        records = request.records if isinstance(request, SetBulk) else request.keys
+        return not records or records[0][0] in served
 
     def stamp(self) -> bytes:
         """The header lines that replies over HTTP begin with."""

@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 from kt.cluster.answers import REQUEST_MAX, Request, read_request, refusal
 from kt.cluster.answers import Session as Answers
 from kt.errors import KTError, OutcomeUnknown, ProtocolError
+from kt.gateway.relaying import replies_of
 from kt.gateway.service import GatewayService
 from kt.server.session import Await, Rights, Session
 from kt.server.tycoon.rights import NEEDED, NEEDED_BY_METHOD
@@ -33,11 +34,17 @@ from kt.wire.tycoon import (
 )
 from kt.wire.tycoon_rpc import HttpRefusal, HttpRequest, IncompleteBody, pack_http_refusal
 
+if TYPE_CHECKING:
+    from kt.server.engines.io._io import Servable
+
 TOGETHER: Final = 1000
 """Requests of a client that are taken at once, at most."""
 
 NO_LIMIT: Final = 1e9
 """Seconds to wait for the cluster, whose own limit (``timeout``) ends every request."""
+
+PLAIN_MAX: Final = 1 << 20
+"""Bytes that requests may have which a thread serves."""
 
 BULKS: Final = (GET_BULK, SET_BULK, REMOVE_BULK)
 BULK_HEAD: Final = 9
@@ -61,11 +68,13 @@ class GatewaySession(Session):
         )
         self._answered: list[bytes | BaseException] = []
         self._begun: Incomplete[Request] | None = None  # at the begin of the input
+        self._relayed = service.relayed()
         self._unanswered = b""  # what a half-read request gets if its rest does not come
         self._speaks_http = False
 
     def step(self, data: bytes | bytearray, pos: int) -> int:
         requests: list[Request] = []
+        begin = pos
         self._unanswered = b""
         try:
             while pos < len(data) and len(requests) < TOGETHER:
@@ -85,6 +94,8 @@ class GatewaySession(Session):
                 return pos
         if requests:
             self._service.counts["requests"] += len(requests)
+            plain = pos - begin <= PLAIN_MAX and all(map(self._service.is_plain, requests))
+            self.plain = self.plain + len(requests) if plain else 0
             self.work = Await(
                 lambda over: self._begin(requests, over),
                 NO_LIMIT,
@@ -120,8 +131,10 @@ class GatewaySession(Session):
         self.close()
 
     def _begin(self, requests: list[Request], over: Callable[[bool], None]) -> Callable[[], None]:
+        known = self._take_known()
+
         async def answer() -> None:
-            self._answered = await self._service.cluster.answer_all(self._answers, requests)
+            self._answered = await self._service.cluster.answer_all(self._answers, requests, known)
 
         tasks = self._service.tasks
         task = asyncio.get_running_loop().create_task(answer())
@@ -129,6 +142,17 @@ class GatewaySession(Session):
         task.add_done_callback(tasks.discard)
         task.add_done_callback(lambda done: None if done.cancelled() else over(True))
         return lambda: None  # what a client has sent is carried out, even if it is gone
+
+    def _take_known(self) -> list[list[Any]]:
+        """What a thread has found out of the requests that come now."""
+        if self._relayed is None or not self._relayed.known:
+            return []
+        known, self._relayed.known = self._relayed.known, []
+        return [replies_of(those) for those in known]
+
+    def servable(self) -> Servable | None:
+        both = Rights.READ | Rights.WRITE
+        return self._relayed if self.rights & both == both else None
 
     def _reply(self, requests: list[Request]) -> None:
         answered, self._answered = self._answered, []

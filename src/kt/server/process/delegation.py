@@ -16,7 +16,8 @@ half of the processors.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Final, Protocol
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from kt.server.engines.io._io import SUPPORTED, IoThread
 from kt.server.holders import Holders
@@ -40,22 +41,37 @@ class Delegated(Protocol):
         """Log what the stream has noted; see `Session.log_trace`."""
 
 
+class NativeThread(Protocol):
+    """What serves connections; see `IoThread`."""
+
+    def __len__(self) -> int: ...
+    def add(self, socket: int, servable: Any, owner: Any) -> None: ...
+    def fileno(self) -> int: ...
+    def take(
+        self,
+    ) -> tuple[list[tuple[Any, float, bytes]], Sequence[tuple[Any, int, bytes, bytes | Reply]]]: ...
+    def sweep(self) -> None: ...
+    def stop(self) -> None: ...
+
+
+def thread_count() -> int:
+    """How many threads a server has."""
+    return max(1, (os.cpu_count() or 1) // 2)
+
+
 class Delegation:
     """The I/O threads of a server. For the event loop's thread.
 
     Args:
         loop: the event loop.
-        holders: keeps the threads outside of the engine.
-        spin: microseconds for which a thread without work waits awake.
+        threads: what serves connections.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, holders: Holders, spin: int) -> None:
-        count = max(1, (os.cpu_count() or 1) // 2)
+    def __init__(self, loop: asyncio.AbstractEventLoop, threads: Sequence[NativeThread]) -> None:
         self._loop = loop
-        self._threads = tuple(IoThread(spin) for _ in range(count))
+        self._threads = tuple(threads)
         for thread in self._threads:
             loop.add_reader(thread.fileno(), self._take_back, thread)
-        holders.watch(self._threads)
 
     def pass_on(self, connection: Delegated, socket: int, servable: Servable) -> None:
         """Let the thread with the least connections serve this one."""
@@ -81,7 +97,7 @@ class Delegation:
             self._loop.remove_reader(thread.fileno())
         self._threads = ()
 
-    def _take_back(self, thread: IoThread) -> None:
+    def _take_back(self, thread: NativeThread) -> None:
         traces, returned = thread.take()
         for connection, when, traced in traces:
             connection.log_trace(traced, when)
@@ -92,5 +108,15 @@ class Delegation:
 def start_delegation(
     loop: asyncio.AbstractEventLoop, holders: Holders, spin: int
 ) -> Delegation | None:
-    """The I/O threads; None where the system has none."""
-    return Delegation(loop, holders, spin) if SUPPORTED else None
+    """The I/O threads; None where the system has none.
+
+    Args:
+        loop: the event loop.
+        holders: keeps the threads outside of the engine.
+        spin: microseconds for which a thread without work waits awake.
+    """
+    if not SUPPORTED:
+        return None
+    threads = tuple(IoThread(spin) for _ in range(thread_count()))
+    holders.watch(threads)
+    return Delegation(loop, threads)

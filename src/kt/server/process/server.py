@@ -120,9 +120,9 @@ class Server:
         """A new connection, with a session to serve it."""
         raise NotImplementedError
 
-    def delegates(self) -> bool:
-        """Whether connections may be served without Python."""
-        return True
+    def delegate(self) -> Delegation | None:
+        """Start threads that serve connections without Python; None if there are none."""
+        return start_delegation(self.loop, self.held, self.options.spin)
 
     def hurry(self, hurried: bool) -> None:
         """Whether engines are to leave large values to other threads than this one."""
@@ -216,8 +216,7 @@ class Server:
         self.log.listening(place, self.options.timeout)
         if self.start.ready is not None:
             self.start.ready()
-        if self.delegates():
-            self.delegation = start_delegation(self.loop, self.held, self.options.spin)
+        self.delegation = self.delegate()
         self._tick()
         await self._stop.wait()
         self.log.stopping()

@@ -55,6 +55,7 @@ from kt.version import VERSION
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
+    from kt.server.process.delegation import Delegation
     from kt.server.process.start import Start
 
 EPOCH_FILE: Final = "epoch"
@@ -369,9 +370,9 @@ class TycoonServer(Server):
             return Connection(self, AcknowledgedSession(self.service, quorum))
         return Connection(self, TycoonSession(self.service))
 
-    def delegates(self) -> bool:
-        """Not if any write may take long."""
-        return not self.options.auto_synchronize
+    def delegate(self) -> Delegation | None:
+        """None if any write may take long."""
+        return None if self.options.auto_synchronize else super().delegate()
 
     def hurry(self, hurried: bool) -> None:
         hurry(hurried)

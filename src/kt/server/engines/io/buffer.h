@@ -123,6 +123,9 @@ class Buffer {
 
   // Write again what was written at `offset`, such as a count that is known now.
   void patch32(size_t offset, uint32_t number) { store32(begin_ + offset, number); }
+  void overwrite(size_t offset, const void* bytes, size_t length) {
+    if (length > 0) std::memcpy(begin_ + offset, bytes, length);
+  }
 
   // Forget what was written from `length` on.
   void truncate(size_t length) { size_ = length; }

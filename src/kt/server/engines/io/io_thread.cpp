@@ -6,7 +6,6 @@
 
 #ifdef __linux__
 
-#include <sched.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -16,6 +15,8 @@
 #include <cerrno>
 #include <system_error>
 #include <utility>
+
+#include "io/patience.h"
 
 namespace kt {
 
@@ -27,7 +28,6 @@ constexpr size_t INPUT_KEPT = 64 << 10;  // a request that is larger is for the 
 constexpr size_t TRACES_KEPT = 100'000;  // some 50 ms of everything that can be logged
 constexpr int EVENTS_AT_ONCE = 64;
 constexpr int ENTERED = 0;
-constexpr unsigned IN_VAIN_MAX = 10;
 constexpr int FLAGS = MSG_DONTWAIT | MSG_NOSIGNAL;
 
 int checked(int result) {
@@ -131,9 +131,10 @@ void IoThread::tell(int event) {
 
 void IoThread::run() {
   epoll_event events[EVENTS_AT_ONCE];
+  Patience patience(spin_);
   std::vector<Client*> again;
   while (!stopped_) {
-    const int count = wait(events, !again_.empty());
+    const int count = patience.wait(poll_, events, EVENTS_AT_ONCE, !again_.empty(), -1);
     for (int i = 0; i < count; i++) {
       if (auto* client = static_cast<Client*>(events[i].data.ptr)) {
         attempt(*client, [&] { on_ready(*client); });
@@ -173,27 +174,6 @@ void IoThread::hang_up(Client& client) {
     clients->erase(std::remove(clients->begin(), clients->end(), &client), clients->end());
   }
   give_back(client, NOTHING);
-}
-
-// How many events there are; waits for one.
-int IoThread::wait(void* room, bool at_once) {
-  auto* events = static_cast<epoll_event*>(room);
-  int count = 0;
-  if (at_once || (spin_.count() > 0 && sleeps_ == 0)) {
-    const Clock::time_point begin = Clock::now();
-    do {
-      count = epoll_wait(poll_, events, EVENTS_AT_ONCE, 0);
-      if (count != 0 || at_once) break;
-      sched_yield();
-    } while (Clock::now() - begin < spin_);
-    if (count > 0) in_vain_ = 0;
-    if (count > 0 || at_once) return count;
-    in_vain_ = std::min(in_vain_ + 1, IN_VAIN_MAX);
-    sleeps_ = 1u << in_vain_;
-  } else if (sleeps_ > 0) {
-    sleeps_--;
-  }
-  return epoll_wait(poll_, events, EVENTS_AT_ONCE, -1);
 }
 
 // The socket has something, or takes something.

@@ -18,9 +18,7 @@
 // What a step owes (Step::owes) is settled once for all connections that were ready at the same time:
 // their replies are kept back until then. Who cannot be settled is hung up, without a reply.
 //
-// Waking up a thread costs more than a request. So when there is nothing to do, the thread looks
-// for events for `spin` before it sleeps, unless that has been in vain lately: after n failures in
-// a row it goes to sleep at once for the next 2^n times.
+// How it waits for events is told in patience.h.
 
 #ifndef KT_IO_THREAD_H
 #define KT_IO_THREAD_H
@@ -122,10 +120,8 @@ class IoThread {
 
  private:
   struct Client;
-  using Clock = std::chrono::steady_clock;
 
   void run();
-  int wait(void* events, bool at_once);
   void tell(int event);
   void on_ready(Client& client);
   template <class Action>
@@ -158,7 +154,6 @@ class IoThread {
   std::vector<char> buffer_;
   std::vector<Client*> again_;  // those that have had their turn, but not enough
   std::vector<Client*> owed_;   // those whose replies are kept back
-  unsigned in_vain_ = 0, sleeps_ = 0;
 
   std::thread thread_;
 };

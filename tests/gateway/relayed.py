@@ -1,0 +1,69 @@
+"""Connections to gateways that native threads serve."""
+
+from __future__ import annotations
+
+import socket
+from typing import Self, TypeVar
+
+from kt.server.process.delegation import PLAIN_REQUESTS
+from kt.wire.reading import Incomplete, Reader
+from kt.wire.tycoon import pack_get_bulk, read_get_bulk_reply
+
+from .conftest import Gateway
+
+T = TypeVar("T")
+
+
+class Relayed:
+    """A client that has been passed on to a thread, as it has sent nothing but plain requests."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._socket = socket.create_connection((gateway.host, gateway.port), 60)
+        self._data = b""
+        self.warm_up()
+
+    def warm_up(self) -> None:
+        """Be passed on (again)."""
+        for _ in range(PLAIN_REQUESTS):
+            self.send(pack_get_bulk([], 0))
+            self.read(read_get_bulk_reply)
+
+    def send(self, data: bytes) -> None:
+        self._socket.sendall(data)
+
+    def end(self) -> None:
+        """Send nothing more."""
+        self._socket.shutdown(socket.SHUT_WR)
+
+    def read(self, reader: Reader[T]) -> T:
+        """The next reply; raises EOFError if there is none."""
+        while True:
+            found = reader(self._data, 0) if self._data else None
+            if found is not None and not isinstance(found, Incomplete):
+                reply, size = found
+                self._data = self._data[size:]
+                return reply
+            data = self._socket.recv(1 << 18)
+            if not data:
+                raise EOFError(self._data)
+            self._data += data
+
+    def rest(self) -> bytes:
+        """All that comes until the end."""
+        data, self._data = self._data, b""
+        return data + b"".join(iter(lambda: self._socket.recv(1 << 18), b""))
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def relayed_requests(gateway: Gateway) -> int:
+    """How many requests threads have answered."""
+    with gateway.connect(timeout=30) as client:
+        return int(client.report()["cnt_relayed"])
