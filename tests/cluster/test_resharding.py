@@ -69,8 +69,7 @@ async def test_nothing_is_lost_or_done_twice(
         await db.set_bulk(STABLE)
         stop = asyncio.Event()
         # Of a flat database it may miss what moves meanwhile: docs/cluster.md.
-        searches = layout == "tree" or how == "whole"
-        reader = asyncio.ensure_future(read(db, stop, searches=searches))
+        reader = asyncio.ensure_future(read(db, stop, searches=layout == "tree"))
         writers = Writers([db], OutcomeUnknown)
         await writers.written(100)
         await asyncio.to_thread(move, lone_masters, how)

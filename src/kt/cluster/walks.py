@@ -10,8 +10,8 @@ An ordered walk asks every bucket for a page of its keys and merges them. Keys a
 A page of a walk of n keys has n / B + 3 * sqrt(n / B) + 1 of them, which is nearly always enough.
 No walk sees one moment: a record that is there all the time is seen once, others may be or not.
 
-A flat database is walked by SCAN on every master. While slots move key by key, records that move
-from a master that comes later to one that is through are not seen.
+A flat database is walked by SCAN on every master. While slots move, records that move from
+a master that comes later to one that is through are not seen.
 """
 
 from __future__ import annotations
