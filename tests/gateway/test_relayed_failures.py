@@ -16,8 +16,8 @@ from kt.wire.magic import NEVER
 from kt.wire.reading import Incomplete
 from kt.wire.tycoon import pack_get_bulk, pack_set_bulk_details, read_get_bulk_reply
 from kt.wire.tycoon_rpc import pack_rpc
+from tests.cluster.conftest import lone_masters, own_cluster
 from tests.cluster.nodes import LocalCluster, Node, wait_for
-from tests.cluster.test_failures import lone_masters, own_cluster
 from tests.cluster.test_login import login, with_login
 
 from .conftest import Gateway
