@@ -28,9 +28,9 @@ BASE = {"errors", "moments", "options", "serializers", "types", "version"}
 
 CLIENTS = "client client.tycoon client.tyrant"
 SERVING = (
-    "server.times server.engines server.holders server.session server.history server.feed "
-    "server.link server.log_files server.restoring server.stamp_file server.checkpoint_file "
-    "server.progress server.scripting server.process"
+    "server.times server.engines server.holders server.session server.reading server.history "
+    "server.feed server.link server.log_files server.restoring server.stamp_file "
+    "server.checkpoint_file server.progress server.scripting server.process"
 )
 
 # Room -> what it may import besides BASE, all of it before it. A module belongs to the room with
@@ -54,6 +54,7 @@ ROOMS = {
     "server.engines": "",
     "server.holders": "",
     "server.session": "server.engines",
+    "server.reading": "server.session wire",
     "server.inline": "server.session",
     "server.history": "server.engines server.session",
     "server.feed": "server.history server.engines server.session",

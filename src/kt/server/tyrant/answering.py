@@ -6,16 +6,16 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from time import perf_counter
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from kt.server.engines import LargeValue
 from kt.server.engines.io._io import Reply as NativeReply
 from kt.server.engines.tokyo._engine import Database
-from kt.server.session import Rights, Session
+from kt.server.reading import ReadingSession
+from kt.server.session import Rights
 from kt.server.tyrant.options import Command
 from kt.server.tyrant.script import TyrantScript
 from kt.server.tyrant.service import TyrantService
-from kt.wire.reading import Reader
 
 Pieces: TypeAlias = bytes | NativeReply | list[bytes]
 """A reply, as one or, where a large value is not to be copied, in several pieces."""
@@ -48,7 +48,7 @@ class Ending(Protocol):
     def end(self) -> None: ...
 
 
-class Answering(Session):
+class Answering(ReadingSession):
     """What handlers use.
 
     Attributes:
@@ -58,7 +58,6 @@ class Answering(Session):
     def __init__(self, service: TyrantService) -> None:
         super().__init__()
         self.service = service
-        self.half_read: tuple[Reader[Any], Callable[[Any], None]] | None = None
         self.supply: Ending | None = None  # what sends the update log, if that has been asked for
         self.keeps = True  # whether the last request lets the connection live
         self._mask = 0  # the commands that are forbidden to this client
@@ -86,10 +85,6 @@ class Answering(Session):
     def forbids_misc(self, name: bytes, arguments: Sequence[bytes]) -> bool:
         """Whether this client may not call `misc` for that."""
         return bool(Database.rights_for(name, arguments) & ~self.rights)
-
-    def read(self, reader: Reader[Any], serve: Callable[[Any], None]) -> None:
-        """Go on with the request: `serve` what `reader` reads from what follows."""
-        self.half_read = reader, serve
 
     def run(self, reply: Reply, *, slow: bool = False) -> None:
         """Answer with what `reply` returns; in a worker thread if it may take long."""

@@ -34,15 +34,23 @@ from kt.server.tyrant.service import TyrantService
 from kt.server.tyrant.status import GET_MISSES, OUT_MISSES, PUT_MISSES, TYRANT_VERSION, stats
 from kt.wire.http import parse_number
 from kt.wire.magic import SIZE_MAX
-from kt.wire.tyrant_text import read_data
+from kt.wire.memcached import (
+    DELETED,
+    END,
+    NOT_FOUND,
+    NOT_STORED,
+    OK,
+    STORED,
+    added_up,
+    client_error,
+    read_data,
+    server_error,
+    value_head,
+)
 
-STORED: Final = b"STORED\r\n"
-NOT_STORED: Final = b"NOT_STORED\r\n"
-NOT_FOUND: Final = b"NOT_FOUND\r\n"
-TOO_FEW: Final = b"CLIENT_ERROR error\r\n"
-FORBIDDEN: Final = b"CLIENT_ERROR forbidden\r\n"
-FAILED: Final = b"SERVER_ERROR unexpected\r\n"
-END: Final = b"END\r\n"
+TOO_FEW: Final = client_error(b"error")
+FORBIDDEN: Final = client_error(b"forbidden")
+FAILED: Final = server_error(b"unexpected")
 
 
 # Commands with data. None: there is a record that should not be, or none that should.
@@ -148,7 +156,7 @@ def _get(service: TyrantService, keys: list[bytes]) -> Pieces:
             size += len(value)
             if size > LARGE_VALUE and hurried():
                 raise LargeValue("the values are too large for a thread in a hurry")
-            pieces += [b"VALUE %b 0 %d\r\n" % (key, len(value)), value, b"\r\n"]
+            pieces += [value_head(key, 0, len(value)), value, b"\r\n"]
     pieces.append(END)
     service.core.count(GET_MISSES, misses)
     return pieces if size > LARGE_VALUE else b"".join(pieces)
@@ -163,7 +171,7 @@ def delete(session: Answering, words: list[bytes]) -> None:
 
 def _delete(service: TyrantService, key: bytes) -> bytes:
     if service.database.out(key):
-        return b"DELETED\r\n"
+        return DELETED
     service.core.count(OUT_MISSES)
     return NOT_FOUND
 
@@ -188,16 +196,11 @@ def _added(service: TyrantService, key: bytes, number: int) -> bytes:
         old = service.database.get(key)
         if old is None:
             return NOT_FOUND
-        total = b"%d" % max(_wrapped(parse_number(old) + number), 0)
+        total = b"%d" % added_up(parse_number(old), number)
         if service.database.put(key, total):
             return total + b"\r\n"
     service.note(Command.ADDINT, Event.FAILED)
     return FAILED
-
-
-def _wrapped(number: int) -> int:
-    """What a signed integer of 64 bits makes of a number, as in the original."""
-    return (number + 2**63) % 2**64 - 2**63
 
 
 def send_stats(session: Answering, words: list[bytes]) -> None:
@@ -219,7 +222,7 @@ def flush_all(session: Answering, words: list[bytes]) -> None:
 
 def _flush_all(service: TyrantService) -> bytes:
     if service.database.vanish():
-        return b"OK\r\n"
+        return OK
     service.note(Command.VANISH, Event.FAILED)
     return FAILED
 

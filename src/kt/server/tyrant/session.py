@@ -15,17 +15,16 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from kt.errors import ProtocolError
 from kt.server.engines.tokyo._engine import State, Stream
-from kt.server.session import LARGE_REQUEST, Rights
+from kt.server.session import Rights
 from kt.server.tyrant.answering import Answering
 from kt.server.tyrant.binary import serve_binary
 from kt.server.tyrant.http import serve_http
 from kt.server.tyrant.memcached import MEMCACHED, serve_memcached
 from kt.server.tyrant.service import TyrantService
-from kt.wire.reading import Cutting, Incomplete, Reader, read_with_rest
+from kt.wire.memcached import read_words
 from kt.wire.tyrant_commands import MAGIC
-from kt.wire.tyrant_text import is_http, read_http_rest, read_words
+from kt.wire.tyrant_text import is_http, read_http_rest
 
 if TYPE_CHECKING:
     from kt.server.engines.io._io import Reply
@@ -55,18 +54,17 @@ class TyrantSession(Answering):
     def __init__(self, service: TyrantService) -> None:
         super().__init__(service)
         self._stream = service.core.stream()
-        self._awaits_large = False  # of what is half read nothing is missing but bytes
 
     def step(self, data: bytes | bytearray, pos: int) -> int:
         self.keeps = True
         if self.supply is not None:
             return len(data)  # who follows the log has nothing more to say
         if self.half_read is not None:
-            end = self._read_text(*self.half_read, data, pos)
+            end = self.read_now(*self.half_read, data, pos)
         elif self._stream.in_list or data[pos] == MAGIC:
             end = self._feed(data, pos)
         else:
-            end = self._read_text(read_words, self._serve_line, data, pos)
+            end = self.read_now(read_words, self._serve_line, data, pos)
         self.close_unless(self.keeps or self.work is not None or end < len(data))
         return end
 
@@ -89,43 +87,9 @@ class TyrantSession(Answering):
 
     # Text
 
-    def _read_text(
-        self, reader: Reader[Any], serve: Callable[[Any], None], data: bytes | bytearray, pos: int
-    ) -> int:
-        self.half_read = None
-        if self._awaits_large:
-            self._awaits_large = False
-            self.in_thread(
-                partial(read_with_rest, reader, data, pos), partial(self._have_read, serve)
-            )
-            return len(data)
-        try:
-            result = reader(data, pos)
-        except ProtocolError:
-            self.close()
-            return pos
-        if isinstance(result, Incomplete):
-            self._wait_for(result, serve)
-            return pos
-        value, end = result
-        serve(value)
-        return end
-
-    def _wait_for(self, incomplete: Incomplete[Any], serve: Callable[[Any], None]) -> None:
-        self.half_read = incomplete.resume, serve
-        self.need = incomplete.need
-        self._awaits_large = isinstance(incomplete, Cutting) and incomplete.need > LARGE_REQUEST
-
-    def _have_read(self, serve: Callable[[Any], None], read: tuple[Any, bytes | bytearray]) -> None:
-        """The end of a reading in a worker thread, which had taken over the input."""
-        value, rest = read
-        self.unread(rest)
-        self.behind = self.behind or bool(rest)
-        if isinstance(value, Incomplete):
-            self._wait_for(value, serve)
-            return
+    def serve_late(self, serve: Callable[[Any], None], value: Any) -> None:
         self.keeps = True
-        serve(value)
+        super().serve_late(serve, value)
         self.close_unless(self.keeps or self.work is not None or self.behind)
 
     def _serve_line(self, words: list[bytes]) -> None:
@@ -185,4 +149,4 @@ class TyrantSession(Answering):
         self.close_unless(state != CLOSE and (state != BROKEN or self.behind))
 
     def begun(self) -> bool:
-        return self._stream.in_list or self.half_read is not None
+        return self._stream.in_list or super().begun()

@@ -1,4 +1,4 @@
-"""What Tokyo Tyrant's server reads as text: lines of words, memcached's data, HTTP requests."""
+"""Protocols of lines of text: memcached's, and HTTP as Tokyo Tyrant's server reads it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kt.errors import ProtocolError
+from kt.wire.memcached import added_up, read_data, read_data_leniently, read_words
 from kt.wire.reading import Incomplete
-from kt.wire.tyrant_text import HEAD_MAX, is_http, read_data, read_http_rest, read_words
+from kt.wire.tyrant_text import HEAD_MAX, is_http, read_http_rest
 
 from .feeding import feed, read, read_all_ways
 
@@ -53,6 +54,36 @@ def test_data_that_does_not_end_where_it_should(message: bytes, end: int) -> Non
 def test_data_that_cannot_be() -> None:
     with pytest.raises(ProtocolError):
         read_data(2**28 + 1, b"", 0)
+
+
+@given(st.binary(max_size=50), st.sampled_from([b"\n", b"\r\n"]), st.integers(1, 60))
+def test_data_where_a_line_feed_is_an_end(data: bytes, end: bytes, step: int) -> None:
+    assert read_all_ways(partial(read_data_leniently, len(data)), data + end, step) == data
+
+
+@pytest.mark.parametrize(("message", "end"), [(b"abX", 3), (b"ab\rX", 4)])
+def test_data_that_ends_with_neither(message: bytes, end: int) -> None:
+    assert read_data_leniently(2, message + b"more", 0) == (None, end)
+    assert feed(partial(read_data_leniently, 2), message, 1, exact=False) == (None, end)
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_as_memcached(data: bytes) -> None:
+    for reader in (read_words, partial(read_data, 7), partial(read_data_leniently, 7)):
+        with suppress(ProtocolError):
+            result = reader(data, 0)
+            if isinstance(result, Incomplete):
+                assert result.need > len(data)
+            else:
+                assert 0 <= result[1] <= len(data) + 7
+
+
+@pytest.mark.parametrize(
+    ("old", "number", "total"),
+    [(1, 2, 3), (1, -2, 0), (2**63 - 1, 1, 0), (2**63 - 1, 2**63 - 1, 0), (5, 0, 5)],
+)
+def test_sums_are_of_64_bits_and_not_below_0(old: int, number: int, total: int) -> None:
+    assert added_up(old, number) == total
 
 
 @given(
@@ -112,11 +143,10 @@ def test_which_lines_are_http() -> None:
 
 
 @given(st.binary(max_size=60))
-def test_any_bytes(data: bytes) -> None:
-    for reader in (read_words, partial(read_data, 7), partial(read_http_rest, PUT)):
-        with suppress(ProtocolError):
-            result = reader(data, 0)
-            if isinstance(result, Incomplete):
-                assert result.need > len(data)
-            else:
-                assert 0 <= result[1] <= len(data) + 7
+def test_any_bytes_as_http(data: bytes) -> None:
+    with suppress(ProtocolError):
+        result = read_http_rest(PUT, data, 0)
+        if isinstance(result, Incomplete):
+            assert result.need > len(data)
+        else:
+            assert 0 <= result[1] <= len(data)
