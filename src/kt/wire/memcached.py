@@ -108,7 +108,7 @@ def client_error(message: bytes) -> bytes:
 
 def server_error(message: bytes) -> bytes:
     """Why the server could not do it."""
-    return b"SERVER_ERROR %b\r\n" % message
+    return b"SERVER_ERROR %b\r\n" % b" ".join(message.split())  # one line
 
 
 def added_up(old: int, number: int) -> int:

@@ -7,6 +7,7 @@ import pytest
 from kt.errors import ImproperlyConfigured
 from kt.server.process.log import Level
 from kt.server.process.options import durable, integer, seconds, usage
+from kt.server.tycoon.memcached.options import plugin_server
 from kt.server.tycoon.options import (
     ARGUMENTS,
     FLAGS,
@@ -32,7 +33,13 @@ def test_defaults_are_those_of_the_original() -> None:
 
 
 def test_every_flag_sets_its_field() -> None:
-    words = {str: "x", seconds: "2.5", compressor: "zlib", durable: "process"}
+    words = {
+        str: "x",
+        seconds: "2.5",
+        compressor: "zlib",
+        durable: "process",
+        plugin_server: "ktplugservmemc.so",
+    }
     for flag in FLAGS:
         given = [words.get(flag.convert, "7")] * len(flag.word.split())  # type: ignore[arg-type]
         options = tycoon_options("p", [flag.name, *given])

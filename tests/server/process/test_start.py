@@ -173,7 +173,7 @@ def test_flags_without_effect(program: str, flags: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("program", "flag", "word"),
     [
-        ("kt-tycoon", "-plex", "VALUE"),
+        ("kt-tycoon", "-plex", "EXPRESSION"),
         ("kt-tycoon", "-mport", "NUMBER"),
         ("kt-tyrant", "-mport", "NUMBER"),
     ],
@@ -246,7 +246,7 @@ def test_lines_of_ttserver(tmp_path: Path) -> None:
 def test_addresses_in_the_log(host: str | None, shown: str) -> None:
     """Without a host it is this machine, with an empty one every address."""
     options = ServiceOptions(program="p", host=host, port=free_port())
-    place = TcpListener(options)
+    place = TcpListener(options.host, options.port)
     assert place.expression == f"{shown}:{options.port}"
     place.close()
 

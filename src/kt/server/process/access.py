@@ -108,8 +108,8 @@ class Access:
                 raise ImproperlyConfigured(
                     f"-allow {rule.who}: clients show certificates with -tls-ca only"
                 )
-            if (rule.who == UNIX or rule.network is not None) and (
-                (rule.who == UNIX) is not (options.port == 0)
+            if (rule.who == UNIX and options.port != 0) or (
+                rule.network is not None and options.port == 0 and options.front is None
             ):
                 where = "a Unix socket" if options.port == 0 else "a TCP port"
                 raise ImproperlyConfigured(f"-allow {rule.who}: this server listens at {where}")

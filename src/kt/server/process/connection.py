@@ -132,6 +132,8 @@ class Connection(asyncio.Protocol):
     Args:
         server: the process it belongs to.
         session: what serves it.
+        timeout: seconds that a request may stand still half-way; 0 or less for no limit, None for
+            that of the server.
 
     Attributes:
         session: likewise.
@@ -139,9 +141,10 @@ class Connection(asyncio.Protocol):
         plays: it is a script.
     """
 
-    def __init__(self, server: Host, session: Session) -> None:
+    def __init__(self, server: Host, session: Session, timeout: float | None = None) -> None:
         self.server = server
         self.session = session
+        self._timeout = timeout
         self._transport: asyncio.Transport
         self._outgoing: Outgoing
         self._secured = False  # by TLS
@@ -556,10 +559,11 @@ class Connection(asyncio.Protocol):
 
         Args:
             now: loop time.
-            timeout: seconds; 0 or less for no limit.
+            timeout: seconds, unless it has a time-out of its own; 0 or less for no limit.
         """
         if self._away:
             return
+        timeout = timeout if self._timeout is None else self._timeout
         unsent = self._transport.get_write_buffer_size() + len(self._outgoing)
         if unsent != self._unsent:
             self._unsent, self._progress = unsent, now

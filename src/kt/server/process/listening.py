@@ -39,7 +39,8 @@ class TcpListener:
     """A TCP socket that has the server's address, and does not listen yet.
 
     Args:
-        options: say where.
+        host: address or name; empty for every address, None for this machine only.
+        port: 1 to 65535.
 
     Attributes:
         configuration: host and port of the command line; no host for every address.
@@ -50,19 +51,19 @@ class TcpListener:
         ImproperlyConfigured: the address is not known, not ours, or in use.
     """
 
-    def __init__(self, options: ServiceOptions) -> None:
-        host = LOOPBACK if options.host is None else options.host or ANYWHERE
+    def __init__(self, host: str | None, port: int) -> None:
+        host = LOOPBACK if host is None else host or ANYWHERE
         try:
             family, kind, protocol, _, address = socket.getaddrinfo(
-                host, options.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+                host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
             )[0]
             self.socket = socket.socket(family, kind, protocol)
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             self.socket.bind(address)
         except OSError as error:
-            raise _refused(f"{host}:{options.port}", error.strerror or str(error)) from None
-        self.configuration: tuple[str | None, int] = host, options.port
-        self.expression = "{}:{}".format(self.socket.getsockname()[0] if host else "", options.port)
+            raise _refused(f"{host}:{port}", error.strerror or str(error)) from None
+        self.configuration: tuple[str | None, int] = host, port
+        self.expression = "{}:{}".format(self.socket.getsockname()[0] if host else "", port)
 
     def fileno(self) -> int:
         """The socket's descriptor."""
@@ -200,7 +201,7 @@ def listener(options: ServiceOptions) -> TcpListener | UnixListener:
     Raises:
         ImproperlyConfigured: the server cannot have it.
     """
-    return TcpListener(options) if options.port else UnixListener(options)
+    return TcpListener(options.host, options.port) if options.port else UnixListener(options)
 
 
 def peer_name(transport: asyncio.BaseTransport) -> str:

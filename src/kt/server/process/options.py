@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from math import isnan
-from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from kt.errors import ImproperlyConfigured
@@ -44,6 +43,20 @@ class Flag(NamedTuple):
     convert: Callable[..., Any] | None = None
     value: Any = True
     combine: Callable[[Any, Any], Any] | None = None
+
+
+class Front(NamedTuple):
+    """A second port, at which a server speaks another protocol.
+
+    Attributes:
+        host: address or name to listen on; None for this machine only.
+        port: 1 to 65535.
+        timeout: seconds that a request may stand still half-way; 0 or less for no limit.
+    """
+
+    host: str | None
+    port: int
+    timeout: float
 
 
 @dataclass(kw_only=True, slots=True)
@@ -77,6 +90,7 @@ class ServiceOptions:
         allow: who may do what, see `kt.server.process.access`; nothing: everybody everything.
         restore_to: instead of serving, make the databases as they were at this time (nanoseconds).
         restore_from: the time of which they are now; None: they are not there.
+        front: where another protocol is spoken; None: nowhere.
     """
 
     program: str
@@ -101,6 +115,7 @@ class ServiceOptions:
     allow: tuple[tuple[str, str], ...] = ()
     restore_to: int | None = None
     restore_from: int | None = None
+    front: Front | None = None
 
 
 def integer(word: str) -> int:
@@ -229,7 +244,6 @@ def read_command_line(
     flags: Sequence[Flag],
     missing: Mapping[str, str],
     words: Sequence[str],
-    idle: Mapping[str, int] = MappingProxyType({}),
 ) -> tuple[dict[str, Any], list[str]]:
     """Read a command line by a table of flags.
 
@@ -238,8 +252,6 @@ def read_command_line(
         flags: the table.
         missing: flags of the original server that ours does not have, with what they would do.
         words: the command line after the program's name.
-        idle: flags of the original that have no effect without one of `missing`, and how many words
-            follow each.
 
     Returns:
         the fields set, and the arguments.
@@ -258,9 +270,6 @@ def read_command_line(
             raise ImproperlyConfigured(
                 f"{name} ({missing[name]}) is not supported by {program} yet"
             )
-        if name in idle:
-            _words(name, idle[name] * "VALUE ", rest)
-            continue
         flag = table.get(name)
         if flag is None:
             raise ImproperlyConfigured(f"{name}: no such option; {program} --help lists them")

@@ -33,9 +33,11 @@ from kt.server.process.delegation import start_delegation
 from kt.server.process.listening import TcpListener
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from concurrent.futures import ThreadPoolExecutor
 
     from kt.server.process.delegation import Delegation
+    from kt.server.process.listening import UnixListener
     from kt.server.process.options import ServiceOptions
     from kt.server.process.start import Start
     from kt.server.scripting.workers import Workers
@@ -118,6 +120,10 @@ class Server:
 
     def connect(self) -> Connection:
         """A new connection, with a session to serve it."""
+        raise NotImplementedError
+
+    def connect_front(self) -> Connection:
+        """The same for who comes by the second port, where there is one."""
         raise NotImplementedError
 
     def delegate(self) -> Delegation | None:
@@ -211,9 +217,12 @@ class Server:
 
     async def _serve(self) -> None:
         self._handle_signals()
-        place = self.start.place
-        acceptor = await self._accept()
+        place, front = self.start.place, self.start.front
+        acceptors = [await self._accept(place, self.connect)]
         self.log.listening(place, self.options.timeout)
+        if front is not None:
+            acceptors.append(await self._accept(front, self.connect_front))
+            self.log.system(f"listening at a second port: expr={front.expression}")
         if self.start.ready is not None:
             self.start.ready()
         self.delegation = self.delegate()
@@ -221,22 +230,25 @@ class Server:
         await self._stop.wait()
         self.log.stopping()
         place.leave()
-        acceptor.close()
+        for acceptor in acceptors:
+            acceptor.close()
         await self._finish_connections()
         self.stop_matching()
         self.log.left()
         if self._workers is not None:
             self._workers.shutdown()
 
-    async def _accept(self) -> Acceptor:
+    async def _accept(
+        self, place: TcpListener | UnixListener, connect: Callable[[], Connection]
+    ) -> Acceptor:
         """Accept connections, until the result is closed."""
-        place, tls = self.start.place, self.start.tls
+        tls = self.start.tls
         if tls is None:
-            return await place.serve(self.loop, self.connect)
+            return await place.serve(self.loop, connect)
         from kt.server.process.tls import TlsAcceptor  # imports ssl, which takes long
 
         assert isinstance(place, TcpListener)  # which goes with certificates only
-        return TlsAcceptor(self.loop, place.socket, tls, self.connect, self.log)
+        return TlsAcceptor(self.loop, place.socket, tls, connect, self.log)
 
     async def _finish_connections(self) -> None:
         self.stopping = True

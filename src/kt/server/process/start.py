@@ -30,7 +30,7 @@ from kt.server.process.daemon import (
     go_to_background,
     open_standard_streams,
 )
-from kt.server.process.listening import LOOPBACK, listener
+from kt.server.process.listening import LOOPBACK, TcpListener, listener
 from kt.server.process.log import Log
 from kt.version import VERSION
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from ssl import SSLContext
 
     from kt.server.process.access import Access
-    from kt.server.process.listening import TcpListener, UnixListener
+    from kt.server.process.listening import UnixListener
     from kt.server.process.options import ServiceOptions
     from kt.server.process.tls import Tls
 
@@ -63,6 +63,7 @@ class Start:
 
     Attributes:
         place: where it listens.
+        front: where it speaks another protocol; None: nowhere.
         tls: its certificates; None without TLS.
         access: who may do what; None: everybody everything.
         master_tls: how a master is spoken with by TLS; None: without.
@@ -93,6 +94,9 @@ class Start:
 
             self.access = Access(options)
         self.place: TcpListener | UnixListener = listener(options)
+        self.front: TcpListener | None = None
+        if options.front is not None:
+            self.front = TcpListener(options.front.host, options.front.port)
 
     def listen(self) -> None:
         """Write the pid file and let clients come.
@@ -101,11 +105,15 @@ class Start:
             KTError, OSError: one of the two is not possible.
         """
         self.pid_file.write()
+        if self.front is not None:
+            self.front.listen()
         self.place.listen()
 
     def end(self) -> None:
         """Leave nothing behind."""
         self.place.close()
+        if self.front is not None:
+            self.front.close()
         self.pid_file.remove()
 
     def check(self) -> None:
@@ -208,15 +216,19 @@ def _logging(options: ServiceOptions, log_class: type[Log]) -> Iterator[Log]:
 
 def _say_who_may_connect(options: ServiceOptions, log: Log) -> None:
     """Say what differs from the original servers, or is dangerous."""
-    if options.port == 0 or options.allow or options.tls_ca is not None:
+    if options.allow or options.tls_ca is not None:
         return
-    if options.host is None:
+    if options.port and options.host is None:
         log.system(f"listening on {LOOPBACK} only: -host names another address (0.0.0.0: all)")
-    elif options.host in EVERYWHERE:
-        log.system(
-            f"WARNING: who reaches port {options.port} of this machine may read, change and remove"
-            " everything: see -allow, -tls-ca, and -host"
-        )
+    places = [(options.host, options.port)]
+    if options.front is not None:
+        places.append((options.front.host, options.front.port))
+    for host, port in places:
+        if port and host in EVERYWHERE:
+            log.system(
+                f"WARNING: who reaches port {port} of this machine may read, change and remove"
+                " everything: see -allow, -tls-ca, and -host"
+            )
 
 
 def _tls(options: ServiceOptions) -> tuple[Tls | None, SSLContext | None]:

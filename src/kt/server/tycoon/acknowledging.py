@@ -10,6 +10,7 @@
                   sent                     sent              HTTP: status 500, and the words
                                                              binary: the begin of the reply, then
                                                              the connection ends
+                                                             memcached: SERVER_ERROR, and the words
 
 Where a reply is made does not matter: whatever wrote, its stamp is known by the thread in which it
 has run. What wants no reply does not wait. The binary protocol has no words for "stored, but not
@@ -26,9 +27,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from kt.server.engines.kyoto._engine import take_written
 from kt.server.session import Await, InScript, InThread, Work
+from kt.server.tycoon.answering import Answering
+from kt.server.tycoon.memcached.queues import QueueSession
+from kt.server.tycoon.memcached.session import MemcachedSession
 from kt.server.tycoon.replication.quorum import Quorum
-from kt.server.tycoon.service import TycoonService
 from kt.server.tycoon.session import TycoonSession
+from kt.wire.memcached import server_error
 from kt.wire.reading import Incomplete
 from kt.wire.tycoon_rpc import UNCONFIRMED, pack_rpc_reply, read_http_reply
 
@@ -60,13 +64,19 @@ def noting(run: Callable[..., T], *script: Any) -> tuple[T, int]:
     return result, take_written()
 
 
-class AcknowledgedSession(TycoonSession):
-    """See the module's docstring."""
+class Acknowledged(Answering):
+    """What makes such a session of one of its other bases; see the module's docstring."""
 
-    def __init__(self, service: TycoonService, quorum: Quorum) -> None:
-        super().__init__(service)
-        self._quorum = quorum
-        self._owed = 0  # the newest stamp that the next reply waits for
+    _owed = 0  # the newest stamp that the next reply waits for
+
+    @property
+    def _quorum(self) -> Quorum:
+        assert self.service.quorum is not None
+        return self.service.quorum
+
+    def say_unconfirmed(self, kept: Kept, why: str) -> bool:
+        """Write this instead of what was kept back; whether the connection goes on."""
+        raise NotImplementedError
 
     def step(self, data: bytes | bytearray, pos: int) -> int:
         take_written()
@@ -103,7 +113,7 @@ class AcknowledgedSession(TycoonSession):
             self._owed = 0
         elif self.output:
             self._keep_back()
-        elif self.work is None and not self._stream.pending:
+        elif self.work is None and not self.begun():
             self._owed = 0  # no reply was wanted
 
     def _keep_back(self) -> None:
@@ -120,6 +130,16 @@ class AcknowledgedSession(TycoonSession):
             return
         why = f"{UNCONFIRMED} {self._quorum.why_not()}"
         self.service.log.info(f"({self.peer}): {why}")
+        if self.say_unconfirmed(kept, why):
+            self.work = kept.work
+        else:
+            self.close()
+
+
+class AcknowledgedSession(Acknowledged, TycoonSession):
+    """One of Kyoto Tycoon's protocols."""
+
+    def say_unconfirmed(self, kept: Kept, why: str) -> bool:
         instead_of = b"".join(kept.output)
         goes_on = is_one_reply(instead_of) and not kept.closing
         if instead_of.startswith(HTTP):
@@ -128,10 +148,23 @@ class AcknowledgedSession(TycoonSession):
             self.write(pack_rpc_reply(500, columns, keep_alive=goes_on, stamp=stamp))
         else:
             self.write(instead_of[:1])
-        if goes_on:
-            self.work = kept.work
-        else:
-            self.close()
+        return goes_on
+
+
+class AcknowledgedText(Acknowledged):
+    """One of memcached's."""
+
+    def say_unconfirmed(self, kept: Kept, why: str) -> bool:
+        self.write(server_error(why.encode()))
+        return len(kept.output) == 1 and not kept.closing
+
+
+class AcknowledgedMemcached(AcknowledgedText, MemcachedSession):
+    """A client of memcached."""
+
+
+class AcknowledgedQueues(AcknowledgedText, QueueSession):
+    """Likewise, where keys are queues."""
 
 
 def is_one_reply(output: bytes) -> bool:

@@ -27,6 +27,11 @@ class Answering(Session):
         self.command = ""
         self.began = 0.0
 
+    @property
+    def follows(self) -> bool:
+        """Whether the client gets the update log, or a copy, and asks for nothing more."""
+        return False
+
     def answer(self, request: HttpRequest, status: int, *reply: bytes) -> None:
         """Send the reply to an HTTP request, which may be in pieces."""
         for piece in reply:

@@ -28,6 +28,11 @@ from kt.server.process.options import (
     threads,
 )
 from kt.server.tycoon.compressors import compressor
+from kt.server.tycoon.memcached.options import (
+    MemcachedOptions,
+    memcached_options,
+    plugin_server,
+)
 
 if TYPE_CHECKING:
     from kt.server.engines.log._log import Durable
@@ -78,6 +83,9 @@ class TycoonOptions(ServiceOptions):
         ack: so many slaves must have a write before it is acknowledged.
         ack_timeout: seconds after which a write that they do not have is answered by an error; 0 or
             less for no limit.
+        memcached: the front for memcached's clients; None: there is none.
+        memcached_expression: what ``-plex`` says of it.
+        forgets: the databases keep nothing.
     """
 
     databases: list[str] = field(default_factory=lambda: [":"])
@@ -109,6 +117,9 @@ class TycoonOptions(ServiceOptions):
     leased: bool = False
     ack: int = 0
     ack_timeout: float = ACK_TIMEOUT
+    memcached: MemcachedOptions | None = None
+    memcached_expression: str = ""
+    forgets: bool = False
 
 
 def slaves(word: str) -> int:
@@ -163,19 +174,27 @@ FLAGS: Final = (
     ),
     Flag("-cmd", "command_directory", "the commands that synchronize may run", "DIRECTORY", str),
     Flag("-scr", "script", "the Lua functions that clients may call", "FILE", str),
+    Flag(
+        "-plsv",
+        "memcached",
+        "serve memcached's clients at a second port; the one LIBRARY is ktplugservmemc.so",
+        "LIBRARY",
+        plugin_server,
+    ),
+    Flag(
+        "-plex",
+        "memcached_expression",
+        "how: host=...#port=11211#tout=30#th=16#opts=frq#qtout=10",
+        "EXPRESSION",
+        str,
+    ),
     *RESTORE_FLAGS,
     *SCRIPT_FLAGS,
     *ACCESS_FLAGS,
 )
 
-MISSING: Final = {
-    "-plsv": "plug-in servers",
-    "-pldb": "plug-in databases",
-}
+MISSING: Final = {"-pldb": "plug-in databases"}
 """Flags of the original that are refused, and what they would be for."""
-
-IDLE: Final = {"-plex": 1}
-"""Those that have no effect without one of them, each with a word."""
 
 
 def tycoon_options(program: str, words: Sequence[str]) -> TycoonOptions:
@@ -184,9 +203,22 @@ def tycoon_options(program: str, words: Sequence[str]) -> TycoonOptions:
     Raises:
         ImproperlyConfigured: it is wrong; the message says what.
     """
-    fields, databases = read_command_line(program, FLAGS, MISSING, words, IDLE)
+    fields, databases = read_command_line(program, FLAGS, MISSING, words)
     if databases:
         fields["databases"] = databases
     if len(databases) > MAX_DATABASES:
         raise ImproperlyConfigured(f"at most {MAX_DATABASES} databases, not {len(databases)}")
-    return TycoonOptions(program=program, **fields)
+    options = TycoonOptions(program=program, **fields)
+    if options.memcached is not None:
+        _set_front(options)
+    return options
+
+
+def _set_front(options: TycoonOptions) -> None:
+    """Say where memcached's clients come."""
+    try:
+        options.memcached = memcached_options(options.memcached_expression)
+    except ValueError as error:
+        raise ImproperlyConfigured(f"-plex {options.memcached_expression}: {error}") from None
+    options.front = options.memcached.front(options.host if options.port else None)
+    options.threads = max(options.threads, options.memcached.threads)

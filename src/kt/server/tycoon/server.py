@@ -13,6 +13,7 @@ procedures                the procedures that these call
 synchronize               the one that may run a command
 recovery                  how databases come back: snapshots, checkpoints (``-durable``), restoring
 rest                      HTTP requests for single records
+memcached                 memcached's clients, at a port of their own (``-plsv``)
 replication               a slave: another server's update log, read and applied
 report                    what ``report`` answers
 scripts                   Lua functions that clients call; what they see is in script
@@ -34,7 +35,14 @@ from kt.server.history import History
 from kt.server.process.connection import Connection
 from kt.server.process.server import Server
 from kt.server.scripting.state import Limits
-from kt.server.tycoon.acknowledging import AcknowledgedSession
+from kt.server.tycoon.acknowledging import (
+    AcknowledgedMemcached,
+    AcknowledgedQueues,
+    AcknowledgedSession,
+)
+from kt.server.tycoon.memcached.queues import QueueSession, check_order
+from kt.server.tycoon.memcached.session import MemcachedSession
+from kt.server.tycoon.memcached.shared import Memcached
 from kt.server.tycoon.options import ACK_TIMEOUT, TycoonOptions
 from kt.server.tycoon.procedures import Columns, Procedure
 from kt.server.tycoon.recovery.checkpoints import Checkpoints, set_torn_aside
@@ -85,6 +93,7 @@ class TycoonServer(Server):
         self._following: Following | None = None
         self._mastership: Mastership | None = None
         self._copies: Copies | None = None
+        self._memcached: Memcached | None = None
 
     def report(self) -> Columns:
         """The columns of the procedure of that name."""
@@ -132,6 +141,7 @@ class TycoonServer(Server):
         service.mastership = self._mastership
         service.core.timed = True
         self._begin_to_keep()
+        self._open_memcached()
         service.procedures[b"synchronize"] = Procedure(
             Synchronize(options.command_directory, self.log), ("misc",), Synchronize.pace
         )
@@ -142,6 +152,13 @@ class TycoonServer(Server):
             self.scripts = start_scripts(
                 service, options.script, limits, options.threads, self.loop
             )
+
+    def _open_memcached(self) -> None:
+        options = self.options.memcached
+        if options is not None:
+            self._memcached = Memcached(self.service, options)
+            if options.queues:
+                check_order(self.databases[0])
 
     def _begin_to_follow(self) -> None:
         host = self.options.master_host
@@ -365,10 +382,20 @@ class TycoonServer(Server):
         (self.log.error if kind == "ERROR" else self.log.system)(f"[DB]: {message}")
 
     def connect(self) -> Connection:
-        quorum = self.service.quorum
-        if quorum is not None:
-            return Connection(self, AcknowledgedSession(self.service, quorum))
+        if self.service.quorum is not None:
+            return Connection(self, AcknowledgedSession(self.service))
         return Connection(self, TycoonSession(self.service))
+
+    def connect_front(self) -> Connection:
+        shared = self._memcached
+        assert shared is not None
+        acknowledged = self.service.quorum is not None
+        session: MemcachedSession
+        if shared.options.queues:
+            session = AcknowledgedQueues(shared) if acknowledged else QueueSession(shared)
+        else:
+            session = AcknowledgedMemcached(shared) if acknowledged else MemcachedSession(shared)
+        return Connection(self, session, shared.options.timeout)
 
     def delegate(self) -> Delegation | None:
         """None if any write may take long."""
@@ -419,6 +446,8 @@ class TycoonServer(Server):
         if self._following is not None:
             self._following.end()
         self.service.signals.end()
+        if self._memcached is not None:
+            self._memcached.end()
         if self.service.quorum is not None:
             self.service.quorum.end()
         if self._history is not None:

@@ -280,7 +280,6 @@ class TycoonSession(Answering):
 
     @property
     def follows(self) -> bool:
-        """Whether the client gets the update log, or a copy, and asks for nothing more."""
         return self._feed is not None or self._copy is not None
 
     # Replication: the update log is sent, and nothing else is served any more.
