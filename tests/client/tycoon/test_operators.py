@@ -222,10 +222,10 @@ def test_options_of_a_url() -> None:
     url = "kt://server/2?timeout=2.5&connect_timeout=0.5&pool_size=3&retry=4"
     client = KyotoTycoon.from_url(url)
     assert (client.default_db, client.timeout) == (2, 2.5)
-    assert client._pool._manners == Manners(3, 0.5, Retry(4))
+    assert client._pool.manners == Manners(3, 0.5, Retry(4))
     client = KyotoTycoon.from_url(url, timeout=1, pool_size=1, retry=Retry(2), default_db=0)
     assert (client.default_db, client.timeout) == (0, 1)
-    assert client._pool._manners == Manners(1, 0.5, Retry(2))
+    assert client._pool.manners == Manners(1, 0.5, Retry(2))
 
 
 def test_a_url_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
