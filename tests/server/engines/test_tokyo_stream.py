@@ -272,17 +272,20 @@ def test_large_values_in_lists(name: str, tmp_path: Path) -> None:
             assert database.put(key, value)
         asked = [b"1", b"2", b"3", b"4", b"1"]
         found = [(key, values[key]) for key in asked if key in values]
+        large_ones = sum(len(value) > len(large) - 1 for _, value in found)
         stream = BinaryCore(database).stream()
         records = b"".join(
             struct.pack(">II", len(key), len(value)) + key + value for key, value in found
         )
         expected = b"\0" + struct.pack(">I", len(found)) + records
-        assert waited_for(stream, mget_request(asked)) == (expected, 5)
+        reply, calls = waited_for(stream, mget_request(asked))
+        assert reply == expected
+        assert calls > large_ones
         elements = sized(*(part for record in found for part in record))
         expected = b"\0" + struct.pack(">I", 2 * len(found)) + elements
         reply, calls = waited_for(stream, misc_request(b"getlist", asked))
         assert reply == expected
-        assert calls == 5
+        assert calls > large_ones
         assert waited_for(stream, GET) == (b"\0" + sized(large), 1)
 
 
