@@ -171,7 +171,7 @@ def test_it_stops_while_nodes_stand_still(lone_masters: LocalCluster) -> None:
         with paused(lone_masters.nodes):
             client.send(setting(b"k", b"v"))
             gateway.stop()
-        assert client.rest() == UNKNOWN
+        assert client.rest() in (UNKNOWN, b"")  # nothing where it had not come to read the request
 
 
 def test_slots_move(own_cluster: LocalCluster) -> None:
@@ -183,22 +183,10 @@ def test_slots_move(own_cluster: LocalCluster) -> None:
         with Writers(gateway) as writers:
             writers.written(3000)
             for slot in there:
-                move(slot, source, target)
+                own_cluster.move_slot(slot, source, target)
             writers.written(3000)
         writers.check()
         assert (writers.refused, writers.unknown) == (0, 0)
-
-
-def move(slot: int, source: Node, target: Node) -> None:
-    """Move a slot as administrators' tools do it."""
-    names = [node.ask("CLUSTER", "MYID").decode() for node in (source, target)]
-    target.ask("CLUSTER", "SETSLOT", slot, "IMPORTING", names[0])
-    source.ask("CLUSTER", "SETSLOT", slot, "MIGRATING", names[1])
-    while found := source.ask("CLUSTER", "GETKEYSINSLOT", slot, 100):
-        keys = [key.decode() for key in found]
-        source.ask("MIGRATE", "127.0.0.1", target.port, "", 0, 30_000, "KEYS", *keys)
-    for node in (target, source):
-        assert node.ask("CLUSTER", "SETSLOT", slot, "NODE", names[1]) == b"OK"
 
 
 @pytest.mark.parametrize("again", [True, False], ids=["thread", "loop"])
