@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 from typing import Self, TypeVar
 
 from kt.server.process.delegation import PLAIN_REQUESTS
@@ -30,6 +31,17 @@ class Relayed:
 
     def send(self, data: bytes) -> None:
         self._socket.sendall(data)
+
+    def is_read(self) -> bool:
+        """Whether the gateway has read all that was sent."""
+        theirs, ours = (
+            f":{end[1]:04X}" for end in (self._socket.getpeername(), self._socket.getsockname())
+        )
+        for line in Path("/proc/net/tcp").read_text().splitlines():
+            words = line.split()
+            if words[1].endswith(theirs) and words[2].endswith(ours):
+                return words[4].endswith(":00000000")  # bytes that wait to be sent : to be read
+        raise AssertionError("there is no such connection")
 
     def end(self) -> None:
         """Send nothing more."""
