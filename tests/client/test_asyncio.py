@@ -206,9 +206,11 @@ async def test_requests_wait_while_the_server_does_not_read(peer: Peer) -> None:
 
 async def test_calls_that_never_get_their_turn(peer: Peer) -> None:
     go = threading.Event()
-    peer.behave(*[lambda talk: go.wait(30)] * 20)
+    count = 3000
+    # How many calls come to connect before their time is over depends on the machine.
+    peer.behave(*[lambda talk: go.wait(30)] * count)
     async with connect(peer, timeout=0.3) as db:
-        tasks = [db.set(str(i), "v" * 10_000) for i in range(3000)]
+        tasks = [db.set(str(i), "v" * 10_000) for i in range(count)]
         results = await asyncio.gather(*tasks, return_exceptions=True)
         go.set()
     for result in results:
