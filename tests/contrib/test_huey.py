@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import time
+import unittest
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from time import monotonic, sleep
@@ -19,8 +21,10 @@ pytest.importorskip("huey", reason="the extra huey is not installed")
 from huey.constants import EmptyData
 from huey.consumer import Consumer
 from huey.exceptions import TaskException
+from huey.tests.base import BaseTestCase
+from huey.tests.test_storage import StorageTests
 
-from kt.contrib.huey import KtHuey, KtPriorityHuey, KtPriorityStorage, KtStorage
+from kt.contrib.huey import STAMPED, KtHuey, KtPriorityHuey, KtPriorityStorage, KtStorage
 
 Make = Callable[..., KtStorage]
 
@@ -65,6 +69,20 @@ def storage(make: Make) -> KtStorage:
 
 def has_expiry(storage: KtStorage) -> bool:
     return storage._tycoon is not None
+
+
+@pytest.mark.parametrize("kind", [KtHuey, KtPriorityHuey])
+def test_suite(server: Any, kind: Any) -> None:
+    """The one that huey has for storages; its slow tests sleep: see `test_a_lock_ends`."""
+
+    class Suite(StorageTests, BaseTestCase):  # type: ignore[misc]
+        def get_huey(self) -> Any:
+            return kind("suite", place=server, blocking=False, utc=False)
+
+    result = unittest.TestResult()
+    unittest.defaultTestLoader.loadTestsFromTestCase(Suite).run(result)
+    assert not [text for _, text in result.errors + result.failures]
+    assert result.testsRun - len(result.skipped) >= 6
 
 
 @pytest.mark.parametrize("kind", [KtStorage, KtPriorityStorage])
@@ -189,6 +207,41 @@ def test_expiry(make: Make, storage: KtStorage) -> None:
         assert monotonic() < deadline
         sleep(0.05)
     assert expiring.has_data_for_key("revoked")
+
+
+def test_a_lock_ends(storage: KtStorage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In time, while the server, which counts whole seconds, still has its record."""
+    if not has_expiry(storage):
+        return
+    begin = 2_000_000_000.0
+    now = [begin]
+    monkeypatch.setattr(time, "time", lambda: now[0])
+    assert storage.put_if_empty("lock", b"1", ttl=1)
+    assert storage.put_if_empty("more", b"1", ttl=0.5)
+    now[0] = begin + 0.999
+    assert storage.peek_data("lock") == b"1"
+    assert storage.peek_many(["lock", "more"]) == {"lock": b"1"}
+    assert storage.result_items() == {"lock": b"1"}
+    assert not storage.put_if_empty("lock", b"2")
+    assert not storage.delete_data("more")
+    now[0] = begin + 1
+    assert storage.peek_data("lock") is EmptyData
+    assert not storage.has_data_for_key("lock")
+    assert storage.put_if_empty("lock", b"3", ttl=0.25)
+    now[0] = begin + 1.25
+    assert storage.put_if_empty("lock", b"4")
+    now[0] = begin + 10**6
+    assert storage.pop_data("lock") == b"4"
+
+
+def test_values_that_look_as_if_they_ended(storage: KtStorage) -> None:
+    for value in (STAMPED, STAMPED + bytes(8) + b"v", STAMPED[:2], b""):
+        storage.put_data("k", value)
+        assert storage.peek_data("k") == value
+        assert storage.pop_data("k") == value
+        assert storage.put_if_empty("k", value)
+        assert storage.peek_many(["k"]) == {"k": value}
+        assert storage.delete_data("k")
 
 
 def test_bad_places() -> None:

@@ -16,6 +16,14 @@ see `kt.lua`. What belongs to the application ``shop`` has keys that begin with 
 ``counter.KEY``    counters
 =================  ===============================================================================
 
+What was stored for some seconds (a lock) has its end in front of its value, because the server
+counts whole seconds and would keep a lock of one second for up to two. The clock is that of whoever
+looks, as with the schedule::
+
+    STAMPED | end: microseconds since the epoch, 8 bytes | value
+
+A value that begins with `STAMPED` itself is stored in the same way, with an end that never comes.
+
 huey pickles tasks and results unless it has another serializer: whoever can write to the server can
 then run code in the consumer.
 """
@@ -23,10 +31,10 @@ then run code in the consumer.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
-from struct import pack
-from typing import Any
+from struct import Struct, pack
+from typing import Any, Final
 
 from huey.api import Huey
 from huey.constants import EmptyData
@@ -43,6 +51,14 @@ Client = KyotoTycoon[Any, Any] | TokyoTyrant[Any, Any]
 
 STAMP = 8
 """Bytes before a task with a priority: when it was put into the queue."""
+
+STAMPED: Final = b"\0kt"
+"""How a value begins that has its end in front."""
+
+END: Final = Struct(">q")
+
+NEVER: Final = 2**63 - 1
+"""The end of a value that only looks as if it had one."""
 
 
 def connect(place: str | Client | None, options: dict[str, Any]) -> Client:
@@ -170,21 +186,21 @@ class KtStorage(BaseStorage):
 
     def put_data(self, key: str | bytes, value: bytes, is_result: bool = False) -> None:
         """Store a value."""
+        data = _stored(value)
         if self._tycoon is not None and is_result and self._expire_time is not None:
-            self._tycoon.set_bytes(self._result(key), value, expire_time=self._expire_time)
+            self._tycoon.set_bytes(self._result(key), data, expire_time=self._expire_time)
         else:
-            self._client.set_bytes(self._result(key), value)
+            self._client.set_bytes(self._result(key), data)
 
     def peek_data(self, key: str | bytes) -> Any:
         """Return a value, which stays, or EmptyData."""
-        value = self._client.get_bytes(self._result(key))
-        return EmptyData if value is None else value
+        return _found(self._client.get_bytes(self._result(key)))
 
     def peek_many(self, keys: Iterable[str | bytes]) -> dict[str | bytes, bytes]:
         """Return those of the values that there are, in one request."""
         names = {self._result(key): key for key in keys}
         found = self._client.get_bulk(names)
-        return {names[_text(name)]: value for name, value in found.items()}
+        return {names[_text(name)]: value for name, value in _live(found)}
 
     def pop_data(self, key: str | bytes) -> Any:
         """Remove a value and return it, or EmptyData. One caller gets it."""
@@ -195,15 +211,15 @@ class KtStorage(BaseStorage):
             value = self._client.get_bytes(name)
             if value is not None and not self._client.remove(name):
                 value = None
-        return EmptyData if value is None else value
+        return _found(value)
 
     def delete_data(self, key: str | bytes) -> bool:
         """Remove a value. Returns whether there was one."""
-        return bool(self._client.remove(self._result(key)))
+        return self.pop_data(key) is not EmptyData
 
     def has_data_for_key(self, key: str | bytes) -> bool:
         """Return whether there is a value."""
-        return self._client.exists(self._result(key))
+        return self.peek_data(key) is not EmptyData
 
     def put_if_empty(self, key: str | bytes, value: bytes, ttl: float | None = None) -> bool:
         """Store a value if there is none, for `ttl` seconds. Returns whether there was none.
@@ -211,11 +227,21 @@ class KtStorage(BaseStorage):
         Raises:
             NotImplementedError: `ttl` on Tokyo Tyrant.
         """
-        if self._tycoon is not None:
-            return self._tycoon.add(self._result(key), value, expire_time=ttl)
-        if ttl is not None:
-            raise NotImplementedError("Tokyo Tyrant has no expiry")
-        return self._client.add(self._result(key), value)
+        name = self._result(key)
+        if self._tycoon is None:
+            if ttl is not None:
+                raise NotImplementedError("Tokyo Tyrant has no expiry")
+            return self._client.add(name, _stored(value))
+        data, seconds = _stored(value, ttl), None if ttl is None else max(ttl, 0)
+        while not self._tycoon.add(name, data, expire_time=seconds):
+            old = self._tycoon.get_bytes(name)
+            if old is None:
+                continue
+            if _found(old) is not EmptyData:
+                return False
+            if self._tycoon.cas(name, old, data, expire_time=seconds):
+                break
+        return True
 
     def incr(self, key: str | bytes, amount: int = 1) -> int:
         """Add to a counter and return the sum."""
@@ -226,13 +252,16 @@ class KtStorage(BaseStorage):
         self._client.remove(f"{self._prefix}counter.{_text(key)}")
 
     def result_store_size(self) -> int:
-        """Return how many values there are; it goes through all of them."""
+        """Return how many values there are; it goes through all of them.
+
+        One that was stored for some seconds counts for up to a second longer.
+        """
         return len(self._keys("result."))
 
     def result_items(self) -> dict[str, bytes]:
         """Return all values."""
         found = self._client.get_bulk(self._keys("result."))
-        return {_text(key).removeprefix(self._result("")): data for key, data in found.items()}
+        return {_text(key).removeprefix(self._result("")): data for key, data in _live(found)}
 
     def flush_results(self) -> None:
         """Remove all values."""
@@ -291,6 +320,32 @@ class KtPriorityHuey(Huey):
     """huey with `KtPriorityStorage`, whose arguments it takes besides its own."""
 
     storage_class = KtPriorityStorage
+
+
+def _stored(value: bytes, ttl: float | None = None) -> bytes:
+    """Return a value as it is stored for `ttl` seconds, or for ever."""
+    if ttl is None:
+        return STAMPED + END.pack(NEVER) + value if value.startswith(STAMPED) else value
+    return STAMPED + END.pack(int(min((time.time() + ttl) * 10**6, NEVER))) + value
+
+
+def _found(data: bytes | None) -> Any:
+    """Return the value that is stored so, or EmptyData if there is none, or its end is over."""
+    if data is None:
+        return EmptyData
+    if not data.startswith(STAMPED):
+        return data
+    (end,) = END.unpack_from(data, len(STAMPED))
+    over = end <= time.time() * 10**6
+    return EmptyData if over else data[len(STAMPED) + END.size :]
+
+
+def _live(found: Mapping[Any, bytes]) -> Iterator[tuple[Any, bytes]]:
+    """Yield keys and values of those whose end is not over."""
+    for key, data in found.items():
+        value = _found(data)
+        if value is not EmptyData:
+            yield key, value
 
 
 def _text(key: str | bytes) -> str:
