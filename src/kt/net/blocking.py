@@ -373,7 +373,8 @@ class Connection:
             ProtocolError: it is there.
         """
         stranger = self.endpoint.stranger
-        with suppress(OSError), connected(self.endpoint, CALLING) as sock:
+        left = CALLING if deadline is None else max(deadline - monotonic(), 0.001)
+        with suppress(OSError), connected(self.endpoint, min(CALLING, left)) as sock:
             sock.sendall(stranger.request)
             poller = select.poll()
             for source in (sock, *news):

@@ -23,7 +23,10 @@ ALERT = b"\x15\x03"
 """What a server begins with that speaks TLS, and is spoken to without."""
 
 SILENCE = 1.0
-"""Seconds without a first answer after which a client asks whether it is the right server."""
+"""Seconds without a first answer, at most, after which a client asks what server it is."""
+
+HASTE = 0.02
+"""A timeout that is too short to ask that, in seconds."""
 
 
 class Endpoint(NamedTuple):
@@ -80,8 +83,13 @@ class Endpoint(NamedTuple):
         )
 
     def patience(self, timeout: float | None) -> float | None:
-        """Seconds without an answer after which to ask for the `stranger`; None: do not ask."""
-        return SILENCE if timeout is None or timeout > SILENCE else None
+        """Seconds without an answer after which to ask for the `stranger`; None: do not ask.
+
+        Half of a short timeout: the other half is for the `stranger` to answer.
+        """
+        if timeout is None:
+            return SILENCE
+        return None if timeout < HASTE else min(SILENCE, timeout / 2)
 
     def mistaken(self) -> ProtocolError:
         """The `stranger` is there."""

@@ -7,6 +7,7 @@ import logging
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -143,6 +144,24 @@ def test_a_tyrant_client_at_a_tycoon_server(tycoon_server: EmbeddedServer) -> No
     pipe.get("k")
     with pytest.raises(ProtocolError, match="is a Kyoto Tycoon server"):
         pipe.execute()
+
+
+def get_at_last(db: KyotoTycoon[str, str] | TokyoTyrant[str, str]) -> None:
+    """Get a record; try again if the time was over before the other kind of server had answered."""
+    for _ in range(30):
+        with suppress(ServerTimeoutError):
+            db.get("k")
+
+
+def test_also_with_a_short_timeout(
+    tycoon_server: EmbeddedServer, tyrant_server: EmbeddedTokyoTyrantServer
+) -> None:
+    if isinstance(tycoon_server, LocalServer):
+        pytest.skip("a database in this process is opened with its own client")
+    with pytest.raises(ProtocolError, match="is a Tokyo Tyrant server"):
+        get_at_last(KyotoTycoon(tyrant_server.host, tyrant_server.port, timeout=1))
+    with pytest.raises(ProtocolError, match="is a Kyoto Tycoon server"):
+        get_at_last(TokyoTyrant(tycoon_server.host, tycoon_server.port, timeout=1))
 
 
 def test_a_slow_server_is_asked_only_who_it_is(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import logging
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -144,6 +145,24 @@ async def test_a_tyrant_client_at_a_tycoon_server(tycoon_server: EmbeddedServer)
     pipe.get("k")
     with pytest.raises(ProtocolError, match="is a Kyoto Tycoon server"):
         await pipe.execute()
+
+
+async def get_at_last(db: AsyncKyotoTycoon[str, str] | AsyncTokyoTyrant[str, str]) -> None:
+    """Get a record; try again if the time was over before the other kind of server had answered."""
+    for _ in range(30):
+        with suppress(ServerTimeoutError):
+            await db.get("k")
+
+
+async def test_also_with_a_short_timeout(
+    tycoon_server: EmbeddedServer, tyrant_server: EmbeddedTokyoTyrantServer
+) -> None:
+    if isinstance(tycoon_server, LocalServer):
+        pytest.skip("a database in this process is opened with its own client")
+    with pytest.raises(ProtocolError, match="is a Tokyo Tyrant server"):
+        await get_at_last(AsyncKyotoTycoon(tyrant_server.host, tyrant_server.port, timeout=1))
+    with pytest.raises(ProtocolError, match="is a Kyoto Tycoon server"):
+        await get_at_last(AsyncTokyoTyrant(tycoon_server.host, tycoon_server.port, timeout=1))
 
 
 async def test_a_slow_server_is_asked_only_who_it_is(
