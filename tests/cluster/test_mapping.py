@@ -258,14 +258,20 @@ def test_a_walk_is_in_order_and_complete(wanted: int, backward: bool) -> None:
 
 def test_a_search_in_flat_looks_at_every_master() -> None:
     db = database(FLAT)
+    line = b"%b %b@1 myself,master - 0 0 1 connected %b\n"
+    of_themselves = [
+        ("n1", line % (b"one", b"n1", b"0-99")),
+        ("n2", line % (b"two", b"n2", b"100-16383")),
+    ]
     rounds, keys = drive(
         db.match_prefix(b"a*", -1),
-        [[("n1", [b"7", [b"k{}a*1"]]), ("n2", [b"0", [b"k{}a*2", b"k{}a*2"]])]],
+        [of_themselves, [("n1", [b"7", [b"k{}a*1"]]), ("n2", [b"0", [b"k{}a*2", b"k{}a*2"]])]],
         [[b"0", [b"k{}a*3"]]],
+        [of_themselves],
     )
     assert sorted(keys) == [b"a*1", b"a*2", b"a*3"]
-    assert rounds[0][0].slot == EVERY
-    assert rounds[0][0].words[3] == b"k{}a\\**"
+    assert rounds[0][0].slot == rounds[0][1].slot == EVERY
+    assert rounds[0][1].words[3] == b"k{}a\\**"
     assert rounds[1][0].node == "n1"
 
 

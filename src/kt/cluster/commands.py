@@ -30,6 +30,9 @@ EVERY: Final = -1
 NOWHERE: Final = -2
 """In place of a slot: the command names its node."""
 
+FRESH: Final = -3
+"""As `EVERY`, once all masters that are known have been asked who else there is."""
+
 
 class Script:
     """A script of ours, which nodes know by its hash once they have been told of it."""
@@ -50,7 +53,7 @@ class Command(NamedTuple):
 
     Attributes:
         words: the command itself.
-        slot: of its keys; or `EVERY`, or `NOWHERE`.
+        slot: of its keys; or `EVERY`, `FRESH` or `NOWHERE`.
         reads: whether it changes nothing, so that it does no harm to carry it out twice, and no
             replica has to confirm it.
         node: the address that it is for, with `NOWHERE`.

@@ -28,10 +28,10 @@ from functools import partial
 from itertools import count
 from typing import Any, Final, Protocol
 
-from kt.cluster.commands import EVERY, NOWHERE, Command, Steps
+from kt.cluster.commands import EVERY, FRESH, NOWHERE, Command, Steps
 from kt.cluster.node import SILENCE, Job, Node, address_of, ask_node
 from kt.cluster.settings import Settings
-from kt.cluster.slots import Meaning, SlotMap, judge
+from kt.cluster.slots import NODES, Meaning, SlotMap, judge
 from kt.errors import (
     KTError,
     ReplyLostError,
@@ -49,8 +49,6 @@ PAUSE: Final = 0.05
 
 MAP_TIMEOUT: Final = 1.0
 """Seconds that a node has to say what it knows."""
-
-NODES: Final = [b"CLUSTER", b"NODES"]
 
 DEPOSED: Final = "is no master any more"
 
@@ -160,10 +158,12 @@ class Engine:
             return []
         if not self.map.masters:
             await self.open()
+        if commands[0].slot == FRESH:
+            await asyncio.gather(*map(self._learn_from, self.map.masters))
         pending = Pending(len(commands), self._loop.create_future())
         deadline = self._loop.time() + self.settings.timeout
         for place, command in enumerate(commands):
-            if command.slot == EVERY:
+            if command.slot in (EVERY, FRESH):
                 self._ask_every(command, pending, place, deadline)
             else:
                 self._send(Job(command, pending, place, deadline, next(self._numbers)))
@@ -454,7 +454,7 @@ class Engine:
 
 def is_one(commands: list[Command]) -> bool:
     """Whether they are a single command for a single node."""
-    return len(commands) == 1 and commands[0].slot != EVERY
+    return len(commands) == 1 and commands[0].slot not in (EVERY, FRESH)
 
 
 async def carry_out(steps: Steps[Any], run: Callable[[list[Command]], Awaitable[list[Any]]]) -> Any:

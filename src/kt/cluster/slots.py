@@ -3,15 +3,22 @@
 The map comes from ``CLUSTER NODES`` of any node, which has the *epoch* of each master: the owner of
 a slot is replaced only by one of a later epoch, so a node that slept while it was replaced cannot
 bring the map back. ``MOVED`` is believed until the next map.
+
+Of itself a master knows best. Whoever asks all masters for what they have learns from what each
+says of itself, before and afterwards, whether records may have passed him by
+(`kt.cluster.walks.Passes`).
 """
 
 from __future__ import annotations
 
 from enum import Enum, auto
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from kt.cluster.layout import SLOTS
 from kt.wire.resp_error import RespError
+
+NODES: Final = [b"CLUSTER", b"NODES"]
+"""The command whose reply says what a node knows."""
 
 
 class Meaning(Enum):
@@ -154,11 +161,86 @@ class SlotMap:
 
     def _claim(self, node: str, epoch: int, word: str) -> None:
         """Give the slots of a word such as ``0-5460`` to a node."""
-        first, _, last = word.partition("-")
-        for slot in range(int(first), int(last or first) + 1):
+        first, last = _range(word)
+        for slot in range(first, last + 1):
             if epoch >= self._epochs[slot] or self._owners[slot] not in self._nodes:
                 self._owners[slot] = node
                 self._epochs[slot] = epoch
 
     def _count(self) -> None:
         self.masters = sorted({owner for owner in self._owners if owner})
+
+
+Move = tuple[str, str]
+"""From which node a slot goes to which, by their names."""
+
+
+class View:
+    """What all masters say of themselves.
+
+    Args:
+        replies: of the masters that were asked, each with its address, to `NODES`.
+
+    Attributes:
+        nodes: the addresses of those who were asked.
+        owners: by the slot, the name of the master that says that it is its; empty for nobody.
+        moving: by the slot, which is under way.
+    """
+
+    def __init__(self, replies: list[tuple[str, Any]]) -> None:
+        self.nodes = [node for node, _ in replies]
+        self.owners = [""] * SLOTS
+        self.moving: dict[int, Move] = {}
+        self._epochs: dict[str, int] = {}
+        lines = [_own_line(reply) for _, reply in replies]
+        # A slot that arrives is claimed by both for a moment, and the later epoch counts.
+        for words in sorted(filter(None, lines), key=lambda words: int(words[6])):
+            self._epochs[words[0]] = int(words[6])
+            for word in words[8:]:
+                self._take(words[0], word)
+
+    def _take(self, name: str, word: str) -> None:
+        """Take in one of ``0-5460``, ``[93->-TARGET]`` and ``[93-<-SOURCE]``."""
+        if word[:1] != "[":
+            first, last = _range(word)
+            self.owners[first : last + 1] = [name] * (last + 1 - first)
+            return
+        slot, sign, other = word[1:-1].partition("->-" if "->-" in word else "-<-")
+        self.moving[int(slot)] = (name, other) if sign == "->-" else (other, name)
+
+    def is_complete(self) -> bool:
+        """Whether all who have slots were asked."""
+        return "" not in self.owners
+
+    def is_still(self, other: View) -> bool:
+        """Whether nothing has moved from then to now, and nothing is about to."""
+        same = self.owners == other.owners and self._epochs == other._epochs
+        return same and not (self.moving or other.moving)
+
+    def moves_to(self, later: View) -> dict[int, set[Move]]:
+        """What has moved until then, or may have, by the slot."""
+        moves: dict[int, set[Move]] = {}
+        for view in (self, later):
+            for slot, move in view.moving.items():
+                moves.setdefault(slot, set()).add(move)
+        if self.owners != later.owners:
+            for slot, move in enumerate(zip(self.owners, later.owners, strict=True)):
+                if move[0] != move[1]:
+                    moves.setdefault(slot, set()).add(move)
+        return moves
+
+
+def _own_line(reply: bytes) -> list[str]:
+    """The words with which a master speaks of itself; none of a node that is no master."""
+    for line in reply.decode("utf-8", "replace").splitlines():
+        words = line.split(" ")
+        flags = words[2].split(",") if len(words) >= 8 else []
+        if "myself" in flags:
+            return words if "master" in flags else []
+    return []
+
+
+def _range(word: str) -> tuple[int, int]:
+    """The first and the last slot of a word such as ``0-5460`` or ``7``."""
+    first, _, last = word.partition("-")
+    return int(first), int(last or first)

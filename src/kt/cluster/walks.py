@@ -10,8 +10,8 @@ An ordered walk asks every bucket for a page of its keys and merges them. Keys a
 A page of a walk of n keys has n / B + 3 * sqrt(n / B) + 1 of them, which is nearly always enough.
 No walk sees one moment: a record that is there all the time is seen once, others may be or not.
 
-A flat database is walked by SCAN on every master. While slots move, records that move from
-a master that comes later to one that is through are not seen.
+A flat database is walked by SCAN on every master, and once more if records may have moved past
+the walk (`Passes`).
 """
 
 from __future__ import annotations
@@ -21,12 +21,16 @@ from collections.abc import Iterator
 from math import isqrt
 from typing import Any, Final, NamedTuple, Protocol
 
-from kt.cluster.commands import EVERY, NOWHERE, Command, Failure, Steps, good
+from kt.cluster.commands import EVERY, FRESH, NOWHERE, Command, Failure, Steps, good
 from kt.cluster.layout import META, Bucket, Flat, Tree
+from kt.cluster.slots import NODES, Move, View
 
 GROWTH: Final = 4
 PAGE_MAX: Final = 1024
 SCAN_COUNT: Final = b"1000"
+
+PASSES_MAX: Final = 100
+"""So often are all masters asked, at most."""
 
 
 class Walk(Protocol):
@@ -121,27 +125,88 @@ class TreeWalk:
         return Command(words, page.bucket.slot, True)
 
 
+class Passes:
+    """Asks all masters for what they have, in passes, until no record can have been missed.
+
+    A pass misses a record that leaves a master which is still to be asked for one that has been.
+    So a pass in which nothing moves misses nothing, and two passes one after the other miss nothing
+    that moves once only in that time: a slot that stays half moved costs a second pass and no more.
+    What passes do not see is a slot that goes away and comes back in each of two of them.
+
+    Attributes:
+        moved: whether slots have changed hands in the last pass.
+    """
+
+    def __init__(self) -> None:
+        self.moved = False
+        self._view: View | None = None  # at the begin of the pass
+        self._moves: list[dict[int, set[Move]]] = []  # in the last passes
+        self._all_asked = False
+        self._passes = 0
+
+    def begin(self, words: list[bytes], *, reads: bool) -> Steps[list[tuple[str, Any]]]:
+        """The reply of each master to the command that a pass begins with."""
+        self._passes += 1
+        if self._passes > PASSES_MAX:
+            raise Failure(500, "DB: 9: system error: slots move to and fro")
+        replies: list[tuple[str, Any]]
+        if self._view is None:
+            slot = EVERY if self._passes == 1 else FRESH
+            views, replies = yield [Command(NODES, slot, True), Command(words, slot, reads)]
+            self._view = _view(views)
+        else:
+            [replies] = yield [Command(words, EVERY, reads)]
+        self._all_asked = self._view.is_complete() and self._view.nodes == [n for n, _ in replies]
+        return replies
+
+    def end(self) -> Steps[bool]:
+        """Whether all has been seen; otherwise another pass has to begin."""
+        assert self._view is not None
+        [views] = yield [Command(NODES, EVERY, True)]
+        before, after = self._view, _view(views)
+        self.moved = before.owners != after.owners
+        if not self._all_asked or not after.is_complete():
+            self.moved, self._view, self._moves = True, None, []
+            return False
+        self._view = after
+        self._moves = [*self._moves[-1:], before.moves_to(after)]
+        if before.is_still(after):
+            return True
+        first, last = self._moves[0], self._moves[-1]
+        return len(self._moves) > 1 and all(
+            len(moves | first[slot]) == 1 for slot, moves in last.items() if slot in first
+        )
+
+
+def _view(replies: list[tuple[str, Any]]) -> View:
+    return View([(node, good(reply)) for node, reply in replies])
+
+
 class FlatWalk:
     """A walk without an order."""
 
     def __init__(self, layout: Flat, prefix: bytes, limit: int) -> None:
         self._head = layout.head
         self._pattern = _quoted(layout.head + prefix) + b"*"
-        self._cursors: dict[str, bytes] | None = None
+        self._passes = Passes()
+        self._over = False
+        self._cursors: dict[str, bytes] = {}
         self._seen: set[bytes] = set()
         self._limit = limit
 
     def more(self, wanted: int) -> Steps[list[bytes]]:
         found: list[bytes] = []
-        while len(found) < wanted and self._cursors != {}:
+        while len(found) < wanted and not self._over:
             found += yield from self._scan()
+            if not self._cursors:
+                self._over = yield from self._passes.end()
         return found
 
     def _scan(self) -> Steps[list[bytes]]:
         """The next page of every master."""
         replies: list[tuple[str, Any]]
-        if self._cursors is None:
-            [replies] = yield [Command(self._words(b"0"), EVERY, True)]
+        if not self._cursors:
+            replies = yield from self._passes.begin(self._words(b"0"), reads=True)
         else:
             nodes = list(self._cursors)
             commands = [
