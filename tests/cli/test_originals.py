@@ -7,6 +7,7 @@ import base64
 import json
 import os
 import re
+import socket
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -14,8 +15,10 @@ from pathlib import Path
 import pytest
 
 from kt.cli import verbs
+from kt.client.tyrant.client import TokyoTyrant
 from kt.embedded import EmbeddedServer, EmbeddedTokyoTyrantServer
 from tests.conftest import find_original
+from tests.local_server import LocalServer
 
 from .conftest import Kt
 from .lines import LINES, lines_of
@@ -87,8 +90,34 @@ def test_all_of_their_flags_are_known(program: str) -> None:
     assert len(lines) > 15
     for name, rest in lines:
         home = verbs.find(name, program)
-        if home is None:
-            assert (program, name) == ("tcrmgr", "http"), "docs/cli.md tells of it"
-            continue
+        assert home is not None, name
         known = {each for parameter in verbs.load(home).params for each in parameter.opts}
         assert set(re.findall(r"[\[|](-[a-z]+)", rest)) <= known, name
+
+
+def test_http(kt: Kt, tyrant_server: EmbeddedTokyoTyrantServer, tyrant: TokyoTyrant) -> None:
+    if isinstance(tyrant_server, LocalServer):
+        pytest.skip("a database in this process speaks no HTTP")
+    tyrant.set("a key", "\n value")
+    url = f"http://127.0.0.1:{tyrant_server.port}"
+    assert kt("tcrmgr", "http", f"{url}/a%20key") == (0, b"\n value", "")
+    head, _, body = kt("tcrmgr", "http", "-ih", f"{url}/a%20key").out.partition(b"\n\n")
+    assert body == b"\n value"
+    assert head.startswith(b"HTTP/1.1 200 OK\n")
+    assert b"\nContent-Length: 7" in head
+    missing = kt("tcrmgr", "http", "-ih", "-ah", "X-One", "1", f"{url}/none", "-ah", "Two", "2")
+    assert missing.status == 0
+    assert missing.out.startswith(b"HTTP/1.1 404 Not Found\n")
+
+
+def test_http_that_fails(kt: Kt) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+        ran = kt("tcrmgr", "http", f"http://127.0.0.1:{port}/")
+    assert ran.status == 3
+    assert str(port) in ran.err
+    for url in ("ftp://127.0.0.1/", "127.0.0.1", "http://", "http://127.0.0.1:no/"):
+        assert kt("tcrmgr", "http", url).status == 2
+    assert kt("tcrmgr", "http", "-ah", "a\nb", "c", f"http://127.0.0.1:{port}/").status in (2, 3)
+    assert kt("http", "http://127.0.0.1/").status == 2, "only in lines of tcrmgr"

@@ -302,7 +302,7 @@ def verb(
 def arranged(command: click.Command, words: Sequence[str]) -> list[str]:
     """Return the words of a line with its options first; see the module's docstring."""
     values = {
-        name: not parameter.is_flag
+        name: 0 if parameter.is_flag else parameter.nargs
         for parameter in command.params
         if isinstance(parameter, click.Option)
         for name in (*parameter.opts, *parameter.secondary_opts)
@@ -319,7 +319,8 @@ def arranged(command: click.Command, words: Sequence[str]) -> list[str]:
             rest = []
         elif each in values:
             options.append(each)
-            options += [rest.pop(0)] if values[each] and rest else []
+            options += rest[: values[each]]
+            del rest[: values[each]]
         elif each in HELP or (each.startswith("-") and (not others or _is_option(each, values))):
             options.append(each)
         else:
@@ -336,5 +337,5 @@ def _only_file(command: click.Command, others: list[str]) -> bool:
     return len(others) == 1 and is_file(others[0]) and not has_words
 
 
-def _is_option(each: str, values: dict[str, bool]) -> bool:
+def _is_option(each: str, values: dict[str, int]) -> bool:
     return each.startswith("--") and each.partition("=")[0] in values

@@ -99,6 +99,7 @@ PROGRAMS: Final = {
         "list": "tyrant.do_list",
         "sync": "tyrant.do_sync",
         "copy": "tyrant.do_copy",
+        "http": "http.do_http",
     },
 }
 """Verbs of the originals that mean something else here, or whose first word is a host."""
