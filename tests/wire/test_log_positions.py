@@ -123,6 +123,17 @@ def test_no_position_of_tyrant(text: str) -> None:
         TyrantFollower(text)
 
 
+def test_elsewhere() -> None:
+    """What is done is not looked for in another server's log, which may be a little behind."""
+    tycoon = TycoonFollower("tycoon:100000000000")
+    assert tycoon.elsewhere().position == "tycoon:>90000000000"
+    assert TycoonFollower.after(5).elsewhere().begin() == 0
+    tyrant = TyrantFollower("tyrant:100000000+3@120000000").elsewhere()
+    assert tyrant.position == "tyrant:110000000"
+    assert tyrant.take(115000000)
+    assert TyrantFollower.at(5).elsewhere().begin() == 1
+
+
 SET = Change(What.SET, 1, 7, 3, b"key", b"value")
 
 

@@ -7,6 +7,9 @@ one and goes on from its position (`kt.wire.log.positions`), for as long as it t
     connect, ask for what comes after the position ──> changes ──> connection lost ──┐
         ^── a pause, longer and longer up to PAUSE_MAX <─────────────────────────────┘
 
+A client of several servers follows the master. Where another one is it when a connection is made,
+the feed goes on in that one's log, a few seconds before (`elsewhere` of the position).
+
 An error that another connection would not mend is raised: the server keeps no log, the log has a
 gap, what came is no change. The feed can be used afterwards, and fails in the same way if nothing
 has been done about it.
@@ -22,6 +25,8 @@ from typing import Final, Generic, Self
 
 from kt.client.changes_values import Terms, decoded
 from kt.errors import KTError, ServerConnectionError, ServerTimeoutError
+from kt.net.aio import Pool
+from kt.net.endpoint import Endpoint
 from kt.net.streams.aio import Stream, pause
 from kt.options import Since
 from kt.types import Change, K, V
@@ -49,8 +54,10 @@ class AsyncChanges(AsyncIterator[Change[K, V]], Generic[K, V]):
 
     _follower: TycoonFollower | TyrantFollower | None = None
 
-    def __init__(self, terms: Terms) -> None:
+    def __init__(self, pool: Pool, terms: Terms) -> None:
+        self._pool = pool
         self._terms = terms
+        self._endpoint: Endpoint | None = None
         self._stream: Stream | None = None
         self._closed = self._established = False
 
@@ -110,6 +117,11 @@ class AsyncChanges(AsyncIterator[Change[K, V]], Generic[K, V]):
         """Return a follower that begins there."""
         raise NotImplementedError
 
+    async def _move(self, endpoint: Endpoint) -> TycoonFollower | TyrantFollower:
+        """Return a follower that goes on at the master who was a slave of the one before."""
+        assert self._follower is not None
+        return self._follower.elsewhere()
+
     async def _greet(self, stream: Stream) -> None:
         """Ask for changes on a new connection."""
         raise NotImplementedError
@@ -136,9 +148,13 @@ class AsyncChanges(AsyncIterator[Change[K, V]], Generic[K, V]):
                 return
 
     async def _try_connect(self) -> None:
+        endpoint = await self._pool.locate(self._terms.timeout)
         if self._follower is None:
             self._follower = await self._begin(self._terms.since)
-        stream = await Stream.open(self._terms.endpoint, self._terms.timeout)
+        elif endpoint != self._endpoint:
+            self._follower = await self._move(endpoint)
+        self._endpoint = endpoint
+        stream = await Stream.open(endpoint, self._terms.timeout)
         try:
             await self._greet(stream)
         except BaseException:

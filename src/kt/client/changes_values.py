@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from kt.client.values import Values
-from kt.net.endpoint import Endpoint
 from kt.options import Since
 from kt.types import Change, Key
 from kt.wire.codec import decode_key, encode_key
@@ -45,7 +44,6 @@ class Terms(NamedTuple):
     """What a feed needs to know.
 
     Attributes:
-        endpoint: the server.
         timeout: seconds to connect and to be answered; None: any time.
         values: turns values into what they were.
         decode_keys: keys are str, otherwise bytes.
@@ -56,7 +54,6 @@ class Terms(NamedTuple):
         give_up: seconds after which no new connection is tried any more; None: never.
     """
 
-    endpoint: Endpoint
     timeout: float | None
     values: Values
     decode_keys: bool

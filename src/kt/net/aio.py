@@ -10,13 +10,12 @@ A *connection* writes requests as they come and hands each reply to the task tha
 - While replies are outstanding, the requests of one turn of the loop go out in one write; the first
   request to a quiet connection goes out at once.
 - A task that is cancelled, or gives up after its timeout, leaves its place in the queue: the reply
-  is read and dropped, so the connection stays in step. Only when a timeout passes in the middle of
-  a reply, or in silence from its begin to its end, is the connection taken for dead and closed.
+  is read and dropped. Only when a timeout passes in the middle of a reply, or in silence from its
+  begin to its end, is the connection taken for dead and closed.
 - With a `Retry`, connecting is tried again, and so is a harmless request whose connection broke.
 - A new connection that stays silent for a second may have met the other kind of server, which has
   the same default port and waits for the end of a line: then that one is asked for (`Endpoint`).
-- While the socket takes no more, tasks wait for their turn before they write anything: a million
-  waiting tasks are a million waiting tasks, not a million requests in a buffer.
+- While the socket takes no more, tasks wait for their turn before they write anything.
 
 The *pool* has one shared connection for calls, so that every call sees what was written before it,
 and connections leased to one user each (cursors, waiting for signals); together at most `size`, and
@@ -100,9 +99,8 @@ async def is_stranger(endpoint: Endpoint) -> bool:
         if endpoint.is_unix:
             reader, writer = await asyncio.open_unix_connection(endpoint.host)
         else:
-            reader, writer = await asyncio.open_connection(
-                endpoint.host, endpoint.port, **secured(endpoint, SILENCE)
-            )
+            more = secured(endpoint, SILENCE)
+            reader, writer = await asyncio.open_connection(endpoint.host, endpoint.port, **more)
         try:
             writer.write(endpoint.stranger.request)
             return await reader.read(1) == endpoint.stranger.answer
@@ -158,9 +156,8 @@ class Connection(asyncio.Protocol):
                 if endpoint.is_unix:
                     await loop.create_unix_connection(lambda: self, endpoint.host)
                 else:
-                    await loop.create_connection(
-                        lambda: self, endpoint.host, endpoint.port, **secured(endpoint, timeout)
-                    )
+                    more = secured(endpoint, timeout)
+                    await loop.create_connection(lambda: self, endpoint.host, endpoint.port, **more)
         except OSError as error:
             raise endpoint.unreachable(error) from error
 
@@ -477,8 +474,7 @@ async def closed(connections: Iterable[Connection]) -> None:
 async def until_the_end(connections: set[Connection]) -> AsyncGenerator[None, None]:
     """Yield once, and close the connections when the event loop comes to its end.
 
-    An event loop that ends in order (`asyncio.run`) first ends the asynchronous generators that
-    have begun in it.
+    An event loop that ends in order first ends the asynchronous generators begun in it.
     """
     try:
         yield
@@ -602,6 +598,10 @@ class Pool:
 
     def followed(self) -> Endpoint:
         """Where the log of changes is to be had."""
+        return self.endpoint
+
+    async def locate(self, timeout: float | None) -> Endpoint:
+        """Find out where that is now, within `timeout` seconds."""
         return self.endpoint
 
     async def close(self) -> None:

@@ -540,6 +540,10 @@ class Pool:
         """Where the log of changes is to be had."""
         return self.endpoint
 
+    def locate(self, timeout: float | None) -> Endpoint:
+        """Find out where that is now, within `timeout` seconds."""
+        return self.endpoint
+
     def checkin(self, timeout: float | None = None) -> None:
         """Give this thread's connection to the others; the next call takes one again."""
         slot = self._slot()

@@ -10,11 +10,20 @@ from pathlib import Path
 
 import pytest
 
-from kt import ArgumentError, OutcomeUnknown, Retry, ServerConnectionError, ServerError
+from kt import (
+    ArgumentError,
+    LogGapError,
+    OutcomeUnknown,
+    Retry,
+    ServerConnectionError,
+    ServerError,
+    Since,
+)
 from kt.client.tycoon.client import KyotoTycoon
 from kt.client.tyrant.client import TokyoTyrant
 from tests.server.processes import HOST, SECONDS, ServerProcess
 from tests.server.tycoon.pairs import BUNDLED, client, following, server, wait_until
+from tests.server.tyrant.slaves import client as tyrant_client
 from tests.server.tyrant.slaves import server as tyrant_server
 
 SCRIPT = 'function write(i, o) return __kyototycoon__.db:set("s", "1") and 0 or 1 end'
@@ -31,7 +40,7 @@ def servers(tmp_path: Path) -> Iterator[Servers]:
     with ExitStack() as stack:
         first = server(BUNDLED, 1, tmp_path / "1", "-rts", "rts", *extra, databases=("%",))
         stack.enter_context(first)
-        args = (*following(first), "-ro-slave", *extra)
+        args = (*following(first), "-ro-slave", "-ulim", "1000", *extra)
         second = server(BUNDLED, 2, tmp_path / "2", *args, databases=("%",))
         stack.enter_context(second)
         follows(second)
@@ -101,6 +110,52 @@ def test_scripts_are_not_sent_twice(servers: Servers) -> None:
             db.script("write")
         db.script("write")
         assert db.port == servers[1].port
+
+
+def test_changes_go_on_at_the_new_master(servers: Servers) -> None:
+    first, second = servers
+    with connect(second, first) as db:
+        with db.changes(since=Since.OLDEST) as feed:
+            assert db.port == first.port
+            assert db.set("k", "1")
+            assert next(feed).key == "k"
+            with client(second) as slave:
+                wait_until(lambda: slave.get("k") == b"1", "the slave has it")
+                first.stop(signal.SIGKILL)
+                slave.promote()
+                slave.set("k", b"2")
+                slave.set("end", b"3")
+            seen = []
+            while (change := next(feed)).key != "end":
+                seen.append(change.value)
+            assert seen[-1] == "2"
+            assert set(seen) <= {"1", "2"}
+            assert db.port == second.port
+            position = feed.position
+        with db.changes(since=position or "") as feed:
+            db.set("more", "4")
+            assert next(feed).key == "more"
+
+
+def test_changes_that_the_new_master_has_removed(servers: Servers) -> None:
+    first, second = servers
+    with connect(*servers) as db, db.changes(since=Since.OLDEST) as feed:
+        assert db.set("k", "1")
+        assert next(feed).key == "k"
+        with client(second) as slave:
+            wait_until(lambda: slave.get("k") == b"1", "the slave has it")
+            first.stop(signal.SIGKILL)
+            slave.promote()
+            for key in range(3):
+                slave.set(str(key), bytes(2000))
+            assert slave.ulog_remove()
+            assert not slave.ulog_list()[0].path.endswith("0000000001.ulog")
+        with pytest.raises(LogGapError) as caught:
+            next(feed)
+        with pytest.raises(LogGapError):
+            next(feed)
+        with db.changes(since=caught.value.oldest) as later:
+            assert next(later).key == "2"
 
 
 def test_a_pipeline_is_refused_and_the_next_one_is_not(servers: Servers) -> None:
@@ -199,8 +254,12 @@ def test_tokyo_tyrant(tmp_path: Path) -> None:
     with first, tyrant_server(tmp_path / "2", 2, of=first) as second:
         url = f"tt://{HOST}:{second.port},{HOST}:{first.port}/?timeout=30"
         with TokyoTyrant.from_url(url) as db:
+            feed = db.changes(since=Since.OLDEST)
             assert db.set("k", "1")
+            assert next(feed).key == "k"
             assert db.port == first.port
+            with tyrant_client(second) as tyrant:
+                wait_until(lambda: tyrant.get("k") == b"1", "the slave has it")
             first.stop(signal.SIGKILL)
             with pytest.raises(ServerConnectionError):  # what was idle
                 db.set("k", "2")
@@ -210,3 +269,6 @@ def test_tokyo_tyrant(tmp_path: Path) -> None:
                 slave.set_master(None)
             assert db.set("k", "2")
             assert db.port == second.port
+            while (change := next(feed)).value != "2":
+                assert (change.key, change.value) == ("k", "1")
+            feed.close()

@@ -9,11 +9,20 @@ from pathlib import Path
 
 import pytest
 
-from kt import ArgumentError, OutcomeUnknown, Retry, ServerConnectionError, ServerError
+from kt import (
+    ArgumentError,
+    LogGapError,
+    OutcomeUnknown,
+    Retry,
+    ServerConnectionError,
+    ServerError,
+    Since,
+)
 from kt.client.tycoon.client_async import AsyncKyotoTycoon
 from kt.client.tyrant.client_async import AsyncTokyoTyrant
 from tests.server.processes import HOST, SECONDS, ServerProcess
 from tests.server.tycoon.pairs import BUNDLED, client, following, server, wait_until
+from tests.server.tyrant.slaves import client as tyrant_client
 from tests.server.tyrant.slaves import server as tyrant_server
 
 SCRIPT = 'function write(i, o) return __kyototycoon__.db:set("s", "1") and 0 or 1 end'
@@ -30,7 +39,7 @@ def servers(tmp_path: Path) -> Iterator[Servers]:
     with ExitStack() as stack:
         first = server(BUNDLED, 1, tmp_path / "1", "-rts", "rts", *extra, databases=("%",))
         stack.enter_context(first)
-        args = (*following(first), "-ro-slave", *extra)
+        args = (*following(first), "-ro-slave", "-ulim", "1000", *extra)
         second = server(BUNDLED, 2, tmp_path / "2", *args, databases=("%",))
         stack.enter_context(second)
         follows(second)
@@ -100,6 +109,52 @@ async def test_scripts_are_not_sent_twice(servers: Servers) -> None:
             await db.script("write")
         await db.script("write")
         assert db.port == servers[1].port
+
+
+async def test_changes_go_on_at_the_new_master(servers: Servers) -> None:
+    first, second = servers
+    async with connect(second, first) as db:
+        async with db.changes(since=Since.OLDEST) as feed:
+            assert db.port == first.port
+            assert await db.set("k", "1")
+            assert (await anext(feed)).key == "k"
+            with client(second) as slave:
+                wait_until(lambda: slave.get("k") == b"1", "the slave has it")
+                first.stop(signal.SIGKILL)
+                slave.promote()
+                slave.set("k", b"2")
+                slave.set("end", b"3")
+            seen = []
+            while (change := await anext(feed)).key != "end":
+                seen.append(change.value)
+            assert seen[-1] == "2"
+            assert set(seen) <= {"1", "2"}
+            assert db.port == second.port
+            position = feed.position
+        async with db.changes(since=position or "") as feed:
+            await db.set("more", "4")
+            assert (await anext(feed)).key == "more"
+
+
+async def test_changes_that_the_new_master_has_removed(servers: Servers) -> None:
+    first, second = servers
+    async with connect(*servers) as db, db.changes(since=Since.OLDEST) as feed:
+        assert await db.set("k", "1")
+        assert (await anext(feed)).key == "k"
+        with client(second) as slave:
+            wait_until(lambda: slave.get("k") == b"1", "the slave has it")
+            first.stop(signal.SIGKILL)
+            slave.promote()
+            for key in range(3):
+                slave.set(str(key), bytes(2000))
+            assert slave.ulog_remove()
+            assert not slave.ulog_list()[0].path.endswith("0000000001.ulog")
+        with pytest.raises(LogGapError) as caught:
+            await anext(feed)
+        with pytest.raises(LogGapError):
+            await anext(feed)
+        async with db.changes(since=caught.value.oldest) as later:
+            assert (await anext(later)).key == "2"
 
 
 async def test_a_pipeline_is_refused_and_the_next_one_is_not(servers: Servers) -> None:
@@ -199,8 +254,12 @@ async def test_tokyo_tyrant(tmp_path: Path) -> None:
     with first, tyrant_server(tmp_path / "2", 2, of=first) as second:
         url = f"tt://{HOST}:{second.port},{HOST}:{first.port}/?timeout=30"
         async with AsyncTokyoTyrant.from_url(url) as db:
+            feed = db.changes(since=Since.OLDEST)
             assert await db.set("k", "1")
+            assert (await anext(feed)).key == "k"
             assert db.port == first.port
+            with tyrant_client(second) as tyrant:
+                wait_until(lambda: tyrant.get("k") == b"1", "the slave has it")
             first.stop(signal.SIGKILL)
             with pytest.raises(ServerConnectionError):  # what was idle
                 await db.set("k", "2")
@@ -210,3 +269,6 @@ async def test_tokyo_tyrant(tmp_path: Path) -> None:
                 await slave.set_master(None)
             assert await db.set("k", "2")
             assert db.port == second.port
+            while (change := await anext(feed)).value != "2":
+                assert (change.key, change.value) == ("k", "1")
+            await feed.close()

@@ -13,15 +13,19 @@ from kt.client.changes_values import Terms
 from kt.client.tycoon.admin_async import AsyncTycoonAdmin
 from kt.errors import ServerError
 from kt.moments import nanoseconds
+from kt.net.endpoint import Endpoint
 from kt.net.streams.aio import Stream
 from kt.options import Since
 from kt.types import Change, K, V, What
 from kt.wire.log import tycoon
-from kt.wire.log.positions import TycoonFollower
+from kt.wire.log.positions import TycoonFollower, gap
 from kt.wire.tycoon import pack_replication, read_replication_reply, read_update
 
 NOBODY: Final = 0xFFFF
 """An id that no server has, it is hoped: a server leaves out the changes of who asks."""
+
+FIRST_FILE: Final = "/0000000001.ulog"
+"""The end of the name of the file that a log begins with, as long as it has not been removed."""
 
 
 class AsyncTycoonChanges(AsyncChanges[K, V]):
@@ -31,7 +35,7 @@ class AsyncTycoonChanges(AsyncChanges[K, V]):
     _stream: Stream
 
     def __init__(self, client: AsyncTycoonAdmin[Any, Any], terms: Terms) -> None:
-        super().__init__(terms)
+        super().__init__(client._pool, terms)
         self._client = client
 
     async def _begin(self, since: Since | datetime | str) -> TycoonFollower:
@@ -44,9 +48,33 @@ class AsyncTycoonChanges(AsyncChanges[K, V]):
         files = await self._client.ulog_list()
         return TycoonFollower.after(max((file.timestamp for file in files), default=0))
 
+    async def _move(self, endpoint: Endpoint) -> TycoonFollower:
+        """See `AsyncChanges`; raises LogGapError if files were removed that are needed."""
+        assert self._follower is not None
+        follower = self._follower.elsewhere()
+        files = await self._client.ulog_list()
+        if files and not files[0].path.endswith(FIRST_FILE):
+            oldest = await self._oldest(endpoint)
+            if oldest > follower.begin():
+                raise gap(self._follower.position, f"tycoon:>{oldest - 1}")
+        return follower
+
+    async def _oldest(self, endpoint: Endpoint) -> int:
+        """Return the stamp that a log begins with."""
+        stream = await Stream.open(endpoint, self._terms.timeout)
+        try:
+            await self._ask(stream, 0)
+            update = await stream.receive(read_update, self._terms.timeout or SILENCE)
+        finally:
+            await stream.close()
+        return update.stamp
+
     async def _greet(self, stream: Stream) -> None:
         assert self._follower is not None
-        await stream.send(pack_replication(self._follower.begin(), self._terms.as_sid))
+        await self._ask(stream, self._follower.begin())
+
+    async def _ask(self, stream: Stream, after: int) -> None:
+        await stream.send(pack_replication(after, self._terms.as_sid))
         accepted = await stream.receive(read_replication_reply, self._terms.timeout or SILENCE)
         if isinstance(accepted, ServerError):
             raise ServerError("the server keeps no update log, or cannot read it")

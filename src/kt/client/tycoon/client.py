@@ -319,8 +319,8 @@ class KyotoTycoon(TycoonRecords[K, V], TycoonMapping[V]):
         from kt.client.changes_values import Terms, selection
         from kt.client.tycoon.changes import NOBODY, TycoonChanges
 
+        self._pool.followed()  # raises where nothing is logged
         terms = Terms(
-            self._pool.followed(),
             self._timeout,
             self._values,
             self._decode_keys,

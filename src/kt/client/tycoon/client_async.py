@@ -318,8 +318,8 @@ class AsyncKyotoTycoon(AsyncTycoonRecords[K, V], AsyncTycoonMapping[V]):
         from kt.client.changes_values import Terms, selection
         from kt.client.tycoon.changes_async import NOBODY, AsyncTycoonChanges
 
+        self._pool.followed()  # raises where nothing is logged
         terms = Terms(
-            self._pool.followed(),
             self._timeout,
             self._values,
             self._decode_keys,

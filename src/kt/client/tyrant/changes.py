@@ -32,7 +32,7 @@ class TyrantChanges(Changes[K, V]):
     _stream: Stream
 
     def __init__(self, client: TyrantAdmin[Any, Any], terms: Terms) -> None:
-        super().__init__(terms)
+        super().__init__(client._pool, terms)
         self._client = client
         self._first: list[Update | None] = []
 

@@ -31,7 +31,7 @@ class AsyncTyrantChanges(AsyncChanges[K, V]):
     _stream: Stream
 
     def __init__(self, client: AsyncTyrantAdmin[Any, Any], terms: Terms) -> None:
-        super().__init__(terms)
+        super().__init__(client._pool, terms)
         self._client = client
         self._first: list[Update | None] = []
 

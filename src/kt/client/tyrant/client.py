@@ -298,8 +298,8 @@ class TokyoTyrant(TyrantRecords[K, V], TyrantMapping[K, V]):
         from kt.client.changes_values import Terms, selection
         from kt.client.tyrant.changes import NOBODY, TyrantChanges
 
+        self._pool.followed()  # raises where nothing is logged
         terms = Terms(
-            self._pool.followed(),
             self._timeout,
             self._values,
             self._decode_keys,

@@ -297,8 +297,8 @@ class AsyncTokyoTyrant(AsyncTyrantRecords[K, V], AsyncTyrantMapping[K, V]):
         from kt.client.changes_values import Terms, selection
         from kt.client.tyrant.changes_async import NOBODY, AsyncTyrantChanges
 
+        self._pool.followed()  # raises where nothing is logged
         terms = Terms(
-            self._pool.followed(),
             self._timeout,
             self._values,
             self._decode_keys,

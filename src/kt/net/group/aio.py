@@ -130,6 +130,13 @@ class Pool(aio.Pool):
             raise refused
         return refused
 
+    async def locate(self, timeout: float | None) -> Endpoint:
+        """Ask who is the master: his log is to be had."""
+        await self._bind()
+        connection = await self._attempt(timeout)
+        connection.close()
+        return connection.endpoint
+
     async def close(self) -> None:
         """See `kt.net.aio.Pool.close`."""
         await super().close()

@@ -140,6 +140,12 @@ class Pool(blocking.Pool):
             raise refused
         return refused
 
+    def locate(self, timeout: float | None) -> Endpoint:
+        """Ask who is the master: his log is to be had."""
+        connection = self._attempt(timeout)
+        connection.close()
+        return connection.endpoint
+
     def close(self) -> None:
         """See `kt.net.blocking.Pool.close`."""
         super().close()

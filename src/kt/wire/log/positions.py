@@ -18,6 +18,9 @@ seen). But the records from a stamp on are always the same ones in the same orde
 so old that nothing of that age comes any more. So a place is such an *anchor*, and how many records
 follow it. The anchor moves on every now and then: the stamp after the newest one becomes a
 candidate, whose records are counted from then on, and takes over when it is old enough.
+
+A slave's log has the same changes by its own clock: those that are done are not known by their
+stamps there. Who goes on in such a log begins `SKEW` before the newest that is done (`elsewhere`).
 """
 
 from __future__ import annotations
@@ -29,6 +32,9 @@ from kt.errors import ArgumentError, LogGapError
 
 SLACK: Final = 10**6
 """Microseconds by which a record may be older than one before it."""
+
+SKEW: Final = 10
+"""Seconds by which the clock of a slave may be behind that of its master."""
 
 PATIENCE: Final = 3
 """Signs of life of a Tokyo Tyrant before it has sent everything that it has, at the latest."""
@@ -59,6 +65,10 @@ class TycoonFollower:
         """Where it is."""
         return f"tycoon:{'' if self._done else '>'}{self._stamp}"
 
+    def elsewhere(self) -> TycoonFollower:
+        """Return one that goes on in the log of a slave, where some of what is done comes again."""
+        return TycoonFollower.after(self._stamp - SKEW * 10**9)
+
     def begin(self) -> int:
         """Say what to ask for: records after this stamp (ns)."""
         self._check = self._done
@@ -68,7 +78,7 @@ class TycoonFollower:
         """Tell whether the next record, of this stamp, is new. Raises `LogGapError`."""
         if self._check:
             if stamp != self._stamp:
-                raise _gap(self.position, f"tycoon:>{stamp - 1}")
+                raise gap(self.position, f"tycoon:>{stamp - 1}")
             self._check = False
             return False
         self._stamp, self._done = stamp, True
@@ -77,7 +87,7 @@ class TycoonFollower:
     def rest(self) -> None:
         """Take note that there is nothing more for now. Raises `LogGapError`."""
         if self._check:
-            raise _gap(self.position, f"tycoon:>{self._stamp}")
+            raise gap(self.position, f"tycoon:>{self._stamp}")
 
     def end(self) -> None:
         """Take note that the log ends here, perhaps before the position."""
@@ -110,6 +120,10 @@ class TyrantFollower:
         done = f"+{self._count}@{self._last}" if self._count else ""
         return f"tyrant:{self._anchor}{done}"
 
+    def elsewhere(self) -> TyrantFollower:
+        """Return one that goes on in the log of a slave, where some of what is done comes again."""
+        return TyrantFollower.at((self._last or self._anchor) - SKEW * 10**6)
+
     def begin(self) -> int:
         """Say what to ask for: records from this stamp on (µs)."""
         self._left = self._count
@@ -125,7 +139,7 @@ class TyrantFollower:
             self._left -= 1
             too_new = stamp > self._last + SLACK
             if too_new or (not self._left and stamp != self._last):
-                raise _gap(self.position, f"tyrant:{self._first}")
+                raise gap(self.position, f"tyrant:{self._first}")
             return False
         self._count += 1
         self._last = stamp
@@ -138,12 +152,12 @@ class TyrantFollower:
         self._rests += 1
         if self._left and self._rests >= PATIENCE:
             oldest = self._last + 1 if self._first is None else self._first
-            raise _gap(self.position, f"tyrant:{oldest}")
+            raise gap(self.position, f"tyrant:{oldest}")
 
     def end(self) -> None:
         """Take note that the log ends here. Raises `LogGapError`."""
         if self._left and self._first is not None and self._newest > self._last:
-            raise _gap(self.position, f"tyrant:{self._first}")
+            raise gap(self.position, f"tyrant:{self._first}")
 
     def _move(self, stamp: int) -> None:
         """Count for the candidate, and let it take over if it is old enough."""
@@ -155,7 +169,8 @@ class TyrantFollower:
         self._candidate, self._candidate_count = self._newest + 1, 0
 
 
-def _gap(position: str, oldest: str) -> LogGapError:
+def gap(position: str, oldest: str) -> LogGapError:
+    """What is raised where a log lacks what comes after `position`; it has what is at `oldest`."""
     return LogGapError(
         f"the log no longer has what comes after {position}; what it has begins at {oldest}",
         oldest=oldest,
