@@ -11,7 +11,7 @@ from kt.client.tycoon.client_async import AsyncKyotoTycoon
 from kt.cluster.cluster import Cluster
 from kt.cluster.commands import Command
 from kt.cluster.engine import carry_out
-from kt.cluster.layout import SLOTS
+from kt.cluster.layout import SLOTS, Tree
 from kt.cluster.settings import parse_cluster_url
 from kt.errors import OutcomeUnknown
 
@@ -122,3 +122,24 @@ async def test_a_search_in_flat_sees_what_moves_past_it(
     assert scans > 1
     assert sorted(found) == sorted(key.encode() for key in MANY)
     await cluster.close()
+
+
+async def test_a_read_behind_a_write_that_has_to_wait(lone_masters: LocalCluster) -> None:
+    """The index has moved, the record has not: the write waits, and so does what is behind it."""
+    names, slot = Tree(b"k", BUCKETS).place(b"a")
+    source = lone_masters.nodes[slot * lone_masters.masters // SLOTS]
+    target = next(node for node in lone_masters.nodes if node is not source)
+    async with kt.connect_async(lone_masters.url(layout="tree", buckets=BUCKETS, timeout=60)) as db:
+        await db.set("a", "old")
+        target.ask("CLUSTER", "SETSLOT", slot, "IMPORTING", source.name)
+        source.ask("CLUSTER", "SETSLOT", slot, "MIGRATING", target.name)
+        source.ask("MIGRATE", "127.0.0.1", target.port, names[1], 0, 30_000)
+        pipe = db.pipeline()
+        pipe.set("a", "new")
+        pipe.get("a")
+        executed = asyncio.ensure_future(pipe.execute())
+        engine = db._pool._cluster.engines[0]
+        while not engine.retries.get("TRYAGAIN"):
+            await asyncio.sleep(0.01)
+        await asyncio.to_thread(lone_masters.move_slot, slot, source, target)
+        assert await executed == [1, "new"]

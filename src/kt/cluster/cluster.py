@@ -3,18 +3,52 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Any, Final
 
 from kt.cluster.answers import Request, Session, is_single
-from kt.cluster.commands import Batch, Command, with_known
+from kt.cluster.commands import Batch, Command, Steps, put_in_order, with_known
 from kt.cluster.database import Database
-from kt.cluster.engine import Engine, carry_out, is_closed
+from kt.cluster.engine import Engine, carry_out, does_one_thing, is_closed
 from kt.cluster.settings import Settings
-from kt.errors import KTError
+from kt.errors import KTError, ReplyTimeoutError, ServerTimeoutError
 
 TOGETHER: Final = 1000
 """Requests of a client that may be under way at the same time."""
+
+
+class _Begun:
+    """An operation that has said which commands it begins with, if any."""
+
+    def __init__(self, steps: Steps[Any]) -> None:
+        self.commands: list[Command] = []
+        self._steps = steps
+        self._result: Any = None
+        self._error: Exception | None = None
+        try:
+            self.commands = next(steps)
+        except StopIteration as stop:
+            self._result = stop.value
+        except Exception as error:  # noqa: BLE001 - raised when it goes on
+            self._error = error
+
+    def go_on(self) -> Steps[Any]:
+        """The same operation from there on."""
+        commands = self.commands
+        if self._error is not None:
+            raise self._error
+        if not commands:
+            return self._result
+        try:
+            while True:
+                try:
+                    replies = yield commands
+                except BaseException as error:  # noqa: BLE001 - it is the operation's
+                    commands = self._steps.throw(error)
+                else:
+                    commands = self._steps.send(replies)
+        except StopIteration as stop:
+            return stop.value
 
 
 class Cluster:
@@ -65,47 +99,62 @@ class Cluster:
             raise
         self.engines = engines
 
-    async def run(self, commands: list[Command]) -> list[Any]:
-        """The replies to commands of one of the databases."""
+    async def run(
+        self, commands: list[Command], origin: object = None, *, refused: bool = False
+    ) -> list[Any]:
+        """The replies to commands of one of the databases; see `Engine.run`."""
         home = commands.home if isinstance(commands, Batch) else 0
         if not self.engines:
             raise is_closed()
-        return await self.engines[home].run(commands)
+        return await self.engines[home].run(commands, origin, refused=refused)
 
-    async def answer(self, session: Session, request: Request) -> bytes:
+    async def answer(self, session: Session, request: Request, origin: object = None) -> bytes:
         """The reply to a request; raises KTError as `Session.answer`."""
         if not self.engines:
             await self.open()
-        reply: bytes = await carry_out(session.answer(request), self.run)
+        steps = session.answer(request)
+        reply: bytes = await carry_out(steps, lambda commands: self.run(commands, origin))
         return reply
 
-    async def answer_known(self, session: Session, request: Request, known: Sequence[Any]) -> bytes:
-        """The reply to a request that is one round of commands, of which something is known.
+    async def _answer_known(
+        self, session: Session, requests: Sequence[Request], known: Sequence[list[Any]]
+    ) -> list[bytes | BaseException]:
+        """The replies to requests of one round of commands each, of which something is known.
 
         Args:
             session: the client's.
-            request: what it asks for.
+            requests: what it asks for.
             known: of each command the reply, or that it is `LEFT`, or why the outcome is unknown.
         """
+        begun = [_Begun(session.answer(request)) for request in requests]
+        put_in_order([one.commands for one in begun], known)
 
-        async def run(commands: list[Command]) -> list[Any]:
-            replies = list(known)
-            for reply in replies:
-                if isinstance(reply, KTError):
-                    raise reply
-            rest, places = with_known(commands, known)
-            for place, reply in zip(places, await self.run(rest), strict=True):
-                replies[place] = reply
-            return replies
+        def finish(one: _Begun, replies: list[Any]) -> Awaitable[bytes]:
+            return carry_out(one.go_on(), lambda commands: self._complete(commands, replies, known))
 
-        reply: bytes = await carry_out(session.answer(request), run)
-        return reply
+        finished = map(finish, begun, known)
+        return await asyncio.gather(*finished, return_exceptions=True)
+
+    async def _complete(
+        self, commands: list[Command], replies: list[Any], origin: object
+    ) -> list[Any]:
+        """The replies to commands of which some are known."""
+        for reply in replies:
+            if isinstance(reply, ServerTimeoutError) and not does_one_thing(commands):
+                raise ReplyTimeoutError(f"{reply}; others of its writes may be done")
+            if isinstance(reply, KTError):
+                raise reply
+        rest, places = with_known(commands, replies)
+        found = await self.run(rest, origin, refused=True)
+        for place, reply in zip(places, found, strict=True):
+            replies[place] = reply
+        return replies
 
     async def answer_all(
         self,
         session: Session,
         requests: Sequence[Request],
-        known: Sequence[Sequence[Any]] = (),
+        known: Sequence[list[Any]] = (),
     ) -> list[bytes | BaseException]:
         """The replies to requests that one client has sent, or what they have raised.
 
@@ -114,12 +163,11 @@ class Cluster:
         Args:
             session: the client's.
             requests: what it asks for.
-            known: of the first ones, which are single, what `answer_known` takes.
+            known: of the commands of the first ones, which are single, the reply, or that it is
+                `LEFT`, or why the outcome is unknown.
         """
         if known:
-            begun = zip(requests, known, strict=False)
-            answers = [self.answer_known(session, request, those) for request, those in begun]
-            first = await asyncio.gather(*answers, return_exceptions=True)
+            first = await self._answer_known(session, requests[: len(known)], known)
             return first + await self.answer_all(session, requests[len(known) :])
         replies: list[bytes | BaseException] = []
         together: list[Request] = []
@@ -138,7 +186,7 @@ class Cluster:
     async def _together(
         self, session: Session, requests: list[Request]
     ) -> list[bytes | BaseException]:
-        answers = [self.answer(session, request) for request in requests]
+        answers = [self.answer(session, request, requests) for request in requests]
         return await asyncio.gather(*answers, return_exceptions=True)
 
     async def sweep(self) -> None:

@@ -19,7 +19,7 @@ from hashlib import sha1
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
-from kt.errors import KTError
+from kt.errors import KTError, ServerTimeoutError
 from kt.wire.resp_error import RespError
 
 T = TypeVar("T")
@@ -100,6 +100,11 @@ def at_home(home: int, steps: Steps[T]) -> Steps[T]:
         return result
 
 
+def record_of(command: Command) -> bytes:
+    """The name of the record that it is for, if it is for one."""
+    return command.words[1 if command.script is None else 3]
+
+
 class Left:
     """In place of a reply: the command was not carried out, or only reads; it is to be now."""
 
@@ -113,6 +118,35 @@ def with_known(commands: list[Command], known: Sequence[Any]) -> tuple[list[Comm
     rest = Batch(commands[place] for place in places)
     rest.home = commands.home if isinstance(commands, Batch) else 0
     return rest, places
+
+
+def put_in_order(rounds: Sequence[list[Command]], known: Sequence[list[Any]]) -> None:
+    """Change what is known of commands so that what is left can be carried out in its place.
+
+    A read that came behind a write of its record that is left is left, too. What is left before a
+    write that may have been carried out cannot be any more.
+    """
+    written: set[tuple[int, bytes]] = set()
+    left: set[tuple[int, bytes]] = set()
+    places = [
+        (commands.home if isinstance(commands, Batch) else 0, command, replies, at)
+        for commands, replies in zip(rounds, known, strict=True)
+        for at, command in enumerate(commands)
+    ]
+    for home, command, replies, at in reversed(places):
+        record = home, record_of(command)
+        if replies[at] is LEFT:
+            if record in written:
+                what = command.words[0].decode()
+                replies[at] = ServerTimeoutError(f"{what} was not served before a later write")
+        elif not command.reads:
+            written.add(record)
+    for home, command, replies, at in places:
+        record = home, record_of(command)
+        if command.reads and record in left:
+            replies[at] = LEFT
+        elif not command.reads and replies[at] is LEFT:
+            left.add(record)
 
 
 def call(found: Script, names: list[bytes], slot: int, *arguments: bytes) -> Command:

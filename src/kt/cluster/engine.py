@@ -13,7 +13,12 @@
 3. A connection to a master that is none any more is cut off. If nothing comes for half a second,
    other nodes are asked for the map; also every 15 seconds. What a node says after such a silence
    counts once others have confirmed that it is a master: it may have slept and been replaced.
-4. While a command for a slot is being tried again, later ones for the slot wait behind it.
+4. Commands of one client for one record are carried out in their order. While a command for a slot
+   is being tried again, later ones for the slot wait behind it. Of those that had left already and
+   have been carried out, reads are repeated behind it; if one is a write, the command is not tried
+   again, as the write cannot be undone: `ServerTimeoutError`. What waited goes on with one command
+   for each record first, so that no second one passes if that is refused, too. When a slot gets
+   another owner, what comes waits until the former one has answered.
 5. With `ack`, the writes of one turn of the loop are followed by one WAIT; too few replicas:
    `OutcomeUnknown`.
 6. What the engine refuses for good is the reply.
@@ -28,7 +33,7 @@ from functools import partial
 from itertools import count
 from typing import Any, Final, Protocol
 
-from kt.cluster.commands import EVERY, FRESH, NOWHERE, Command, Steps
+from kt.cluster.commands import EVERY, FRESH, NOWHERE, Command, Steps, record_of
 from kt.cluster.node import SILENCE, Job, Node, address_of, ask_node
 from kt.cluster.settings import Settings
 from kt.cluster.slots import NODES, Meaning, SlotMap, judge
@@ -82,11 +87,14 @@ def is_closed() -> ServerConnectionError:
 
 
 class Pending:
-    """The commands of one `run`."""
+    """The commands of one `run`; those of the same origin are carried out in their order."""
 
-    __slots__ = ("future", "left", "replies")
+    __slots__ = ("future", "left", "origin", "replies")
 
-    def __init__(self, number: int, future: asyncio.Future[list[Any]]) -> None:
+    def __init__(
+        self, number: int, future: asyncio.Future[list[Any]], origin: object = None
+    ) -> None:
+        self.origin = self if origin is None else origin
         self.replies: list[Any] = [None] * number
         self.left = number
         self.future = future
@@ -145,8 +153,15 @@ class Engine:
             tried = ", ".join(address_of(*address) for address in self.settings.addresses)
             raise ServerConnectionError(f"no node of a cluster answers at {tried}: {self._trouble}")
 
-    async def run(self, commands: list[Command]) -> list[Any]:
+    async def run(
+        self, commands: list[Command], origin: object = None, *, refused: bool = False
+    ) -> list[Any]:
         """The replies to commands, which go out before this waits for anything.
+
+        Args:
+            commands: what is to be carried out, for each record in its order.
+            origin: the same for commands of several calls that are to be in their order, too.
+            refused: whether they have been tried in vain before.
 
         Raises:
             OutcomeUnknown: it is not known whether one was carried out.
@@ -160,17 +175,18 @@ class Engine:
             await self.open()
         if commands[0].slot == FRESH:
             await asyncio.gather(*map(self._learn_from, self.map.masters))
-        pending = Pending(len(commands), self._loop.create_future())
+        pending = Pending(len(commands), self._loop.create_future(), origin)
         deadline = self._loop.time() + self.settings.timeout
         for place, command in enumerate(commands):
             if command.slot in (EVERY, FRESH):
                 self._ask_every(command, pending, place, deadline)
             else:
-                self._send(Job(command, pending, place, deadline, next(self._numbers)))
+                job = Job(command, pending, place, deadline, next(self._numbers))
+                self._retry(job) if refused else self._send(job)
         try:
             return await pending.future
         except ServerTimeoutError as error:
-            if all(command.reads for command in commands) or is_one(commands):
+            if does_one_thing(commands):
                 raise
             raise ReplyTimeoutError(f"{error}; others of its writes may be done") from error
 
@@ -237,6 +253,14 @@ class Engine:
             self._flying[slot] = self._flying.get(slot, 0) + 1
         self._pass_on(job)
 
+    def _retry(self, job: Job) -> None:
+        """Have it carried out as one that has been refused."""
+        slot = job.command.slot
+        job.again = True
+        if slot not in self._flying and slot not in self._held:
+            self._loop.call_soon(self._release, slot)
+        self._held.setdefault(slot, []).append(job)
+
     def _pass_on(self, job: Job) -> None:
         self._resting.discard(job)
         if self._closed:
@@ -263,8 +287,35 @@ class Engine:
         if type(reply) is RespError:
             self._refused(job, reply, node)
             return
+        if self._held and self._overtakes(job):
+            return
         self._landed(job)
         job.pending.answered(job.place, reply)
+
+    def _overtakes(self, job: Job) -> bool:
+        """Whether it has passed a command that is to be tried again, and so has to be repeated."""
+        if job.command.slot not in self._held:
+            return False
+        held = self._held[job.command.slot]
+        if job.command.reads:
+            repeated = any(one.precedes(job) and not one.command.reads for one in held)
+            if repeated:
+                self._again(job, "ORDER", pause=False)
+            return repeated
+        self._give_up_before(job)
+        return False
+
+    def _give_up_before(self, job: Job) -> None:
+        """A write may have been carried out: what should have been before it cannot be any more."""
+        held = self._held.get(job.command.slot) or []
+        for late in [one for one in held if one.precedes(job)]:
+            held.remove(late)
+            what = late.command.words[0].decode()
+            late.pending.failed(
+                ServerTimeoutError(
+                    f"{what} was not served before {job.command.words[0].decode()} of its record"
+                )
+            )
 
     def _refused(self, job: Job, error: RespError, node: Node) -> None:
         verdict = judge(error, node.address)
@@ -276,7 +327,7 @@ class Engine:
             return
         if verdict.meaning == Meaning.MOVED and slot != NOWHERE:
             self.map.moved(slot, verdict.node)
-            self._tell_followers()
+            self._map_changed()
             self._refresh_soon()
         elif verdict.meaning == Meaning.ASK:
             job.ask = verdict.node
@@ -307,6 +358,7 @@ class Engine:
 
     def unknown(self, job: Job, reason: str) -> None:
         """It may have been carried out or not."""
+        self._give_up_before(job)
         self._landed(job)
         job.pending.failed(ReplyLostError(f"outcome unknown: {reason}"))
 
@@ -344,8 +396,8 @@ class Engine:
             else:
                 job.pending.failed(NotAMaster(f"{job.command.node} serves no slots any more"))
             return
-        held = self._held.setdefault(slot, [])
-        held.append(job)
+        job.again = True
+        self._held.setdefault(slot, []).append(job)
         if pause:
             self._loop.call_later(PAUSE, self._landed, job)
         else:
@@ -357,8 +409,13 @@ class Engine:
             return
         jobs = self._held.pop(slot, [])
         jobs.sort(key=lambda job: job.number)
+        if any(job.again for job in jobs):
+            jobs, later = _first_of_each_record(jobs)
+            if later:
+                self._held[slot] = later
         for job in jobs:
-            self._send(job)
+            self._flying[slot] = self._flying.get(slot, 0) + 1
+            self._pass_on(job)
 
     # The map
 
@@ -439,7 +496,7 @@ class Engine:
             self._trouble = f"{address}: {text}"
             return False
         deposed = self.map.learn(text, address)
-        self._tell_followers()
+        self._map_changed()
         for node in deposed:
             if node in self._nodes:
                 self._nodes.pop(node).close(DEPOSED)
@@ -447,14 +504,30 @@ class Engine:
                 follower.cut_off(node, DEPOSED)
         return True
 
-    def _tell_followers(self) -> None:
+    def _map_changed(self) -> None:
+        for slot in self.map.take_changed():
+            if slot in self._flying:  # what comes next waits for the former owner's replies
+                self._held.setdefault(slot, [])
         for follower in self.followers:
             follower.map_changed()
 
 
-def is_one(commands: list[Command]) -> bool:
-    """Whether they are a single command for a single node."""
-    return len(commands) == 1 and commands[0].slot not in (EVERY, FRESH)
+def _first_of_each_record(jobs: list[Job]) -> tuple[list[Job], list[Job]]:
+    """The jobs that may go together, and those that follow one of them."""
+    first: dict[tuple[int, bytes], Job] = {}
+    later = []
+    for job in jobs:
+        job.again = False
+        if first.setdefault((id(job.pending.origin), record_of(job.command)), job) is not job:
+            later.append(job)
+    return list(first.values()), later
+
+
+def does_one_thing(commands: list[Command]) -> bool:
+    """Whether, if one of them is not carried out, nothing is."""
+    if len(commands) == 1 and commands[0].slot not in (EVERY, FRESH):
+        return True
+    return all(command.reads for command in commands)
 
 
 async def carry_out(steps: Steps[Any], run: Callable[[list[Command]], Awaitable[list[Any]]]) -> Any:

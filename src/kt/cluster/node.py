@@ -10,7 +10,7 @@ from contextlib import suppress
 from functools import cache
 from typing import Any, Final, Protocol, cast
 
-from kt.cluster.commands import Command, Script
+from kt.cluster.commands import Command, Script, record_of
 from kt.cluster.settings import Settings
 from kt.errors import KTError, ProtocolError, ServerConnectionError
 from kt.wire.reading import Buffer, Incomplete, Reader
@@ -31,7 +31,13 @@ ASKING: Final = pack_command([b"ASKING"])
 
 
 class Waiter(Protocol):
-    """Who waits for the reply to a job."""
+    """Who waits for the reply to a job.
+
+    Attributes:
+        origin: the same for jobs whose order is to be kept.
+    """
+
+    origin: object
 
     def answered(self, place: int, reply: Any) -> None: ...
     def failed(self, error: KTError) -> None: ...
@@ -46,12 +52,23 @@ class Job:
         place: which of the replies that they wait for it is.
         deadline: on the loop's clock; until then it is tried again.
         number: which of all jobs it is.
+        again: whether it has been refused since others were let go.
         ask: the node that it is for this time, although another one has the slot.
         load: whether the node must be told of the script first.
         reply: what has come, while it waits for replicas.
     """
 
-    __slots__ = ("ask", "command", "deadline", "load", "number", "pending", "place", "reply")
+    __slots__ = (
+        "again",
+        "ask",
+        "command",
+        "deadline",
+        "load",
+        "number",
+        "pending",
+        "place",
+        "reply",
+    )
 
     def __init__(
         self, command: Command, pending: Waiter, place: int, deadline: float, number: int
@@ -61,9 +78,18 @@ class Job:
         self.place = place
         self.deadline = deadline
         self.number = number
+        self.again = False
         self.ask = ""
         self.load = False
         self.reply: Any = NOTHING
+
+    def precedes(self, other: Job) -> bool:
+        """Whether it has to be carried out before the other one, which is for the same slot."""
+        return (
+            self.pending.origin is other.pending.origin
+            and self.number < other.number
+            and record_of(self.command) == record_of(other.command)
+        )
 
 
 class Group:

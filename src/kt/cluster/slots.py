@@ -88,6 +88,7 @@ class SlotMap:
     def __init__(self) -> None:
         self.masters: list[str] = []
         self._owners: list[str] = [""] * SLOTS
+        self._changed: set[int] = set()
         self._epochs: list[int] = [-1] * SLOTS
         self._nodes: set[str] = set()
         self._replicas: dict[str, list[str]] = {}
@@ -116,7 +117,7 @@ class SlotMap:
 
     def moved(self, slot: int, node: str) -> None:
         """Believe a redirection."""
-        self._owners[slot] = node
+        self._give(slot, node)
         self._nodes.add(node)
         self._count()
 
@@ -164,8 +165,18 @@ class SlotMap:
         first, last = _range(word)
         for slot in range(first, last + 1):
             if epoch >= self._epochs[slot] or self._owners[slot] not in self._nodes:
-                self._owners[slot] = node
+                self._give(slot, node)
                 self._epochs[slot] = epoch
+
+    def _give(self, slot: int, node: str) -> None:
+        if self._owners[slot] != node:
+            self._owners[slot] = node
+            self._changed.add(slot)
+
+    def take_changed(self) -> set[int]:
+        """The slots that have got another owner since the last time."""
+        changed, self._changed = self._changed, set()
+        return changed
 
     def _count(self) -> None:
         self.masters = sorted({owner for owner in self._owners if owner})
