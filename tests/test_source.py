@@ -50,6 +50,7 @@ ROOMS = {
     "lua": f"{CLIENTS} wire",
     "log": "client wire",
     "embedded": CLIENTS,
+    "failover": f"net {CLIENTS}",
     "server.times": "",
     "server.engines": "",
     "server.holders": "",

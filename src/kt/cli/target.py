@@ -5,6 +5,7 @@ kt://HOST:PORT/DB         a Kyoto Tycoon server, and a database of it
 tt://HOST:PORT            a Tokyo Tyrant server
 kts://, tts://            the same with TLS; ``?tls_ca=FILE`` says whom to trust
 kt://A:PORT,B:PORT        several of which one is the master, which is found; also tt, kts, tts
+kt+etcd://HOST:PORT/NAME  a service that etcd knows, whose master is found; kts+etcd
 kt+unix:///PATH           the same on a Unix socket; also tt+unix
 HOST, HOST:PORT           a Kyoto Tycoon server
 casket.kch, casket.tct    a file, opened in this process: any suffix of the Cabinet libraries, also
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
     Tycoon: TypeAlias = KyotoTycoon[bytes, bytes]
     Tyrant: TypeAlias = TokyoTyrant[bytes, bytes]
 
-SCHEMES: Final = ("kt://", "tt://", "kts://", "tts://", "kt+unix://", "tt+unix://")
+ETCD: Final = ("kt+etcd://", "kts+etcd://")
+SCHEMES: Final = ("kt://", "tt://", "kts://", "tts://", "kt+unix://", "tt+unix://", *ETCD)
 KYOTO: Final = (".kch", ".kct", ".kcd", ".kcf", ".kcx")
 TOKYO: Final = (".tch", ".tcb", ".tcf", ".tct")
 DEFAULT: Final = "kt://127.0.0.1:1978"

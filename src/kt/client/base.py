@@ -88,8 +88,11 @@ class Client(Generic[K, V]):
         from kt.net.group.standing import INQUIRIES, Group
 
         pool, inquiry = self._pool, INQUIRIES[self._system]
-        group = Group(several.places, inquiry)
-        readers = Group(several.places, inquiry, slaves=True) if several.slaves_read else None
+        places, directory = several.places, several.directory
+        group = Group(places, inquiry, directory=directory)
+        readers = None
+        if several.slaves_read:
+            readers = Group(places, inquiry, slaves=True, directory=directory)
         return self._carried_by(Pool(pool.endpoint, pool.manners, group, readers))
 
     @property

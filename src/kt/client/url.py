@@ -10,6 +10,9 @@
     kt://A:1978,B:1978/DB              several servers of which one is the master (also tt, kts and
                                        tts): the client finds it. reads=slaves: calls that only read
                                        go to a slave, if there is one
+    kt+etcd://HOST:2379/SERVICE?db=1   the same for servers that `kt.failover` looks after: etcd
+                                       says where they are. Also kts+etcd (the servers speak TLS,
+                                       not etcd), and several servers of etcd, with commas
 
 What decides the types of keys and values is the program's business and not the URL's.
 """
@@ -30,6 +33,11 @@ if TYPE_CHECKING:
 HOST: Final = "127.0.0.1"
 PORT: Final = 1978
 """Where a client looks for its server unless it is told otherwise."""
+
+ETCD: Final = ("kt+etcd", "kts+etcd")
+"""How URLs begin that name a service that etcd knows."""
+
+ETCD_PORT: Final = 2379
 
 VARIABLE: Final = "KT_URL"
 """Where the URL is when a program names none."""
@@ -55,10 +63,12 @@ class Several(NamedTuple):
     Attributes:
         places: host and port of each.
         slaves_read: calls that only read go to a slave.
+        directory: says where they are (see `kt.net.group.standing.Group`); None: at `places`.
     """
 
     places: tuple[tuple[str, int], ...]
     slaves_read: bool
+    directory: Callable[[float | None], list[tuple[str, int]]] | None = None
 
 
 TYPED: Final = ("serializer", "decode_keys")
@@ -88,26 +98,33 @@ def parse_url(url: str | None, scheme: str, given: Mapping[str, Any]) -> dict[st
         places = (tuple(options.values()), *(tuple(_place(other).values()) for other in others))
     except ValueError as error:
         raise ArgumentError(f"{url!r} is no URL: {error}") from error
-    netlocs = "".join(one.netloc for one in (parts, *others))
-    is_unix = parts.scheme == f"{scheme}+unix"
-    is_tls = parts.scheme == f"{scheme}s"
-    if not (is_unix or is_tls or parts.scheme == scheme) or "@" in netlocs or parts.fragment:
-        raise ArgumentError(
-            f"a server is {scheme}://HOST:PORT, {scheme}s://HOST:PORT with TLS, or "
-            f"{scheme}+unix://PATH, not {url!r}"
-        )
+    _check_scheme(parts, "".join(one.netloc for one in (parts, *others)), scheme, url)
     pairs = parse_qsl(parts.query, keep_blank_values=True)
     pairs += _database(parts, url)
-    if is_tls:
+    if parts.scheme.partition("+")[0] == f"{scheme}s":
         options["ssl"] = True
         pairs = _take_files(pairs, url, options, given.get("ssl"))
-    if others:
+    if parts.scheme in ETCD:
+        options = {**options, "host": HOST, "port": PORT}
+        options["several"] = _service(parts, places, _reads(pairs, url), url)
+    elif others:
         options["several"] = Several(places, _reads(pairs, url))
+    if "several" in options:
         pairs = [pair for pair in pairs if pair[0] != "reads"]
     for name, text in pairs:
         _take(name, text, url, options, "default_db" in given)
     options.update((name, value) for name, value in given.items() if value is not None)
     return options
+
+
+def _check_scheme(parts: SplitResult, netlocs: str, scheme: str, url: str) -> None:
+    """Raise ArgumentError unless it is one of this kind of server."""
+    known = {scheme, f"{scheme}s", f"{scheme}+unix", *(ETCD if scheme == "kt" else ())}
+    if parts.scheme not in known or "@" in netlocs or parts.fragment:
+        raise ArgumentError(
+            f"a server is {scheme}://HOST:PORT, {scheme}s://HOST:PORT with TLS, or "
+            f"{scheme}+unix://PATH, not {url!r}"
+        )
 
 
 def _servers(url: str) -> list[SplitResult]:
@@ -117,6 +134,18 @@ def _servers(url: str) -> list[SplitResult]:
     if scheme.endswith("+unix"):
         return [urlsplit(url)]
     return [urlsplit(f"{scheme}{mark}{one}{rest[end:]}") for one in rest[:end].split(",")]
+
+
+def _service(
+    parts: SplitResult, etcd: tuple[tuple[str, int], ...], slaves_read: bool, url: str
+) -> Several:
+    """Return the servers of a service that etcd knows."""
+    service = unquote(parts.path.removeprefix("/"))
+    if not service or "/" in service:
+        raise ArgumentError(f"a service is kt+etcd://HOST:PORT/NAME, not {url!r}")
+    from kt.net.group.directory import Directory  # imports json and http, which take long
+
+    return Several((), slaves_read, Directory(etcd, service))
 
 
 def _reads(pairs: list[tuple[str, str]], url: str) -> bool:
@@ -132,6 +161,8 @@ def _reads(pairs: list[tuple[str, str]], url: str) -> bool:
 def _database(parts: SplitResult, url: str) -> list[tuple[str, str]]:
     """Return the database that the path names, as an option."""
     path = parts.path.removeprefix("/")
+    if parts.scheme in ETCD:
+        return []
     if not parts.scheme.endswith("+unix"):
         return [("db", path)] if path else []
     if parts.netloc or not path:
@@ -164,7 +195,8 @@ def _place(parts: SplitResult) -> dict[str, Any]:
     if parts.scheme.endswith("+unix"):
         return {"host": unquote(parts.path), "port": 0}
     host = HOST if parts.hostname is None else parts.hostname
-    return {"host": host, "port": PORT if parts.port is None else parts.port}
+    usual = ETCD_PORT if parts.scheme in ETCD else PORT
+    return {"host": host, "port": usual if parts.port is None else parts.port}
 
 
 def _take(name: str, text: str, url: str, options: dict[str, Any], databases: bool) -> None:

@@ -44,6 +44,7 @@ class History:
     Attributes:
         log: what is written.
         server: the number of this server.
+        durable: as it was given.
         inode: of the directory, whatever it is called.
         ended: the server stops.
         needs: by who needs it: the stamp after which a start needs everything.
@@ -81,7 +82,7 @@ class History:
             raise ImproperlyConfigured(f"cannot open the update log: {error}") from None
         if self.log.findings:
             log.error(self.log.findings)
-        self.directory, self.server = directory, server
+        self.directory, self.server, self.durable = directory, server, durable
         self.ended = False
         self.needs: dict[str, int] = {}
         self.old_files = OldFiles(self, keep, limit, log)
@@ -172,9 +173,11 @@ class History:
 
     # Files. For any thread.
 
-    def reader(self, since: int, server: int, *, only: bool = False) -> LogReader:
+    def reader(
+        self, since: int, server: int, *, only: bool = False, everything: bool = False
+    ) -> LogReader:
         """Read the log as the protocol of replication sends it; see `UpdateLog.reader`."""
-        return self.log.reader(since, server, only)
+        return self.log.reader(since, server, only, everything)
 
 
 class OldFiles:

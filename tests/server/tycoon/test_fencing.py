@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 import time
 from pathlib import Path
 
@@ -208,3 +209,71 @@ def test_a_lease_ends_by_itself(tmp_path: Path) -> None:
 def test_a_lease_needs_a_server_that_can_be_a_slave(tmp_path: Path) -> None:
     process = server(BUNDLED, 1, tmp_path / "1", "-lease", databases=ONE)
     assert "-lease is for a slave: -mhost or -rts is missing" in refused(process)
+
+
+def test_who_becomes_a_slave_confirms_nothing_of_before(tmp_path: Path) -> None:
+    """Else it might, when it is a master again, and its slaves have something newer."""
+    first = master(tmp_path, "-ack", "1", "-ack-timeout", "0")
+    other = master(tmp_path, number=2)
+    with first, other, client(first) as kt:
+        outcome: list[object] = []
+
+        def write() -> None:
+            try:
+                outcome.append(kt.incr(b"n"))
+            except OutcomeUnknown as error:
+                outcome.append(str(error))
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        wait_until(lambda: waiting(first) == 1, "it waits")
+        with client(first) as again:
+            again.tune_replication(HOST, other.port, read_only=True)
+        writer.join()
+        assert "no master any more" in str(outcome)
+
+
+def waiting(process: ServerProcess) -> object:
+    with client(process) as kt:
+        return kt.report()["ack_waiting"]
+
+
+def test_only_slaves_that_the_decider_names_count(tmp_path: Path) -> None:
+    first = master(tmp_path, "-ack", "1", "-ack-timeout", "0.5", "-lease")
+    with first, client(first) as kt:
+        second = slave(first, tmp_path)
+        with second:
+            end = b"%d" % (lease_clock() + 3600 * 10**9)
+            kt.rpc("lease", {"end": end, "count": b""})
+            follows(second)
+            assert kt.report()["ack_slaves"] == 0
+            with pytest.raises(OutcomeUnknown):
+                kt.incr(b"n")
+            kt.rpc("lease", {"count": b"3"})
+            with pytest.raises(OutcomeUnknown):
+                kt.incr(b"n")
+            kt.rpc("lease", {"count": b"2,3"})
+            assert kt.incr(b"n") == 3
+            assert kt.report()["ack_slaves"] == 1
+
+
+def test_a_lease_tells_where_the_server_is(tmp_path: Path) -> None:
+    first = master(tmp_path, "-lease")
+    with first, client(first) as kt:
+        end = b"%d" % (lease_clock() + 3600 * 10**9)
+        kt.rpc("lease", {"end": end})
+        second = slave(first, tmp_path, 2, "-lease")
+        with second, client(second) as other:
+            assert kt.set(b"a", b"1")
+            wait_until(lambda: other.get(b"a") == b"1", "it follows")
+            wait_until(lambda: other.rpc("lease")["ts_log"] != b"0", "it knows where it is")
+            other.tune_replication()
+            said = other.rpc("lease")
+            assert said["durable"] == b"none"
+            newest = other.ulog_list()[-1].timestamp
+            assert newest <= int(said["ts_log"]) <= int(said["log"])
+            assert kt.ulog_list()[-1].timestamp <= int(said["ts"])
+            run = said["run"]
+            second.restart()
+            other.close()
+            assert other.rpc("lease")["run"] != run

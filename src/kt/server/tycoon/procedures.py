@@ -29,6 +29,7 @@ from kt.server.history import History, begins_after, file_states
 from kt.server.tycoon.large import pieces
 from kt.server.tycoon.replication.following import Following
 from kt.server.tycoon.replication.mastership import EPOCH_MAX, Mastership, lease_clock
+from kt.server.tycoon.replication.quorum import Quorum
 from kt.server.tycoon.values import integer, real
 
 Columns: TypeAlias = dict[bytes, bytes]
@@ -318,6 +319,9 @@ class Reporting(Protocol):
     @property
     def mastership(self) -> Mastership | None: ...
 
+    @property
+    def quorum(self) -> Quorum | None: ...
+
 
 def void(server: Reporting, columns: Columns) -> Columns:
     return {}
@@ -345,9 +349,12 @@ def tune_replication(server: Reporting, columns: Columns) -> Columns:
             stamp=_stamp(columns.get(b"ts")),
             interval=max(real(columns[b"iv"]), 0.0) if b"iv" in columns else None,
             read_only=columns[b"ro"] != b"0" if b"ro" in columns else None,
+            copy=columns.get(b"copy", b"0") != b"0",
         )
     except OSError as error:
         raise Refused(500, f"the time stamp cannot be written: {error}".encode()) from None
+    if columns.get(b"host") and server.quorum is not None and server.history is not None:
+        server.history.call(server.quorum.drop)
     return {}
 
 
@@ -382,12 +389,21 @@ def replaced(server: Reporting, columns: Columns) -> Columns:
 
 
 def lease(server: Reporting, columns: Columns) -> Columns:
-    """Take writes until a time of our own clock; or tell the time."""
+    """Take writes until a time of our own clock; or tell the time, and where we are."""
     if server.mastership is None or not server.mastership.leased:
         raise Refused(501, b"this server needs no lease: it was started without -lease")
+    if b"count" in columns and server.quorum is not None:
+        numbers = columns[b"count"].split(b",") if columns[b"count"] else []
+        server.quorum.count_only(frozenset(map(integer, numbers)))
     if b"end" in columns:
         server.mastership.lease(max(integer(columns[b"end"]), 0))
-    return {b"clock": b"%d" % lease_clock()}
+    answer = {b"clock": b"%d" % lease_clock(), b"run": server.mastership.run.encode()}
+    if server.history is not None:
+        answer[b"log"] = b"%d" % server.history.log.stamp()
+        answer[b"durable"] = server.history.durable.encode()
+    if server.following is not None:
+        answer[b"ts"], answer[b"ts_log"] = (b"%d" % stamp for stamp in server.following.place)
+    return answer
 
 
 def _stamp(text: bytes | None) -> int | None:

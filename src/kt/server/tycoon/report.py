@@ -53,6 +53,8 @@ def report(service: TycoonService, process: Process) -> Columns:
     columns: dict[str, object] = {}
     columns.update(_databases(service))
     columns.update(_process(process))
+    if service.history is not None:
+        columns["serv_sid"] = service.history.server
     if service.following is not None:
         columns.update(service.following.facts())
     if service.mastership is not None:

@@ -326,6 +326,7 @@ class TycoonServer(Server):
             tls=self.start.master_tls,
             read_only=options.read_only_slave,
             copies=options.copies,
+            newest=self._history.log.stamp if self._history is not None else int,
             shut=self._shut,
         )
         return self._following

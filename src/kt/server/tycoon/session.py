@@ -27,7 +27,7 @@ from kt.server.tycoon.scripts import play_script
 from kt.server.tycoon.service import TycoonService
 from kt.wire.http import BODY_MAX
 from kt.wire.log.copies import COPY
-from kt.wire.log.tycoon import CONFIRMS, LOOK
+from kt.wire.log.tycoon import CONFIRMS, EVERYTHING, LOOK
 from kt.wire.magic import (
     ERROR,
     GET_BULK,
@@ -299,7 +299,8 @@ class TycoonSession(Answering):
         service.log.system(f"({self.peer}): {what}: ts={since} sid={server}")
         self._follower, self._confirmed_stamp = server, since
         self.write(FRAME)
-        reader = service.history.reader(since, server, only=bool(request.flags & ONLY_OWN))
+        only, everything = bool(request.flags & ONLY_OWN), bool(request.flags & EVERYTHING)
+        reader = service.history.reader(since, server, only=only, everything=everything)
         confirms = request.flags & (CONFIRMS | ONLY_OWN) == CONFIRMS
         quorum = service.quorum if confirms else None
         self._feed = Feed(

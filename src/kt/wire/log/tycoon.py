@@ -49,6 +49,9 @@ LOOK: Final = 0x200
 CONFIRMS: Final = 0x400
 """Flag of replication: what is confirmed has been applied; others may only have read it."""
 
+EVERYTHING: Final = 0x800
+"""Flag of replication: send what the server of that id has done, too. Only our servers know it."""
+
 ACKNOWLEDGEMENT: Final = bytes([REPLICATION])
 """The slave's answer to a message that says there is nothing more."""
 

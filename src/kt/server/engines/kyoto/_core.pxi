@@ -122,13 +122,16 @@ cdef class Replay:
     cdef NativeReplay *_native
     cdef list _databases
 
-    def __init__(self, databases, int server):
+    def __init__(self, databases, int server, own=None):
         cdef vector[NativeDatabase *] natives
+        cdef NativeOwn wanted
         cdef Database database
         self._databases = list(databases)
+        if own is not None:
+            wanted.master, wanted.until, wanted.whole = own
         for database in self._databases:
             natives.push_back(database.native())
-        self._native = new NativeReplay(natives, server & 0xFFFF)
+        self._native = new NativeReplay(natives, server & 0xFFFF, wanted)
 
     def __dealloc__(self):
         del self._native

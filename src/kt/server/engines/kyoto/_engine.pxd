@@ -232,8 +232,13 @@ cdef extern from "kyoto/protocol/replay.h" namespace "kt" nogil:
     enum class NativeReplayState "kt::Replay::State":
         pass
 
+    cppclass NativeOwn "kt::Own":
+        uint16_t master
+        uint64_t until
+        vector[boolean] whole
+
     cppclass NativeReplay "kt::Replay":
-        NativeReplay(const vector[NativeDatabase *] &, uint16_t) except +
+        NativeReplay(const vector[NativeDatabase *] &, uint16_t, NativeOwn) except +
         NativeReplayState apply(const char *, size_t, size_t *) except +
         uint64_t stamp()
         uint64_t read()

@@ -492,8 +492,22 @@ class Replay:
     trouble: Final[str]
     """What is wrong, after `ReplayState.BROKEN` and `ReplayState.REFUSED`."""
 
-    def __init__(self, databases: Sequence[Database], server: int) -> None:
-        """`server` is our own number: what was changed there is passed over."""
+    def __init__(
+        self,
+        databases: Sequence[Database],
+        server: int,
+        own: tuple[int, int, Sequence[bool]] | None = None,
+    ) -> None:
+        """Nothing has been applied yet.
+
+        Args:
+            databases: by their numbers.
+            server: our own number: what was changed there is passed over.
+            own: but not what has this stamp or an older one and is of a database that has nothing
+                yet, or of one that is cleared meanwhile: number of the master, stamp, and for each
+                database whether it has nothing. It goes into our log under the master's number, so
+                that it is not sent back.
+        """
 
     def apply(self, data: bytes | bytearray | memoryview) -> tuple[int, int]:
         """Apply what `data` holds; returns (state, consumed).

@@ -70,13 +70,16 @@ class UpdateLog(Loggable):
     def heard(self) -> None:
         """`fileno` has been readable."""
 
-    def reader(self, since: int, server: int, only: bool = False) -> LogReader:
+    def reader(
+        self, since: int, server: int, only: bool = False, everything: bool = False
+    ) -> LogReader:
         """Read it as the protocol of replication sends it.
 
         Args:
             since: stamp; of tycoon's records only newer ones are read, of tyrant's that one, too.
             server: number of who asks; changes that were made there are left out.
             only: all others are left out instead.
+            everything: nothing is left out.
         """
 
 MORE: int

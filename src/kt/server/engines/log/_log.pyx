@@ -51,6 +51,7 @@ cdef extern from "log/log_reader.h" namespace "kt" nogil:
         uint64_t since
         uint32_t server
         boolean only
+        boolean all
 
     enum class CState "kt::LogReader::State":
         MORE_ "kt::LogReader::State::MORE"
@@ -144,19 +145,20 @@ cdef class UpdateLog(Loggable):
     def heard(self):
         self._native.heard()
 
-    def reader(self, uint64_t since, uint32_t server, bint only=False):
-        return LogReader(self, since, server, only)
+    def reader(self, uint64_t since, uint32_t server, bint only=False, bint everything=False):
+        return LogReader(self, since, server, only, everything)
 
 
 cdef class LogReader:
     cdef NativeReader *_native
     cdef UpdateLog _log
 
-    def __init__(self, UpdateLog log not None, uint64_t since, uint32_t server, bint only):
+    def __init__(self, UpdateLog log not None, uint64_t since, uint32_t server, bint only, bint everything):
         cdef Interest interest
         interest.since = since
         interest.server = server
         interest.only = only
+        interest.all = everything
         self._log = log
         self._native = new NativeReader(log._native[0], interest)
 

@@ -103,6 +103,7 @@ uint64_t LogReader::end(const UpdateLog::Position& position) const {
 }
 
 bool LogReader::wanted(const LogRecord& record) const {
+  if (interest_.all) return true;
   const Origin& origin = record.origin;
   if (log_.format() == Format::TYCOON) return (origin.server == interest_.server) == interest_.only;
   return origin.server != interest_.server && origin.master != interest_.server;

@@ -19,6 +19,7 @@ struct Interest {
   uint64_t since = 0;    // Kyoto Tycoon: only newer ones; Tokyo Tyrant: this one, too
   uint32_t server = 0;   // of who asks: changes made there are left out
   bool only = false;     // Kyoto Tycoon: all others are left out instead
+  bool all = false;      // nothing is left out
 };
 
 class LogReader {

@@ -11,6 +11,15 @@ ahead of the data: if the server is killed, what came after the last stamp is ap
 which does no harm. Where a database is empty at the start (one in memory without snapshot and log,
 or a file that was not there), everything is asked for.
 
+What we have changed ourselves is not sent back by a master, and not applied. That would be less
+than everything where a stamp is older than such a change: a former master that goes on behind it
+carries out what was done before its own changes, a clearing even, and does not get these again. So
+a master of ours is asked for them, too (`EVERYTHING`):
+
+- a slave that nobody else writes to takes them as any others: it becomes what its master is;
+- one that is written to takes them, up to the present, for databases that are empty, or that what
+  it gets clears: all else may have been changed again. A link of its own gets these (`_catch_up`).
+
 With ``-copy`` a new slave, and one of whose changes the master's log has no longer all, takes a
 full copy first (`copying`); nobody is served while that is applied.
 
@@ -36,7 +45,13 @@ from kt.server.tycoon.replication.copying import Copy, NoCopies
 from kt.server.tycoon.replication.telling import Telling
 from kt.server.tycoon.replication.vetting import Caller, Vetted, vet
 from kt.wire.log.copies import COPY
-from kt.wire.log.tycoon import ACKNOWLEDGEMENT, CONFIRMS
+from kt.wire.log.tycoon import (
+    ACKNOWLEDGEMENT,
+    CONFIRMS,
+    EVERYTHING,
+    LOOK,
+    STAMP_MAX,
+)
 from kt.wire.magic import ERROR, REPLICATION
 from kt.wire.tycoon import pack_replication
 from kt.wire.tycoon_rpc import READ_ONLY
@@ -57,6 +72,9 @@ COPY_PAUSE: Final = 60.0
 """Seconds between two attempts at a copy, at most: each costs the master a snapshot."""
 APPLYING: Final = "a copy of the master's databases is being applied: try again later"
 """What clients are told meanwhile."""
+
+Own = tuple[int, int, list[bool]]
+"""See `Replay`."""
 
 AGAIN: Final = int(ReplayState.AGAIN)
 BEAT: Final = int(ReplayState.BEAT)
@@ -79,6 +97,7 @@ class Following:
         tls: how a master is spoken with by TLS; None: without.
         read_only: only what the master sends is stored, as long as there is a master.
         copies: take a full copy of the master's databases where its log does not suffice.
+        newest: tells the newest stamp of our own log.
         shut: called with the reason why nobody can be served, and with nothing when that is over.
 
     Raises:
@@ -88,6 +107,9 @@ class Following:
     _state = ""  # what is done instead of following
     _trouble = ""  # with a copy
     _ending = False
+    _logged = 0, 0  # a stamp of the master, and what our own log had when we were there
+    _must_copy = False
+    _whole: frozenset[int] = frozenset()  # see `_catch_up`
 
     def __init__(
         self,
@@ -102,6 +124,7 @@ class Following:
         tls: SSLContext | None = None,
         read_only: bool = False,
         copies: bool = False,
+        newest: Callable[[], int] = lambda: 0,
         shut: Callable[[str], None] = lambda why: None,
     ) -> None:
         self._databases = databases
@@ -113,6 +136,7 @@ class Following:
         self._file = StampFile(path, STAMP_DIGITS)
         self._copies = copies
         self._copy = Copy(path)
+        self._newest = newest
         self._shut = shut
         self._failures = 0  # of copies, in a row
         self._sends_none: Master | None = None  # who knows no copies
@@ -159,6 +183,7 @@ class Following:
         stamp: int | None = None,
         interval: float | None = None,
         read_only: bool | None = None,
+        copy: bool = False,
     ) -> None:
         """Change what is followed.
 
@@ -168,15 +193,19 @@ class Following:
             stamp: go on behind this one; None for where it is.
             interval: milliseconds, see `Following`; None for what it is.
             read_only: likewise, until it is said otherwise; None for what it is.
+            copy: begin with a full copy, whatever is here.
 
         Raises:
             OSError: the stamp cannot be written. Nothing has been changed.
         """
         with self._changing:
+            if copy:
+                stamp = 0
             if stamp is not None:
                 with self._lock:
                     self._file.write(stamp)
-                    self._stamp = stamp
+                    self._stamp, self._logged, self._must_copy = stamp, (0, 0), copy
+                    self._whole = frozenset()
                     self._tuned += 1
             if interval is not None:
                 self._interval = interval
@@ -216,6 +245,15 @@ class Following:
             if former is not None:
                 self._telling.tell(former)
             return self._stamp
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """Up to which stamp of the last master's log everything is here, and what ours had then.
+
+        All that came later has a newer stamp than that in our log, too; 0 if that is not known.
+        """
+        stamp, (at, logged) = self._stamp, self._logged
+        return stamp, logged if at == stamp else 0
 
     def _follow_nobody(self) -> None:
         master = self._link.master
@@ -286,11 +324,15 @@ class Following:
             return
         if vetted.missing:
             raise Halted(vetted.missing)
-        data = self._ask(peer, stamp, CONFIRMS)
+        own = self._own_of(vetted)
+        as_it_is = own is not None and self._read_only
+        if own is not None and not as_it_is:
+            self._catch_up(peer, own, tuned)
+        data = self._ask(peer, self._stamp, CONFIRMS | EVERYTHING if as_it_is else CONFIRMS)
         self._link.reached()
         self._log.system(f"replication started: host={master.host} port={master.port} rts={stamp}")
         try:
-            self._apply_all(peer, data, tuned)
+            self._apply_all(peer, data, tuned, own if as_it_is else None)
         finally:
             if self._saving is not None:
                 self._saving.result()
@@ -307,6 +349,35 @@ class Following:
         self._telling.tell_at_once(Caller(peer, SILENCE), peer)
         raise KTError(f"it was replaced: its epoch is {vetted.epoch}, and there is {ours}")
 
+    def _own_of(self, vetted: Vetted) -> Own | None:
+        """Which of our own changes to take from there; None: it does not send them."""
+        number = vetted.number
+        if number is None or number == self._server:
+            return None
+        if self._read_only:
+            return number, STAMP_MAX, [True] * len(self._databases)
+        # In this order: what is written from now on has a newer stamp there.
+        numbers = range(len(self._databases))
+        empty = [one for one in numbers if is_empty(self._databases[one])]
+        self._whole = self._whole.union(empty)
+        return number, vetted.present, [one in self._whole for one in numbers]
+
+    def _catch_up(self, peer: Peer, own: Own, tuned: int) -> None:
+        """Get what there is at present, our own changes among it, as far as they are wanted.
+
+        If it is cut off, it begins anew, with the same databases, which are not empty any more.
+        """
+        begin = self._stamp
+        try:
+            with peer.another() as other:
+                data = self._ask(other, begin, LOOK | EVERYTHING)
+                self._apply_all(other, data, tuned, own, ends=True)
+        except BaseException:
+            with self._lock:
+                self._stamp = begin if tuned == self._tuned else self._stamp
+            raise
+        self._whole = frozenset()
+
     def _ask(self, peer: Peer, stamp: int, flags: int = 0) -> bytearray:
         """Ask for the log or a copy; what has come behind the consent."""
         peer.send(pack_replication(stamp, self._server, flags))
@@ -318,8 +389,11 @@ class Following:
         del data[0]
         return data
 
-    def _apply_all(self, peer: Peer, data: bytearray, tuned: int) -> None:
-        replay = Replay(self._databases, self._server)
+    def _apply_all(
+        self, peer: Peer, data: bytearray, tuned: int, own: Own | None, *, ends: bool = False
+    ) -> None:
+        """Apply what comes, for ever, or until that is all there is."""
+        replay = Replay(self._databases, self._server, own)
         unknown: set[int] = set()
         read, debt = 0, 0.0
         while True:
@@ -334,6 +408,8 @@ class Following:
                 )
             debt += (replay.read - read) * self._interval / 1000
             read = replay.read
+            if state == BEAT and ends:
+                return
             if state == BEAT:
                 peer.send(ACKNOWLEDGEMENT)
             elif state == BUSY:
@@ -355,6 +431,7 @@ class Following:
                 raise Interrupted
             if replay.stamp > self._stamp:
                 self._stamp = replay.stamp
+                self._logged = replay.stamp, self._newest()
             self._changed = self._changed or replay.applied > 0
         self._checkpoint(tuned)
 
@@ -368,6 +445,8 @@ class Following:
         Raises:
             Halted: one is needed, but would replace what may not be the master's.
         """
+        if self._must_copy:
+            return True
         if not self._copies or (not missing and (stamp > 0 or master == self._sends_none)):
             return False
         if self._was_slave or all(map(is_empty, self._databases)):
@@ -382,6 +461,7 @@ class Following:
     def _take_copy(self, peer: Peer, master: Master, missing: str, tuned: int) -> None:
         """Receive one, and apply it. See `follow`."""
         why = missing or "there is nothing here of what it has"
+        why = "somebody wants that" if self._must_copy else why
         self._log.system(f"a copy of the databases of {master} is needed: {why}")
         self._state = "copying"
         try:
@@ -397,8 +477,8 @@ class Following:
             self._apply_copy(tuned)
             self._failures = 0
         except NoCopies as error:
-            if missing:
-                raise Halted(f"{missing}; {error}") from None
+            if missing or self._must_copy:
+                raise Halted(f"{missing or why}; {error}") from None
             self._sends_none = master  # its log begins with its first file
             raise
         finally:
@@ -443,7 +523,9 @@ class Following:
         self._copy.remove()
         self._shut("")
         with self._lock:
-            self._stamp, self._was_slave = stamp, True
+            self._stamp, self._was_slave, self._logged = stamp, True, (0, 0)
+            self._must_copy = self._must_copy and tuned != self._tuned
+        self._whole = frozenset(range(len(self._databases)))
         self._state = ""
         self._log.system(
             f"the copy has been applied: ts={stamp} time={time.monotonic() - began:.3f}"

@@ -61,6 +61,7 @@ class Mastership:
         epoch: the highest that is known.
         master: address of its master, as it was told; empty for ourselves, or if nobody said.
         former: address of the master whom we have replaced, and who does not know it yet.
+        run: of this run of the server, and of no other one.
 
     Raises:
         ImproperlyConfigured: the file cannot be read, or holds something else.
@@ -71,6 +72,7 @@ class Mastership:
     ) -> None:
         self._databases = databases
         self._path = path
+        self.run = os.urandom(8).hex()
         self._leased = leased
         self._log = log
         self._lock = threading.Lock()

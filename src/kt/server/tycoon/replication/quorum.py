@@ -61,6 +61,7 @@ class Quorum:
         self._is_master = is_master
         self._ended = False
         self._confirmed: dict[object, tuple[int, int]] = {}  # number and stamp
+        self._counted: frozenset[int] | None = None  # numbers; None: all
         self._waiting: dict[int, tuple[int, Callable[[bool], None]]] = {}
         self._tokens = count()
 
@@ -80,6 +81,18 @@ class Quorum:
         if slave not in self._confirmed or not self._is_master():
             return
         self._confirmed[slave] = self._confirmed[slave][0], stamp
+        self._look()
+
+    def count_only(self, numbers: frozenset[int] | None) -> None:
+        """From now on only the servers of these numbers count; None: all.
+
+        Whoever decides about masters says so: who is not among these may miss what is confirmed.
+        """
+        self._counted = numbers
+        if self._is_master():
+            self._look()
+
+    def _look(self) -> None:
         stamps = sorted(self._newest().values(), reverse=True)
         if len(stamps) >= self.slaves and stamps[self.slaves - 1] > self.reached:
             self.reached = stamps[self.slaves - 1]
@@ -90,10 +103,11 @@ class Quorum:
         self._confirmed.pop(slave, None)
 
     def _newest(self) -> dict[int, int]:
-        """What each has, by its number."""
+        """What each has that counts, by its number."""
         newest: dict[int, int] = {}
         for number, stamp in self._confirmed.values():
-            newest[number] = max(stamp, newest.get(number, 0))
+            if self._counted is None or number in self._counted:
+                newest[number] = max(stamp, newest.get(number, 0))
         return newest
 
     # Those who wait
@@ -103,7 +117,7 @@ class Quorum:
 
         Args:
             stamp: what `take_written` has said.
-            over: gets True, or False if the server ends before.
+            over: gets True, or False if the server ends before, or becomes a slave.
 
         Returns:
             what gives up.
@@ -131,6 +145,12 @@ class Quorum:
         else:
             self._waiting[token] = self._history.log.stamp(), waits[1]
 
+    def drop(self) -> None:
+        """The server follows a master now: what it has written itself may be gone."""
+        waiting, self._waiting = self._waiting, {}
+        for _, over in waiting.values():
+            over(False)
+
     def end(self) -> None:
         """The server stops: nobody confirms any more."""
         self._ended = True
@@ -148,6 +168,7 @@ class Quorum:
         """Why a write is not confirmed: for the client."""
         self.late += not self._ended
         why = "the server ends" if self._ended else f"not within {self.seconds:g} seconds"
+        why = why if self._ended or self._is_master() else "this is no master any more"
         return f"by {self.slaves} slaves: {why}, {len(self._newest())} follow"
 
     def facts(self) -> Iterator[tuple[str, object]]:

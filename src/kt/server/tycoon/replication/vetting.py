@@ -41,12 +41,16 @@ class Vetted(NamedTuple):
 
     Attributes:
         ahead: seconds by which its clock is ahead of ours.
+        present: a stamp of its clock; what it logs from now on has a newer one.
+        number: its own; None: an original does not say.
         missing: why its log may not have all that came after the stamp; empty if it has.
         epoch: how often masters have been replaced, as it knows; None: an original does not.
         master: address of the master of that epoch; empty: it is that itself, or does not say.
     """
 
     ahead: float
+    present: int
+    number: int | None
     missing: str
     epoch: int | None
     master: str
@@ -84,7 +88,7 @@ def vet(
             missing = missing_between(files[0][0], oldest_change(other, server, timeout), stamp)
     for number, database in enumerate(databases):
         check_options(number, database, caller.options(number))
-    return Vetted(ahead, missing, caller.epoch(), caller.master())
+    return Vetted(ahead, present, caller.number(), missing, caller.epoch(), caller.master())
 
 
 def oldest_change(peer: Peer, server: int, timeout: float) -> int | None:
@@ -167,6 +171,11 @@ class Caller:
     def epoch(self) -> int | None:
         """How often masters have been replaced, as it knows; None: it is an original."""
         text = self.report.get(b"repl_epoch", b"")
+        return int(text) if text.isdigit() else None
+
+    def number(self) -> int | None:
+        """Its own in update logs; None: an original does not say."""
+        text = self.report.get(b"serv_sid", b"")
         return int(text) if text.isdigit() else None
 
     def master(self) -> str:

@@ -182,7 +182,7 @@ Replay::State Replay::serve(Bytes* input) {
     if (size > 0) {
       Message message;
       if (!message.read(input->substr(head, size))) return broken("a change cannot be read");
-      const State state = change(run, message);
+      const State state = passes_over(message, load64(at + 1)) ? State::MORE : change(run, message);
       if (state != State::MORE) return state;
     }
     stamp_ = std::max(stamp_, load64(at + 1));
@@ -193,9 +193,19 @@ Replay::State Replay::serve(Bytes* input) {
   return State::MORE;
 }
 
+// Whether it is one of ours that is not to be applied.
+bool Replay::passes_over(const Message& message, uint64_t stamp) const {
+  if (message.server != server_) return false;
+  return stamp > own_.until || message.database >= own_.whole.size() || !own_.whole[message.database];
+}
+
+// Under which number it goes into our log. What we are sent back must not go to the master again.
+uint16_t Replay::maker(const Message& message) const {
+  return message.server == server_ ? own_.master : message.server;
+}
+
 // MORE if it is done.
 Replay::State Replay::change(Run& run, const Message& message) {
-  if (message.server == server_) return State::MORE;
   if (message.what != SET && message.what != REMOVE && message.what != CLEAR) return State::MORE;
   if (message.database >= databases_.size()) {
     unknown_.insert(message.database);
@@ -209,7 +219,7 @@ Replay::State Replay::change(Run& run, const Message& message) {
   Database& database = *databases_[message.database];
   run.enter(&database);
   if (database.in_transaction()) return State::BUSY;
-  MadeElsewhere elsewhere(message.server);
+  MadeElsewhere elsewhere(maker(message));
   const bool stores = message.what == SET;
   if (stores && !run.putter.aim(message.stored, database.terms().timed)) {
     return broken("a value has no expiry: database " + std::to_string(message.database) +
@@ -225,11 +235,12 @@ Replay::State Replay::clear(Run& run, const Message& message) {
   Database& database = *databases_[message.database];
   run.leave();
   if (database.in_transaction()) return State::BUSY;
-  MadeElsewhere elsewhere(message.server);
+  MadeElsewhere elsewhere(maker(message));
   const Error error = kt::clear(database);
   if (failed(error)) return refused(error);
   // One may have begun meanwhile, whose abort brings the records back: then once more.
   if (database.in_transaction()) return State::BUSY;
+  if (!own_.whole.empty()) own_.whole[message.database] = true;
   applied_++;
   return State::MORE;
 }

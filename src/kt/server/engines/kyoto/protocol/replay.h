@@ -16,11 +16,20 @@
 #include <cstdint>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "kyoto/database/database.h"
 
 namespace kt {
+
+// Which of our own changes are applied: those of a database that is `whole`, up to a stamp. A database is
+// so, too, from where it is cleared on.
+struct Own {
+  uint16_t master = 0;  // its number, under which they go into our log
+  uint64_t until = 0;
+  std::vector<bool> whole;  // for each database; without any, none is applied
+};
 
 class Replay {
  public:
@@ -35,8 +44,8 @@ class Replay {
   };
 
   // The databases must live longer. `server` is our own number.
-  Replay(const std::vector<Database*>& databases, uint16_t server)
-      : databases_(databases), server_(server) {}
+  Replay(const std::vector<Database*>& databases, uint16_t server, Own own)
+      : databases_(databases), server_(server), own_(std::move(own)) {}
 
   // Applies what is there; `*consumed` bytes of it are done with.
   State apply(const char* data, size_t size, size_t* consumed);
@@ -56,6 +65,8 @@ class Replay {
   struct Message;
 
   State serve(Bytes* input);
+  bool passes_over(const Message& message, uint64_t stamp) const;
+  uint16_t maker(const Message& message) const;
   State change(Run& run, const Message& message);
   State clear(Run& run, const Message& message);
   State broken(const std::string& why);
@@ -63,6 +74,7 @@ class Replay {
 
   const std::vector<Database*> databases_;
   const uint16_t server_;
+  Own own_;
   uint64_t stamp_ = 0;
   uint64_t read_ = 0;
   uint64_t applied_ = 0;

@@ -1,0 +1,1 @@
+"""Which of several kt-tycoons is the master: an agent beside each, which asks etcd."""

@@ -1,0 +1,1 @@
+"""kt.failover: agents beside real servers, and a real etcd."""

@@ -1,0 +1,193 @@
+"""A service of several kt-tycoons with their agents, and the etcd that it needs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from kt import KT_NONE, KyotoTycoon
+from kt.failover.service import View, decode
+from kt.net.etcd import Etcd
+from kt.net.group.directory import prefix_of
+from tests.ports import HOST, free_port
+from tests.server.processes import SECONDS, ServerProcess
+from tests.server.tycoon.pairs import BUNDLED, client, server, wait_until
+
+SERVICE = "orders"
+TTL = 2
+"""Seconds that a lease lasts: as short as it may be."""
+
+ACK = ("-ack", "1", "-ack-timeout", "1", "-durable", "process")
+
+
+class RunningEtcd(NamedTuple):
+    """An etcd of one server."""
+
+    port: int
+    process: subprocess.Popen[bytes]
+
+
+@contextmanager
+def running_etcd(directory: Path) -> Iterator[RunningEtcd]:
+    """An etcd of one server. Skips the test where there is none."""
+    program = shutil.which("etcd")
+    if program is None:
+        pytest.skip("etcd is not installed (Debian: etcd-server)")
+    port, peer = free_port(), f"http://{HOST}:{free_port()}"
+    url = f"http://{HOST}:{port}"
+    command = [program, "--name", "one", "--data-dir", str(directory / "etcd")]
+    command += ["--listen-client-urls", url, "--advertise-client-urls", url]
+    command += ["--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer]
+    command += ["--initial-cluster", f"one={peer}"]
+    with open(directory / "etcd.output", "wb") as output:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+    try:
+        wait_until(lambda: answers(port), "etcd answers")
+        yield RunningEtcd(port, process)
+    finally:
+        process.kill()
+        process.wait(SECONDS)
+
+
+def answers(port: int) -> bool:
+    try:
+        Etcd([(HOST, port)]).read("kt/")
+    except Exception:
+        return False
+    return True
+
+
+class Node:
+    """A server and its agent.
+
+    Attributes:
+        name: of the agent.
+        server: the server.
+    """
+
+    def __init__(self, number: int, directory: Path, etcd: int, *options: str) -> None:
+        self.name = f"node{number}"
+        self.directory = directory / self.name
+        self.server: ServerProcess = server(
+            *(BUNDLED, number, self.directory, "-rts", "rts", "-lease", "-copy", *options),
+            databases=("casket.kch",),
+        )
+        self.command = [sys.executable, "-m", "kt.failover", SERVICE, self.name]
+        self.command += ["--etcd", f"{HOST}:{etcd}", "--ttl", str(TTL)]
+        self.command += ["--server", f"kt://{HOST}:{self.server.port}"]
+        if number == 1:
+            self.command.append("--first")
+        self.agent: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        self.server.start()
+        self.start_agent()
+
+    def start_agent(self) -> None:
+        with open(self.directory / "agent.output", "ab") as output:
+            self.agent = subprocess.Popen(
+                self.command, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+            )
+
+    def end_agent(self, number: int = signal.SIGTERM) -> int:
+        assert self.agent is not None
+        self.agent.send_signal(number)
+        return self.agent.wait(SECONDS)
+
+    def said(self) -> str:
+        """What the agent has said so far."""
+        return (self.directory / "agent.output").read_text()
+
+    def kill(self) -> None:
+        if self.agent is not None and self.agent.poll() is None:
+            self.agent.kill()
+            self.agent.wait(SECONDS)
+        self.server.kill()
+
+
+class Service:
+    """Several nodes.
+
+    Attributes:
+        nodes: by number, from 0 on.
+        url: where clients find the master.
+    """
+
+    def __init__(self, etcd: RunningEtcd, directory: Path, count: int, *options: str) -> None:
+        self._etcd, self._process = Etcd([(HOST, etcd.port)]), etcd.process
+        self.url = f"kt+etcd://{HOST}:{etcd.port}/{SERVICE}"
+        self.nodes = [Node(1 + number, directory, etcd.port, *options) for number in range(count)]
+
+    def __enter__(self) -> Service:
+        try:
+            for node in self.nodes:
+                node.start()
+            self.await_whole()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        for node in self.nodes:
+            node.kill()
+
+    @contextmanager
+    def etcd_standing_still(self) -> Iterator[None]:
+        """Stop etcd, as by a debugger, for a ``with`` block."""
+        self._process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
+
+    def view(self) -> View:
+        return decode(self._etcd.read(prefix_of(SERVICE)))
+
+    def await_whole(self, *without: Node) -> Node:
+        """Wait until there is a master, and all others have what it has; the master."""
+
+        def is_whole() -> bool:
+            view = self.view()
+            names = {node.name for node in self.nodes if node not in without}
+            if view.master is None or view.state is None or view.state.master != view.master:
+                return False
+            slaves = names - {view.master}
+            whole = {name for name in slaves if view.whole.get(name) == view.state.epoch}
+            counts = view.state.ack == 0 or set(view.state.sync) >= slaves
+            return whole == slaves and set(view.members) >= names and counts
+
+        wait_until(is_whole, "all have what the master has")
+        return self.master()
+
+    def await_another(self, than: Node) -> Node:
+        """Wait until another one is the master; that."""
+        wait_until(lambda: self.view().master not in (None, than.name), "another one is the master")
+        return self.master()
+
+    def master(self) -> Node:
+        name = self.view().master
+        return next(node for node in self.nodes if node.name == name)
+
+    def connect(self, **options: Any) -> KyotoTycoon[bytes, bytes]:
+        return KyotoTycoon.from_url(self.url, serializer=KT_NONE, decode_keys=False, **options)
+
+
+def epoch_and_writes(node: Node) -> tuple[int, bool]:
+    """The epoch that a server knows, and whether it takes writes."""
+    with client(node.server) as kt:
+        report = kt.report()
+        return int(report["repl_epoch"]), not report.get("repl_read_only", 0)
