@@ -45,6 +45,8 @@ from kt.net.group.directory import MASTER, MEMBERS, prefix_of
 
 TICKS: Final = 8
 """So many times it looks while a lease lasts."""
+HASTE: Final = 4
+"""So many times as often while clients wait."""
 SAFE: Final = 0.75
 """Part of etcd's lease that the server's lasts: clocks may run differently."""
 
@@ -99,6 +101,7 @@ class Agent:
         self._seen: dict[str, float] = {}  # when each slave was seen to follow
         self._counted: dict[str, int] | None = None  # the slaves that count, as the server knows
         self._followed: Followed | None = None  # whom the server was told to follow
+        self._ack = 0  # so many slaves have to count, if we are the master
         self._is_member = False  # our key ends with our lease
 
     # What is done again and again
@@ -130,13 +133,18 @@ class Agent:
 
     def run(self, ended: Event) -> None:
         """Do it until `ended` is set."""
-        while not ended.wait(self._ttl / TICKS):
+        while not ended.wait(self._ttl / TICKS / (HASTE if self._hurried else 1)):
             try:
                 self.tick()
             except KTError as error:
                 self._tell(str(error))
             except (ValueError, TypeError, KeyError) as error:
                 self._tell(f"etcd has something else under {self._prefix}: {error!r}")
+
+    @property
+    def _hurried(self) -> bool:
+        """Whether clients wait for a master."""
+        return bool(self._vacant) or (self._counted is not None and len(self._counted) < self._ack)
 
     def stop(self) -> None:
         """End: if ours is the master, another one can be at once."""
@@ -249,6 +257,7 @@ class Agent:
         if facts.epoch < state.epoch or facts.master is not None:
             self._server.promote(max(state.epoch, facts.epoch + (facts.master is not None)))
         self._sure = None
+        self._ack = state.ack
         count = self._look_at_slaves(view, state, facts) if state.ack else {}
         until = look.clock + int(self._ttl * SAFE * SECOND)
         self._server.take_writes(until, count)
@@ -289,6 +298,7 @@ class Agent:
     def _obey(self, view: View, look: Look, facts: Facts) -> None:
         state = view.state
         assert state is not None
+        self._ack = 0
         wanted = state.epoch, view.address, self._run
         if self._followed is None and facts.epoch == state.epoch:
             self._followed = wanted  # if it follows that one, an agent before us has said so
