@@ -34,8 +34,12 @@ class Line(Protocol):
     def ask(self, requests: bytes) -> bytes:
         """The replies to whole requests."""
 
-    def at_once(self, requests: bytes) -> tuple[bytes, int]:
-        """Serve as much as takes microseconds; the replies, and how much has been served."""
+    @property
+    def at_once(self) -> Callable[[bytes], tuple[bytes, int]]:
+        """Serves as much as takes microseconds; the replies, and how much has been served."""
+
+    def feed(self, data: bytes) -> bytes:
+        """Serve the rest; the replies."""
 
     def steps(self, data: bytes) -> Generator[Callable[[], Any], Any, bytes]:
         """Serve requests; yields what may take long, to be sent what it returns."""
@@ -220,7 +224,9 @@ class Pool:
         except AttributeError:
             line = self._local.line = self._database.line(self.endpoint)
         try:
-            reply = line.ask(request)
+            reply, served = line.at_once(request)
+            if served != len(request):
+                reply += line.feed(request[served:])
             outcome = reader(reply, 0)
             if isinstance(outcome, Incomplete) or outcome[1] != len(reply):
                 raise unread(self.endpoint, reply, outcome)  # noqa: TRY301 (looks at the line, too)

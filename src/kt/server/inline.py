@@ -27,10 +27,14 @@ class Inline:
         session: what serves.
         make_script: makes what work for scripts gets, when there is some for the first time; None
             if there are no scripts.
+
+    Attributes:
+        at_once: serves whole requests as far as the engine does it by itself: `Session.at_once`.
     """
 
     def __init__(self, session: Session, make_script: Callable[[], Any] | None = None) -> None:
         self._session = session
+        self.at_once = session.at_once
         self._make_script = make_script
         self._script: Any = None
         self._input: bytes | bytearray = b""
@@ -50,10 +54,6 @@ class Inline:
         if served == len(requests):
             return replies
         return replies + self.feed(requests[served:])
-
-    def at_once(self, requests: bytes) -> tuple[bytes, int]:
-        """Serve whole requests as far as the engine does it by itself; see `Session.at_once`."""
-        return self._session.at_once(requests)
 
     def feed(self, data: bytes) -> bytes:
         """Serve `data`, and what has been left of earlier calls; returns the replies.

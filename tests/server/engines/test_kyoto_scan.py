@@ -13,6 +13,7 @@ from hypothesis import given, strategies
 from kt.server.engines import EngineError
 from kt.server.engines.kyoto import _text as kyoto_text
 from kt.server.engines.kyoto._engine import Database
+from kt.wire.tycoon_rpc import decode_keys, decode_places
 
 from .kyoto import FILES, ORDERED, PAST, TYPES, opened
 
@@ -245,3 +246,46 @@ def test_snapshots(tmp_path: Path, spec: str) -> None:
             dump.write_bytes(broken)
             with pytest.raises(EngineError):
                 other.load_snapshot(str(dump))
+
+
+FIELDS = strategies.binary(max_size=20) | strategies.text("a~\x1f\x7f\xe9 ", max_size=20).map(
+    str.encode
+)
+
+
+def is_plain(*fields: bytes) -> bool:
+    return not any(byte < 0x20 or byte == 0x7F for field in fields for byte in field)
+
+
+@given(strategies.dictionaries(FIELDS, FIELDS, min_size=1, max_size=12))
+def test_packed_columns(records: dict[bytes, bytes]) -> None:
+    """They are what a client reads, and encoded only if they have to be."""
+    database = Database("%")
+    database.set_bulk(records)
+    cursor = database.cursor()
+    cursor.jump()
+    encoding, lines = cursor.take_ahead(1000, 1 << 20, True)
+    assert decode_places(lines, encoding, False, bytes) == sorted(records.items())
+    assert (encoding == "") is is_plain(*records, *records.values())
+    cursor.jump()
+    encoding, lines = cursor.take_ahead(1000, 1 << 20, False)
+    assert [key for key, _ in decode_places(lines, encoding, False, bytes)] == sorted(records)
+    assert (encoding == "") is is_plain(*records)
+    found = database.match_prefix_packed(b"", -1, 0, 255)
+    assert not isinstance(found, list)
+    number, (encoding, lines) = found
+    assert number == len(records)
+    assert decode_keys(lines, encoding, False) == sorted(records)
+    assert (encoding == "") is is_plain(*records)
+    assert database.match_prefix_packed(b"", -1, len(records), 255) == sorted(records)
+    database.close()
+
+
+def test_packed_columns_of_long_keys() -> None:
+    """As the original server has them."""
+    with Database("%") as database:
+        for size, expected in ((254, ""), (255, "B")):
+            database.set(b"k" * size, b"")
+            found = database.match_prefix_packed(b"", -1, 0, 255)
+            assert not isinstance(found, list)
+            assert found[1][0] == expected

@@ -26,11 +26,29 @@ T = TypeVar("T")
 LARGE_VALUE: Final = 1 << 20
 """A value of more bytes is stored, or packed, by a worker thread."""
 
+MANY_COLUMNS: Final = 1000
+"""A reply of more columns is packed in a worker thread, and so is one with a large value."""
+
 SLICE: Final = 3 << 18
 """So many bytes of it are encoded at a time; base64 takes three to four."""
 
 PIECE_BYTES: Final = 1 << 17
 PIECE_COLUMNS: Final = 4000
+
+
+class Packed(dict[bytes, bytes]):
+    """Columns, and such as an engine has packed already.
+
+    Args:
+        encoding: of these.
+        lines: they themselves.
+        columns: the others.
+    """
+
+    def __init__(self, encoding: Encoding, lines: bytes, columns: dict[bytes, bytes]) -> None:
+        super().__init__(columns)
+        self.encoding = encoding
+        self.lines = lines
 
 
 def pieces(items: Iterable[T], size: int = PIECE_COLUMNS) -> Iterator[list[T]]:
@@ -139,6 +157,31 @@ def pack_large_rpc_reply(
         bodies += its_bodies if its_encoding == encoding else _encoded_as(piece, encoding)
     while columns:  # as one object it would be destroyed in one go
         columns.popitem()
+    return _with_head(
+        status, encoding, bodies, keep_alive=keep_alive, stamp=stamp, bodiless=bodiless
+    )
+
+
+def pack_packed_rpc_reply(
+    status: int, columns: Packed, *, keep_alive: bool, stamp: bytes, bodiless: bool
+) -> list[bytes]:
+    """What `pack_rpc_reply` does, but the columns stay in their order, those not packed first."""
+    encoding = columns.encoding
+    bodies = [encode_columns_as(columns.items(), encoding), columns.lines]
+    return _with_head(
+        status, encoding, bodies, keep_alive=keep_alive, stamp=stamp, bodiless=bodiless
+    )
+
+
+def _with_head(
+    status: int,
+    encoding: Encoding,
+    bodies: list[bytes],
+    *,
+    keep_alive: bool,
+    stamp: bytes,
+    bodiless: bool,
+) -> list[bytes]:
     content_type = TSV_TYPE + (b"; colenc=" + encoding.encode() if encoding else b"")
     headers = [(b"Content-Type", content_type)]
     if not bodiless:

@@ -26,11 +26,12 @@ from kt.server.engines.kyoto._engine import (
     Database,
 )
 from kt.server.history import History, begins_after, file_states
-from kt.server.tycoon.large import pieces
+from kt.server.tycoon.large import MANY_COLUMNS, Packed, pieces
 from kt.server.tycoon.replication.following import Following
 from kt.server.tycoon.replication.mastership import EPOCH_MAX, Mastership, lease_clock
 from kt.server.tycoon.replication.quorum import Quorum
 from kt.server.tycoon.values import integer, real
+from kt.wire.columns import REPLY_PLAIN_MAX
 
 Columns: TypeAlias = dict[bytes, bytes]
 T = TypeVar("T")
@@ -208,7 +209,12 @@ def _matches(keys: list[bytes]) -> Columns:
 
 
 def match_prefix(db: Database, columns: Columns) -> Columns:
-    return _matches(db.match_prefix(_needed(columns, b"prefix"), _limit(columns)))
+    prefix, limit = _needed(columns, b"prefix"), _limit(columns)
+    found = db.match_prefix_packed(prefix, limit, MANY_COLUMNS, REPLY_PLAIN_MAX)
+    if isinstance(found, list):
+        return _matches(found)
+    number, packed = found
+    return Packed(*packed, {b"num": b"%d" % number})
 
 
 def match_regex(db: Database, columns: Columns) -> Columns:
@@ -282,7 +288,7 @@ def cur_get_key(cursor: Cursor, columns: Columns) -> Columns:
 def _ahead(cursor: Cursor, columns: Columns, *, values: bool) -> Columns:
     """Several records, which the original server does not give: it takes ``max`` for nothing."""
     limit = min(max(_limit(columns), 1), MANY_AHEAD)
-    return cursor.take_ahead(limit, AHEAD_BYTES, values)
+    return Packed(*cursor.take_ahead(limit, AHEAD_BYTES, values), {})
 
 
 def cur_get_value(cursor: Cursor, columns: Columns) -> Columns:

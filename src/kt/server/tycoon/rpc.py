@@ -36,9 +36,12 @@ from kt.server.session import Await, Rights
 from kt.server.tycoon.answering import Answering
 from kt.server.tycoon.large import (
     LARGE_VALUE,
+    MANY_COLUMNS,
+    Packed,
     decode_large_rpc,
     is_large,
     pack_large_rpc_reply,
+    pack_packed_rpc_reply,
     take_records,
 )
 from kt.server.tycoon.procedures import (
@@ -58,9 +61,6 @@ RPC_PATH: Final = b"/rpc/"
 
 LARGE_BODY: Final = 1 << 17
 """A body of more bytes is decoded in a worker thread."""
-
-MANY_COLUMNS: Final = 1000
-"""A reply of more columns is packed in a worker thread, and so is one with a large value."""
 
 MAX_CURSORS: Final = 1000
 """So many cursors may a connection have."""
@@ -303,6 +303,12 @@ class Call:
         request = self._request
         bodiless = request.method == b"HEAD"
         stamp, keep_alive = self._service.stamp, request.keep_alive
+        if isinstance(columns, Packed):
+            replies = pack_packed_rpc_reply(
+                status, columns, keep_alive=keep_alive, stamp=stamp, bodiless=bodiless
+            )
+            self._session.answer(request, status, *replies)
+            return
         if len(columns) <= MANY_COLUMNS and not is_large(columns):
             reply = pack_rpc_reply(
                 status, columns.items(), keep_alive=keep_alive, stamp=stamp, bodiless=bodiless

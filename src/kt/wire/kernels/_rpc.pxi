@@ -46,6 +46,23 @@ cdef int put_type(Output output, char letter) except -1:
     return 0
 
 
+cdef bint in_order(Output body) noexcept:
+    # True if each line is no less than the one before.
+    cdef const char* at = body.begin
+    cdef const char* end = at + body.size
+    cdef const char* next
+    cdef View before = View(at, 0)
+    cdef int difference
+    while at < end:
+        next = <const char*> memchr(at, c'\n', end - at) + 1
+        difference = memcmp(before.data, at, min(before.size, next - at))
+        if difference > 0 or (difference == 0 and before.size > next - at):
+            return False
+        before = View(at, next - at)
+        at = next
+    return True
+
+
 cdef int put_body(Output output, char letter, Output body, bint ordered) except -1:
     # The headers that tell what the body is, and the body, its lines in order if asked for.
     put(output, b"Content-Length: ")
@@ -53,7 +70,7 @@ cdef int put_body(Output output, char letter, Output body, bint ordered) except 
     put(output, b"\r\n")
     put_type(output, letter)
     put(output, b"\r\n")
-    if ordered:
+    if ordered and not in_order(body):
         put(output, b"".join(sorted(body.finish().splitlines(keepends=True))))
     else:
         memcpy(output.extend(body.size), body.begin, body.size)

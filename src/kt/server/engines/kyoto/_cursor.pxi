@@ -1,24 +1,6 @@
 # Cursors; a part of _engine.pyx.
 
 
-cdef dict columns_of(const vector[string] &keys, const vector[string] &contents):
-    """Records as columns. These are sorted in replies, so the place of each goes before its key."""
-    cdef dict columns = {}
-    cdef bytes name
-    cdef char *begin
-    cdef size_t i
-    for i in range(keys.size()):
-        name = PyBytes_FromStringAndSize(NULL, 4 + keys[i].size())
-        begin = PyBytes_AS_STRING(name)
-        begin[0] = b"_"
-        begin[1] = <char>(48 + i // 100)
-        begin[2] = <char>(48 + i // 10 % 10)
-        begin[3] = <char>(48 + i % 10)
-        memcpy(begin + 4, keys[i].data(), keys[i].size())
-        columns[name] = PyBytes_FromStringAndSize(contents[i].data(), contents[i].size())
-    return columns
-
-
 @cython.no_gc_clear  # the native cursor uses the native database until it is gone
 cdef class Cursor:
     cdef NativeCursor *_native
@@ -107,24 +89,27 @@ cdef class Cursor:
 
     def take_ahead(self, int64_t records, int64_t size, bint values):
         cdef NativeCursor *native = self.native()
-        cdef vector[string] keys
-        cdef vector[string] contents
+        cdef Lines lines
+        cdef string place
         cdef string key
         cdef string value
         cdef string *content = &value if values else NULL
+        cdef int64_t taken = 0
         cdef int64_t done = 0
         cdef Error error
         with nogil:
-            while <int64_t>keys.size() < records and done < size:
+            while taken < records and done < size:
                 error = native.get(&key, content, NULL, True)
                 if error.code() != 0:
                     break
+                set_place(place, taken)
+                lines.add(place, key, value)
+                taken += 1
                 done += key.size() + value.size()
-                keys.push_back(move(key))
-                contents.push_back(move(value))
-        if keys.empty():
+            lines.finish()
+        if taken == 0:
             check_error(error)
-        return columns_of(keys, contents)
+        return packed(lines)
 
     def set_value(self, bytes value not None, int64_t xt=NEVER, bint step=False):
         cdef NativeCursor *native = self.native()

@@ -13,7 +13,7 @@ for every method.
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import IntEnum
 from types import TracebackType
-from typing import Final, NamedTuple, Protocol, Self
+from typing import Final, Literal, NamedTuple, Protocol, Self, TypeAlias
 
 from kt.server.engines.io._io import Reply, Servable
 from kt.server.engines.log._log import Loggable
@@ -36,6 +36,9 @@ def take_written() -> int:
 
     It is `HELD` while there is none yet: a transaction keeps back what was written.
     """
+
+Packed: TypeAlias = tuple[Literal["", "B"], bytes]
+"""Columns as a reply has them: how they are encoded, and their lines."""
 
 class Code(IntEnum):
     """Kyoto Cabinet's error numbers."""
@@ -195,6 +198,15 @@ class Database:
     def match_prefix(self, prefix: bytes, limit: int = -1) -> list[bytes]:
         """Keys that begin with `prefix`; at most `limit`, negative for all."""
 
+    def match_prefix_packed(
+        self, prefix: bytes, limit: int, many: int, longest: int
+    ) -> list[bytes] | tuple[int, Packed]:
+        """As `match_prefix` where it finds no more than `many`; else their number, and columns.
+
+        Each key has ``_`` before it, and its rank as value. One that is longer than `longest` with
+        that has all of them encoded.
+        """
+
     def match_regex(self, regex: bytes, limit: int = -1) -> list[bytes]:
         """Keys in which the POSIX extended regular expression occurs; raises LOGIC."""
 
@@ -273,7 +285,7 @@ class Cursor:
 
     def get_key(self, step: bool = False) -> bytes: ...
     def get_value(self, step: bool = False) -> bytes: ...
-    def take_ahead(self, records: int, size: int, values: bool) -> dict[bytes, bytes]:
+    def take_ahead(self, records: int, size: int, values: bool) -> Packed:
         """Keys and values of the records from here on, stepping past each.
 
         A key has ``_`` and three digits before it, that of its place from 0 on.

@@ -14,7 +14,7 @@ from libc.string cimport memcpy
 from libcpp cimport bool as boolean
 from libcpp.map cimport map as cpp_map
 from libcpp.optional cimport optional
-from libcpp.string cimport string
+from libcpp.string cimport string, to_string
 from libcpp.string_view cimport string_view
 from libcpp.utility cimport move
 from libcpp.vector cimport vector
@@ -518,6 +518,19 @@ cdef class Database:
         check_error(error)
         return byte_strings(keys)
 
+    def match_prefix_packed(self, bytes prefix not None, int64_t limit, size_t many,
+                            size_t longest):
+        cdef NativeDatabase *native = self.native()
+        cdef string begin = prefix
+        cdef vector[string] keys
+        cdef Error error
+        with nogil:
+            error = scan_prefix(native[0], begin, limit, &keys)
+        check_error(error)
+        if keys.size() <= many:
+            return byte_strings(keys)
+        return keys.size(), ranked(keys, longest)
+
     def match_regex(self, bytes regex not None, int64_t limit=-1):
         cdef NativeDatabase *native = self.native()
         cdef string pattern = regex
@@ -653,6 +666,7 @@ class RecordsOnly:
         return KEEP
 
 
+include "_lines.pxi"
 include "_cursor.pxi"
 include "_core.pxi"
 include "_recovery.pxi"
