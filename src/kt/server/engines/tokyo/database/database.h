@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "io/effort.h"
+#include "io/ticker.h"
 #include "tokyo/database/gate.h"
 #include "tokyo/database/journal.h"
 #include "tokyo/database/list.h"
@@ -136,6 +137,7 @@ class Database {
   class Announcement;
 
   void open_many(const std::string& name, int stores);
+  void make_points();
   size_t index(Bytes key) const;
   Store& store(Bytes key) const { return *stores_[index(key)]; }
   // The store of a key that is about to be written; the scans are told.
@@ -198,6 +200,7 @@ class Database {
   std::atomic<int> error_{0};
   std::atomic<bool> stopped_{false};  // matching is to end
   std::atomic<bool> large_{false};  // whether a large value is known to be there, or has been
+  Ticker points_;
 };
 
 }  // namespace kt::tokyo

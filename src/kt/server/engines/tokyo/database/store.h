@@ -36,6 +36,7 @@
 #include <vector>
 
 #include "tokyo/storage/room.h"
+#include "tokyo/storage/tree_log.h"
 
 namespace kt::tokyo {
 
@@ -126,7 +127,7 @@ class Store {
   // Whether several threads are going to read at the same time. Nobody must be inside.
   void share(bool shared);
 
-  // Whether it had not been closed, and was rebuilt.
+  // Whether it had not been closed, and was rebuilt or brought back to its last point.
   bool rebuilt() const { return rebuilt_; }
   // If it was torn, the name that the torn file has now.
   const std::string& kept() const { return kept_; }
@@ -181,7 +182,14 @@ class Store {
   static Block row(Bytes stored);
 
   // The whole database.
-  bool sync() { return tcadbsync(adb_); }
+  bool sync() { return tcadbsync(adb_) && make_point(); }
+  // Of a tree, see tree_log.h. Whether something was changed since the last point; at any time.
+  bool has_changed() const { return changed_; }
+  bool has_points() const { return log_ != nullptr; }
+  bool make_point();
+  // Nobody changes anything from here until `go_on`.
+  void rest();
+  void go_on();
   // The files below, to push them to the device outside the gate: a `sync` is then short.
   std::vector<int> files() const;
   bool optimize(const char* parameters);
@@ -248,7 +256,9 @@ class Store {
   int64_t blocks() const;
   bool admits_index(const Arguments& arguments);
   bool refuse();
+  bool settle();
   bool tidied(bool done);
+  bool changed(bool done);
   static void* place(const void* value, int size, int* new_size, void* room);
   static void* shift(const void* value, int size, int* new_size, void* operation);
 
@@ -257,6 +267,8 @@ class Store {
   bool rebuilt_ = false;
   std::string kept_;
   std::unique_ptr<Room> room_;      // null where nothing is written to a file
+  std::unique_ptr<TreeLog> log_;    // of a tree that is written to
+  std::atomic<bool> changed_{false};  // since the last point
   std::vector<Tidying> tidying_;    // what the library would do by itself
   std::atomic<bool> refused_{false};  // what has just failed, for want of room
   std::vector<std::pair<void**, void*>> taken_;  // the library's locks, and where they belong

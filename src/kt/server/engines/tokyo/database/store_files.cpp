@@ -40,6 +40,11 @@ size_t row_size(size_t bytes, const TCMAP* columns) { return bytes + 16 * tcmapr
 void Store::adopt() {
   if (type_ == Type::TABLE && adb_->tdb->wmode) tctdbmemsync(adb_->tdb, false);
   room_ = room_of(adb_);
+  log_.reset();
+  if (type_ == Type::TREE && room_ != nullptr) {
+    log_ = std::make_unique<TreeLog>(adb_->bdb);
+    log_->begin();
+  }
   tidying_.clear();
   if (room_ == nullptr || type_ == Type::FIXED) return;
   for (TCHDB* file : hash_files()) {
@@ -54,6 +59,7 @@ bool Store::refuse() {
 }
 
 bool Store::admits(Bytes key, size_t size) {
+  if (log_ != nullptr) log_->weigh(size);
   return room_ == nullptr || room_->admits(key, size) || refuse();
 }
 
@@ -131,9 +137,37 @@ bool Store::admits_index(const Arguments& arguments) {
   return true;
 }
 
+// What is in memory is written, and what was overwritten is forgotten.
+bool Store::settle() {
+  return log_ == nullptr || (room_->settles() && log_->end());
+}
+
+bool Store::make_point() {
+  if (log_ == nullptr) return true;
+  changed_ = false;
+  const bool done = settle();
+  if (done) log_->begin();
+  return done;
+}
+
+void Store::rest() {
+  settle();
+}
+
+void Store::go_on() {
+  if (log_ != nullptr) log_->begin();
+}
+
+bool Store::changed(bool done) {
+  if (log_ == nullptr) return done;
+  if (!changed_.load(std::memory_order_relaxed)) changed_ = true;
+  return !log_->long_enough() || make_point() ? done : false;
+}
+
 // What the library would do in the middle of a change, when the room behind a file is needed.
 bool Store::tidied(bool done) {
   constexpr int64_t RATIO = 2;
+  done = changed(done);
   if (tidying_.empty() || taken_.empty()) return done;
   for (const auto& [file, after] : tidying_) {
     if (file->dfcnt <= after) continue;
@@ -196,6 +230,7 @@ class Store::Kept {
 bool Store::optimize(const char* parameters) {
   if (in_memory()) return tcadboptimize(adb_, parameters);
   if (room_ != nullptr && !(room_->settles() && has_space_for_copies())) return refuse();
+  if (!make_point()) return false;
   Shared shared(this);
   Kept kept(*this);
   const bool done = tcadboptimize(adb_, parameters);
@@ -206,6 +241,7 @@ bool Store::optimize(const char* parameters) {
 
 bool Store::vanish(std::unique_ptr<Store>* old) {
   if (!in_memory()) {
+    make_point();
     Shared shared(this);
     const bool done = tcadbvanish(adb_);
     adopt();
