@@ -279,7 +279,7 @@ def test_a_torn_page_costs_no_other(tmp_path: Path) -> None:
 
 
 def test_what_is_behind_the_torn_place_of_a_page_is_no_record(tmp_path: Path) -> None:
-    """As when a page was being written over: its begin is new, and of another length than before."""
+    """As when it was being written over: its begin is new, and of another length than before."""
     path = fill_and_die("casket.tcb#lmemb=64", tmp_path)
     lose_log(path)
     data = bytearray(path.read_bytes())
