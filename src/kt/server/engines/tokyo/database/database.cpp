@@ -40,7 +40,8 @@ std::vector<std::string> existing_stores(const std::string& directory, const std
 
 }  // namespace
 
-Database::Database(const std::string& name, int stores) {
+Database::Database(const std::string& name, int stores, Keeping keeping)
+    : durable_(keeping == Keeping::DURABLE) {
   gate.on_reading = [this](bool reading) {
     for (const auto& store : stores_) {
       if (reading) store->rest();
@@ -51,16 +52,25 @@ Database::Database(const std::string& name, int stores) {
   if (stores > 0) {
     open_many(name, std::min(stores, MAX_STORES));
   } else {
-    stores_.push_back(std::make_unique<Store>(name));
+    stores_.push_back(std::make_unique<Store>(name, keeping));
     if (const char* path = stores_[0]->path()) path_ = path;
   }
   if (stores_[0]->has_points()) points_.start(POINTS_AFTER, [this] { make_points(); });
 }
 
-// Of trees, so that a kill does not take more than the last of what was written.
+bool Database::connect(ChangeLog* log) {
+  journal.connect(log);
+  if (!durable_ || in_memory()) return true;
+  Store* const store = stores_[0].get();
+  journal.only_while([store] { return store->safe(); });
+  Gate::Slice slice(gate);
+  return noted(store->keep([this](uint64_t* stamp) { return journal.write(stamp); }), *store);
+}
+
+// So that a kill does not take more than the last of what was written.
 void Database::make_points() try {
   for (const auto& store : stores_) {
-    if (!store->has_changed()) continue;
+    if (!store->wants_point()) continue;
     Gate::Slice slice(gate);
     noted(store->make_point(), *store);
   }

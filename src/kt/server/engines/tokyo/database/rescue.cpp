@@ -158,6 +158,12 @@ bool store_leaves(TCHDB* pages, TCBDB* tree) {
   return true;
 }
 
+// What is for users of the tree.
+bool copy_opaque(TCBDB* from, TCBDB* to) {
+  std::memcpy(tcbdbopaque(to), tcbdbopaque(from), OPAQUE / 2);
+  return true;
+}
+
 // A hash database with the tuning of another.
 HashPointer similar(const TCHDB* other) {
   HashPointer database(tchdbnew());
@@ -239,7 +245,7 @@ bool rescue_tree(TCBDB* torn, const std::string& path) {
   const bool done =
       tcbdbopen(tree.get(), path.c_str(), BDBOWRITER | BDBOCREAT | BDBOTRUNC) &&
       store_leaves(pages ? pages.get() : torn->hdb, tree.get()) &&
-      tcbdbmemsync(tree.get(), true) && tcbdbclose(tree.get());
+      copy_opaque(torn, tree.get()) && tcbdbmemsync(tree.get(), true) && tcbdbclose(tree.get());
   if (pages) unlink(pages_path.c_str());
   return done;
 }

@@ -151,7 +151,8 @@ Bytes element(const TCLIST* list, int index) {
   return Bytes(static_cast<const char*>(data), static_cast<size_t>(size));
 }
 
-Store::Store(const std::string& name) : adb_(tcadbnew()) {
+Store::Store(const std::string& name, Keeping keeping)
+    : adb_(tcadbnew()), durable_(keeping == Keeping::DURABLE) {
   const std::string path = name.substr(0, name.find('#'));
   bool torn = false, logged = false;
   if (const Unopened file(path); file) {
@@ -162,8 +163,9 @@ Store::Store(const std::string& name) : adb_(tcadbnew()) {
   }
   try {
     open(name);
-    const bool whole = logged && type_ == Type::TREE && log_was_applied(path);
-    rebuilt_ = torn && (whole || rebuild(name));
+    check_mark(keeping);
+    const bool whole = logged && type_ != Type::FIXED && log_was_applied(path);
+    rebuilt_ = torn && (whole ? type_ != Type::TABLE || renew_indices() : rebuild(name));
     adopt();
     share(false);
   } catch (...) {
@@ -217,11 +219,7 @@ bool Store::replace(const std::string& name, bool done) {
     unlink(fresh.c_str());
     throw OpenError("it was not closed, and cannot be rebuilt beside it (is there space for both?)");
   }
-  // The torn file is to stay as it is, and not to be closed properly.
-  for (TCHDB* file : hash_files()) file->omode &= ~static_cast<uint32_t>(HDBOWRITER);
-  if (type_ == Type::TREE) adb_->bdb->wmode = false;
-  if (type_ == Type::TABLE) adb_->tdb->wmode = false;
-  tcadbclose(adb_);
+  leave();  // the torn file is to stay as it is
   open(name);
   return true;
 }
@@ -252,7 +250,9 @@ void Store::abandon() const {
 
 bool Store::close() {
   share(true);
-  const bool settled = settle();
+  // What is half brought back goes: the library undoes it when it closes the file.
+  const bool settled = coming_back() || settle();
+  if (settled && durable_ && !coming_back() && log_ != nullptr) set_mark(undone_file(), Mark());
   log_.reset();
   room_.reset();
   return (tcadbomode(adb_) == ADBOVOID || tcadbclose(adb_)) && settled;

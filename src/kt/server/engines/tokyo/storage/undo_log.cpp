@@ -1,14 +1,14 @@
-#include "tokyo/storage/tree_log.h"
+#include "tokyo/storage/undo_log.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <tchdb.h>
 #include <unistd.h>
 
 #include <cstring>
 
 #include "io/allocate.h"
+#include "io/buffer.h"
 
 namespace kt::tokyo {
 
@@ -35,6 +35,10 @@ class Descriptor {
   Descriptor& operator=(const Descriptor&) = delete;
   const int number;
 };
+
+// In what the library leaves to others of a file's header (it and its tables take 64 bytes of 128).
+constexpr char MAGIC[] = "ktmark1";  // with its final zero
+constexpr size_t MARK = 104;
 
 uint64_t number_in(const unsigned char* bytes, int size, bool big_endian) {
   uint64_t number = 0;
@@ -81,35 +85,48 @@ bool empty_pool(const TCHDB* file) {
 
 }  // namespace
 
-void TreeLog::begin() {
-  TCHDB* file = tree_->hdb;
+void UndoLog::begin() {
   weight_ = 0;
-  if (file->tran || file->fatal) return;
+  if (file_->tran || file_->fatal) return;
   struct statvfs status;
-  const bool has_room = ::fstatvfs(file->fd, &status) == 0 && size_limit() >= ENOUGH &&
+  const bool has_room = ::fstatvfs(file_->fd, &status) == 0 && size_limit() >= ENOUGH &&
                         static_cast<int64_t>(status.f_bavail * status.f_frsize) >= ENOUGH;
-  if (has_room && open_log() && empty_pool(file)) {
-    tchdbtranbegin(file);
-  } else if (file->walfd < 0) {
+  if (has_room && open_log() && empty_pool(file_)) {
+    tchdbtranbegin(file_);
+  } else if (file_->walfd < 0) {
     ::unlink(path().c_str());  // belongs to another state of the file
   }
 }
 
 // The library would take it for a fatal error if it could not make the log.
-bool TreeLog::open_log() const {
-  int& log = tree_->hdb->walfd;
+bool UndoLog::open_log() const {
+  int& log = file_->walfd;
   if (log < 0) log = ::open(path().c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
   return log >= 0;
 }
 
-bool TreeLog::end() {
+bool UndoLog::end() {
   weight_ = 0;
-  return !tree_->hdb->tran || tchdbtrancommit(tree_->hdb);
+  return !file_->tran || tchdbtrancommit(file_);
 }
 
-bool TreeLog::is_long() {
+bool UndoLog::is_long() {
   weight_ = 0;
-  return tree_->hdb->tran && ::lseek(tree_->hdb->walfd, 0, SEEK_CUR) > LONG;
+  return file_->tran && ::lseek(file_->walfd, 0, SEEK_CUR) > LONG;
+}
+
+Mark mark_of(TCHDB* file) {
+  const char* at = tchdbopaque(file) + MARK;
+  if (std::memcmp(at, MAGIC, sizeof MAGIC) != 0) return {};
+  return {true, load_big_endian(at + sizeof MAGIC, 8)};
+}
+
+void set_mark(TCHDB* file, const Mark& mark) {
+  char* at = tchdbopaque(file) + MARK;
+  std::memset(at, 0, sizeof MAGIC + 8);
+  if (!mark.open) return;
+  store_big_endian(at + sizeof MAGIC, 8, mark.stamp);
+  std::memcpy(at, MAGIC, sizeof MAGIC);
 }
 
 bool mend_log(const std::string& path) {
