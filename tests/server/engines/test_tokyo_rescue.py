@@ -50,6 +50,11 @@ def write_and_die(name: str, directory: Path, seed: int = 0) -> None:
     assert ended.returncode == -signal.SIGKILL
 
 
+def lose_log(path: Path) -> None:
+    """As if the file had been left by a server that keeps no log of a tree."""
+    Path(f"{path}.wal").unlink()
+
+
 @pytest.mark.parametrize("seed", [1, 2])
 @pytest.mark.parametrize(
     "name",
@@ -84,8 +89,27 @@ def test_killed_files_hold_what_was_synchronized(tmp_path: Path, name: str, seed
         assert database.count() == len(keys) - 1
 
 
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize(
+    "tuning", ["", "#lmemb=8#nmemb=8#lcnum=64#ncnum=64", "#opts=ld#lmemb=16#lcnum=64"]
+)
+def test_a_killed_tree_without_a_log_holds_what_was_synchronized(
+    tmp_path: Path, tuning: str, seed: int
+) -> None:
+    write_and_die(f"casket.tcb{tuning}", tmp_path, seed)
+    lose_log(tmp_path / "casket.tcb")
+    with opened("casket.tcb", tmp_path) as database:
+        assert database.rebuilt
+        for number in range(1, STABLE + 1):
+            assert database.get(b"%d" % number) == b"c\0stable%d" % number
+        keys = items(database.fwmkeys(every_key(database)))
+        assert len(set(keys)) == len(keys) == database.count()
+        assert all(database.get(one) is not None for one in keys)
+
+
 def test_the_library_accepts_what_was_rescued(tmp_path: Path) -> None:
     write_and_die("casket.tcb#lmemb=8#nmemb=8#lcnum=64#ncnum=64", tmp_path)
+    lose_log(tmp_path / "casket.tcb")
     with opened("casket.tcb", tmp_path) as database:
         count = database.count()
     informed = tool("tcbmgr", "inform", tmp_path / "casket.tcb")
@@ -106,6 +130,7 @@ database.sync()
 os.kill(os.getpid(), 9)
 """
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path)
+    lose_log(tmp_path / "casket.tcb")
     with opened("casket.tcb", tmp_path) as database:
         assert database.rebuilt
         for key in range(3):
@@ -116,6 +141,8 @@ os.kill(os.getpid(), 9)
 @pytest.mark.parametrize("name", ["casket.tcb", "casket.tcf", "casket.tct"])
 def test_a_reader_changes_nothing(tmp_path: Path, name: str) -> None:
     write_and_die(name, tmp_path)
+    if name.endswith("b"):
+        lose_log(tmp_path / name)
     before = (tmp_path / name).read_bytes()
     with opened(f"{name}#mode=r", tmp_path) as database:
         assert not database.rebuilt
@@ -237,6 +264,7 @@ def test_one_broken_record_costs_no_other(
 def test_a_torn_page_costs_no_other(tmp_path: Path) -> None:
     """Records of the hash file below a tree are its pages."""
     path = fill_and_die("casket.tcb#lmemb=8", tmp_path)
+    lose_log(path)
     data = bytearray(path.read_bytes())
     at = data.index(b"value500")
     begin = data.rindex(b"\xc8", 0, at)
@@ -250,10 +278,25 @@ def test_a_torn_page_costs_no_other(tmp_path: Path) -> None:
     assert names == ["casket.tcb", "casket.tcb.torn"]
 
 
+def test_what_is_behind_the_torn_place_of_a_page_is_no_record(tmp_path: Path) -> None:
+    """As when it was being written over: its begin is new, and of another length than before."""
+    path = fill_and_die("casket.tcb#lmemb=64", tmp_path)
+    lose_log(path)
+    data = bytearray(path.read_bytes())
+    at = data.index(b"value500") + len("value500")
+    data[at : at + 40] = data[at + 3 : at + 43]
+    path.write_bytes(data)
+    with opened("casket.tcb", tmp_path) as database:
+        assert database.rebuilt
+        assert len(found(database)) >= 1000 - 64
+        assert database.get(b"500") == b"c\0value500"
+        assert_consistent(database)
+
+
 def test_every_torn_file_is_kept(tmp_path: Path) -> None:
     kept = []
     for _ in range(3):
-        fill_and_die("casket.tcb", tmp_path)
+        lose_log(fill_and_die("casket.tcb", tmp_path))
         with opened("casket.tcb", tmp_path) as database:
             kept += [Path(one).name for one in database.kept_files]
             assert len(found(database)) == 1000
@@ -262,6 +305,7 @@ def test_every_torn_file_is_kept(tmp_path: Path) -> None:
 
 def test_a_file_that_cannot_be_replaced_is_not_served(tmp_path: Path) -> None:
     path = fill_and_die("casket.tcb", tmp_path)
+    lose_log(path)
     before = path.read_bytes()
     (tmp_path / "casket.tcb.rescued").mkdir()
     with pytest.raises(ImproperlyConfigured, match="cannot be rebuilt"):

@@ -1,4 +1,4 @@
-"""``kt-tyrant -durable``: a database in memory comes back, wherever its server is killed."""
+"""``kt-tyrant -durable``: a database comes back, wherever its server is killed."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+import kt
 from kt import TokyoTyrant
-from kt.errors import ServerError
+from kt.errors import ImproperlyConfigured, ServerError
 from kt.serializers import KT_NONE
 from tests.crash.test_crash import KILLS, SEED, Writer
 from tests.crash.workload import Account, contents, steps
@@ -19,6 +20,13 @@ from tests.crash.workload import Account, contents, steps
 from ..processes import HOST, ServerProcess, refused
 
 IN_MEMORY = ("*", "+", "*#bnum=100")
+FILES = (
+    "casket.tch",
+    "casket.tch#bnum=100#dfunit=4",
+    "casket.tcb",
+    "casket.tcb#lcnum=64#lmemb=8",
+    "casket.tct#idx=c:lex",
+)
 KEEPING = ("-ulog", "log", "-sid", "7")
 DURABLE = ("-durable", "process", *KEEPING)
 WIDE = 600
@@ -51,7 +59,7 @@ class Judged:
     def __init__(self, directory: Path, database: str) -> None:
         self.directory = directory
         self.database = database
-        self.suffix = ".tcb" if database == "+" else ".tch"
+        self.suffix = {"*": ".tch", "+": ".tcb"}.get(database[0]) or f".{database[7:10]}"
         self.found: dict[str, bytes] = {}
 
     def write(self, seed: int, seconds: float, **environment: str) -> None:
@@ -85,7 +93,7 @@ class Judged:
 # Kills
 
 
-@pytest.mark.parametrize("database", IN_MEMORY)
+@pytest.mark.parametrize("database", IN_MEMORY + FILES)
 def test_a_kill_at_any_moment_loses_nothing(database: str, tmp_path: Path) -> None:
     seed = random.Random(f"{SEED}{database}").randrange(10**6)
     print(f"KT_CRASH_SEED={SEED}, seed {seed}")
@@ -94,17 +102,18 @@ def test_a_kill_at_any_moment_loses_nothing(database: str, tmp_path: Path) -> No
         judged.write(seed + turn, random.Random(seed + turn).uniform(0, LONGEST))
 
 
-@pytest.mark.parametrize("database", ["*", "+"])
-def test_a_kill_in_any_call_for_the_log_loses_nothing(
-    database: str, tmp_path: Path, last_call: str
+@pytest.mark.parametrize("files", ["/log/", "casket"])
+@pytest.mark.parametrize("database", ["*", "+", "casket.tch", "casket.tcb", "casket.tct#idx=c:lex"])
+def test_a_kill_in_any_call_for_a_file_loses_nothing(
+    database: str, files: str, tmp_path: Path, last_call: str
 ) -> None:
-    seed = random.Random(f"{SEED}{database}call").randrange(10**6)
+    seed = random.Random(f"{SEED}{database}{files}call").randrange(10**6)
     print(f"KT_CRASH_SEED={SEED}, seed {seed}")
     judged = Judged(tmp_path, database)
     for turn in range(KILLS):
         call = random.Random(seed + turn).choice((*range(1, 40), 100, 300))
         judged.write(
-            seed + turn, LONGEST, LD_PRELOAD=last_call, KT_KILL_AT=str(call), KT_FILES="/log/"
+            seed + turn, LONGEST, LD_PRELOAD=last_call, KT_KILL_AT=str(call), KT_FILES=files
         )
 
 
@@ -133,7 +142,7 @@ def change_in_every_way(process: ServerProcess, tt: TokyoTyrant[str, bytes]) -> 
         assert web.getresponse().status == 201
 
 
-@pytest.mark.parametrize("database", ["*", "+"])
+@pytest.mark.parametrize("database", ["*", "+", "casket.tch", "casket.tcb#lcnum=64#lmemb=8"])
 def test_every_kind_of_change_comes_back_once(database: str, tmp_path: Path) -> None:
     (tmp_path / "s.lua").write_text(SCRIPT)
     args = (*DURABLE, "-ext", "s.lua")
@@ -152,7 +161,7 @@ def test_every_kind_of_change_comes_back_once(database: str, tmp_path: Path) -> 
                 before[f"turn{turn}"] = b"x"
                 tt.set(f"turn{turn}", b"x")
             process.kill() if turn % 2 else process.stop()
-        assert "commands carried out" in process.printed()
+        assert "carrying out the update log" in process.printed()
         assert "turned out otherwise" not in process.printed()
 
 
@@ -185,7 +194,8 @@ def test_what_the_log_has_from_a_server_that_began_empty_is_said(tmp_path: Path)
 @pytest.mark.parametrize(
     ("args", "database", "why"),
     [
-        (DURABLE, "c.tch", "is a file"),
+        (DURABLE, "c.tcf", "fixed-length"),
+        ((*DURABLE, "-mul", "4"), "c.tch", "not -mul"),
         (("-durable", "process"), "*", "needs an update log"),
         (("-durable", "process", "-ulog", "log"), "*", "needs an update log"),
         ((*DURABLE, "-ulog-keep", "1g"), "*", "not -ulog-keep"),
@@ -264,3 +274,95 @@ def test_a_start_can_be_ended(tmp_path: Path) -> None:
     assert process.stop() == 0
     with server(tmp_path, *DURABLE) as again, client(again) as tt:
         assert tt.count() == 300
+
+
+# Files
+
+KEPT = ("casket.tch", "casket.tcb", "casket.tct#idx=c:lex")
+
+
+def killed(directory: Path, database: str) -> Path:
+    """A file whose update log has more than the file."""
+    with server(directory, *DURABLE, database=database) as process:
+        with client(process) as tt:
+            tt.synchronize()
+            for n in range(100):
+                tt.misc("put", [f"{n}", "c", "x"] if "tct" in database else [f"{n}", "x"])
+        process.kill()
+    return directory / database.partition("#")[0]
+
+
+@pytest.mark.parametrize("database", KEPT)
+def test_a_killed_file_is_for_its_server_only(database: str, tmp_path: Path) -> None:
+    path = killed(tmp_path, database)
+    for args in ((), KEEPING):
+        assert "-durable keeps it" in refused(server(tmp_path, *args, database=path.name))
+    for read_only in (False, True):
+        with pytest.raises(ImproperlyConfigured, match="-durable keeps it"):
+            kt.open(str(path), read_only=read_only)
+    with server(tmp_path, *DURABLE, database=database) as process, client(process) as tt:
+        assert tt.count() == 100
+        assert process.stop() == 0
+    with kt.open(str(path)) as db:
+        assert db.count() == 100
+
+
+@pytest.mark.parametrize("database", KEPT)
+def test_what_only_the_log_has_can_be_given_up(database: str, tmp_path: Path) -> None:
+    path = killed(tmp_path, database)
+    (tmp_path / "log").rename(tmp_path / "lost")
+    with server(tmp_path, "-durable", "forget", database=path.name) as process:
+        with client(process) as tt:
+            assert tt.count() <= 100
+        assert process.stop() == 0
+    kt.open(str(path)).close()
+
+
+@pytest.mark.parametrize("database", KEPT)
+def test_a_copy_needs_no_log(database: str, tmp_path: Path) -> None:
+    with server(tmp_path, *DURABLE, database=database) as process, client(process) as tt:
+        for n in range(100):
+            tt.misc("put", [f"{n}", "c", "x"] if "tct" in database else [f"{n}", "x"])
+        copy = tmp_path / f"copy{Path(database.partition('#')[0]).suffix}"
+        tt.copy(str(copy))
+        with kt.open(str(copy)) as db:
+            assert db.count() == 100
+        tt.misc("put", ["later", "c", "x"] if "tct" in database else ["later", "x"])
+        process.kill()
+        process.start()
+        with client(process) as again:
+            assert again.count() == 101
+
+
+@pytest.mark.parametrize("database", KEPT)
+def test_clearing_and_rebuilding_come_back_in_their_order(database: str, tmp_path: Path) -> None:
+    words = ["c", "x"] if "tct" in database else ["x"]
+    with server(tmp_path, *DURABLE, database=database) as process:
+        with client(process) as tt:
+            for n in range(100):
+                tt.misc("put", [f"before{n}", *words])
+            tt.clear()
+            tt.misc("put", ["a", *words])
+            tt.optimize()
+            tt.synchronize()
+            tt.misc("put", ["b", *words])
+            tt.clear()
+            tt.misc("put", ["c", *words])
+        for _ in range(2):
+            process.kill()
+            process.start()
+            with client(process) as tt:
+                assert list(tt.keys()) == ["c"]
+
+
+def test_a_file_needs_the_log_behind_its_mark(tmp_path: Path) -> None:
+    killed(tmp_path, "casket.tch")
+    [path] = (tmp_path / "log").glob("*.ulog")
+    data = path.read_bytes()
+    path.write_bytes(b"\0" + data[1:])
+    complaint = refused(server(tmp_path, *DURABLE, database="casket.tch"))
+    assert "does not come back from the update log" in complaint
+    assert "-durable forget" in complaint
+    path.write_bytes(data)
+    with server(tmp_path, *DURABLE, database="casket.tch") as process, client(process) as tt:
+        assert tt.count() == 100

@@ -397,6 +397,7 @@ def test_what_a_killed_master_has_acknowledged_is_on_its_slave(
         with writing(master, 6) as writers:
             wait_until(lambda: all(len(w.acknowledged) > 20 for w in writers), "they write")
             master.kill()
+            wait_until(lambda: not any(w.is_alive() for w in writers), "they notice")
         acknowledged = [key for writer in writers for key in writer.acknowledged]
         with client(slave) as kt:
             found = kt.get_bulk(acknowledged)

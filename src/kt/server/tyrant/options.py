@@ -81,7 +81,7 @@ class Command(IntEnum):
 
 
 EVERYTHING: Final = 2**64 - 1
-DURABLE: Final = ("none", "process")
+DURABLE: Final = ("none", "process", "forget")
 
 
 class Periodic(NamedTuple):
@@ -111,7 +111,8 @@ class TyrantOptions(ServiceOptions):
         log_limit: bytes of a file of it after which the next one begins; 0 for no limit.
         log_keep: which of its old files are kept, beside those that are needed.
         log_asynchronous: has no effect: the log is always written before a command is answered.
-        durable: whether a database in memory comes back from the log: ``process``, or ``none``.
+        durable: ``process``: what was acknowledged outlives the process, by the update log;
+            ``none``; ``forget``: likewise, and what only the log has of a file is given up.
         server_id: number of this server in update logs; 0 if it has none.
         master_host: whose update log to follow; None for nobody's.
         master_port: its port; 0 if `master_host` is the path of a Unix socket.
@@ -195,7 +196,13 @@ FLAGS: Final = (
     Flag("-ulim", "log_limit", "bytes of a file of it (1g); 0 for no limit", "BYTES", log_limit),
     LOG_KEEP_FLAG,
     Flag("-uas", "log_asynchronous", "no effect: it is always written before an answer"),
-    Flag("-durable", "durable", "none, or process: * and + come back from -ulog", "WHAT", durable),
+    Flag(
+        "-durable",
+        "durable",
+        "none, or process: kill -9 takes nothing; with -ulog",
+        "WHAT",
+        durable,
+    ),
     Flag("-sid", "server_id", "number of this server in update logs", "NUMBER", server_id),
     Flag("-mhost", "master_host", "follow the update log of this server; needs -sid", "NAME", str),
     Flag("-mport", "master_port", "its port (1978); 0: -mhost is a Unix socket", "NUMBER", port),

@@ -1,9 +1,14 @@
-"""A database in memory that comes back (``-durable process``): the update log, carried out anew.
+"""A database that comes back (``-durable process``): the update log, carried out anew.
 
 A command is in the file of the log before it is answered, so a killed process takes nothing of what
-was acknowledged. At the start all commands are carried out in their order, from the log's first one
-on: quick ones natively and in batches (protocol/replay.h), others one by one. Those that had failed
-are carried out, too, and fail again. Then only is the database told to write the log.
+was acknowledged. At the start commands are carried out in their order: quick ones natively and in
+batches (protocol/replay.h), others one by one. Those that had failed are carried out, too, and fail
+again. Then only is the database told to write the log.
+
+A database in memory begins empty, and with the log's first command; a file with the one that comes
+after its last *point* (storage/undo_log.h): that is in the file, and what came later was undone
+when it was opened. Until all is carried out, nothing of it stays in the file, so a kill in the
+middle of that costs nothing but time.
 """
 
 from __future__ import annotations
@@ -31,7 +36,7 @@ _HEAD: Final = codes.UPDATE_HEAD
 
 
 class Recovery:
-    """Brings a database in memory back. It is empty, and does not write the log yet.
+    """Brings a database back. It is empty, or as it was at its last point; it writes no log yet.
 
     Args:
         database: which.
@@ -58,30 +63,43 @@ class Recovery:
         Raises:
             ImproperlyConfigured: the log is damaged, or has not everything.
         """
-        self._log.system(f"carrying out the update log: {self._history.directory}")
+        since = self._database.since
+        behind = f" after {since}" if since else ""
+        self._log.system(f"carrying out the update log: {self._history.directory}{behind}")
         try:
             self._read(check)
         except (OSError, ProtocolError) as error:
+            give_up = (
+                "start once with -durable forget to go on without what only the log has"
+                if since
+                else "move it away to begin with an empty database"
+            )
             raise ImproperlyConfigured(
                 f"the database does not come back from the update log: {error}. Mend the log "
-                "(`kt log verify` says more), or move it away to begin with an empty database"
+                f"(`kt log verify` says more), or {give_up}"
             ) from None
         self._progress.end()
         if self._differences:
+            why = (
+                ""
+                if self._database.since
+                else (": the log may have commands of servers that began empty, without -durable")
+            )
             self._log.error(
                 f"{self._differences} commands turned out otherwise than they did, the first one at"
-                f" {self._first}: the log may have commands of servers that began empty, without"
-                " -durable"
+                f" {self._first}{why}"
             )
 
     def _read(self, check: Callable[[], None]) -> None:
-        reader = self._history.reader(1, NOBODY)
-        files = self._history.log.files()
-        if min(files, default=1) != 1:
+        since = self._database.since
+        reader = self._history.reader(since + 1, NOBODY)
+        if not since and min(self._history.log.files(), default=1) != 1:
             raise ProtocolError("its first files have been removed")
         rest, state = b"", MORE
         while state == MORE:
             state, frames = reader.read(BYTES_AT_ONCE)
+            if since and reader.incomplete:
+                raise ProtocolError("files that came after it have been removed")
             rest = self._carry_out(rest + frames, check)
         if state == BROKEN:
             raise ProtocolError(reader.trouble)

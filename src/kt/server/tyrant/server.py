@@ -53,7 +53,11 @@ class TyrantServer(Server):
 
     @property
     def _comes_back(self) -> bool:
-        return self.options.durable != "none"
+        return self.options.durable == "process"
+
+    @property
+    def _in_memory(self) -> bool:
+        return self.options.database.partition("#")[0] in ("*", "+")
 
     # What `Server` asks for
 
@@ -63,16 +67,22 @@ class TyrantServer(Server):
             self._check_durable()
         self.log.system(f"opening the database: {options.database}")
         database = self.start.when_free(
-            lambda: Database(options.database, stores=options.stores), options.database
+            lambda: Database(
+                options.database,
+                stores=options.stores,
+                durable=self._comes_back,
+                forget=options.durable == "forget",
+            ),
+            options.database,
         )
         if database.rebuilt:
-            self.log.system("the database had not been closed properly, and was rebuilt")
+            self.log.system("the database had not been closed properly, and was put right")
         for path in database.kept_files:
             self.log.system(
                 f"a torn file was replaced by one of what can be read; it is now {path}"
             )
         history = self._open_history()
-        if self._comes_back and history is not None:
+        if self._comes_back and history is not None and (self._in_memory or database.since):
             Recovery(database, history, self.log).run(self.start.check)
         self.service = TyrantService(
             database,
@@ -120,13 +130,15 @@ class TyrantServer(Server):
     def _check_durable(self) -> None:
         """Before anything is opened: whether the database can come back from the log."""
         options = self.options
-        if options.database.partition("#")[0] not in ("*", "+"):
-            raise ImproperlyConfigured(
-                f"-durable is for databases in memory, * and +: {options.database} is a file"
-            )
         if options.log_directory is None or options.server_id == 0:
             raise ImproperlyConfigured("-durable needs an update log: -ulog and -sid")
-        if any(options.log_keep):
+        if options.database.partition("#")[0].lower().endswith((".tcf", ".fdb")):
+            raise ImproperlyConfigured(
+                f"-durable does not keep fixed-length files: {options.database}"
+            )
+        if options.stores:
+            raise ImproperlyConfigured("-durable does not keep several files as one: not -mul")
+        if any(options.log_keep) and self._in_memory:
             raise ImproperlyConfigured("-durable needs all of the update log: not -ulog-keep")
         if options.master_host:
             raise ImproperlyConfigured("-durable is not for a server that follows another: -mhost")
@@ -166,6 +178,8 @@ class TyrantServer(Server):
         """Log what the engine has noted, and tend the update log."""
         self.service.log_events()
         if self._history is not None:
+            if self._comes_back and not self._in_memory:
+                self._history.needs["database"] = self.service.database.point
             self._history.tick(lambda: self.workers)
 
     def drain(self) -> None:

@@ -33,8 +33,14 @@ class Database:
 
     name: Final[str]
 
-    def __init__(self, name: str, *, stores: int = 0) -> None:
+    def __init__(
+        self, name: str, *, stores: int = 0, durable: bool = False, forget: bool = False
+    ) -> None:
         """Open or create: `name` is ``*``, ``+`` or a path, then any ``#parameter=value``.
+
+        With `durable`, what was acknowledged outlives a kill, together with an update log: what
+        that has after the stamp `since` is to be carried out before `set_update_log`. Nobody else
+        opens such a file that was not closed, unless what the log has is given up: `forget`.
 
         With `stores`, the path is a directory of so many files (or of as many as are there) that
         share the keys. Raises `ImproperlyConfigured`, and `FileLocked` instead of waiting for a
@@ -48,7 +54,9 @@ class Database:
         """Flush and close; closing twice is harmless. Nothing else may be called then."""
 
     def set_update_log(self, log: Loggable, *, every_change: bool = False) -> None:
-        """Tell the log the commands that are given from now on.
+        """Tell the log the commands that are given from now on; a durable file is safe then.
+
+        Raises `ImproperlyConfigured` if it cannot be made so.
 
         Args:
             log: which.
@@ -133,6 +141,14 @@ class Database:
     @property
     def rebuilt(self) -> bool:
         """Whether a file of it had not been closed, and was rebuilt when it was opened."""
+
+    @property
+    def since(self) -> int:
+        """The stamp after which the log is to be carried out; 0 for nothing. Of a durable file."""
+
+    @property
+    def point(self) -> int:
+        """Everything up to this stamp is in the file. Of a durable one."""
 
     @property
     def kept_files(self) -> list[str]:

@@ -43,6 +43,10 @@ cdef extern from "tokyo/database/list.h" namespace "kt::tokyo" nogil:
 cdef extern from "tokyo/database/store.h" namespace "kt::tokyo" nogil:
     const char *LOCKED
     const size_t LARGE
+    cdef enum class CKeeping "kt::tokyo::Keeping":
+        NONE
+        DURABLE
+        FORGET
     cbool hurries
     cdef cppclass Block:
         cbool operator bool()
@@ -52,7 +56,10 @@ cdef extern from "tokyo/database/database.h" namespace "kt::tokyo" nogil:
     cdef enum class CHold "kt::tokyo::Database::Hold":
         NONE
     cdef cppclass CDatabase "kt::tokyo::Database":
-        CDatabase(const string &, int) except +
+        CDatabase(const string &, int, CKeeping) except +
+        uint64_t since()
+        uint64_t point()
+        cbool connect(ChangeLog *) except +
         cbool close() except +
         void stop_matching()
         void abandon()
@@ -90,7 +97,6 @@ cdef extern from "tokyo/database/database.h" namespace "kt::tokyo" nogil:
         cbool rebuilt()
         vector[string] kept()
         cbool settled(cbool) except +
-        void connect "journal.connect"(ChangeLog *)
         void log_every_change "journal.log_every_change"()
 
 cdef extern from *:
@@ -210,20 +216,27 @@ cdef class Database:
     cdef readonly str name
     cdef Loggable update_log
 
-    def __init__(self, str name, *, int stores=0):
+    def __init__(self, str name, *, int stores=0, cbool durable=False, cbool forget=False):
+        cdef CKeeping keeping = CKeeping.DURABLE if durable else CKeeping.NONE
+        if forget:
+            keeping = CKeeping.FORGET
         self.name = name
         try:
-            self.database.reset(new CDatabase(fsencode(name), stores))
+            self.database.reset(new CDatabase(fsencode(name), stores, keeping))
         except RuntimeError as error:
             if str(error).encode() == LOCKED:
                 raise FileLocked(f"{name}: {error}") from None
             raise ImproperlyConfigured(f"cannot open the database {name}: {error}") from None
 
     def set_update_log(self, Loggable log not None, *, cbool every_change=False):
+        cdef cbool done
         self.update_log = log
         if every_change:
             self.database.get().log_every_change()
-        self.database.get().connect(log.log)
+        with nogil:
+            done = self.database.get().connect(log.log)
+        if not done:
+            raise ImproperlyConfigured(f"cannot make {self.name} safe: {self.error_text}")
 
     def abandon(self):
         self.database.release().abandon()
@@ -454,6 +467,14 @@ cdef class Database:
     @property
     def rebuilt(self):
         return self.database.get().rebuilt()
+
+    @property
+    def since(self):
+        return self.database.get().since()
+
+    @property
+    def point(self):
+        return self.database.get().point()
 
     @property
     def kept_files(self):

@@ -8,26 +8,12 @@
 namespace kt {
 
 void WriteBack::start() {
-  thread_ = std::thread([this] { run(); });
+  ticker_.start(PERIOD, [this] { write(); });
 }
 
-void WriteBack::stop() {
-  {
-    std::lock_guard<std::mutex> lock(lock_);
-    stopping_ = true;
-  }
-  wake_.notify_all();
-  if (thread_.joinable()) thread_.join();
-}
-
-void WriteBack::run() {
-  std::unique_lock<std::mutex> lock(lock_);
-  while (!wake_.wait_for(lock, PERIOD, [this] { return stopping_; })) {
-    if (!changed_.exchange(false) && !database_.refuses_writes()) continue;
-    lock.unlock();
-    if (failed(clean_pages(database_, Pace::GENTLE))) changed_ = true;
-    lock.lock();
-  }
+void WriteBack::write() {
+  if (!changed_.exchange(false) && !database_.refuses_writes()) return;
+  if (failed(clean_pages(database_, Pace::GENTLE))) changed_ = true;
 }
 
 }  // namespace kt

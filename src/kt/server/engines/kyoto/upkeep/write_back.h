@@ -8,9 +8,9 @@
 
 #include <atomic>
 #include <chrono>
-#include <condition_variable>
 #include <mutex>
-#include <thread>
+
+#include "io/ticker.h"
 
 namespace kt {
 
@@ -19,12 +19,11 @@ class Database;
 class WriteBack {
  public:
   explicit WriteBack(Database& database) : database_(database) {}
-  ~WriteBack() { stop(); }
   WriteBack(const WriteBack&) = delete;
   WriteBack& operator=(const WriteBack&) = delete;
 
   void start();
-  void stop();
+  void stop() { ticker_.stop(); }
 
   void note_changed() {
     if (!changed_.load(std::memory_order_relaxed)) changed_ = true;
@@ -50,16 +49,13 @@ class WriteBack {
  private:
   static constexpr std::chrono::milliseconds PERIOD{300};
 
-  void run();
+  void write();
 
   Database& database_;
   std::atomic<bool> changed_{false};
   std::atomic<int> waiting_{0};
   std::mutex turn_;
-  std::mutex lock_;
-  std::condition_variable wake_;
-  bool stopping_ = false;
-  std::thread thread_;
+  Ticker ticker_;  // the last, so that it ends before the rest does
 };
 
 }  // namespace kt

@@ -19,6 +19,8 @@ namespace {
 constexpr const char* STORE_PREFIX = "adbmul-";
 constexpr int MAX_STORES = 127;
 
+constexpr std::chrono::milliseconds POINTS_AFTER{300};
+
 std::string store_name(const std::string& directory, int number, const std::string& suffix) {
   char digits[16];
   std::snprintf(digits, sizeof digits, "%03d", number);
@@ -38,16 +40,41 @@ std::vector<std::string> existing_stores(const std::string& directory, const std
 
 }  // namespace
 
-Database::Database(const std::string& name, int stores) {
+Database::Database(const std::string& name, int stores, Keeping keeping)
+    : durable_(keeping == Keeping::DURABLE) {
   gate.on_reading = [this](bool reading) {
-    for (const auto& store : stores_) store->share(reading);
+    for (const auto& store : stores_) {
+      if (reading) store->rest();
+      store->share(reading);
+      if (!reading) store->go_on();
+    }
   };
   if (stores > 0) {
     open_many(name, std::min(stores, MAX_STORES));
-    return;
+  } else {
+    stores_.push_back(std::make_unique<Store>(name, keeping));
+    if (const char* path = stores_[0]->path()) path_ = path;
   }
-  stores_.push_back(std::make_unique<Store>(name));
-  if (const char* path = stores_[0]->path()) path_ = path;
+  if (stores_[0]->has_points()) points_.start(POINTS_AFTER, [this] { make_points(); });
+}
+
+bool Database::connect(ChangeLog* log) {
+  journal.connect(log);
+  if (!durable_ || in_memory()) return true;
+  Store* const store = stores_[0].get();
+  journal.only_while([store] { return store->safe(); });
+  Gate::Slice slice(gate);
+  return noted(store->keep([this](uint64_t* stamp) { return journal.write(stamp); }), *store);
+}
+
+// So that a kill does not take more than the last of what was written.
+void Database::make_points() try {
+  for (const auto& store : stores_) {
+    if (!store->wants_point()) continue;
+    Gate::Slice slice(gate);
+    noted(store->make_point(), *store);
+  }
+} catch (const Gate::Closed&) {  // and all points were made
 }
 
 void Database::open_many(const std::string& name, int stores) {
@@ -71,6 +98,7 @@ void Database::abandon() const {
 
 bool Database::close() try {
   stop_matching();
+  points_.stop();
   Gate::Writing writing(gate);
   bool done = true;
   for (const auto& store : stores_) done = store->close() && done;

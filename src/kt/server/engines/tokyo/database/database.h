@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "io/effort.h"
+#include "io/ticker.h"
 #include "tokyo/database/gate.h"
 #include "tokyo/database/journal.h"
 #include "tokyo/database/list.h"
@@ -28,7 +29,13 @@ class Database {
  public:
   // `stores` is 0 for a plain database, else the number of stores that a new one is made of; those
   // that exist already are all used. Throws OpenError.
-  Database(const std::string& name, int stores);
+  Database(const std::string& name, int stores, Keeping keeping = Keeping::NONE);
+  // The stamp after which everything that the update log has is to be carried out first; 0 for nothing.
+  uint64_t since() const { return stores_[0]->since(); }
+  // Outside the gate: from now on changes are logged. False if the files cannot be made safe now.
+  bool connect(ChangeLog* log);
+  // Up to which stamp everything is in the files of a durable one.
+  uint64_t point() const { return stores_[0]->point(); }
   // Waits for what reads outside the gate; searches that go on later end with Gate::Closed.
   bool close();
   // In a process that was forked off: leaves everything as it is. Nothing may be called after it.
@@ -136,6 +143,7 @@ class Database {
   class Announcement;
 
   void open_many(const std::string& name, int stores);
+  void make_points();
   size_t index(Bytes key) const;
   Store& store(Bytes key) const { return *stores_[index(key)]; }
   // The store of a key that is about to be written; the scans are told.
@@ -195,9 +203,11 @@ class Database {
   std::string path_;
   size_t iterator_ = 0;  // the store in which the clients' iterator is
   std::vector<Scan*> scans_;
+  const bool durable_;
   std::atomic<int> error_{0};
   std::atomic<bool> stopped_{false};  // matching is to end
   std::atomic<bool> large_{false};  // whether a large value is known to be there, or has been
+  Ticker points_;
 };
 
 }  // namespace kt::tokyo

@@ -11,6 +11,9 @@
 #ifndef KT_TOKYO_JOURNAL_H
 #define KT_TOKYO_JOURNAL_H
 
+#include <functional>
+#include <utility>
+
 #include "log/change_log.h"
 #include "tokyo/database/store.h"
 
@@ -30,7 +33,14 @@ class Journal {
   bool logs_every_change() const { return every_change_; }
 
   // Inside the gate, before a change: false while changes cannot be logged.
-  bool admits() { return log_ == nullptr || log_->ready(); }
+  bool admits() { return log_ == nullptr || (log_->ready() && (!safe_ || safe_())); }
+  // And while this says no.
+  void only_while(std::function<bool()> safe) { safe_ = std::move(safe); }
+  // Writes what has been told so far; the stamp up to which that is.
+  bool write(uint64_t* stamp) {
+    *stamp = log_->stamp();
+    return log_->flush();
+  }
 
   // Inside the gate, when it is done; returns `done`.
   bool put(uint8_t code, Bytes key, Bytes value, bool done);
@@ -53,6 +63,7 @@ class Journal {
   static inline thread_local Origin origin_;
   ChangeLog* log_ = nullptr;
   bool every_change_ = false;
+  std::function<bool()> safe_;
 };
 
 }  // namespace kt::tokyo

@@ -114,16 +114,23 @@ std::vector<uint64_t> leaves(TCHDB* pages) {
   return numbers;
 }
 
+bool comes_before(TCBDB* tree, Bytes left, Bytes right) {
+  return tcbdbcmpfunc(tree)(left.data(), length(left), right.data(), length(right),
+                            tcbdbcmpop(tree)) < 0;
+}
+
 // Stores the records of a page, instead of those with the same keys of the pages before. False if
-// one cannot be stored.
+// one cannot be stored. A page that was written over half-way has records up to some place, and
+// nonsense from there on, whose keys are not in order.
 bool store_page(Bytes bytes, TCBDB* tree, TreeRoom* room) {
   Page page(bytes);
-  while (page.has_more()) {
+  for (Bytes before; page.has_more();) {
     const uint64_t key_size = page.number(), value_size = page.number();
     uint64_t rest = page.number();
     const Bytes key = page.take(key_size);
     Bytes value = page.take(value_size);
-    if (!page.whole()) return true;
+    if (!page.whole() || (before.data() != nullptr && !comes_before(tree, before, key))) return true;
+    before = key;
     if (!room->admits_removal(key)) return false;
     tcbdbout3(tree, key.data(), length(key));
     for (;;) {
@@ -148,6 +155,12 @@ bool store_leaves(TCHDB* pages, TCBDB* tree) {
     const Block page(found, page_size);
     if (page && !store_page(page.bytes(), tree, &room)) return false;
   }
+  return true;
+}
+
+// What is for users of the tree.
+bool copy_opaque(TCBDB* from, TCBDB* to) {
+  std::memcpy(tcbdbopaque(to), tcbdbopaque(from), OPAQUE / 2);
   return true;
 }
 
@@ -232,7 +245,7 @@ bool rescue_tree(TCBDB* torn, const std::string& path) {
   const bool done =
       tcbdbopen(tree.get(), path.c_str(), BDBOWRITER | BDBOCREAT | BDBOTRUNC) &&
       store_leaves(pages ? pages.get() : torn->hdb, tree.get()) &&
-      tcbdbmemsync(tree.get(), true) && tcbdbclose(tree.get());
+      copy_opaque(torn, tree.get()) && tcbdbmemsync(tree.get(), true) && tcbdbclose(tree.get());
   if (pages) unlink(pages_path.c_str());
   return done;
 }

@@ -89,6 +89,32 @@ const char* reason_not_opened(const std::string& path, int left) {
   return std::strerror(left);
 }
 
+// Whether records can be changed.
+bool may_write(const std::string& name) {
+  return mode_of(name).find_first_of("wW") != std::string::npos;
+}
+
+// A file that nobody else in this process has open, and nobody opens meanwhile: to close a descriptor
+// of it would give up the lock that keeps other processes out.
+class Unopened {
+ public:
+  explicit Unopened(const std::string& path) : path_(tcrealpath(path.c_str())) {
+    if (path_ != nullptr && !tcpathlock(path_.get())) path_.reset();
+  }
+  ~Unopened() {
+    if (path_ != nullptr) tcpathunlock(path_.get());
+  }
+  Unopened(const Unopened&) = delete;
+  Unopened& operator=(const Unopened&) = delete;
+  explicit operator bool() const { return path_ != nullptr; }
+
+ private:
+  struct Free {
+    void operator()(char* path) const { std::free(path); }
+  };
+  std::unique_ptr<char, Free> path_;
+};
+
 // A file that may be new. What is left of one that could not be made is no database.
 class Creation {
  public:
@@ -125,13 +151,21 @@ Bytes element(const TCLIST* list, int index) {
   return Bytes(static_cast<const char*>(data), static_cast<size_t>(size));
 }
 
-Store::Store(const std::string& name) : adb_(tcadbnew()) {
+Store::Store(const std::string& name, Keeping keeping)
+    : adb_(tcadbnew()), durable_(keeping == Keeping::DURABLE) {
   const std::string path = name.substr(0, name.find('#'));
-  if (may_make(name)) undo_making(path);
-  const bool torn = was_left_open(path);
+  bool torn = false, logged = false;
+  if (const Unopened file(path); file) {
+    if (may_make(name)) undo_making(path);
+    torn = was_left_open(path);
+    if (torn) logged = mend_log(path);
+    if (!torn && may_write(name)) forget_log(path);
+  }
   try {
     open(name);
-    rebuilt_ = torn && rebuild(name);
+    check_mark(keeping);
+    const bool whole = logged && type_ != Type::FIXED && log_was_applied(path);
+    rebuilt_ = torn && (whole ? type_ != Type::TABLE || renew_indices() : rebuild(name));
     adopt();
     share(false);
   } catch (...) {
@@ -143,9 +177,8 @@ Store::Store(const std::string& name) : adb_(tcadbnew()) {
 void Store::open(const std::string& name) {
   const std::string own = impatient(name);
   const std::string path = name.substr(0, name.find('#'));
-  if (!fill_holes(path) || !has_space_for_new_indices(name)) {
-    throw OpenError(std::strerror(ENOSPC));
-  }
+  if (const Unopened file(path); file && !fill_holes(path)) throw OpenError(std::strerror(ENOSPC));
+  if (!has_space_for_new_indices(name)) throw OpenError(std::strerror(ENOSPC));
   Creation creation(path);
   errno = 0;
   if (!tcadbopen(adb_, own.empty() ? name.c_str() : own.c_str())) {
@@ -186,11 +219,7 @@ bool Store::replace(const std::string& name, bool done) {
     unlink(fresh.c_str());
     throw OpenError("it was not closed, and cannot be rebuilt beside it (is there space for both?)");
   }
-  // The torn file is to stay as it is, and not to be closed properly.
-  for (TCHDB* file : hash_files()) file->omode &= ~static_cast<uint32_t>(HDBOWRITER);
-  if (type_ == Type::TREE) adb_->bdb->wmode = false;
-  if (type_ == Type::TABLE) adb_->tdb->wmode = false;
-  tcadbclose(adb_);
+  leave();  // the torn file is to stay as it is
   open(name);
   return true;
 }
@@ -221,8 +250,12 @@ void Store::abandon() const {
 
 bool Store::close() {
   share(true);
+  // What is half brought back goes: the library undoes it when it closes the file.
+  const bool settled = coming_back() || settle();
+  if (settled && durable_ && !coming_back() && log_ != nullptr) set_mark(undone_file(), Mark());
+  log_.reset();
   room_.reset();
-  return tcadbomode(adb_) == ADBOVOID || tcadbclose(adb_);
+  return (tcadbomode(adb_) == ADBOVOID || tcadbclose(adb_)) && settled;
 }
 
 // Where the library has its locks. Each is used if it is there.

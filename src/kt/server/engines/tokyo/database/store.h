@@ -36,6 +36,7 @@
 #include <vector>
 
 #include "tokyo/storage/room.h"
+#include "tokyo/storage/undo_log.h"
 
 namespace kt::tokyo {
 
@@ -102,6 +103,10 @@ Bytes element(const TCLIST* list, int index);
 // Why a file is not opened that another process has locked.
 extern const char* const LOCKED;
 
+// What becomes of what was acknowledged when the process is killed. DURABLE: all of it outlives that,
+// together with an update log; FORGET: what only a log has is given up.
+enum class Keeping { NONE, DURABLE, FORGET };
+
 class OpenError : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
@@ -115,7 +120,7 @@ class Store {
   enum class Type { MEMORY_HASH, MEMORY_TREE, HASH, TREE, FIXED, TABLE };
 
   // `name` is `*`, `+` or a file name, then any `#name=value`. Throws OpenError.
-  explicit Store(const std::string& name);
+  explicit Store(const std::string& name, Keeping keeping = Keeping::NONE);
   ~Store();
   Store(const Store&) = delete;
   Store& operator=(const Store&) = delete;
@@ -126,7 +131,7 @@ class Store {
   // Whether several threads are going to read at the same time. Nobody must be inside.
   void share(bool shared);
 
-  // Whether it had not been closed, and was rebuilt.
+  // Whether it had not been closed, and was rebuilt or brought back to its last point.
   bool rebuilt() const { return rebuilt_; }
   // If it was torn, the name that the torn file has now.
   const std::string& kept() const { return kept_; }
@@ -181,7 +186,23 @@ class Store {
   static Block row(Bytes stored);
 
   // The whole database.
-  bool sync() { return tcadbsync(adb_); }
+  bool sync();
+  // See undo_log.h. Whether there should be a point soon; at any time.
+  bool wants_point() const { return changed_; }
+  bool has_points() const { return log_ != nullptr; }
+  bool make_point();
+  // Of a durable one. Whether a kill would take nothing now.
+  bool safe() const { return log_ == nullptr || log_->running(); }
+  // The stamp after which everything that the update log has is to be carried out, before anything else;
+  // 0 for nothing. Until `keep` nothing of that stays, should the process end.
+  uint64_t since() const { return since_; }
+  // From now on: `stamp` writes the update log, and tells up to where; false if that cannot be done.
+  bool keep(std::function<bool(uint64_t*)> stamp);
+  // Up to which stamp everything is in the file; at any time.
+  uint64_t point() const { return point_; }
+  // Nobody changes anything from here until `go_on`.
+  void rest();
+  void go_on();
   // The files below, to push them to the device outside the gate: a `sync` is then short.
   std::vector<int> files() const;
   bool optimize(const char* parameters);
@@ -248,7 +269,15 @@ class Store {
   int64_t blocks() const;
   bool admits_index(const Arguments& arguments);
   bool refuse();
+  bool settle();
+  void check_mark(Keeping keeping);
+  bool coming_back() const { return durable_ && stamp_ == nullptr; }
+  bool remove_all();
+  bool rest_for_library();
+  void leave();
+  TCHDB* undone_file() const;
   bool tidied(bool done);
+  bool changed(bool done);
   static void* place(const void* value, int size, int* new_size, void* room);
   static void* shift(const void* value, int size, int* new_size, void* operation);
 
@@ -257,6 +286,12 @@ class Store {
   bool rebuilt_ = false;
   std::string kept_;
   std::unique_ptr<Room> room_;      // null where nothing is written to a file
+  std::unique_ptr<UndoLog> log_;
+  std::atomic<bool> changed_{false};  // since the last point
+  const bool durable_ = false;
+  uint64_t since_ = 0;
+  std::atomic<uint64_t> point_{0};
+  std::function<bool(uint64_t*)> stamp_;
   std::vector<Tidying> tidying_;    // what the library would do by itself
   std::atomic<bool> refused_{false};  // what has just failed, for want of room
   std::vector<std::pair<void**, void*>> taken_;  // the library's locks, and where they belong

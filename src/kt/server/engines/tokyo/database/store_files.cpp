@@ -30,6 +30,14 @@ bool has_space(int file, int64_t bytes) {
   return static_cast<int64_t>(status.f_bavail * status.f_frsize) >= bytes && bytes <= size_limit();
 }
 
+constexpr const char* MARKED =
+    "kt-tyrant -durable keeps it, and was killed: the update log has more than the file. Start that "
+    "server again, with the same -ulog, and stop it with SIGTERM; or give up what the log has: "
+    "kt-tyrant -durable forget";
+
+constexpr const char* NO_ROOM =
+    "-durable needs 256 MiB of the disk for what is overwritten, and a directory that can be written";
+
 // A row as it is stored has sizes beside names and values.
 size_t row_size(size_t bytes, const TCMAP* columns) { return bytes + 16 * tcmaprnum(columns) + 64; }
 
@@ -40,6 +48,13 @@ size_t row_size(size_t bytes, const TCMAP* columns) { return bytes + 16 * tcmapr
 void Store::adopt() {
   if (type_ == Type::TABLE && adb_->tdb->wmode) tctdbmemsync(adb_->tdb, false);
   room_ = room_of(adb_);
+  log_.reset();
+  if (room_ != nullptr && (type_ == Type::TREE || (durable_ && type_ != Type::FIXED))) {
+    log_ = std::make_unique<UndoLog>(undone_file());
+    if (durable_ && !coming_back()) set_mark(undone_file(), {true, point_});
+    log_->begin();
+    if (coming_back() && !safe()) throw OpenError(NO_ROOM);
+  }
   tidying_.clear();
   if (room_ == nullptr || type_ == Type::FIXED) return;
   for (TCHDB* file : hash_files()) {
@@ -54,6 +69,7 @@ bool Store::refuse() {
 }
 
 bool Store::admits(Bytes key, size_t size) {
+  if (log_ != nullptr) log_->weigh(size);
   return room_ == nullptr || room_->admits(key, size) || refuse();
 }
 
@@ -131,9 +147,99 @@ bool Store::admits_index(const Arguments& arguments) {
   return true;
 }
 
+// What only a server can complete that has the update log is for nobody else.
+void Store::check_mark(Keeping keeping) {
+  const TCHDB* file = in_memory() || type_ == Type::FIXED ? nullptr : hash_files()[0];
+  if (durable_ && !in_memory() && file == nullptr) {
+    throw OpenError("-durable does not keep fixed-length files (.tcf)");
+  }
+  const Mark mark = file == nullptr ? Mark() : mark_of(hash_files()[0]);
+  if (keeping == Keeping::FORGET && mark.open) set_mark(hash_files()[0], Mark());
+  since_ = mark.stamp;
+  if (!mark.open || keeping != Keeping::NONE) return;
+  leave();
+  throw OpenError(MARKED);
+}
+
+// Closes files as they are, not properly.
+void Store::leave() {
+  for (TCHDB* file : hash_files()) file->omode &= ~static_cast<uint32_t>(HDBOWRITER);
+  if (type_ == Type::TREE) adb_->bdb->wmode = false;
+  if (type_ == Type::TABLE) adb_->tdb->wmode = false;
+  tcadbclose(adb_);
+}
+
+TCHDB* Store::undone_file() const { return hash_files()[0]; }
+
+bool Store::sync() {
+  if (coming_back()) return true;
+  if (type_ != Type::TREE && !settle()) return false;  // the library refuses it in a transaction
+  return tcadbsync(adb_) && make_point();
+}
+
+// What is in memory is written, and what was overwritten is forgotten. (Indices of a table are made anew
+// after a kill.)
+bool Store::settle() {
+  if (log_ == nullptr) return true;
+  if (type_ == Type::TREE && !room_->settles()) return false;
+  if (durable_) {
+    uint64_t stamp = 0;
+    if (!stamp_(&stamp)) return false;
+    set_mark(undone_file(), {true, stamp});
+    point_ = stamp;
+  }
+  return log_->end();
+}
+
+bool Store::make_point() {
+  if (log_ == nullptr || coming_back()) return true;
+  const bool done = settle();
+  if (done) log_->begin();
+  changed_ = !done || !safe();
+  return done;
+}
+
+bool Store::keep(std::function<bool(uint64_t*)> stamp) {
+  if (log_ == nullptr) return true;
+  stamp_ = std::move(stamp);
+  return make_point();
+}
+
+// In the library's way the file would be another one, with nothing to undo. (Its iterator may leave out
+// what comes behind a record that is removed.)
+bool Store::remove_all() {
+  while (count() > 0) {
+    if (!iterinit()) return false;
+    while (const Block key = iternext()) {
+      std::string kept;
+      const Bytes its = terminated(key.bytes(), &kept);
+      if (!tcadbout(adb_, its.data(), length(its))) return false;
+    }
+  }
+  return true;
+}
+
+// A copy that is made meanwhile needs no update log; nor does the file, should the process be killed.
+void Store::rest() {
+  if (!coming_back() && settle() && durable_ && log_ != nullptr) set_mark(undone_file(), Mark());
+}
+
+void Store::go_on() {
+  if (log_ == nullptr) return;
+  if (durable_ && !coming_back()) set_mark(undone_file(), {true, point_});
+  log_->begin();
+}
+
+bool Store::changed(bool done) {
+  if (log_ == nullptr) return done;
+  if (!changed_.load(std::memory_order_relaxed)) changed_ = true;
+  return !log_->long_enough() || make_point() ? done : false;
+}
+
 // What the library would do in the middle of a change, when the room behind a file is needed.
 bool Store::tidied(bool done) {
   constexpr int64_t RATIO = 2;
+  done = changed(done);
   if (tidying_.empty() || taken_.empty()) return done;
   for (const auto& [file, after] : tidying_) {
     if (file->dfcnt <= after) continue;
@@ -193,9 +299,17 @@ class Store::Kept {
   std::vector<std::string> paths_;
 };
 
+// Before the library makes another file of this one. It wants no transaction; in a tree's, which it does
+// not know of, it puts the file back to this point, which is what it is.
+bool Store::rest_for_library() {
+  return type_ == Type::TREE ? make_point() : settle();
+}
+
 bool Store::optimize(const char* parameters) {
   if (in_memory()) return tcadboptimize(adb_, parameters);
+  if (coming_back()) return true;  // it holds the same records
   if (room_ != nullptr && !(room_->settles() && has_space_for_copies())) return refuse();
+  if (!rest_for_library()) return false;
   Shared shared(this);
   Kept kept(*this);
   const bool done = tcadboptimize(adb_, parameters);
@@ -206,6 +320,8 @@ bool Store::optimize(const char* parameters) {
 
 bool Store::vanish(std::unique_ptr<Store>* old) {
   if (!in_memory()) {
+    if (coming_back()) return remove_all();
+    rest_for_library();
     Shared shared(this);
     const bool done = tcadbvanish(adb_);
     adopt();

@@ -1,0 +1,152 @@
+#include "tokyo/storage/undo_log.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <cstring>
+
+#include "io/allocate.h"
+#include "io/buffer.h"
+
+namespace kt::tokyo {
+
+namespace {
+
+// With less room on the disk, what there is belongs to records.
+constexpr int64_t ENOUGH = 256 << 20;
+// A log of that length is reason for a point.
+constexpr int64_t LONG = 32 << 20;
+
+//     log    | size of the file 8 | entry ...
+//     entry  | offset 8 | size 4 | what was there before
+//
+// The first entry is the file's header. Numbers are of whichever byte order the library was built for.
+constexpr int64_t LOG_HEAD = 8, ENTRY_HEAD = 12, FILE_HEAD = 256;
+
+class Descriptor {
+ public:
+  Descriptor(const std::string& path, int mode) : number(::open(path.c_str(), mode | O_CLOEXEC)) {}
+  ~Descriptor() {
+    if (number >= 0) ::close(number);
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  const int number;
+};
+
+// In what the library leaves to others of a file's header (it and its tables take 64 bytes of 128).
+constexpr char MAGIC[] = "ktmark1";  // with its final zero
+constexpr size_t MARK = 104;
+
+uint64_t number_in(const unsigned char* bytes, int size, bool big_endian) {
+  uint64_t number = 0;
+  for (int i = 0; i < size; i++) number = number << 8 | bytes[big_endian ? i : size - 1 - i];
+  return number;
+}
+
+// Where the last entry ends that is whole and that there can be; 0 if not even the first is.
+int64_t end_of_entries(int log, int64_t length) {
+  unsigned char head[ENTRY_HEAD];
+  if (::pread(log, head, LOG_HEAD, 0) != LOG_HEAD) return 0;
+  unsigned char file_size[LOG_HEAD];
+  std::memcpy(file_size, head, LOG_HEAD);
+  if (::pread(log, head, ENTRY_HEAD, LOG_HEAD) != ENTRY_HEAD) return 0;
+  const bool big_endian = number_in(head + 8, 4, true) == FILE_HEAD;
+  if (number_in(head + 8, 4, big_endian) != FILE_HEAD || number_in(head, 8, true) != 0) return 0;
+  const auto limit = static_cast<int64_t>(number_in(file_size, LOG_HEAD, big_endian));
+  int64_t end = LOG_HEAD + ENTRY_HEAD + FILE_HEAD;
+  if (end > length) return 0;
+  while (::pread(log, head, ENTRY_HEAD, end) == ENTRY_HEAD) {
+    const auto offset = static_cast<int64_t>(number_in(head, 8, big_endian));
+    const auto size = static_cast<int64_t>(number_in(head + 8, 4, big_endian));
+    if (size == 0 || offset < 0 || offset > limit - size) break;
+    if (size > length - end - ENTRY_HEAD) break;
+    end += ENTRY_HEAD + size;
+  }
+  return end;
+}
+
+bool lock(int file) {
+  struct flock lock {};
+  lock.l_type = F_WRLCK;
+  lock.l_whence = SEEK_SET;
+  return ::fcntl(file, F_SETLK, &lock) == 0;
+}
+
+// The library reads the pool of free blocks from a file that it does not take for one left open, as
+// it will be after the log was applied; but copying writes the pool of that moment.
+bool empty_pool(const TCHDB* file) {
+  const char nothing[2] = {0, 0};
+  return ::pwrite(file->fd, nothing, sizeof nothing, static_cast<off_t>(file->msiz)) ==
+         sizeof nothing;
+}
+
+}  // namespace
+
+void UndoLog::begin() {
+  weight_ = 0;
+  if (file_->tran || file_->fatal) return;
+  struct statvfs status;
+  const bool has_room = ::fstatvfs(file_->fd, &status) == 0 && size_limit() >= ENOUGH &&
+                        static_cast<int64_t>(status.f_bavail * status.f_frsize) >= ENOUGH;
+  if (has_room && open_log() && empty_pool(file_)) {
+    tchdbtranbegin(file_);
+  } else if (file_->walfd < 0) {
+    ::unlink(path().c_str());  // belongs to another state of the file
+  }
+}
+
+// The library would take it for a fatal error if it could not make the log.
+bool UndoLog::open_log() const {
+  int& log = file_->walfd;
+  if (log < 0) log = ::open(path().c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  return log >= 0;
+}
+
+bool UndoLog::end() {
+  weight_ = 0;
+  return !file_->tran || tchdbtrancommit(file_);
+}
+
+bool UndoLog::is_long() {
+  weight_ = 0;
+  return file_->tran && ::lseek(file_->walfd, 0, SEEK_CUR) > LONG;
+}
+
+Mark mark_of(TCHDB* file) {
+  const char* at = tchdbopaque(file) + MARK;
+  if (std::memcmp(at, MAGIC, sizeof MAGIC) != 0) return {};
+  return {true, load_big_endian(at + sizeof MAGIC, 8)};
+}
+
+void set_mark(TCHDB* file, const Mark& mark) {
+  char* at = tchdbopaque(file) + MARK;
+  std::memset(at, 0, sizeof MAGIC + 8);
+  if (!mark.open) return;
+  store_big_endian(at + sizeof MAGIC, 8, mark.stamp);
+  std::memcpy(at, MAGIC, sizeof MAGIC);
+}
+
+bool mend_log(const std::string& path) {
+  const Descriptor file(path, O_RDWR), log(path + ".wal", O_RDWR);
+  struct stat status;
+  if (file.number < 0 || log.number < 0 || !lock(file.number)) return false;
+  if (::fstat(log.number, &status) != 0 || !S_ISREG(status.st_mode)) return false;
+  const int64_t end = end_of_entries(log.number, status.st_size);
+  return end > 0 && (end == status.st_size || ::ftruncate(log.number, end) == 0);
+}
+
+void forget_log(const std::string& path) {
+  const std::string log = path + ".wal";
+  if (::access(log.c_str(), F_OK) != 0) return;
+  const Descriptor file(path, O_RDWR);
+  if (file.number >= 0 && lock(file.number)) ::unlink(log.c_str());
+}
+
+bool log_was_applied(const std::string& path) {
+  return ::access((path + ".wal").c_str(), F_OK) != 0;
+}
+
+}  // namespace kt::tokyo
