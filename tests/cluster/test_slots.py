@@ -75,6 +75,16 @@ def test_a_failed_master_keeps_its_slots_until_another_one_has_them() -> None:
     assert slots.owner(0) == "h:1"
 
 
+def test_who_is_lost_serves_nothing_and_replaces_nobody() -> None:
+    slots = SlotMap()
+    slots.learn(BEGIN, "h:1")
+    assert (slots.served(), slots.replicas_up) == (16384, 1)
+    slots.learn(BEGIN.replace(b"slave", b"slave,fail"), "h:1")
+    assert (slots.served(), slots.replicas_up) == (16384, 0)
+    slots.learn(BEGIN.replace(b"myself,master", b"master,fail"), "h:2")
+    assert (slots.served(), slots.replicas_up) == (8192, 1)
+
+
 def test_a_redirection_is_believed() -> None:
     slots = SlotMap()
     slots.learn(BEGIN, "h:1")

@@ -16,12 +16,18 @@ T = TypeVar("T")
 
 
 class Relayed:
-    """A client that has been passed on to a thread, as it has sent nothing but plain requests."""
+    """A client that has been passed on to a thread, as it has sent nothing but plain requests.
 
-    def __init__(self, gateway: Gateway) -> None:
+    Args:
+        gateway: to connect to.
+        passed_on: whether it is; otherwise the event loop serves its first requests.
+    """
+
+    def __init__(self, gateway: Gateway, *, passed_on: bool = True) -> None:
         self._socket = socket.create_connection((gateway.host, gateway.port), 60)
         self._data = b""
-        self.warm_up()
+        if passed_on:
+            self.warm_up()
 
     def warm_up(self) -> None:
         """Be passed on (again)."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 import pytest
@@ -29,8 +28,11 @@ def client(request: pytest.FixtureRequest, node: ScriptedNode) -> Iterator[Relay
     """A client that a native thread serves, and one that the event loop does."""
     if request.param == "thread" and not SUPPORTED:
         pytest.skip("there are no native threads on this system")
-    options = [] if request.param == "thread" else ["-li", "-log", os.devnull]
-    with Gateway([node.url(timeout=60)], *options) as gateway, Relayed(gateway) as connected:
+    passed_on = request.param == "thread"
+    with (
+        Gateway([node.url(timeout=60)]) as gateway,
+        Relayed(gateway, passed_on=passed_on) as connected,
+    ):
         connected.send(setting(b"k", b"old"))
         assert connected.read(read_stored) == STORED
         node.done.clear()

@@ -150,6 +150,40 @@ def test_nodes_that_stand_still(lone_masters: LocalCluster) -> None:
         reader.close()
 
 
+def test_writes_wait_for_replicas(own_cluster: LocalCluster) -> None:
+    """Threads answer them when a replica has them; where none has, nobody knows."""
+    url = own_cluster.url(layout="flat", ack=1, ack_timeout=30)
+    with Gateway([url]) as gateway, Relayed(gateway) as client:
+        before = relayed_requests(gateway)
+        for number in range(50):
+            client.send(setting(b"%d" % number, b"v") + pack_get_bulk([b"%d" % number], 0))
+            assert client.read(read_stored) == STORED
+            assert client.read(read_get_bulk_reply) is not None
+        wait_for(lambda: relayed_requests(gateway) == before + 100)
+        replicas = own_cluster.nodes[own_cluster.masters :]
+        held = sum(node.ask("DBSIZE") for node in replicas)
+        assert held >= 50
+
+
+@pytest.mark.parametrize("passed_on", [True, False], ids=["thread", "loop"])
+def test_writes_that_no_replica_confirms(lone_masters: LocalCluster, passed_on: bool) -> None:
+    url = lone_masters.url(layout="flat", ack=1, ack_timeout=0.1)
+    call = pack_rpc("set", [("key", b"k"), ("value", b"w")])
+    with Gateway([url]) as gateway, Relayed(gateway, passed_on=passed_on) as client:
+        client.send(pack_get_bulk([b"k"], 0) + call + pack_rpc("get", [("key", b"k")]))
+        assert client.read(read_get_bulk_reply) is not None
+        reply = client.read(read_http_reply)
+        assert reply.status == 503
+        text = b"outcome unknown: confirmed by 0 of 1 replicas"
+        assert text in reply.body.replace(b"%20", b" ")
+        assert client.read(read_http_reply).status == 200
+        client.send(setting(b"k", b"x"))
+        assert client.rest() == UNKNOWN
+        with gateway.connect(timeout=60) as db:
+            assert db.get("k") == "x"
+            assert db.report()["cnt_unknown"] == 2
+
+
 @contextmanager
 def paused(nodes: list[Node]) -> Iterator[None]:
     for node in nodes:

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterator
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -103,7 +104,7 @@ def brought_together(replies: bytes) -> bytes:
 
 @pytest.fixture(scope="module")
 def pair(cluster: LocalCluster) -> Iterator[list[Gateway]]:
-    """One that leaves everything to the event loop, as it logs requests, and one that does not."""
+    """One that logs requests, and one that does not."""
     if not cluster.numbered:
         pytest.skip("this engine has no second database: Valkey has, from 9 on")
     urls = [
@@ -125,7 +126,7 @@ def test_the_same_replies_as_by_the_event_loop(
         with gateway.connect(timeout=30) as db:
             db.clear(db=FLAT)
             db.clear(db=TREE)
-        with Relayed(gateway) as client:
+        with Relayed(gateway, passed_on=gateway is pair[1]) as client:
             for at in range(0, len(sent), piece * 16):
                 client.send(sent[at : at + piece * 16])
             client.end()
@@ -141,8 +142,45 @@ def test_threads_answer(pair: list[Gateway]) -> None:
                 client.send(pack_get_bulk([b"a"], FLAT) + pack_rpc("get", [("key", b"no")]))
                 assert client.read(read_get_bulk_reply) is not None
                 assert client.read(read_http_reply).status == 450
-    wait_for(lambda: relayed_requests(pair[1]) >= before[1] + 200)
-    assert relayed_requests(pair[0]) == before[0] == 0
+    for gateway, count in zip(pair, before, strict=True):
+        wait_for(lambda gateway=gateway, count=count: relayed_requests(gateway) >= count + 200)
+
+
+def test_what_threads_answer_is_logged_as_by_the_event_loop(
+    cluster: LocalCluster, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    requests = [
+        pack_set_bulk_details([(FLAT, b"a", b"v", NEVER)], bytes),
+        pack_get_bulk([b"a"], FLAT),
+        pack_remove_bulk([b"a"], FLAT),
+        pack_rpc("set", [("key", b"a"), ("value", b"v")]),
+        pack_rpc("get", [("key", b"a")]),
+        pack_rpc("remove", [("key", b"a")]),
+    ]
+
+    def lines() -> list[str]:
+        """What was logged of requests, without when and whose they were."""
+        found = (line.partition("): ")[2] for line in log.read_text().splitlines())
+        return [line for line in found if line][-len(requests) :]
+
+    cluster.empty()
+    logged = []
+    with Gateway([cluster.url(layout="flat")], "-li", "-log", str(log)) as gateway:
+        for passed_on in (False, True):
+            with Relayed(gateway, passed_on=passed_on) as client:
+                before = log.stat().st_size
+                for request in requests:
+                    client.send(request)
+                client.end()
+                assert client.rest().count(b"HTTP/1.1 200 ") == 3
+            wait_for(lambda before=before: log.stat().st_size > before and lines()[-1:] != [])
+            wait_for(lambda: lines()[-1].startswith("POST /rpc/remove"))
+            logged.append(lines())
+        assert relayed_requests(gateway) >= len(requests)
+    assert logged[0] == logged[1]
+    assert logged[0][:3] == ["SetBulk", "GetBulk", "RemoveBulk"]
+    cluster.empty()
 
 
 def test_large_values_are_left_to_the_event_loop(pair: list[Gateway]) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 
 from kt.client.tycoon.client import KyotoTycoon
+from kt.cluster.layout import Tree
 from kt.wire.magic import NO_REPLY
 from kt.wire.tycoon import pack_set_bulk_details
-from tests.cluster.nodes import wait_for
+from tests.cluster.nodes import LocalCluster, wait_for
 
 from .conftest import Gateway
 
@@ -80,4 +83,33 @@ def test_the_report_names_the_nodes(tycoon: KyotoTycoon) -> None:
     report = tycoon.report()
     assert report["cluster_0"].startswith("nodes=6 masters=3 complete=1 retries=")
     assert report["cnt_requests"] > 0
+    assert " replicas=3 slots=16384 acks=0 " in report["cluster_0"]
     assert (report["cnt_unknown"], report["serv_conn_count"]) == (0, 1)
+
+
+def test_what_has_expired_is_forgotten(cluster: LocalCluster) -> None:
+    """Its keys in the index, which a write to each bucket would forget, too."""
+    cluster.empty()
+    masters = cluster.nodes[: cluster.masters]
+
+    def indexed() -> int:
+        """How many keys the indices have."""
+        asked = (node.ask("ZCARD", bucket.index) for node in masters for bucket in buckets)
+        return sum(number for number in asked if isinstance(number, int))
+
+    buckets = Tree(b"k", 64).buckets
+    with Gateway([cluster.url(layout="tree", buckets=64)]) as gateway, gateway.connect() as db:
+        db.set_bulk({str(number): "v" for number in range(200)}, expire_time=-1)
+        db.set("stays", "v")
+        wait_for(lambda: indexed() == 1)
+        assert db.match_prefix("") == ["stays"]
+    cluster.empty()
+
+
+def test_top_shows_the_cluster(tycoon_server: Gateway) -> None:
+    words = ["top", "-n", "1", "-i", "0.1", "-u", f"kt://127.0.0.1:{tycoon_server.port}"]
+    done = subprocess.run(
+        [sys.executable, "-m", "kt.cli", *words], capture_output=True, text=True, check=True
+    )
+    assert "cluster 0: 3 masters, 3 replicas, all slots served" in done.stdout
+    assert "cluster 1: 3 masters" in done.stdout

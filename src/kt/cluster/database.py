@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from random import choice
+from random import randrange
 from typing import Any, Final
 
 from kt.cluster.commands import (
@@ -46,6 +46,7 @@ class Database(Records):
         self._flat = Flat(settings.prefix)
         layout: Layout = self._flat if self._tree is None else self._tree
         super().__init__(layout, clock)
+        self._to_sweep = randrange(settings.buckets)  # noqa: S311 - no secret
 
     def claim(self) -> Steps[None]:
         """Make sure that the numbered database is ours and laid out so.
@@ -190,9 +191,11 @@ class Database(Records):
                 pass
 
     def sweep(self) -> Steps[None]:
-        """The same for a few records of some bucket."""
+        """The same for some records of a bucket; then of the next one, if that was all."""
         if self._tree is not None:
-            yield from self._sweep(choice(self._tree.buckets))  # noqa: S311 - no secret
+            buckets = self._tree.buckets
+            if (yield from self._sweep(buckets[self._to_sweep])) < SWEEP:
+                self._to_sweep = (self._to_sweep + 1) % len(buckets)
 
     def _sweep(self, bucket: Bucket) -> Steps[int]:
         now, most = b"%d" % self.now(), b"%d" % SWEEP

@@ -115,7 +115,10 @@ class Engine:
 
     Attributes:
         map: who serves which slot.
-        retries: how often commands were tried again, by the reason.
+        retries: how often commands were tried again, by the kind: the first word of the engine's
+            error; ``LOST`` for a connection, ``UNSERVED`` for a slot that nobody had, ``ORDER``
+            for a read that had passed a write.
+        acks: how often writes waited for replicas, and for how many seconds in all.
         followers: who is told what is learned of the nodes.
     """
 
@@ -123,6 +126,7 @@ class Engine:
         self.settings = settings
         self.map = SlotMap()
         self.retries: dict[str, int] = {}
+        self.acks = (0, 0.0)
         self.followers: list[Follower] = []
         self._loop = asyncio.get_running_loop()
         self._nodes: dict[str, Node] = {}
@@ -270,7 +274,7 @@ class Engine:
         self._watch()
         address = job.ask or job.command.node or self.map.owner(job.command.slot)
         if not address:
-            self._again(job, "a slot without a master", pause=True)
+            self._again(job, "a slot without a master", "UNSERVED", pause=True)
             return
         node = self._nodes.get(address)
         if node is None or node.lost:
@@ -336,6 +340,11 @@ class Engine:
         reason = error.kind.decode("ascii", "replace")
         self._again(job, reason, pause=verdict.meaning == Meaning.LATER)
 
+    def waited(self, seconds: float) -> None:
+        """Replicas have confirmed writes, or too few have, after so long."""
+        number, total = self.acks
+        self.acks = number + 1, total + seconds
+
     def doubts(self, node: Suspect) -> None:
         """It has been silent, and now answers: find out whether it has been replaced meanwhile."""
         self._doubted.add(node)
@@ -345,14 +354,14 @@ class Engine:
         """The connection was gone before the command had left."""
         job.ask = ""
         self._refresh_soon()
-        self._again(job, reason, pause=True)
+        self._again(job, reason, "LOST", pause=True)
 
     def unanswered(self, job: Job, reason: str) -> None:
         """The connection was gone before the reply had come."""
         job.ask = ""
         self._refresh_soon()
         if job.command.reads:
-            self._again(job, reason, pause=True)
+            self._again(job, reason, "LOST", pause=True)
         else:
             self.unknown(job, reason)
 
@@ -375,9 +384,10 @@ class Engine:
         if slot in self._held:
             self._loop.call_soon(self._release, slot)
 
-    def _again(self, job: Job, reason: str, *, pause: bool) -> None:
+    def _again(self, job: Job, reason: str, kind: str = "", *, pause: bool) -> None:
         """Try it again, in its place among those for its slot."""
-        self.retries[reason] = self.retries.get(reason, 0) + 1
+        kind = kind or reason
+        self.retries[kind] = self.retries.get(kind, 0) + 1
         if self._closed:
             self._landed(job)
             job.pending.failed(is_closed())

@@ -95,16 +95,18 @@ class Job:
 class Group:
     """Writes that wait for replicas together."""
 
-    __slots__ = ("jobs",)
+    __slots__ = ("begin", "jobs")
 
-    def __init__(self, jobs: list[Job]) -> None:
+    def __init__(self, jobs: list[Job], begin: float) -> None:
         self.jobs = jobs
+        self.begin = begin  # on the loop's clock
 
 
 class Owner(Protocol):
     """Who is told what came of jobs."""
 
     def answered(self, job: Job, reply: Any, node: Node) -> None: ...
+    def waited(self, seconds: float) -> None: ...
     def doubts(self, node: Node) -> None: ...
     def unsent(self, job: Job, reason: str) -> None: ...
     def unanswered(self, job: Job, reason: str) -> None: ...
@@ -142,6 +144,12 @@ def greeting(settings: Settings) -> list[bytes]:
     if settings.number:
         requests.append(pack_command([b"SELECT", b"%d" % settings.number]))
     return requests
+
+
+def wait_command(settings: Settings) -> bytes:
+    """What waits until enough replicas have all that was written before."""
+    wait = b"%d" % int(settings.ack_timeout * 1000)
+    return pack_command([b"WAIT", b"%d" % settings.ack, wait])
 
 
 async def ask_node(settings: Settings, address: str, words: list[bytes]) -> Any:
@@ -193,6 +201,7 @@ class Node(asyncio.Protocol):
         self._loop = loop
         self._settings = settings
         self._owner = owner
+        self._wait = wait_command(settings)
         self._transport: asyncio.Transport | None = None
         self._ready = False
         self._waiting: list[Job] = []  # not sent
@@ -280,9 +289,8 @@ class Node(asyncio.Protocol):
             if not command.reads:
                 writes.append(job)
         if writes and self._settings.ack:
-            wait = b"%d" % int(self._settings.ack_timeout * 1000)
-            parts.append(pack_command([b"WAIT", b"%d" % self._settings.ack, wait]))
-            self._sent.append(Group(writes))
+            parts.append(self._wait)
+            self._sent.append(Group(writes, self._loop.time()))
         self._transport.write(b"".join(parts))
 
     # Called by the loop
@@ -375,6 +383,7 @@ class Node(asyncio.Protocol):
 
     def _confirmed(self, group: Group, replicas: Any) -> None:
         """So many replicas have the writes."""
+        self._owner.waited(self._loop.time() - group.begin)
         enough = isinstance(replicas, int) and replicas >= self._settings.ack
         for job in group.jobs:
             if job.reply is NOTHING:

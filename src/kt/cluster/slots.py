@@ -83,14 +83,17 @@ class SlotMap:
 
     Attributes:
         masters: addresses of those that serve slots.
+        replicas_up: how many nodes follow a master and are not lost.
     """
 
     def __init__(self) -> None:
         self.masters: list[str] = []
+        self.replicas_up = 0
         self._owners: list[str] = [""] * SLOTS
         self._changed: set[int] = set()
         self._epochs: list[int] = [-1] * SLOTS
         self._nodes: set[str] = set()
+        self._lost: set[str] = set()
         self._replicas: dict[str, list[str]] = {}
 
     def owner(self, slot: int) -> str:
@@ -115,6 +118,10 @@ class SlotMap:
         """Whether every slot has a master."""
         return "" not in self._owners
 
+    def served(self) -> int:
+        """How many slots have one that is not lost, as far as that is known."""
+        return SLOTS - sum(not owner or owner in self._lost for owner in self._owners)
+
     def moved(self, slot: int, node: str) -> None:
         """Believe a redirection."""
         self._give(slot, node)
@@ -131,7 +138,7 @@ class SlotMap:
         Returns:
             addresses of nodes that serve no slots, and must not be written to any more.
         """
-        nodes, deposed = set(), set()
+        nodes, deposed = {}, set()
         names, followers = {}, []
         claims: list[tuple[str, int, list[str]]] = []
         for line in text.decode("utf-8", "replace").splitlines():
@@ -142,7 +149,7 @@ class SlotMap:
             flags = words[2].split(",")
             if "noaddr" in flags or "handshake" in flags:
                 continue
-            nodes.add(node)
+            nodes[node] = flags
             names[words[0]] = node
             followers.append((words[3], node))
             slots = [word for word in words[8:] if word[:1] != "["]
@@ -150,7 +157,9 @@ class SlotMap:
                 claims.append((node, int(words[6]), slots))
             elif "master" not in flags or "fail" in flags:
                 deposed.add(node)
-        self._nodes = nodes
+        self._nodes = set(nodes)
+        self._lost = {node for node, flags in nodes.items() if "fail" in flags}
+        self.replicas_up = sum("slave" in nodes[node] for node in self._nodes - self._lost)
         for master, node in followers:
             if master in names and node not in self.replicas(names[master]):
                 self._replicas.setdefault(names[master], []).append(node)

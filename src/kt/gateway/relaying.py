@@ -13,8 +13,8 @@ connections of their own and do what it says. What they cannot carry out themsel
 the session, as if it had come from there: only commands are carried out again that were not carried
 out, or only read.
 
-Left to Python: trees but for reading, writes that wait for replicas, nodes behind TLS, clients that
-may not read and write, and everything where requests are logged.
+Left to Python: trees but for reading, nodes behind TLS, and clients that may not read and write.
+Where requests are logged, threads note what they have answered, and the loop logs it soon after.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from kt.cluster.commands import LEFT as TO_BE_DONE
 from kt.cluster.database import Database
 from kt.cluster.engine import Engine
-from kt.cluster.node import greeting
+from kt.cluster.node import greeting, wait_command
 from kt.errors import ReplyLostError
 from kt.server.process.delegation import Delegation, NativeThread, thread_count
 
@@ -73,7 +73,7 @@ def are_read(settings: Settings) -> bool:
 
 def are_written(settings: Settings) -> bool:
     """Whether they store and remove them, too."""
-    return are_read(settings) and not (settings.ordered or settings.ack)
+    return are_read(settings) and not settings.ordered
 
 
 def shape_of(database: Database) -> Shape:
@@ -88,6 +88,8 @@ def shape_of(database: Database) -> Shape:
         greeting=b"".join(requests),
         greetings=len(requests),
         patience=settings.timeout + settings.ack_timeout,
+        replicas=settings.ack,
+        wait=wait_command(settings),
     )
 
 
@@ -133,7 +135,10 @@ class Relay(Delegation):
 
     def __init__(self, loop: asyncio.AbstractEventLoop, service: Service, spin: int) -> None:
         shapes = [shape_of(database) for database in service.cluster.databases]
-        self._relays = tuple(RelayThread(spin, shapes) for _ in range(thread_count()))
+        traces = service.log.info_wanted
+        self._relays = tuple(
+            RelayThread(spin, shapes, traces=traces) for _ in range(thread_count())
+        )
         self._service = service
         self._stamp = b""
         super().__init__(loop, self._relays)
@@ -143,7 +148,8 @@ class Relay(Delegation):
             follower.tell()
 
     def write_traces(self) -> None:
-        """Count what has been answered, and tell the time and the map."""
+        """Log and count what has been answered, and tell the time and the map."""
+        super().write_traces()
         stamp = self._service.stamp()
         for relay in self._relays:
             self._count(relay)
@@ -220,7 +226,5 @@ class MapTeller:
 
 
 def start_relay(loop: asyncio.AbstractEventLoop, service: Service, spin: int) -> Relay | None:
-    """The threads; None where the system has none, or all is to be logged."""
-    if not SUPPORTED or service.log.info_wanted:
-        return None
-    return Relay(loop, service, spin)
+    """The threads; None where the system has none."""
+    return Relay(loop, service, spin) if SUPPORTED else None

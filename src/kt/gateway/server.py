@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from kt.server.process.start import Start
     from kt.server.tycoon.options import TycoonOptions
 
-TICKS_TO_SWEEP = 50
-"""Ticks between two times that expired keys are forgotten."""
-
 
 class GatewayServer(Server):
     """A running gateway."""
@@ -39,7 +36,6 @@ class GatewayServer(Server):
             connections=lambda: len(self.connections),
         )
         self._sweeping: asyncio.Task[None] | None = None
-        self._until_sweep = TICKS_TO_SWEEP
 
     def open(self) -> None:
         for database in self._cluster.databases:
@@ -53,9 +49,7 @@ class GatewayServer(Server):
         return start_relay(self.loop, self._service, self.options.spin)
 
     def tick(self) -> None:
-        self._until_sweep -= 1
-        if self._until_sweep <= 0 and (self._sweeping is None or self._sweeping.done()):
-            self._until_sweep = TICKS_TO_SWEEP
+        if self._sweeping is None or self._sweeping.done():
             self._sweeping = self.loop.create_task(self._cluster.sweep())
 
     def close(self) -> bool:

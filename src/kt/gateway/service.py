@@ -99,8 +99,12 @@ class GatewayService:
         for index, engine in enumerate(self.cluster.engines):
             retries = sum(engine.retries.values())
             kinds = "".join(f" retries_{name}={n}" for name, n in sorted(engine.retries.items()))
+            slots = engine.map
+            acks, seconds = engine.acks
             facts[f"cluster_{index}"] = (
-                f"nodes={len(engine.map.nodes)} masters={len(engine.map.masters)}"
-                f" complete={int(engine.map.is_complete())} retries={retries}{kinds}"
+                f"nodes={len(slots.nodes)} masters={len(slots.masters)}"
+                f" complete={int(slots.is_complete())} retries={retries}{kinds}"
+                f" replicas={slots.replicas_up} slots={slots.served()}"
+                f" acks={acks} ack_seconds={seconds:.6f}"
             )
         return facts

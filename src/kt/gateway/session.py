@@ -50,6 +50,12 @@ BULKS: Final = (GET_BULK, SET_BULK, REMOVE_BULK)
 BULK_HEAD: Final = 9
 """Bytes of one before its records."""
 
+TRACED: Final = (
+    *("GetBulk", "SetBulk", "RemoveBulk"),
+    *("POST /rpc/get HTTP/1.1", "POST /rpc/set HTTP/1.1", "POST /rpc/remove HTTP/1.1"),
+)
+"""What is logged for what a native thread has noted; see `RelayThread`."""
+
 TOO_LARGE: Final = HttpRefusal(413, "Request Entity Too Large")
 
 
@@ -197,6 +203,10 @@ class GatewaySession(Session):
         else:
             line = type(request).__name__
         self._service.log.info(f"({self.peer}): {line}")
+
+    def log_trace(self, traced: bytes, when: float) -> None:
+        for code in traced:
+            self._service.log.info(f"({self.peer}): {TRACED[code]}", when)
 
     def cut_off(self) -> None:
         self.write(self._unanswered)

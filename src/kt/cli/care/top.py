@@ -12,6 +12,7 @@ from threading import Event
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from kt.cli.care.clusters import ClusterSample, cluster_text, clusters_of
 from kt.cli.care.times import times_of
 from kt.cli.commands import Call, option, verb
 from kt.cli.faults import Usage
@@ -38,6 +39,7 @@ class Sample(NamedTuple):
         most: the same of 99 of 100.
         slow: requests per second that took longer than asked for; None where the server does not
             tell.
+        clusters: that the databases of a gateway are on.
     """
 
     rates: dict[str, float]
@@ -49,6 +51,7 @@ class Sample(NamedTuple):
     half: float | None = None
     most: float | None = None
     slow: float | None = None
+    clusters: tuple[ClusterSample, ...] = ()
 
 
 SLOW: Final = 0.1
@@ -91,6 +94,7 @@ def sample(before: Report, after: Report, seconds: float, slow: float = SLOW) ->
         None if times is None else times.below(0.5),
         None if times is None else times.below(0.99),
         None if times is None else round(times.above(slow) / max(seconds, 1e-6), 1),
+        tuple(clusters_of(before, after, seconds)),
     )
 
 
@@ -115,6 +119,15 @@ def times_text(now: Sample) -> list[str]:
     return [*texts, f"slow {now.slow:.1f}/s"] if now.slow else texts
 
 
+def clusters_text(now: Sample) -> list[str]:
+    """What a gateway tells of its clusters, for people."""
+    texts = []
+    for number, one in enumerate(now.clusters):
+        ack = "" if one.ack is None else f", confirmed after {seconds_text(one.ack)}"
+        texts.append(cluster_text(number, one) + ack)
+    return texts
+
+
 def seconds_text(seconds: float) -> str:
     """A time for people."""
     if seconds == inf:  # above the last limit of the servers
@@ -131,7 +144,7 @@ def one_line(now: Sample) -> str:
     parts += [f"{now.records} records", bytes_text(now.size), f"memory {bytes_text(now.memory)}"]
     if now.connections is not None:
         parts.append(f"{now.connections} connections")
-    parts += times_text(now)
+    parts += [*times_text(now), *clusters_text(now)]
     return ", ".join(parts)
 
 
@@ -142,7 +155,7 @@ def as_table(url: str, now: Sample) -> Table:
     head = f"{now.records:,} records, {bytes_text(now.size)}, memory {bytes_text(now.memory)}"
     if now.connections is not None:
         head += f", {now.connections} connections"
-    head = ", ".join([head, *times_text(now)])
+    head = "\n".join([", ".join([head, *times_text(now)]), *clusters_text(now)])
     table = Table("calls", "per second", "misses", title=f"{url}\n{head}", title_justify="left")
     for kind, rate in sorted(now.rates.items(), key=lambda item: -item[1]):
         missed = now.misses.get(kind)
@@ -182,6 +195,7 @@ def do_top(call: Call, interval: float, number: int | None, slow: float) -> None
 def _print(call: Call, now: Sample) -> None:
     if call.out.as_json:
         members: dict[str, Any] = now._asdict()
+        members["clusters"] = [one._asdict() for one in now.clusters]
         call.out.object(members)
     else:
         print(one_line(now), flush=True)

@@ -27,6 +27,8 @@ class Shape(NamedTuple):
         greeting: commands that connections to nodes begin with.
         greetings: how many that are; the replies must be OK.
         patience: seconds after which a node is given up that does not answer.
+        replicas: how many must have what is written, before it is answered.
+        wait: the command that waits for them.
     """
 
     heads: list[bytes]
@@ -36,6 +38,8 @@ class Shape(NamedTuple):
     greeting: bytes
     greetings: int
     patience: float
+    replicas: int
+    wait: bytes
 
 class Left:
     """Of a command: it was not carried out, or only reads."""
@@ -65,8 +69,14 @@ class Relayed(Servable):
 class RelayThread:
     """One such thread. Its length is the number of connections that it serves."""
 
-    def __init__(self, spin_microseconds: int, databases: Sequence[Shape]) -> None:
-        """Start it. It looks for events for so long before it sleeps; 0: it sleeps at once."""
+    def __init__(
+        self, spin_microseconds: int, databases: Sequence[Shape], *, traces: bool = False
+    ) -> None:
+        """Start it. It looks for events for so long before it sleeps; 0: it sleeps at once.
+
+        With `traces` it notes which requests it has answered, a byte for each: 0 for get_bulk, 1
+        for set_bulk, 2 for remove_bulk; 3, 4 and 5 for the calls get, set and remove.
+        """
 
     def __len__(self) -> int: ...
     def add(self, socket: int, servable: Relayed, owner: Any) -> None:
@@ -75,8 +85,10 @@ class RelayThread:
     def fileno(self) -> int:
         """What is readable when connections have come back, or there are troubles."""
 
-    def take(self) -> tuple[list[Any], list[tuple[Any, int, bytes, bytes]]]:
-        """As that of `IoThread`; it traces nothing."""
+    def take(
+        self,
+    ) -> tuple[list[tuple[Any, float, bytes]], list[tuple[Any, int, bytes, bytes]]]:
+        """As that of `IoThread`."""
 
     def take_troubles(self) -> list[tuple[int, int, str]]:
         """What `take` has found of them, as (kind, database, address of the node)."""

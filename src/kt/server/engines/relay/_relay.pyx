@@ -26,9 +26,10 @@ cdef extern from *:
       return {kt::relay::Places(std::move(heads), flat), reads, writes};
     }
 
-    kt::relay::Link make_link(std::string greeting, int greetings, double seconds) {
+    kt::relay::Link make_link(std::string greeting, int greetings, double seconds, int replicas,
+                              std::string wait) {
       const std::chrono::milliseconds patience(static_cast<int64_t>(seconds * 1000));
-      return {std::move(greeting), greetings, patience};
+      return {std::move(greeting), greetings, patience, replicas, std::move(wait)};
     }
     }
     """
@@ -37,7 +38,7 @@ cdef extern from *:
     cppclass Link "kt::relay::Link":
         pass
     Database make_database(vector[string], boolean, boolean, boolean) except +
-    Link make_link(string, int, double) except +
+    Link make_link(string, int, double, int, string) except +
 
 
 cdef extern from "relay/relay_thread.h" namespace "kt::relay" nogil:
@@ -67,12 +68,18 @@ cdef extern from "relay/relay_thread.h" namespace "kt::relay" nogil:
         Buffer output
         size_t sent
 
+    cppclass Trace "kt::relay::RelayThread::Trace":
+        uint64_t number
+        double when
+        string requests
+
     cppclass News "kt::relay::RelayThread::News":
+        vector[Trace] traces
         cpp_list[Returned] returned
         vector[Trouble] troubles
 
     cppclass NativeRelayThread "kt::relay::RelayThread":
-        NativeRelayThread(int, vector[Database], vector[Link]) except +
+        NativeRelayThread(int, vector[Database], vector[Link], boolean) except +
         void add(uint64_t, int) except +
         int descriptor()
         News take() except +
@@ -101,7 +108,7 @@ SILENT = SILENT_
 DOUBTED = DOUBTED_
 
 
-Shape = namedtuple("Shape", "heads flat reads writes greeting greetings patience")
+Shape = namedtuple("Shape", "heads flat reads writes greeting greetings patience replicas wait")
 
 
 class Left:
@@ -153,15 +160,17 @@ cdef class RelayThread:
     cdef list _troubles
     cdef uint64_t _last
 
-    def __init__(self, int spin_microseconds, databases):
+    def __init__(self, int spin_microseconds, databases, *, bint traces=False):
         cdef vector[Database] shapes
         cdef vector[Link] links
         self._served = {}
         self._troubles = []
         for one in databases:
             shapes.push_back(make_database(one.heads, one.flat, one.reads, one.writes))
-            links.push_back(make_link(one.greeting, one.greetings, one.patience))
-        self._native.reset(new NativeRelayThread(spin_microseconds, shapes, links))
+            links.push_back(
+                make_link(one.greeting, one.greetings, one.patience, one.replicas, one.wait)
+            )
+        self._native.reset(new NativeRelayThread(spin_microseconds, shapes, links, traces))
 
     def __dealloc__(self):
         with nogil:
@@ -184,6 +193,10 @@ cdef class RelayThread:
         for trouble in news.troubles:
             address = trouble.address.decode("utf-8", "replace")
             self._troubles.append((trouble.kind, trouble.database, address))
+        cdef Trace trace
+        traces = []
+        for trace in news.traces:
+            traces.append((self._served[trace.number][0], trace.when, <bytes>trace.requests))
         returned = []
         cdef cpp_list[Returned].iterator at = news.returned.begin()
         cdef Returned *back
@@ -194,7 +207,7 @@ cdef class RelayThread:
             output = (back.output.data() + back.sent)[: back.output.size() - back.sent]
             returned.append((owner, NOTHING, <bytes>back.batch.input, output))
             preincrement(at)
-        return [], returned
+        return traces, returned
 
     def take_troubles(self):
         troubles, self._troubles = self._troubles, []

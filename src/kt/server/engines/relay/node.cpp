@@ -15,6 +15,7 @@
 #include <cerrno>
 #include <charconv>
 #include <cstring>
+#include <exception>
 #include <memory>
 #include <utility>
 
@@ -80,6 +81,7 @@ bool Node::take(Batch& batch, size_t index, Kind kind, const Place& place, const
     entries_.pop_back();
     throw;
   }
+  wrote_ = wrote_ || kind != Kind::GET;
   if (!dirty_) round_.dirty.push_back(this);
   dirty_ = true;
   return true;
@@ -132,7 +134,9 @@ void Node::cut_off(const std::string& reason) {
   again_ = round_.now + PAUSE;
   const std::deque<Entry> entries = std::exchange(entries_, {});
   if (!entries.empty()) round_.troubles.push_back({Trouble::LOST, database_, address_});
+  for (const auto& [entry, _] : std::exchange(unconfirmed_, {})) resign(entry, reason);
   for (const Entry& entry : entries) resign(entry, reason);
+  wrote_ = false;
   begun_ += out_.size();
   out_.clear();
   sent_ = body_left_ = 0;
@@ -142,12 +146,18 @@ void Node::cut_off(const std::string& reason) {
 
 // Whoever waits for it must turn to others.
 void Node::resign(const Entry& entry, const std::string& why) {
-  Batch& batch = *entry.batch;
+  if (entry.batch == nullptr) return;
   const bool unsent = entry.begin >= begun_ + sent_;
   const bool undone = unsent || entry.kind == Kind::GET;
-  batch.outcomes[entry.index].state = undone ? Outcome::LEFT : Outcome::UNKNOWN;
-  batch.troubled = true;
-  if (!undone) batch.trouble = address_ + " " + why;
+  if (!undone) entry.batch->trouble = address_ + " " + why;
+  end(entry, undone ? Outcome::LEFT : Outcome::UNKNOWN);
+}
+
+// That is what it came to.
+void Node::end(const Entry& entry, Outcome::State state) {
+  Batch& batch = *entry.batch;
+  batch.outcomes[entry.index].state = state;
+  batch.troubled = batch.troubled || state == Outcome::LEFT || state == Outcome::UNKNOWN;
   if (--batch.pending == 0) round_.done.push_back(&batch);
 }
 
@@ -175,6 +185,14 @@ void Node::trust() {
 void Node::flush() {
   dirty_ = false;
   if (state_ != State::READY || doubted_ || out_.empty()) return;
+  if (wrote_ && link_.replicas > 0) {
+    try {
+      put_wait();
+    } catch (const std::exception&) {
+      return cut_off("was sent what there is no memory for");
+    }
+  }
+  wrote_ = false;
   const ssize_t n = send(socket_, out_.data() + sent_, out_.size() - sent_, FLAGS);
   if (n < 0 && errno != EAGAIN && errno != EINTR) return cut_off("closed the connection");
   if (n > 0) sent_ += static_cast<size_t>(n);
@@ -182,6 +200,11 @@ void Node::flush() {
   begun_ += out_.size();
   sent_ = 0;
   out_.clear();
+}
+
+void Node::put_wait() {
+  entries_.push_back({nullptr, 0, Kind::GET, begun_ + out_.size()});
+  out_.append(link_.wait.data(), link_.wait.size());
 }
 
 // Receiving
@@ -265,8 +288,8 @@ bool Node::read_line(Bytes line) {
 
 // False if it is none to that command.
 bool Node::read_reply(Entry& entry, char type, Bytes line, int64_t number) {
+  if (entry.batch == nullptr) return read_confirmed(type, number);
   if (type == '-') {
-    entry.batch->troubled = true;
     settle(Outcome::LEFT, 0);
     return true;
   }
@@ -285,6 +308,23 @@ bool Node::read_reply(Entry& entry, char type, Bytes line, int64_t number) {
       settle(Outcome::NUMBER, static_cast<size_t>(number));
       return true;
   }
+}
+
+// So many replicas have all that was written before.
+bool Node::read_confirmed(char type, int64_t number) {
+  if (type != ':' && type != '-') return false;
+  const int64_t count = type == ':' ? number : 0;
+  const bool enough = count >= link_.replicas;
+  const auto confirmed = std::exchange(unconfirmed_, {});
+  entries_.pop_front();
+  for (const auto& [entry, state] : confirmed) {
+    if (!enough) {
+      entry.batch->trouble = "confirmed by " + std::to_string(count) + " of " +
+                             std::to_string(link_.replicas) + " replicas";
+    }
+    end(entry, enough ? state : Outcome::UNKNOWN);
+  }
+  return true;
 }
 
 // The value's memory is there before its bytes are.
@@ -310,17 +350,16 @@ void Node::read_body(Bytes* data) {
   body_left_ -= length;
   data->remove_prefix(length);
   if (body_left_ > 0) return;
-  batch.troubled = batch.troubled || skips_;
   settle(skips_ ? Outcome::LEFT : Outcome::VALUE, batch.outcomes[entries_.front().index].size);
 }
 
 void Node::settle(Outcome::State state, size_t number) {
   const Entry entry = entries_.front();
+  entry.batch->outcomes[entry.index].size = number;
+  const bool waits = link_.replicas > 0 && entry.kind != Kind::GET && state != Outcome::LEFT;
+  if (waits) unconfirmed_.push_back({entry, state});
   entries_.pop_front();
-  Batch& batch = *entry.batch;
-  batch.outcomes[entry.index].state = state;
-  batch.outcomes[entry.index].size = number;
-  if (--batch.pending == 0) round_.done.push_back(&batch);
+  if (!waits) end(entry, state);
 }
 
 }  // namespace kt::relay

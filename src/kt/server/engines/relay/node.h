@@ -1,8 +1,11 @@
 // A connection to one node of a cluster, of one I/O thread. What it does is what kt/cluster/node.py
-// does, for single records and without waiting for replicas.
+// does, for single records.
 //
 //     take -->  out_ (commands)  -- flush, once a round -->  node
 //               entries_ (who waits, in order)  <-- on_ready --  replies
+//
+// Where replicas must have what is written, one WAIT follows the writes of a round, and they are settled
+// by its reply: the answered ones wait in unconfirmed_ until then.
 //
 // It settles the outcomes of batches. Whatever is not as usual leaves commands to others:
 //
@@ -18,6 +21,7 @@
 #include <cstdint>
 #include <deque>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "io/buffer.h"
@@ -38,6 +42,8 @@ struct Link {
   std::string greeting;  // commands whose replies must be OK
   int greetings = 0;
   std::chrono::milliseconds patience{};  // with a node that does not answer
+  int replicas = 0;        // that must have a write
+  std::string wait;        // the command that waits for them
 };
 
 class Node;
@@ -84,7 +90,7 @@ class Node : public Source {
  private:
   enum class State : uint8_t { CLOSED, CONNECTING, GREETING, READY };
   struct Entry {
-    Batch* batch;
+    Batch* batch;  // null: it waits for replicas
     size_t index;
     Kind kind;
     uint64_t begin;  // of the command, in all that has ever been to be sent
@@ -100,6 +106,9 @@ class Node : public Source {
   bool begin_value(Entry& entry, int64_t size);
   void read_body(Bytes* data);
   void settle(Outcome::State state, size_t number);
+  void end(const Entry& entry, Outcome::State state);
+  void put_wait();
+  bool read_confirmed(char type, int64_t number);
   void resign(const Entry& entry, const std::string& why);
 
   const int poll_;
@@ -113,6 +122,8 @@ class Node : public Source {
   int ungreeted_ = 0;
   Clock::time_point heard_{}, again_{};  // when something has come; when to connect again
   std::deque<Entry> entries_;
+  std::deque<std::pair<Entry, Outcome::State>> unconfirmed_;
+  bool wrote_ = false;            // since the last time that it waited for replicas
   Buffer out_;
   size_t sent_ = 0;               // of out_
   uint64_t begun_ = 0;            // where out_ begins in all that has ever been to be sent

@@ -29,6 +29,7 @@ constexpr size_t READ_AT_ONCE = 256 << 10;
 constexpr size_t INPUT_KEPT = 1 << 20;  // a request that is larger is for the event loop
 constexpr size_t TOGETHER = 1000;       // requests of a client
 constexpr size_t CAPACITY_KEPT = 64 << 10;
+constexpr size_t TRACES_KEPT = 100'000;  // some 50 ms of everything that can be logged
 constexpr int EVENTS_AT_ONCE = 64;
 constexpr milliseconds LOOK{250};  // how often nodes that are waited for are looked after
 constexpr milliseconds STOP_GRACE{1000};
@@ -62,8 +63,10 @@ struct RelayThread::Client : Source, Batch {
 
 bool RelayThread::supported() { return true; }
 
-RelayThread::RelayThread(int spin, std::vector<Database> databases, std::vector<Link> links)
+RelayThread::RelayThread(int spin, std::vector<Database> databases, std::vector<Link> links,
+                         bool traces)
     : spin_(spin),
+      traces_(traces),
       databases_(std::move(databases)),
       links_(std::move(links)),
       owners_(databases_.size()),
@@ -103,6 +106,7 @@ RelayThread::News RelayThread::take() {
   uint64_t count;
   if (read(news_event_, &count, sizeof count) < 0 && errno != EAGAIN) checked(-1);
   std::lock_guard<std::mutex> guard(lock_);
+  traced_ = 0;
   return std::exchange(news_, {});
 }
 
@@ -342,10 +346,25 @@ void RelayThread::finish(Client& client) {
   if (client.broken || client.troubled) return give_back(client);
   if (!write_replies(client, stamp_, round_.seconds, &client.output)) return give_back(client);
   answered_ += client.requests.size();
+  const bool keeps_up = !traces_ || note_trace(client);
   client.input.erase(0, client.size);
   if (client.input.empty() && client.input.capacity() > CAPACITY_KEPT) client.input.shrink_to_fit();
   client.begin_anew();
+  if (!keeps_up) return give_back(client);
   send_output(client);
+}
+
+// Keeps what has been answered until it is taken; false if there is more than can be logged in time.
+bool RelayThread::note_trace(const Client& client) {
+  std::string requests;
+  for (const Request& request : client.requests) {
+    requests.push_back(static_cast<char>(static_cast<char>(request.kind) + request.http * HTTP));
+  }
+  const std::chrono::duration<double> time = std::chrono::system_clock::now().time_since_epoch();
+  std::lock_guard<std::mutex> guard(lock_);
+  traced_ += requests.size();
+  news_.traces.push_back({client.number, time.count(), std::move(requests)});
+  return traced_ < TRACES_KEPT;
 }
 
 void RelayThread::send_output(Client& client) {
@@ -459,7 +478,8 @@ namespace kt::relay {
 struct RelayThread::Client {};
 
 bool RelayThread::supported() { return false; }
-RelayThread::RelayThread(int, std::vector<Database>, std::vector<Link>) : spin_(0) {
+RelayThread::RelayThread(int, std::vector<Database>, std::vector<Link>, bool)
+    : spin_(0), traces_(false) {
   throw std::runtime_error("no such threads on this system");
 }
 RelayThread::~RelayThread() = default;

@@ -45,7 +45,15 @@ class RelayThread {
     Buffer output;
     size_t sent;  // of the output
   };
+  // Requests of a connection that have been answered: for each its kind, and HTTP if it was a call.
+  struct Trace {
+    uint64_t number;
+    double when;  // in seconds since the epoch
+    std::string requests;
+  };
+  static constexpr char HTTP = 3;
   struct News {
+    std::vector<Trace> traces;
     std::list<Returned> returned;
     std::vector<Trouble> troubles;
   };
@@ -53,7 +61,8 @@ class RelayThread {
   static bool supported();
 
   // `links` of each database.
-  RelayThread(int spin_microseconds, std::vector<Database> databases, std::vector<Link> links);
+  RelayThread(int spin_microseconds, std::vector<Database> databases, std::vector<Link> links,
+              bool traces);
   ~RelayThread();
   RelayThread(const RelayThread&) = delete;
   RelayThread& operator=(const RelayThread&) = delete;
@@ -61,7 +70,7 @@ class RelayThread {
   // The socket does not block, and nobody else reads or writes it until the connection is back.
   void add(uint64_t number, int socket);
 
-  // Readable when there are news.
+  // Readable when there are news; traces wait until they are taken.
   int descriptor() const { return news_event_; }
   News take();
   // Requests answered since the last time.
@@ -100,7 +109,7 @@ class RelayThread {
   void send_command(Batch& batch, const Request& request, const Record& record);
   void settle();
   void finish(Client& client);
-  void answer(Client& client);
+  bool note_trace(const Client& client);
   void next(Client& client);
   void send_output(Client& client);
   void hang_up(Client& client);
@@ -114,6 +123,7 @@ class RelayThread {
   bool is_over();
 
   const int spin_;
+  const bool traces_;
   const std::vector<Database> databases_;
   const std::vector<Link> links_;
   int poll_ = -1, told_event_ = -1, news_event_ = -1;
@@ -121,6 +131,7 @@ class RelayThread {
   std::mutex lock_;  // of what follows
   std::unordered_map<uint64_t, std::unique_ptr<Client>> clients_;
   News news_;
+  size_t traced_ = 0;  // requests in the traces
   std::vector<Order> orders_;
 
   // The thread's own.
