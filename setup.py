@@ -88,10 +88,11 @@ class Build(build_ext):
         for extension, with_c in zip(self.extensions, made, strict=True):
             extension.sources, extension.depends = with_c.sources, with_c.depends
             extension.optional = not self.inplace
+        self.in_checkout = bool(self.inplace)  # setuptools forgets it while it builds
         super().run()
 
     def build_extensions(self) -> None:
-        if not (self.inplace or self.debug):
+        if not (self.in_checkout or self.debug):
             for extension in self.extensions:
                 extension.extra_compile_args = [*extension.extra_compile_args, "-g0"]
                 extension.extra_link_args = STRIP

@@ -1,7 +1,7 @@
 """How long other connections wait while one sends a large value, or gets a large reply.
 
     python bench/large.py [tycoon|tyrant ...] [--mib 200] [--list 900] [--rounds 3]
-                          [--server PROGRAM]
+                          [--only NAMES] [--database DATABASE] [--server PROGRAM]
 
 As `bench/stalls.py`, whose probes are used: two others ask for something small all the time, one a
 record by the binary protocol, the other something that the event loop serves in Python, a third
@@ -20,6 +20,7 @@ import re
 import socket
 import struct
 import sys
+import tempfile
 from collections.abc import Callable, Mapping
 from time import perf_counter, sleep
 from typing import NamedTuple
@@ -128,11 +129,19 @@ def put_value(sock: socket.socket, key: bytes, data: bytes) -> int:
     return len(data)
 
 
-def get_list(sock: socket.socket) -> int:
-    """Ask kt-tyrant for the values of a key; the key is in the reply, too."""
-    sock.sendall(b"\xc8\x90" + struct.pack(">III", 7, 0, 1) + b"getlist\0\0\0\1k")
-    (count,) = struct.unpack(">xI", exactly(sock, 5))
-    return max(drain(sock, *struct.unpack(">I", exactly(sock, 4))) for _ in range(count))
+def misc(sock: socket.socket, name: bytes, *arguments: bytes) -> int:
+    """Call a function of kt-tyrant; how long the elements of its reply are together."""
+    listed = b"".join(struct.pack(">I", len(argument)) + argument for argument in arguments)
+    sock.sendall(b"\xc8\x90" + struct.pack(">III", len(name), 0, len(arguments)) + name + listed)
+    code, count = struct.unpack(">BI", exactly(sock, 5))
+    assert code == 0, name
+    return sum(drain(sock, *struct.unpack(">I", exactly(sock, 4))) for _ in range(count))
+
+
+def next_record(sock: socket.socket) -> int:
+    """Move kt-tyrant's iterator over the large record."""
+    misc(sock, b"iterinit", b"k")
+    return misc(sock, b"iternext")
 
 
 def get_memcached(sock: socket.socket) -> int:
@@ -144,7 +153,28 @@ def get_memcached(sock: socket.socket) -> int:
     return drain(sock, int(head.split()[3]) + 7)
 
 
-def tyrant_loads(mib: int, listed: int) -> Mapping[str, Load]:
+def tyrant_scans(listed: int, ordered: bool) -> Mapping[str, Load]:
+    """Functions of kt-tyrant that look through records."""
+
+    def put_many(sock: socket.socket) -> int:
+        part = b"p" * MIB
+        return sum(put_value(sock, b"m%03d" % number, part) for number in range(listed))
+
+    loads: dict[str, Load] = {
+        "iternext": next_record,
+        "getpart": lambda sock: misc(sock, b"getpart", b"k", b"7", b"9"),
+        "regex": lambda sock: misc(sock, b"regex", b"^k$"),
+        "regex, another": lambda sock: misc(sock, b"regex", b"^key"),
+    }
+    ranges: dict[str, Load] = {
+        "range": lambda sock: misc(sock, b"range", b"k", b"1"),
+        f"put of {listed} x 1 MiB": put_many,
+        f"range of {listed} x 1 MiB": lambda sock: misc(sock, b"range", b"m", b"900"),
+    }
+    return loads | ranges if ordered else loads
+
+
+def tyrant_loads(mib: int, listed: int, ordered: bool) -> Mapping[str, Load]:
     """The loads of kt-tyrant."""
     value = b"v" * (mib * MIB)
     part = b"p" * MIB
@@ -168,11 +198,12 @@ def tyrant_loads(mib: int, listed: int) -> Mapping[str, Load]:
         "get": lambda sock: asked(sock, get, 5 + len(value)),
         "putcat": lambda sock: asked(sock, cat, 1),
         f"mget of {listed} x 1 MiB": listed_get,
-        "getlist": get_list,
+        "getlist": lambda sock: misc(sock, b"getlist", b"k"),
         "memcached set": lambda sock: asked(sock, store, 8),
         "memcached get": get_memcached,
         "PUT": lambda sock: http(sock, put(b"/k", value)),
         "GET": lambda sock: http(sock, b"GET /k HTTP/1.1\r\nHost: x\r\n\r\n"),
+        **tyrant_scans(listed, ordered),
     }
 
 
@@ -217,14 +248,19 @@ def run(program: str, port: int, sock: socket.socket, load: Load, memory: Memory
     return Run(seconds, waits, more)
 
 
-def measure(program: str, server: str, loads: Mapping[str, Load], rounds: int) -> None:
+def measure(
+    program: str, server: str, path: str, loads: Mapping[str, Load], rounds: int, only: str
+) -> None:
     """Print a row for each load: the round in which others waited least, and the most memory."""
     kind = EmbeddedServer if program == "tycoon" else EmbeddedTokyoTyrantServer
-    with kind(server, database="*") as running:
+    with kind(server, database=path) as running:
         memory = Memory(running.pid or 0)
         sock = socket.create_connection(("127.0.0.1", running.port))
         running.connect().set("key-00000001", "v")
         for name, load in loads.items():
+            if not re.search(only, name):
+                load(sock)  # the others need what it leaves
+                continue
             runs = [run(program, running.port or 0, sock, load, memory) for _ in range(rounds)]
             quietest = min(runs, key=lambda run: max(run.waits))
             most = max(run.memory for run in runs)
@@ -238,18 +274,22 @@ def main() -> None:
     parser.add_argument("--mib", type=int, default=200, help="MiB of a value")
     parser.add_argument("--list", type=int, default=900, help="values of 1 MiB in a reply")
     parser.add_argument("--rounds", type=int, default=3, help="of each load")
+    parser.add_argument("--only", default="", help="a regular expression for names of loads")
+    parser.add_argument("--database", default="*", help="type of database")
     parser.add_argument("--server", help="another program, such as an original server")
     options = parser.parse_args()
+    ordered = options.database == "+" or options.database.endswith(".tcb")
     for program in options.servers or ["tycoon", "tyrant"]:
-        make = tycoon_loads if program == "tycoon" else tyrant_loads
+        if program == "tycoon":
+            loads = tycoon_loads(options.mib, options.list)
+        else:
+            loads = tyrant_loads(options.mib, options.list, ordered)
         print(f"| {options.server or 'kt-' + program} | s | binary | loop | connect | memory |")
         print("|---|---:|---:|---:|---:|---:|")
-        measure(
-            program,
-            options.server or f"kt-{program}",
-            make(options.mib, options.list),
-            options.rounds,
-        )
+        with tempfile.TemporaryDirectory(prefix="kt-bench-") as folder:
+            path = f"{folder}/{options.database}" if "." in options.database else options.database
+            server = options.server or f"kt-{program}"
+            measure(program, server, path, loads, options.rounds, options.only)
 
 
 if __name__ == "__main__":

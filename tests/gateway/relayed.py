@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Self
 
 from kt.server.process.delegation import PLAIN_REQUESTS
-from kt.wire.reading import Incomplete, Reader
 from kt.wire.tycoon import pack_get_bulk, read_get_bulk_reply
 
+from ..incoming import Incoming
 from .conftest import Gateway
 
-T = TypeVar("T")
 
-
-class Relayed:
+class Relayed(Incoming):
     """A client that has been passed on to a thread, as it has sent nothing but plain requests.
 
     Args:
@@ -24,8 +22,7 @@ class Relayed:
     """
 
     def __init__(self, gateway: Gateway, *, passed_on: bool = True) -> None:
-        self._socket = socket.create_connection((gateway.host, gateway.port), 60)
-        self._data = b""
+        self.socket = socket.create_connection((gateway.host, gateway.port), 60)
         if passed_on:
             self.warm_up()
 
@@ -36,12 +33,12 @@ class Relayed:
             self.read(read_get_bulk_reply)
 
     def send(self, data: bytes) -> None:
-        self._socket.sendall(data)
+        self.socket.sendall(data)
 
     def is_read(self) -> bool:
         """Whether the gateway has read all that was sent."""
         theirs, ours = (
-            f":{end[1]:04X}" for end in (self._socket.getpeername(), self._socket.getsockname())
+            f":{end[1]:04X}" for end in (self.socket.getpeername(), self.socket.getsockname())
         )
         for line in Path("/proc/net/tcp").read_text().splitlines():
             words = line.split()
@@ -51,28 +48,15 @@ class Relayed:
 
     def end(self) -> None:
         """Send nothing more."""
-        self._socket.shutdown(socket.SHUT_WR)
-
-    def read(self, reader: Reader[T]) -> T:
-        """The next reply; raises EOFError if there is none."""
-        while True:
-            found = reader(self._data, 0) if self._data else None
-            if found is not None and not isinstance(found, Incomplete):
-                reply, size = found
-                self._data = self._data[size:]
-                return reply
-            data = self._socket.recv(1 << 18)
-            if not data:
-                raise EOFError(self._data)
-            self._data += data
+        self.socket.shutdown(socket.SHUT_WR)
 
     def rest(self) -> bytes:
         """All that comes until the end."""
-        data, self._data = self._data, b""
-        return data + b"".join(iter(lambda: self._socket.recv(1 << 18), b""))
+        data, self._received = self._received, b""
+        return data + b"".join(iter(lambda: self.socket.recv(1 << 18), b""))
 
     def close(self) -> None:
-        self._socket.close()
+        self.socket.close()
 
     def __enter__(self) -> Self:
         return self

@@ -7,13 +7,13 @@ from types import TracebackType
 from typing import Any, Self
 
 from kt.wire.http import HttpReply, pack_http_request, read_http_head_reply, read_http_reply
-from kt.wire.reading import Incomplete
 from kt.wire.tycoon_rpc import decode_columns, pack_rpc, read_rpc_reply
 
+from ..incoming import Incoming
 from .processes import HOST, SECONDS, ServerProcess
 
 
-class Caller:
+class Caller(Incoming):
     """One connection. Columns are text or numbers; replies are (status, columns)."""
 
     def __init__(self, server: ServerProcess) -> None:
@@ -27,7 +27,6 @@ class Caller:
 
     def _connect(self, port: int) -> None:
         self.socket = socket.create_connection((HOST, port), SECONDS)
-        self._received = b""
 
     def __call__(self, procedure: str, **columns: Any) -> tuple[int, dict[str, str]]:
         self.send(procedure, **columns)
@@ -37,18 +36,17 @@ class Caller:
         self.socket.sendall(pack_rpc(procedure, columns.items()))
 
     def receive(self) -> tuple[int, dict[str, str]]:
-        reply = self._read(read_rpc_reply)
+        reply = self.read(read_rpc_reply)
         columns = decode_columns(reply.body, reply.encoding)
         return reply.status, {name.decode(): value.decode() for name, value in columns.items()}
 
     def http(self, method: bytes, target: bytes, *args: Any, **kwargs: Any) -> HttpReply:
         self.socket.sendall(pack_http_request(method, target, *args, **kwargs))
-        return self._read(read_http_head_reply if method == b"HEAD" else read_http_reply)
+        return self.read(read_http_head_reply if method == b"HEAD" else read_http_reply)
 
     def http_reply(self) -> HttpReply:
         """The reply to a request that was sent by hand."""
-        reply: HttpReply = self._read(read_http_reply)
-        return reply
+        return self.read(read_http_reply)
 
     def take(self, size: int) -> bytes:
         """The next `size` bytes, whatever they are."""
@@ -60,20 +58,6 @@ class Caller:
     def has_ended(self) -> bool:
         """Wait for the server's end of the connection, before which nothing may come."""
         return not self._received and not self.socket.recv(1)
-
-    def _more(self) -> None:
-        data = self.socket.recv(1 << 18)
-        if not data:
-            raise EOFError(f"the server hung up after {self._received!r}")
-        self._received += data
-
-    def _read(self, reader: Any) -> Any:
-        while isinstance(result := reader(self._received, 0), Incomplete):
-            reader = result.resume
-            self._more()
-        value, end = result
-        self._received = self._received[end:]
-        return value
 
     def __enter__(self) -> Self:
         return self

@@ -16,8 +16,9 @@ from kt.server.engines.kyoto._engine import Database as KyotoDatabase
 from kt.server.engines.tokyo._engine import Database as TokyoDatabase
 from kt.server.inline import Inline
 from kt.server.session import Session
+from kt.server.tycoon.rpc import MAX_CURSORS
 from kt.server.tycoon.service import TycoonService
-from kt.server.tycoon.session import TycoonSession
+from kt.server.tycoon.session import FEW_CURSORS, TycoonSession
 from kt.server.tyrant.service import TyrantService
 from kt.server.tyrant.session import TyrantSession
 from kt.wire.tycoon_rpc import pack_rpc
@@ -168,6 +169,24 @@ def test_cursors_end_with_their_session() -> None:
         assert driver.end() == b""
         assert not session.cursors
         assert driver.feed(pack_rpc("void", [])) == b""
+
+
+@pytest.mark.parametrize("count", [FEW_CURSORS, FEW_CURSORS + 1, MAX_CURSORS])
+def test_many_cursors_are_closed_as_work(count: int) -> None:
+    """Nobody waits for a hundred connections that end at once, each with a thousand of them."""
+    with tycoon_sessions() as make:
+        session = make()
+        assert isinstance(session, TycoonSession)
+        driver = Inline(session)
+        driver.feed(pack_rpc("set", [("key", "a"), ("value", "1")]))
+        for number in range(count):
+            assert b" 200 " in driver.feed(pack_rpc("cur_jump", [("CUR", number)]))
+        rest = session.lost()
+        assert (rest is not None) == (count > FEW_CURSORS)
+        if rest is not None:
+            assert len(session.cursors) == count
+            rest()
+        assert not session.cursors
 
 
 def test_work_that_fails_ends_the_session() -> None:

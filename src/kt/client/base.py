@@ -85,15 +85,11 @@ class Client(Generic[K, V]):
         if several is None:
             return self
         from kt.net.group.blocking import Pool
-        from kt.net.group.standing import INQUIRIES, Group
+        from kt.net.group.standing import groups
 
-        pool, inquiry = self._pool, INQUIRIES[self._system]
-        places, directory = several.places, several.directory
-        group = Group(places, inquiry, directory=directory)
-        readers = None
-        if several.slaves_read:
-            readers = Group(places, inquiry, slaves=True, directory=directory)
-        return self._carried_by(Pool(pool.endpoint, pool.manners, group, readers))
+        pool, slaves = self._pool, several.slaves_read
+        both = groups(self._system, several.places, slaves_read=slaves, directory=several.directory)
+        return self._carried_by(Pool(pool.endpoint, pool.manners, *both))
 
     @property
     def host(self) -> str:

@@ -11,7 +11,7 @@ import pytest
 
 from kt.server.engines.tokyo._engine import Database
 
-from .tokyo import HASHES, TYPES, every_key, fill, items, key, opened, value
+from .tokyo import HASHES, ORDERED, TYPES, every_key, fill, items, key, opened, value
 
 COUNT = 20_000
 
@@ -210,3 +210,77 @@ def test_a_search_sees_many_stores(tmp_path: Path, name: str) -> None:
         keys = fill(database, 3_000)
         assert sorted(by_prefix(database)) == sorted(keys)
         assert sorted(by_regex(database)) == sorted(keys)
+
+
+LARGE = [bytes([number]) * (5 << 20) for number in range(1, 4)]
+
+
+def searched(database: Database) -> list[bytes]:
+    return items(database.misc(b"regex", [b"."]))
+
+
+def ranged(database: Database) -> list[bytes]:
+    return items(database.misc(b"range", [b"1"]))
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_large_values_are_found(tmp_path: Path, name: str) -> None:
+    """Each with its key, wherever it is, and no more than are wanted."""
+    with opened(f"{name}#width=6000000" if name.endswith(".tcf") else name, tmp_path) as database:
+        stored = {key(number): value(database, b"%d" % number) for number in range(30)}
+        for number in (0, 1, 16, 29):
+            stored[key(number)] = value(database, LARGE[number % 3] + b"%d" % number)
+        for one, its in stored.items():
+            assert database.put(one, its)
+        for search in [searched, ranged] if name in ORDERED else [searched]:
+            found = search(database)
+            assert len(found) == 2 * len(stored)
+            assert {one: row(its) for one, its in zip(found[::2], found[1::2], strict=True)} == {
+                one: row(its) for one, its in stored.items()
+            }
+        assert items(database.misc(b"regex", [b"^17$"])) == [b"17", stored[b"17"]]
+        assert len(items(database.misc(b"regex", [b"^(1|2|17)$", b"2"]))) == 4
+        assert items(database.misc(b"regex", [b"^16$"])) == [b"16", stored[b"16"]]
+
+
+def row(stored: bytes) -> list[bytes]:
+    """A value, or a row with its columns in any order."""
+    return sorted(stored.split(b"\0"))
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_large_values_change_meanwhile(
+    tmp_path: Path, threads: ThreadPoolExecutor, name: str
+) -> None:
+    """What is found is what was there at some time, and what stays is found once."""
+    with opened(f"{name}#width=6000000" if name.endswith(".tcf") else name, tmp_path) as database:
+        fill(database, 30)
+        versions = [value(database, its) for its in (*LARGE, LARGE[0] + b"longer", b"small")]
+        for number in (12, 13, 14):
+            assert database.put(key(number), versions[number % 3])
+
+        def change(number: int) -> None:
+            database.put(key(12), versions[number % 5])
+            database.out(key(13))
+            database.put(key(13), versions[number * 2 % 5])
+
+        for search in [searched, ranged] if name in ORDERED else [searched]:
+            found = while_running(threads.submit(search, database), change)
+            records = dict(zip(found[::2], found[1::2], strict=True))
+            assert len(found) == 2 * len(records)
+            assert set(records) | {key(13)} == {key(number) for number in range(30)}
+            assert records[key(14)] == versions[2]
+            assert records[key(12)] in versions
+            assert records.get(key(13), versions[0]) in versions
+
+
+@pytest.mark.parametrize("name", ["*", "+"])
+def test_a_copy_has_large_values(tmp_path: Path, name: str) -> None:
+    with opened(name, tmp_path) as database:
+        fill(database, 300)
+        assert database.put(key(100), LARGE[0])
+        assert database.copy(bytes(tmp_path / "copy.tch"))
+    with opened("copy.tch", tmp_path) as copy:
+        assert copy.count() == 300
+        assert copy.get(key(100)) == LARGE[0]
+        assert copy.get(key(7)) == b"value 8"

@@ -15,7 +15,9 @@ from kt.server.tyrant.options import Command, command_mask
 from kt.wire import tyrant_commands as codes
 
 from .tokyo import (
+    ORDERED,
     TYPES,
+    is_table,
     items,
     key_request,
     mget_request,
@@ -23,6 +25,7 @@ from .tokyo import (
     opened,
     record_request,
     sized,
+    value,
 )
 
 PUT = record_request(codes.PUT, b"1", b"column\0one")
@@ -272,21 +275,17 @@ def test_large_values_in_lists(name: str, tmp_path: Path) -> None:
             assert database.put(key, value)
         asked = [b"1", b"2", b"3", b"4", b"1"]
         found = [(key, values[key]) for key in asked if key in values]
-        large_ones = sum(len(value) > len(large) - 1 for _, value in found)
         stream = BinaryCore(database).stream()
         records = b"".join(
             struct.pack(">II", len(key), len(value)) + key + value for key, value in found
         )
         expected = b"\0" + struct.pack(">I", len(found)) + records
-        reply, calls = waited_for(stream, mget_request(asked))
-        assert reply == expected
-        assert calls > large_ones
+        assert waited_for(stream, mget_request(asked)) == (expected, [6, 5, 10, 5, 5])
         elements = sized(*(part for record in found for part in record))
         expected = b"\0" + struct.pack(">I", 2 * len(found)) + elements
-        reply, calls = waited_for(stream, misc_request(b"getlist", asked))
-        assert reply == expected
-        assert calls > large_ones
-        assert waited_for(stream, GET) == (b"\0" + sized(large), 1)
+        assert waited_for(stream, misc_request(b"getlist", asked)) == (expected, [21, 5, 10, 5, 5])
+        assert waited_for(stream, GET) == (b"\0" + sized(large), [len(GET)])
+        assert database.get(b"1") == large
 
 
 def test_many_values_of_a_key_are_large_together(tmp_path: Path) -> None:
@@ -317,15 +316,109 @@ def test_many_values_of_a_key_are_large_together(tmp_path: Path) -> None:
         assert database.answer_misc(b"get", [b"none"]) is None
 
 
-def waited_for(stream: Stream, data: bytes) -> tuple[bytes, int]:
-    """The reply, from a thread that may take its time, and how many calls it took."""
-    replies, calls = b"", 0
+def waited_for(stream: Stream, data: bytes) -> tuple[bytes, list[int]]:
+    """The reply, from a thread that may take its time, and how many bytes each call worked off."""
+    replies, steps = b"", []
     while data:
-        calls += 1
         _, consumed, _, reply = stream.feed(data, wait=True)
+        steps.append(consumed)
         replies += reply
         data = data[consumed:]
-    return replies, calls
+    return replies, steps
+
+
+MIB = bytes(range(256)) * 4096
+LEFT = (State.COMMAND, 0, b"")
+
+
+def left(stream: Stream, request: bytes) -> bool:
+    """Whether the request is left as work, with nothing done."""
+    state, consumed, _, reply = stream.feed(request)
+    return (state, consumed, reply) == LEFT
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_functions_leave_large_values_as_work(name: str, tmp_path: Path) -> None:
+    """No thread that serves others copies one, and a value of another record is copied at once."""
+    with opened(f"{name}#width=6000000" if name.endswith(".tcf") else name, tmp_path) as database:
+        text = MIB.replace(b"\0", b"0") * 5
+        large, small = value(database, text), value(database, b"small")
+        parts = [b"column", text] if is_table(database) else [large]
+        assert database.put(b"1", small)
+        assert database.put(b"2", large)
+        stream = BinaryCore(database).stream()
+        for function, arguments, expected in (
+            (b"get", [b"2"], parts),
+            (b"getpart", [b"2", b"7", b"100"], [large[7:107]]),
+            (b"getpart", [b"2", b"-1"], [large]),
+            (b"getlist", [b"1", b"2", b"3"], [b"1", small, b"2", large]),
+        ):
+            request = misc_request(function, arguments)
+            assert left(stream, request) == (function != b"getlist")
+            assert items(database.misc(function, arguments)) == expected
+            assert not left(stream, misc_request(function, [b"1", *arguments[1:]]))
+        assert database.misc(b"getpart", [b"2", b"%d" % len(large)]) is None
+
+
+@pytest.mark.parametrize("name", [name for name in TYPES if not name.endswith(".tct")])
+def test_the_iterator_leaves_a_large_value_as_work(name: str, tmp_path: Path) -> None:
+    """It stays where it is until the record has been copied."""
+    with opened(f"{name}#width=6000000" if name.endswith(".tcf") else name, tmp_path) as database:
+        values = {b"1": b"one", b"2": MIB * 5, b"3": b"three", b"4": MIB * 5 + b"x", b"5": b"five"}
+        for one, its in values.items():
+            assert database.put(one, its)
+        stream = BinaryCore(database).stream()
+        assert items(database.misc(b"iterinit")) == []
+        seen: dict[bytes, bytes] = {}
+        while len(seen) < len(values):
+            state, _, _, reply = stream.feed(misc_request(b"iternext"))
+            if state == State.COMMAND:
+                assert left(stream, misc_request(b"iternext"))
+                one, its = items(database.misc(b"iternext"))
+                assert len(its) > len(MIB)
+            else:
+                one, its = items(reply[1:])
+                assert len(its) < len(MIB)
+            assert one not in seen
+            seen[one] = its
+        assert seen == values
+        assert database.misc(b"iternext") is None
+
+
+def test_many_values_are_large_together(tmp_path: Path) -> None:
+    """What looks through records is left as work when it would copy much in one go."""
+    for name in ORDERED:
+        with opened(f"{name}#width=2000000" if "tcf" in name else name, tmp_path) as database:
+            for number in range(1, 10):
+                assert database.put(b"%d" % number, MIB)
+            stream = BinaryCore(database).stream()
+            assert left(stream, misc_request(b"range", [b"1"]))
+            assert left(stream, misc_request(b"range", [b"1", b"9"]))
+            assert not left(stream, misc_request(b"range", [b"1", b"2"]))
+            found = items(database.misc(b"range", [b"1", b"9"]))
+            assert found == [part for number in range(1, 10) for part in (b"%d" % number, MIB)]
+    with opened("casket.tct", tmp_path) as database:
+        row = MIB.replace(b"\0", b"0")
+        for number in range(1, 10):
+            assert database.put(b"%d" % number, b"column\0" + row)
+        stream = BinaryCore(database).stream()
+        assert left(stream, misc_request(b"search", [b"get"]))
+        assert len(items(database.misc(b"search", [b"get"]))) == 9
+
+
+@pytest.mark.parametrize("name", [name for name in TYPES if not name.endswith(".tcf")])
+def test_long_keys_are_left_as_work(name: str, tmp_path: Path) -> None:
+    with opened(name, tmp_path) as database:
+        keys = [b"%d" % number + MIB[: len(MIB) // 2] for number in range(10)]
+        for one in keys:
+            assert database.put(one, value(database, b""))
+        core = BinaryCore(database)
+        request = struct.pack(">BBII", 0xC8, 0x58, 0, 2**32 - 1)
+        assert left(core.stream(), request)
+        assert core.counts()[Command.FWMKEYS] == 0
+        assert sorted(items(database.fwmkeys(b""))) == keys
+        database.vanish()
+        assert core.stream().feed(request)[3] == b"\0\0\0\0\0"
 
 
 def test_positions_in_the_data(stream: Stream) -> None:

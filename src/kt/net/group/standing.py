@@ -135,6 +135,21 @@ INQUIRIES: Final = {"kyoto_tycoon": TYCOON, "tokyo_tyrant": TYRANT}
 """By kind of server, as clients call it."""
 
 
+def groups(
+    system: str,
+    places: Sequence[Place],
+    *,
+    slaves_read: bool,
+    directory: Callable[[float | None], list[Place]] | None = None,
+) -> tuple[Group, Group | None]:
+    """The servers of a kind (see `INQUIRIES`): to find the master, and for reads by slaves."""
+    inquiry = INQUIRIES[system]
+    master = Group(places, inquiry, directory=directory)
+    if not slaves_read:
+        return master, None
+    return master, Group(places, inquiry, slaves=True, directory=directory)
+
+
 class Group:
     """The servers that a client may use, and what it knows of them.
 

@@ -72,6 +72,8 @@ cdef extern from "tokyo/database/database.h" namespace "kt::tokyo" nogil:
         int get_into "reading()->get_into"(string_view, char *, size_t) except +
         cbool leaves "reading()->leaves"(string_view) except +
         cbool has_large()
+        cbool is_table()
+        Block fetch_row(string_view) except +
         int vsiz "reading()->vsiz"(string_view) except +
         int addint "writing()->addint"(string_view, int) except +
         double adddouble "writing()->adddouble"(string_view, double) except +
@@ -303,10 +305,20 @@ cdef class Database:
         """A large value is copied once, without the GIL, to where it stays."""
         cdef int size, room
         cdef char *to
+        cdef Block row
         with nogil:
             size = self.database.get().vsiz(key)
         if hurries and size > <int>LARGE:
             raise LargeValue("the value is too large for a thread in a hurry")
+        if size > <int>LARGE and self.database.get().is_table():
+            with nogil:
+                row = move(self.database.get().fetch_row(key))
+            if <cbool>row:
+                value = PyBytes_FromStringAndSize(NULL, row.bytes().size())
+                to = PyBytes_AS_STRING(value)
+                with nogil:
+                    memcpy(to, row.bytes().data(), row.bytes().size())
+                return value
         while size >= 0:
             value = PyBytes_FromStringAndSize(NULL, size)
             to = PyBytes_AS_STRING(value)

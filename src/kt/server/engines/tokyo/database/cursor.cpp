@@ -4,6 +4,7 @@
 #include <tcfdb.h>
 #include <tchdb.h>
 
+#include <algorithm>
 #include <cstdlib>
 
 namespace kt::tokyo {
@@ -95,7 +96,7 @@ class MemoryHashCursor : public Cursor {
     key = Bytes(static_cast<const char*>(found), static_cast<size_t>(size));
     if (!values_) return;
     const void* bytes = tcmapiterval(found, &size);
-    value = Bytes(static_cast<const char*>(bytes), static_cast<size_t>(size));
+    show_value(bytes, size);
   }
 
   TCMDB* database_;
@@ -134,7 +135,7 @@ class MemoryTreeCursor : public Cursor {
     key = Bytes(static_cast<const char*>(found), static_cast<size_t>(size));
     if (values_) {
       const void* bytes = tctreeiterval(found, &size);
-      value = Bytes(static_cast<const char*>(bytes), static_cast<size_t>(size));
+      show_value(bytes, size);
     }
     return true;
   }
@@ -166,16 +167,24 @@ class HashCursor : public Cursor {
   }
 
   bool next() override {
-    if (values_) {
-      if (!tchdbiternext3(database_, key_.get(), value_.get())) return end();
-      key = key_.bytes();
-      value = value_.bytes();
-      return true;
+    if ((!values_ || may_be_large()) && next_key()) return true;
+    if (ended_ || !tchdbiternext3(database_, key_.get(), value_.get())) return end();
+    key = key_.bytes();
+    value = value_.bytes();
+    size = value.size();
+    return true;
+  }
+
+  bool fetch(char* at) override {
+    if (database_->zmode == 0) {
+      return tchdbget3(database_, key.data(), static_cast<int>(key.size()), at,
+                       static_cast<int>(size)) == static_cast<int>(size);
     }
-    int size;
-    found_.reset(tchdbiternext(database_, &size));
-    if (!found_) return end();
-    key = Bytes(static_cast<const char*>(found_.get()), static_cast<size_t>(size));
+    int found;
+    const std::unique_ptr<void, Free> whole(
+        tchdbget(database_, key.data(), static_cast<int>(key.size()), &found));
+    if (!whole || static_cast<size_t>(found) != size) return false;
+    std::memcpy(at, whole.get(), size);
     return true;
   }
 
@@ -190,6 +199,43 @@ class HashCursor : public Cursor {
     database_->iter = shared_;
     ended_ = true;
     return false;
+  }
+
+  // Goes on if no value is wanted, or a large one; there may be free blocks before the record.
+  bool next_key() {
+    const uint64_t begin = database_->iter;
+    int length;
+    found_.reset(tchdbiternext(database_, &length));
+    if (!found_) return end();
+    key = Bytes(static_cast<const char*>(found_.get()), static_cast<size_t>(length));
+    if (!values_) return true;
+    value = Bytes();
+    if (database_->iter - begin > LARGE) {
+      size = static_cast<size_t>(std::max(tchdbvsiz(database_, key.data(), length), 0));
+      if (size > LARGE) return true;
+    }
+    database_->iter = begin;
+    return false;
+  }
+
+  // What the head of the next record says, where that is quick to see (see hash_file.h).
+  bool may_be_large() const {
+    constexpr uint64_t LONGEST = 32, MAGIC_AND_HASH = 2, PADDING = 2;
+    constexpr unsigned char RECORD = 0xC8;
+    const uint64_t end = database_->iter + LONGEST;
+    if (end > database_->xmsiz || end > database_->fsiz) return true;
+    const auto* at = reinterpret_cast<const signed char*>(database_->map) + database_->iter;
+    if (static_cast<unsigned char>(*at) != RECORD) return true;
+    const size_t links = database_->opts & HDBTLARGE ? 2 * sizeof(uint64_t) : 2 * sizeof(uint32_t);
+    at += MAGIC_AND_HASH + links + PADDING;
+    while (*at++ < 0) continue;
+    size_t size = 0;
+    for (int shift = 0; shift < 35; shift += 7) {
+      const int bits = *at < 0 ? ~*at : *at;
+      size += static_cast<size_t>(bits) << shift;
+      if (*at++ >= 0) break;
+    }
+    return size > LARGE;
   }
 
   TCHDB* database_;
@@ -245,16 +291,14 @@ class TreeCursor : public Cursor {
   };
 
   bool show() {
-    if (values_) {
-      if (!tcbdbcurrec(cursor_.get(), key_.get(), value_.get())) return false;
-      key = key_.bytes();
-      value = value_.bytes();
-      return true;
-    }
-    int size;
-    const void* found = tcbdbcurkey3(cursor_.get(), &size);
+    int length;
+    const void* found = tcbdbcurkey3(cursor_.get(), &length);
     if (found == nullptr) return false;
-    key = Bytes(static_cast<const char*>(found), static_cast<size_t>(size));
+    key = Bytes(static_cast<const char*>(found), static_cast<size_t>(length));
+    if (!values_) return true;
+    found = tcbdbcurval3(cursor_.get(), &length);
+    if (found == nullptr) return false;
+    show_value(found, length);
     return true;
   }
 
@@ -267,7 +311,6 @@ class TreeCursor : public Cursor {
   const bool values_;
   std::unique_ptr<BDBCUR, Delete> cursor_;
   uint32_t shown_ = 0;  // records of the place's key before the one that is here
-  Extensible key_, value_;
 };
 
 // Keys are decimal numbers, from 1 on. As in the original, a scan with values (`range`, `regex`)
@@ -278,6 +321,7 @@ class FixedCursor : public Cursor {
       : database_(database), values_(values) {
     started_ = begin != nullptr;
     if (started_) id_ = tcfdbkeytoid(begin->data(), static_cast<int>(begin->size()));
+    if (values) value_.resize(std::min(static_cast<size_t>(database->width), LARGE + 1));
   }
 
   bool open() override {
@@ -297,10 +341,14 @@ class FixedCursor : public Cursor {
       text_ = std::to_string(id_);
       key = text_;
       if (!values_) return true;
-      int size = 0;
-      found_.reset(tcfdbget(database_, id_, &size));
-      value = Bytes(static_cast<const char*>(found_.get()), static_cast<size_t>(size));
-      if (found_) return true;  // the clients' iterator may stand at a record that is gone
+      const int found = tcfdbget4(database_, id_, value_.data(), static_cast<int>(value_.size()));
+      if (found < 0) continue;  // the clients' iterator may stand at a record that is gone
+      size = static_cast<size_t>(found);
+      value = Bytes(value_.data(), size);
+      if (size <= LARGE) return true;
+      size = static_cast<size_t>(tcfdbvsiz(database_, id_));
+      value = Bytes();
+      return true;
     }
     close();
     ended_ = true;
@@ -311,13 +359,17 @@ class FixedCursor : public Cursor {
     if (!values_ && !ended_) database_->iter = shared_;
   }
 
+  bool fetch(char* at) override {
+    const int room = static_cast<int>(size);
+    return tcfdbget4(database_, id_, at, room) == room;
+  }
+
  private:
   TCFDB* database_;
   const bool values_;
   int64_t id_ = 0;
   uint64_t shared_ = 0;
-  std::string text_;
-  std::unique_ptr<void, Free> found_;
+  std::string text_, value_;
 };
 
 }  // namespace

@@ -14,6 +14,7 @@
 
 #include <tcadb.h>
 
+#include <cstring>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -21,6 +22,10 @@
 namespace kt::tokyo {
 
 using Bytes = std::string_view;
+
+// A thread that serves many connections hurries: it leaves values of more bytes than LARGE to a
+// thread that may take its time. To copy one takes as long as thousands of requests.
+constexpr size_t LARGE = 4 << 20;
 
 class Cursor {
  public:
@@ -41,10 +46,25 @@ class Cursor {
   // Between slices: the key of the record that comes next.
   Bytes place() const { return place_; }
 
-  // The record; valid until the next call. Without values, `value` is empty.
+  // Inside a slice: copies a value of `size` bytes that is not here to where there is room for it.
+  // False if it has become another one.
+  virtual bool fetch(char* at) {
+    std::memcpy(at, value.data(), value.size());
+    return true;
+  }
+
+  // The record; valid until the next call. Without values, `value` is empty, as it is where a file
+  // would have to be read for more than LARGE bytes: these are for `fetch`.
   Bytes key, value;
+  size_t size = 0;  // of the value
 
  protected:
+  // It is where the library has it.
+  void show_value(const void* bytes, int length) {
+    size = static_cast<size_t>(length);
+    value = Bytes(static_cast<const char*>(bytes), size);
+  }
+
   std::string place_;
   bool started_ = false;  // otherwise the place is the begin
   bool ended_ = false;

@@ -271,43 +271,6 @@ bool Database::get_listed(Bytes key, List* result) {
   return !result->too_long();
 }
 
-bool Database::is_large_list(Bytes key) {
-  if (!large_) return false;
-  size_t total = 0;
-  for (size_t size : store(key).listed_sizes(key)) total += size;
-  return total > LARGE;
-}
-
-bool Database::fetch_listed(Bytes key, bool with_keys, List* result) {
-  if (!large_) return false;
-  std::vector<size_t> sizes;
-  {
-    Gate::Turn turn(gate);
-    sizes = store(key).listed_sizes(key);
-  }
-  constexpr size_t SIZES = 8;
-  size_t total = 0, room = 0;
-  for (size_t size : sizes) {
-    total += size;
-    room += SIZES + key.size() + size;
-  }
-  const size_t before = result->frame().size();
-  const uint32_t count = result->count();
-  if (total <= LARGE || before + room > List::LIMIT) return false;
-  result->reserve(room);
-  std::vector<char*> places;
-  for (size_t size : sizes) {
-    if (with_keys) result->add(key);
-    places.push_back(result->place(size));
-  }
-  {
-    Gate::Turn turn(gate);
-    if (store(key).get_listed_into(key, sizes, places)) return true;
-  }
-  result->take_back(before, count);
-  return false;
-}
-
 bool Database::sync_all() {
   std::vector<int> files;
   {
@@ -384,7 +347,7 @@ bool Database::copy_memory(const std::string& path) try {
     return Scan::Verdict::PASS;
   };
   List nothing;
-  Scan scan(all(), judge, nullptr, true, -1, &nothing);
+  Scan scan(all(), judge, nullptr, true, -1, &nothing, Scan::Judging::WHOLE);
   run(&scan);
   return target.close() && done;
 } catch (const OpenError&) {
@@ -464,7 +427,7 @@ void Database::run(Scan* scan) {
         Gate::Slice slice(gate);
         more = scan->slice();
       }
-      more = scan->judge_apart() && more;
+      more = scan->outside() && more;
     }
   }
   scan->settle(gate, [this](Bytes key) -> Store& { return store(key); });

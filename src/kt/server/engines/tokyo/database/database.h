@@ -10,6 +10,7 @@
 #define KT_TOKYO_DATABASE_H
 
 #include <atomic>
+#include <exception>
 #include <functional>
 #include <memory>
 #include <string>
@@ -43,6 +44,8 @@ class Database {
   // Regular expressions that are being matched end with an error, as do later ones. For any thread.
   void stop_matching() { stopped_ = true; }
 
+  class NotQuick : public std::exception {};
+
   Gate gate;
   Journal journal;
 
@@ -59,6 +62,8 @@ class Database {
   };
   Visit<Gate::Turn> reading() { return Visit<Gate::Turn>(this); }
   Visit<Gate::Writing> writing() { return Visit<Gate::Writing>(this); }
+
+  bool is_table() const { return stores_[0]->type() == Store::Type::TABLE; }
 
   // Inside the gate.
   bool put(Bytes key, Bytes value);
@@ -86,15 +91,17 @@ class Database {
   bool out_listed(Bytes key);
   bool get_listed(Bytes key, List* result);
   // Functions for which `quick` holds; the answer to a function is false on failure. If it is not
-  // `logged`, the update log is not told.
+  // `logged`, the update log is not told. Throws NotQuick where that turns out to be wrong, before
+  // anything has been done.
   bool misc(const std::string& name, const Arguments& arguments, List* result, bool logged = true);
-  void fwmkeys(Bytes prefix, int limit, List* result);
+  // False if the keys are too long to be copied in one go.
+  bool fwmkeys(Bytes prefix, int limit, List* result);
 
   // How long may it take? Inside the gate.
   bool quick_misc(Bytes name, const Arguments& arguments) const;
   bool quick_fwmkeys(int limit) const;
-  // Whether it gives what `get_listed` finds, without keys.
-  bool gives_value(Bytes name, const Arguments& arguments) const;
+  // Whether it gives a large value, for which memory is found outside of the gate.
+  bool gives_large(Bytes name, const Arguments& arguments);
   // Whether it only reads, and moves no iterator.
   static bool only_reads(Bytes name);
   // Whether the update log is told of a call of `misc` that `asks` for that, or does not.
@@ -111,6 +118,8 @@ class Database {
   // What `get_listed` finds, with or without keys, if it is large. To find memory takes much longer than
   // to copy, so that is done outside the gate. False if nothing has been done.
   bool fetch_listed(Bytes key, bool with_keys, List* result);
+  // A table's row, if it is large.
+  Block fetch_row(Bytes key);
   bool long_misc(const std::string& name, const Arguments& arguments, List* result,
                  bool logged = true);
   // Throws std::overflow_error if a list cannot have so many.
@@ -141,6 +150,8 @@ class Database {
 
  private:
   class Announcement;
+  // What the stores find.
+  using Found = std::vector<ListPointer>;
 
   void open_many(const std::string& name, int stores);
   void make_points();
@@ -173,6 +184,15 @@ class Database {
   // Tells what became of it inside the gate.
   bool vanish_all(const std::function<bool(bool)>& tell);
 
+  // The value of `gives_large`; false if nothing has been done.
+  bool fetch(const std::string& name, const Arguments& arguments, List* result);
+  bool fetch_columns(Bytes key, List* result);
+  bool fetch_part(const Arguments& arguments, List* result);
+  bool fetch_next(List* result);
+  int peek(std::string* key);
+  uint64_t record_bytes() const;
+  // What is stored under a key, if it is large.
+  bool fetch_stored(Bytes key, Buffer* stored);
   bool at_key(const std::string& name, const Arguments& arguments, List* result);
   bool everywhere(const std::string& name, const Arguments& arguments, List* result);
   bool iterate(const std::string& name, const Arguments& arguments, List* result);
@@ -193,8 +213,11 @@ class Database {
   std::vector<std::unique_ptr<Search>> searches(const Arguments& arguments,
                                                 const std::shared_ptr<Effort>& effort) const;
   bool finish_all(const std::vector<std::unique_ptr<Search>>& searches, const std::string& name,
-                  const Arguments& arguments, List* result);
+                  const Arguments& arguments, Found* found);
   bool long_listed(const std::string& name, const Arguments& arguments, List* result, bool logged);
+  bool long_getlist(const Arguments& arguments, List* result, bool logged);
+  // Likewise, as the library gives it.
+  bool everywhere(const std::string& name, const Arguments& arguments, Found* found);
   bool defrag(int64_t steps);
   bool defrag_file(Store* store, size_t number, int64_t steps);
   bool copy_memory(const std::string& path);

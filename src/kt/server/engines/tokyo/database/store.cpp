@@ -571,8 +571,15 @@ bool Store::acceptable_index(const Arguments& arguments) {
     const std::string column(arguments[i]), kind(arguments[i + 1]);
     const int type = tctdbstrtoindextype(kind.c_str()) & ~TDBITKEEP;
     const auto rows = cursor(nullptr, true);
+    std::string large;
     for (bool here = rows->open(); here; here = rows->next()) {
-      const MapPointer columns(tcmapload(rows->value.data(), length(rows->value)));
+      Bytes row = rows->value;
+      if (row.size() != rows->size) {
+        large.resize(rows->size);
+        rows->fetch(large.data());
+        row = large;
+      }
+      const MapPointer columns(tcmapload(row.data(), length(row)));
       if (!indexable(column.c_str(), type, rows->key, columns.get())) {
         rows->close();
         return false;

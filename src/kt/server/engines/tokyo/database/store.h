@@ -35,21 +35,19 @@
 #include <utility>
 #include <vector>
 
+#include "tokyo/database/cursor.h"
 #include "tokyo/storage/room.h"
 #include "tokyo/storage/undo_log.h"
 
 namespace kt::tokyo {
 
-using Bytes = std::string_view;
 using Arguments = std::vector<Bytes>;
 
 inline int length(Bytes bytes) {
   return static_cast<int>(bytes.size());
 }
 
-// A thread that serves many connections hurries: it leaves values of more bytes than LARGE to a
-// thread that may take its time. To copy one takes as long as thousands of requests.
-constexpr size_t LARGE = 4 << 20;
+// Whether this thread serves many connections (see LARGE).
 extern thread_local bool hurries;
 
 class Hurry {
@@ -112,7 +110,6 @@ class OpenError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-class Cursor;
 class Search;
 
 class Store {
@@ -175,6 +172,11 @@ class Store {
   // The iterator that all clients share.
   bool iterinit() { return tcadbiterinit(adb_); }
   Block iternext();
+  // The key that it gives next, and how long the value is; -1 if there is none. Not for tables.
+  int peek(std::string* key);
+  // The value is copied to where there is room for it, and the iterator goes on; false, and it stays, if
+  // this is not what comes next.
+  bool iternext_into(Bytes key, char* at, size_t room);
 
   // The library's own miscellaneous functions, guarded; nullptr is a failure.
   ListPointer misc(const char* name, const Arguments& arguments);
@@ -182,6 +184,9 @@ class Store {
   ListPointer finish(Search* search, const char* name, const Arguments& arguments);
   // What is stored under a key: the value, or a table's row in the library's form.
   Block stored(Bytes key);
+  // As `vsiz` and `get_into`, of that.
+  int stored_size(Bytes key);
+  int stored_into(Bytes key, char* at, size_t room);
   // Such a row as clients see it: names and values, with zero bytes between.
   static Block row(Bytes stored);
 

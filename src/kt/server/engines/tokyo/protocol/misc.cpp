@@ -66,6 +66,18 @@ void add_all(const TCLIST* list, List* result) {
   for (int i = 0; i < tclistnum(list) && !result->too_long(); i++) result->add(element(list, i));
 }
 
+// False if it becomes too long.
+bool add_all(const std::vector<ListPointer>& found, List* result) {
+  for (const ListPointer& list : found) add_all(list.get(), result);
+  return !result->too_long();
+}
+
+size_t bytes_of(const Arguments& arguments) {
+  size_t bytes = 0;
+  for (const Bytes argument : arguments) bytes += argument.size();
+  return bytes;
+}
+
 // False if that takes more steps.
 bool choose_soon(const std::vector<std::unique_ptr<Search>>& searches, Effort* effort,
                  uint64_t steps) {
@@ -129,7 +141,7 @@ bool Database::quick_misc(Bytes name, const Arguments& arguments) const {
     case Kind::ITERATE:
     case Kind::UID:
     case Kind::ERROR: return true;
-    case Kind::LISTED: return arguments.size() <= QUICK_COUNT;
+    case Kind::LISTED: return arguments.size() <= QUICK_COUNT && bytes_of(arguments) <= LARGE;
     case Kind::SCAN: {
       if (name == "regex") return false;  // matching may take long, with a single key
       const int64_t limit = limit_of(arguments);
@@ -137,7 +149,7 @@ bool Database::quick_misc(Bytes name, const Arguments& arguments) const {
     }
     case Kind::TABLE:
       return name != "setindex" && count() <= QUICK_COUNT && scans_.empty() &&
-             !has_pattern(arguments);
+             !has_pattern(arguments) && record_bytes() <= LARGE;
     default: return false;
   }
 }
@@ -146,9 +158,15 @@ bool Database::only_reads(Bytes name) {
   return kind_of(name) == Kind::READ || kind_of(name) == Kind::ERROR || name == "getlist";
 }
 
-// A table's row is given in parts.
-bool Database::gives_value(Bytes name, const Arguments& arguments) const {
-  return name == "get" && !arguments.empty() && stores_[0]->type() != Store::Type::TABLE;
+// How much the rows of tables take in their files.
+uint64_t Database::record_bytes() const {
+  uint64_t bytes = 0;
+  for (const auto& store : stores_) {
+    if (store->type() != Store::Type::TABLE) continue;
+    const TCHDB* const rows = static_cast<TCTDB*>(store->library())->hdb;
+    bytes += rows->fsiz - rows->frec;
+  }
+  return bytes;
 }
 
 bool Database::logs(Bytes name, bool asks) const {
@@ -216,8 +234,8 @@ bool Database::call(const std::string& name, const Arguments& arguments, List* r
     case Kind::SCAN: {
       const auto scan = this->scan(name, arguments, result);
       if (!scan) return false;
-      scan->slice(true);
-      return !result->too_long();
+      if (!scan->whole()) throw NotQuick();
+      return true;
     }
     default: return false;
   }
@@ -227,14 +245,15 @@ bool Database::long_misc(const std::string& name, const Arguments& arguments, Li
                          bool asks) {
   const bool logged = logs(name, asks);
   if (kind_of(name) == Kind::TABLE) return tabular(name, arguments, result, logged);
-  if (gives_value(name, arguments) && fetch_listed(arguments[0], false, result)) {
+  if (fetch(name, arguments, result)) {
     Gate::Turn turn(gate);
     return logged && journal.admits() ? journal.misc(name, arguments, true) : true;
   }
+  if (name == "getlist") return long_getlist(arguments, result, logged);
   if (only_reads(name)) {
     Gate::Turn turn(gate);
     if (quick_misc(name, arguments)) return misc(name, arguments, result, logged);
-  } else {
+  } else if (kind_of(name) != Kind::SCAN) {
     Gate::Writing writing(gate);
     if (quick_misc(name, arguments)) return misc(name, arguments, result, logged);
   }
@@ -266,14 +285,18 @@ bool Database::at_key(const std::string& name, const Arguments& arguments, List*
   return true;
 }
 
-bool Database::everywhere(const std::string& name, const Arguments& arguments, List* result) {
+bool Database::everywhere(const std::string& name, const Arguments& arguments, Found* found) {
   for (const auto& store : stores_) {
-    const ListPointer found = store->misc(name.c_str(), arguments);
-    if (!noted(found != nullptr, *store)) return false;
-    add_all(found.get(), result);
+    found->emplace_back(store->misc(name.c_str(), arguments));
+    if (!noted(found->back() != nullptr, *store)) return false;
     if (kind_of(name) == Kind::UID) break;
   }
-  return !result->too_long();
+  return true;
+}
+
+bool Database::everywhere(const std::string& name, const Arguments& arguments, List* result) {
+  Found found;
+  return everywhere(name, arguments, &found) && add_all(found, result);
 }
 
 bool Database::iterate(const std::string& name, const Arguments& arguments, List* result) {
@@ -318,11 +341,11 @@ bool Database::tell_listed(const std::string& name, const Arguments& arguments, 
 bool Database::long_listed(const std::string& name, const Arguments& arguments, List* result,
                            bool logged) {
   using Clock = std::chrono::steady_clock;
-  constexpr size_t AT_ONCE = 16;  // even: `putlist` takes pairs
+  constexpr size_t AT_ONCE = 2;  // `putlist` takes pairs
   for (size_t i = 0; i < arguments.size();) {
     Gate::Slice slice(gate);
     const bool ready = !logged || journal.admits();
-    if (!ready && !only_reads(name)) return refused();
+    if (!ready) return refused();
     const size_t begin = i;
     const auto over = Clock::now() + Scan::SLICE_TIME;
     bool done;
@@ -335,6 +358,26 @@ bool Database::long_listed(const std::string& name, const Arguments& arguments, 
     if (!done) return false;
   }
   return true;
+}
+
+// As `long_listed`; large values are copied to memory that was found outside of the gate.
+bool Database::long_getlist(const Arguments& arguments, List* result, bool logged) {
+  using Clock = std::chrono::steady_clock;
+  bool done = true;
+  for (size_t i = 0; done && i < arguments.size();) {
+    const size_t begin = i;
+    if (fetch_listed(arguments[i], true, result)) i++;
+    Gate::Turn turn(gate);
+    const bool ready = !logged || journal.admits();
+    const auto over = Clock::now() + Scan::SLICE_TIME;
+    while (done && i < arguments.size() && Clock::now() < over) {
+      if (i > begin && is_large_list(arguments[i])) break;
+      done = get_listed(arguments[i], result);
+      if (done) i++;
+    }
+    if (logged && ready) tell_listed("getlist", arguments, begin, i, done);
+  }
+  return done && !result->too_long();
 }
 
 // Where there are many stores, `@name` calls a function of one record once for each argument,
@@ -380,9 +423,14 @@ bool Database::tabular(const std::string& name, const Arguments& arguments, List
     }
   }
   if (hold_of(name, arguments) == Hold::WRITERS) {
-    Gate::Reading reading(gate);
-    const bool done = everywhere(name, arguments, result);
-    return logged && journal.admits() ? journal.misc(name, arguments, done) : done;
+    Found found;
+    bool done;
+    {
+      Gate::Reading reading(gate);
+      done = everywhere(name, arguments, &found);
+      if (logged && journal.admits()) done = journal.misc(name, arguments, done);
+    }
+    return done && add_all(found, result);
   }
   // It may write records that it does not name: not while a scan is under way.
   for (;;) {
@@ -405,22 +453,26 @@ std::vector<std::unique_ptr<Search>> Database::searches(
 }
 
 bool Database::finish_all(const std::vector<std::unique_ptr<Search>>& searches,
-                          const std::string& name, const Arguments& arguments, List* result) {
+                          const std::string& name, const Arguments& arguments, Found* found) {
   for (size_t i = 0; i < stores_.size(); i++) {
-    const ListPointer found = stores_[i]->finish(searches[i].get(), name.c_str(), arguments);
-    if (!noted(found != nullptr, *stores_[i])) return false;
-    add_all(found.get(), result);
+    found->emplace_back(stores_[i]->finish(searches[i].get(), name.c_str(), arguments));
+    if (!noted(found->back() != nullptr, *stores_[i])) return false;
   }
-  return !result->too_long();
+  return true;
 }
 
 bool Database::searched(const std::string& name, const Arguments& arguments, List* result,
                         bool logged) {
-  Gate::Reading reading(gate);
-  const auto searches = this->searches(arguments, std::make_shared<Effort>(&stopped_));
-  for (const auto& search : searches) search->choose();
-  const bool done = finish_all(searches, name, arguments, result);
-  return logged && journal.admits() ? journal.misc(name, arguments, done) : done;
+  Found found;
+  bool done;
+  {
+    Gate::Reading reading(gate);
+    const auto searches = this->searches(arguments, std::make_shared<Effort>(&stopped_));
+    for (const auto& search : searches) search->choose();
+    done = finish_all(searches, name, arguments, &found);
+    if (logged && journal.admits()) done = journal.misc(name, arguments, done);
+  }
+  return done && add_all(found, result);
 }
 
 // What takes long is found out while others read; inside the gate, little of that is left to do.
@@ -437,16 +489,20 @@ bool Database::search_and_remove(const std::string& name, const Arguments& argum
       for (const auto& search : searches) search->learn();
     }
     for (bool scanned = true; scanned;) {
+      Found found;
+      bool done = false, tried = false;
       {
         Gate::Slice slice(gate);
         scanned = !scans_.empty();
         if (!scanned && choose_soon(searches, effort.get(), FEW_STEPS)) {
           const bool ready = !logged || journal.admits();
           if (!ready) return refused();
-          const bool done = finish_all(searches, name, arguments, result);
-          return logged ? journal.misc(name, arguments, done) : done;
+          done = finish_all(searches, name, arguments, &found);
+          if (logged) done = journal.misc(name, arguments, done);
+          tried = true;
         }
       }
+      if (tried) return done && add_all(found, result);
       if (scanned) std::this_thread::sleep_for(Scan::SLICE_TIME);
     }
   }
@@ -515,9 +571,8 @@ std::unique_ptr<Scan> Database::prefix_scan(Bytes prefix, int limit, List* resul
   return std::make_unique<Scan>(all(), judge, &prefix, false, limit, result);
 }
 
-void Database::fwmkeys(Bytes prefix, int limit, List* result) {
-  const auto scan = prefix_scan(prefix, limit, result);
-  scan->slice(true);
+bool Database::fwmkeys(Bytes prefix, int limit, List* result) {
+  return prefix_scan(prefix, limit, result)->whole();
 }
 
 void Database::long_fwmkeys(Bytes prefix, int limit, List* result) {
@@ -544,7 +599,7 @@ std::unique_ptr<Scan> Database::regex_scan(const Arguments& arguments, List* res
     return regex->matches(key) ? Scan::Verdict::TAKE : Scan::Verdict::PASS;
   };
   return std::make_unique<Scan>(all(), judge, nullptr, true, limit_of(arguments), result,
-                                true);
+                                Scan::Judging::APART);
 }
 
 std::unique_ptr<Scan> Database::range_scan(const Arguments& arguments, List* result) const {

@@ -56,6 +56,14 @@ void put_double(Buffer* reply, double number) {
   reply->put64(static_cast<uint64_t>(parts));
 }
 
+void block_into(const Block& block, Buffer* reply) {
+  reply->put8(block ? 0 : 1);
+  if (!block) return;
+  const Bytes bytes = block.bytes();
+  reply->put32(static_cast<uint32_t>(bytes.size()));
+  reply->append(bytes.data(), bytes.size());
+}
+
 }  // namespace
 
 // A request: `header` bytes of numbers after the prefix. Bit i of `sizes`: the i-th 32-bit number
@@ -161,25 +169,36 @@ Servant::Step Stream::step(Bytes input) {
 // Serves a whole `get` of a large value that is next; false if there is none. To find memory for it
 // takes much longer than to copy it, so that is done outside the gate.
 bool Stream::large_get() {
-  constexpr size_t HEADER = PREFIX + 4, CODE_AND_SIZE = 5;
+  constexpr size_t HEADER = PREFIX + 4;
   if (in_list() || !database_.has_large() || input_.size() < HEADER) return false;
   if (input_[0] != MAGIC || find(static_cast<uint8_t>(input_[1])) != GET) return false;
   const uint32_t key_size = load32(input_.data() + PREFIX);
   if (key_size > input_.size() - HEADER || forbidden(GET)) return false;
   const Bytes key = input_.substr(HEADER, key_size);
-  int size = database_.reading()->vsiz(key);
-  if (size <= static_cast<int>(LARGE)) return false;
   Buffer reply;
-  char* at = reply.extend_with_memory(CODE_AND_SIZE + static_cast<size_t>(size));
-  const size_t room = static_cast<size_t>(size);
-  if (database_.reading()->get_into(key, at + CODE_AND_SIZE, room) != size) return false;
-  store_big_endian(at, 1, 0);
-  store_big_endian(at + 1, 4, room);
+  if (!fetch_reply(key, &reply)) return false;
   reply_->swap(reply);
   core_.add(GET, 1);
   answered_++;
   if (core_.trace) core_.note(GET, Event::DOING);
   input_.remove_prefix(HEADER + key_size);
+  return true;
+}
+
+// The reply to a `get` of a large value; false if nothing has been done.
+bool Stream::fetch_reply(Bytes key, Buffer* reply) {
+  constexpr size_t CODE_AND_SIZE = 5;
+  if (const Block row = database_.fetch_row(key)) {
+    block_into(row, reply);
+    return true;
+  }
+  const int size = database_.reading()->vsiz(key);
+  if (size <= static_cast<int>(LARGE)) return false;
+  const size_t room = static_cast<size_t>(size);
+  char* at = reply->extend_with_memory(CODE_AND_SIZE + room);
+  if (database_.reading()->get_into(key, at + CODE_AND_SIZE, room) != size) return false;
+  store_big_endian(at, 1, 0);
+  store_big_endian(at + 1, 4, room);
   return true;
 }
 
@@ -199,6 +218,10 @@ bool Stream::large_element() {
 
 bool Stream::fetch_large(Bytes key) {
   if (listing_ == Listing::GETLIST) return database_.fetch_listed(key, true, &found_);
+  if (const Block row = database_.fetch_row(key)) {
+    found_.add_record(key, row.bytes());
+    return true;
+  }
   const int size = database_.reading()->vsiz(key);
   const size_t before = found_.frame().size(), room = static_cast<size_t>(std::max(size, 0));
   const uint32_t count = found_.count();
@@ -267,15 +290,14 @@ State Stream::frame(Command command) {
   if (input_.size() < whole) return wait(whole);
   if (shape.handler == nullptr) return State::COMMAND;
   if (must_wait(shape.writes) || (whole > LARGE && hurries)) return State::BUSY;
-  if (command == FWMKEYS &&
-      !database_.quick_fwmkeys(static_cast<int>(load32(input_.data() + PREFIX + 4)))) {
-    return State::COMMAND;
-  }
   const char* numbers = input_.data() + PREFIX;
   const Bytes key = slice(numbers + shape.header, shape.sizes & 1 ? load32(numbers) : 0);
   const Bytes value = slice(key.data() + key.size(), shape.sizes & 2 ? load32(numbers + 4) : 0);
   if ((command == GET || command == PUTCAT || command == PUTSHL) && database_.leaves(key)) {
     return State::BUSY;
+  }
+  if (command == FWMKEYS && !forbidden(command) && !find_keys(key, load32(numbers + 4))) {
+    return State::COMMAND;
   }
   core_.add(command, 1);
   if (core_.trace) core_.note(command, Event::DOING);
@@ -334,24 +356,32 @@ State Stream::misc() {
   if (must_wait(!Database::only_reads(name))) return State::BUSY;
   const size_t whole = walked_;
   walked_ = 0;
-  const bool gives = database_.gives_value(name, arguments);
-  const bool large = (hurries && (whole > LARGE || (!arguments.empty() &&
-                                                    database_.leaves(arguments[0])))) ||
-                     (gives && database_.is_large_list(arguments[0]));
-  if (large || !database_.quick_misc(name, arguments)) return State::COMMAND;
-  run_misc(std::string(name), arguments, !(load32(input_.data() + PREFIX + 4) & MISC_NO_LOG));
+  const bool writes_large = hurries && !arguments.empty() && database_.leaves(arguments[0]);
+  const bool large = (hurries && whole > LARGE) || writes_large ||
+                     database_.gives_large(name, arguments);
+  const bool logged = !(load32(input_.data() + PREFIX + 4) & MISC_NO_LOG);
+  if (large || !database_.quick_misc(name, arguments) ||
+      !run_misc(std::string(name), arguments, logged)) {
+    return State::COMMAND;
+  }
   input_.remove_prefix(whole);
   return State::AGAIN;
 }
 
-void Stream::run_misc(const std::string& name, const Arguments& arguments, bool logged) {
-  core_.add(MISC, 1);
+// False if it has done nothing, because that would take long.
+bool Stream::run_misc(const std::string& name, const Arguments& arguments, bool logged) {
   if (core_.trace) core_.note(MISC, Event::DOING);
   List result;
-  const bool done = !denied_misc(name, arguments) &&
-                    (!allowed(MISC) || database_.misc(name, arguments, &result, logged));
-  list(done, &result);
+  try {
+    const bool done = !denied_misc(name, arguments) &&
+                      (!allowed(MISC) || database_.misc(name, arguments, &result, logged));
+    list(done, &result);
+  } catch (const Database::NotQuick&) {
+    return false;
+  }
+  core_.add(MISC, 1);
   answered_++;
+  return true;
 }
 
 State Stream::begin_list(Command command, Bytes name, uint32_t count) {
@@ -504,11 +534,7 @@ void Stream::number(bool done, int number) {
 }
 
 void Stream::block(const Block& block) {
-  code(static_cast<bool>(block));
-  if (!block) return;
-  const Bytes bytes = block.bytes();
-  reply_->put32(static_cast<uint32_t>(bytes.size()));
-  reply_->append(bytes.data(), bytes.size());
+  block_into(block, reply_);
 }
 
 void Stream::list(bool done, List* list) {
@@ -566,12 +592,16 @@ void Stream::iternext(const Request&) {
   block(allowed(ITERNEXT) ? database_.iternext() : Block());
 }
 
-void Stream::fwmkeys(const Request& request) {
-  List keys;
-  if (allowed(FWMKEYS)) {
-    database_.fwmkeys(request.key, static_cast<int>(load32(request.numbers + 4)), &keys);
-  }
-  list(!denied(FWMKEYS) && !keys.too_long(), &keys);
+// Leaves the keys in `found_`; false if that may take long.
+bool Stream::find_keys(Bytes prefix, uint32_t limit) {
+  const int most = static_cast<int>(limit);
+  if (database_.quick_fwmkeys(most) && database_.fwmkeys(prefix, most, &found_)) return true;
+  found_.clear();
+  return false;
+}
+
+void Stream::fwmkeys(const Request&) {
+  list(allowed(FWMKEYS) || !denied(FWMKEYS), &found_);
 }
 
 void Stream::addint(const Request& request) {

@@ -156,7 +156,9 @@ class Stream final : public Servant {
   State serve();
   bool large_get();
   bool large_element();
+  bool fetch_reply(Bytes key, Buffer* reply);
   bool fetch_large(Bytes key);
+  bool find_keys(Bytes prefix, uint32_t limit);
   bool is_last_of_large() const;
   bool finds() const;
   bool finds_large(Bytes key);
@@ -183,7 +185,7 @@ class Stream final : public Servant {
     return State::MORE;
   }
   State broken(Command command, size_t consumed);
-  void run_misc(const std::string& name, const Arguments& arguments, bool logged);
+  bool run_misc(const std::string& name, const Arguments& arguments, bool logged);
 
   void code(bool done);
   void number(bool done, int number);
