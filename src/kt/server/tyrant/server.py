@@ -65,22 +65,7 @@ class TyrantServer(Server):
         options = self.options
         if self._comes_back:
             self._check_durable()
-        self.log.system(f"opening the database: {options.database}")
-        database = self.start.when_free(
-            lambda: Database(
-                options.database,
-                stores=options.stores,
-                durable=self._comes_back,
-                forget=options.durable == "forget",
-            ),
-            options.database,
-        )
-        if database.rebuilt:
-            self.log.system("the database had not been closed properly, and was put right")
-        for path in database.kept_files:
-            self.log.system(
-                f"a torn file was replaced by one of what can be read; it is now {path}"
-            )
+        database = self._open_database()
         history = self._open_history()
         if self._comes_back and history is not None and (self._in_memory or database.since):
             Recovery(database, history, self.log).run(self.start.check)
@@ -105,6 +90,26 @@ class TyrantServer(Server):
             self.scripts = Scripts(
                 self.service, options.script, limits, options.periodic, self.loop
             )
+
+    def _open_database(self) -> Database:
+        options = self.options
+        self.log.system(f"opening the database: {options.database}")
+        database = self.start.when_free(
+            lambda: Database(
+                options.database,
+                stores=options.stores,
+                durable=self._comes_back,
+                forget=options.durable == "forget",
+            ),
+            options.database,
+        )
+        if database.rebuilt:
+            self.log.system("the database had not been closed properly, and was put right")
+        for path in database.kept_files:
+            self.log.system(
+                f"a torn file was replaced by one of what can be read; it is now {path}"
+            )
+        return database
 
     def _open_history(self) -> History | None:
         options = self.options
