@@ -12,7 +12,7 @@ import pytest
 
 import kt
 from kt import TokyoTyrant
-from kt.errors import ImproperlyConfigured, ServerError
+from kt.errors import ImproperlyConfigured, ServerConnectionError, ServerError
 from kt.serializers import KT_NONE
 from tests.crash.test_crash import KILLS, SEED, Writer
 from tests.crash.workload import Account, contents, steps
@@ -353,6 +353,33 @@ def test_clearing_and_rebuilding_come_back_in_their_order(database: str, tmp_pat
             process.start()
             with client(process) as tt:
                 assert list(tt.keys()) == ["c"]
+
+
+@pytest.mark.parametrize("database", KEPT[:2])
+def test_a_kill_while_the_log_is_carried_out_costs_time_only(
+    database: str, tmp_path: Path, last_call: str
+) -> None:
+    with server(tmp_path, *DURABLE, database=database) as process:
+        with client(process) as tt:
+            tt.synchronize()
+            for n in range(500):
+                tt.append(f"{n % 50}", b"x")
+        process.kill()
+    kills = 0
+    for call in range(1, 200, 3):
+        environment = {"LD_PRELOAD": last_call, "KT_KILL_AT": str(call), "KT_FILES": "casket"}
+        again = server(tmp_path, *DURABLE, database=database, **environment)
+        with suppress(AssertionError, ServerConnectionError):  # it is killed while it starts
+            again.start()
+            with client(again) as tt:
+                tt.count()
+            again.kill()
+            break
+        again.kill()
+        kills += 1
+    assert kills > 3
+    with server(tmp_path, *DURABLE, database=database) as process, client(process) as tt:
+        assert dict(tt.items()) == {f"{n}": b"x" * 10 for n in range(50)}
 
 
 def test_a_file_needs_the_log_behind_its_mark(tmp_path: Path) -> None:

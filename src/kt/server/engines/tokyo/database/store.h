@@ -197,7 +197,7 @@ class Store {
   bool has_points() const { return log_ != nullptr; }
   bool make_point();
   // Of a durable one. Whether a kill would take nothing now.
-  bool safe() const { return log_ == nullptr || log_->running(); }
+  bool safe() const { return log_ == nullptr || log_->running() || resting_; }
   // The stamp after which everything that the update log has is to be carried out, before anything else;
   // 0 for nothing. Until `keep` nothing of that stays, should the process end.
   uint64_t since() const { return since_; }
@@ -294,6 +294,7 @@ class Store {
   std::unique_ptr<UndoLog> log_;
   std::atomic<bool> changed_{false};  // since the last point
   const bool durable_ = false;
+  bool resting_ = false;
   uint64_t since_ = 0;
   std::atomic<uint64_t> point_{0};
   std::function<bool(uint64_t*)> stamp_;

@@ -221,19 +221,23 @@ bool Store::remove_all() {
 
 // A copy that is made meanwhile needs no update log; nor does the file, should the process be killed.
 void Store::rest() {
+  resting_ = true;
   if (!coming_back() && settle() && durable_ && log_ != nullptr) set_mark(undone_file(), Mark());
 }
 
 void Store::go_on() {
+  resting_ = false;
   if (log_ == nullptr) return;
   if (durable_ && !coming_back()) set_mark(undone_file(), {true, point_});
   log_->begin();
 }
 
+// In the middle of a change, which the update log has not been told: there is no point of a durable one here.
 bool Store::changed(bool done) {
   if (log_ == nullptr) return done;
   if (!changed_.load(std::memory_order_relaxed)) changed_ = true;
-  return !log_->long_enough() || make_point() ? done : false;
+  if (durable_ || !log_->long_enough()) return done;
+  return make_point() && done;
 }
 
 // What the library would do in the middle of a change, when the room behind a file is needed.
