@@ -19,11 +19,11 @@ class Incoming:
     def _more(self) -> None:
         data = self.socket.recv(1 << 18)
         if not data:
-            raise EOFError(f"the server hung up after {self._received!r}")
+            raise EOFError(self._received)  # the server hung up after that
         self._received += data
 
     def read(self, reader: Reader[T]) -> T:
-        """The next reply; raises EOFError if there is none."""
+        """The next reply; raises EOFError, with what there is of one, if it does not come."""
         while isinstance(result := reader(self._received, 0), Incomplete):
             reader = result.resume
             self._more()
