@@ -115,7 +115,8 @@ def test_many_servers_and_one_that_is_not_there(
 
 def test_server_that_does_not_answer(kt: Kt) -> None:
     with Peer() as peer:
-        peer.behave(lambda talk: talk.wait_for_end())
+        # By the second connection the client looks what kind of server does not answer it.
+        peer.behave(*[lambda talk: talk.wait_for_end()] * 2)
         url = f"kt://127.0.0.1:{peer.port}"
         found = metrics(kt("exporter", url, "--once", "--timeout", "0.2"))
     assert found["kt_up", url] == 0
