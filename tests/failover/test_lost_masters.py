@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from kt import KTError, Retry
-from tests.server.tycoon.pairs import client, contents, wait_until
+from tests.server.tycoon.pairs import acknowledging_nothing, client, contents, wait_until
 
 from .services import ACK, Node, RunningEtcd, Service
 
@@ -75,22 +75,8 @@ def lose_by_kill(service: Service, master: Node) -> None:
 
 def lose_by_stop(service: Service, master: Node) -> None:
     """The server stands still until there is another one; then it acknowledges nothing."""
-    with client(master.server) as kt:
-        kt.get(b"1")  # connected
-        answers: list[object] = []
-
-        def write() -> None:
-            try:
-                answers.append(kt.set(b"late", b"1"))
-            except KTError:
-                answers.append(None)
-
-        late = threading.Thread(target=write)
-        with master.server.standing_still():
-            late.start()
-            service.await_another(master)
-        late.join()
-        assert answers == [None]
+    with acknowledging_nothing(master.server):
+        service.await_another(master)
 
 
 def lose_all(service: Service, master: Node) -> None:

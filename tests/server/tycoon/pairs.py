@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic, sleep
 
-from kt import KT_NONE, KyotoTycoon
+from kt import KT_NONE, KTError, KyotoTycoon
 
 from ..processes import HOST, SECONDS, ServerProcess
 from ..update_logs import Change, changes, original
@@ -89,6 +91,27 @@ def facts(process: ServerProcess) -> dict[str, int | float | str]:
     """What its report says of the replication."""
     with client(process) as kt:
         return {name: fact for name, fact in kt.report().items() if name.startswith("repl_")}
+
+
+@contextmanager
+def acknowledging_nothing(master: ServerProcess) -> Iterator[None]:
+    """It stands still meanwhile; what it has been told to write then fails when it goes on."""
+    with client(master) as kt:
+        kt.get(b"1")  # connected
+        answers: list[object] = []
+
+        def write() -> None:
+            try:
+                answers.append(kt.set(b"late", b"1"))
+            except KTError:
+                answers.append(None)
+
+        late = threading.Thread(target=write)
+        with master.standing_still():
+            late.start()
+            yield
+        late.join()
+        assert answers == [None]
 
 
 def wait_for_trouble(process: ServerProcess, words: str) -> None:

@@ -17,7 +17,7 @@ import pytest
 from kt import KTError, KyotoTycoon, Retry
 
 from ..processes import HOST, ServerProcess
-from .pairs import BUNDLED, client, facts, server, wait_until
+from .pairs import BUNDLED, acknowledging_nothing, client, facts, server, wait_until
 
 ROUNDS = int(os.environ.get("KT_FAILOVERS", "2"))
 OPTIONS = ("-rts", "rts", "-ack", "1", "-ack-timeout", "1", "-durable", "process")
@@ -98,22 +98,8 @@ def lose_by_kill(master: ServerProcess, slave: ServerProcess) -> None:
 
 def lose_by_stop(master: ServerProcess, slave: ServerProcess) -> None:
     """The master stands still until there is another one; then it acknowledges nothing."""
-    with client(master) as kt:
-        kt.get(b"1")  # connected
-        answers: list[object] = []
-
-        def write() -> None:
-            try:
-                answers.append(kt.set(b"late", b"1"))
-            except KTError:
-                answers.append(None)
-
-        late = threading.Thread(target=write)
-        with master.standing_still():
-            late.start()
-            promote(slave)
-        late.join()
-        assert answers == [None]
+    with acknowledging_nothing(master):
+        promote(slave)
 
 
 @pytest.mark.parametrize("lose", [lose_by_kill, lose_by_stop])

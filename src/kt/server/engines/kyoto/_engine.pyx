@@ -508,7 +508,7 @@ cdef class Database:
         talk.check()
         check_error(error)
 
-    def match_prefix(self, bytes prefix not None, int64_t limit=-1):
+    cdef vector[string] _prefixed(self, bytes prefix, int64_t limit) except *:
         cdef NativeDatabase *native = self.native()
         cdef string begin = prefix
         cdef vector[string] keys
@@ -516,17 +516,14 @@ cdef class Database:
         with nogil:
             error = scan_prefix(native[0], begin, limit, &keys)
         check_error(error)
-        return byte_strings(keys)
+        return move(keys)
+
+    def match_prefix(self, bytes prefix not None, int64_t limit=-1):
+        return byte_strings(self._prefixed(prefix, limit))
 
     def match_prefix_packed(self, bytes prefix not None, int64_t limit, size_t many,
                             size_t longest):
-        cdef NativeDatabase *native = self.native()
-        cdef string begin = prefix
-        cdef vector[string] keys
-        cdef Error error
-        with nogil:
-            error = scan_prefix(native[0], begin, limit, &keys)
-        check_error(error)
+        cdef vector[string] keys = self._prefixed(prefix, limit)
         if keys.size() <= many:
             return byte_strings(keys)
         return keys.size(), ranked(keys, longest)
