@@ -311,6 +311,8 @@ def test_a_killed_file_is_for_its_server_only(database: str, tmp_path: Path) -> 
 def test_what_only_the_log_has_can_be_given_up(database: str, tmp_path: Path) -> None:
     path = killed(tmp_path, database)
     (tmp_path / "log").rename(tmp_path / "lost")
+    reader = server(tmp_path, "-durable", "forget", database=f"{path.name}#mode=r")
+    assert "-durable keeps it" in refused(reader)
     with server(tmp_path, "-durable", "forget", database=path.name) as process:
         with client(process) as tt:
             assert tt.count() <= 100

@@ -149,14 +149,17 @@ bool Store::admits_index(const Arguments& arguments) {
 
 // What only a server can complete that has the update log is for nobody else.
 void Store::check_mark(Keeping keeping) {
-  const TCHDB* file = in_memory() || type_ == Type::FIXED ? nullptr : hash_files()[0];
-  if (durable_ && !in_memory() && file == nullptr) {
-    throw OpenError("-durable does not keep fixed-length files (.tcf)");
+  if (in_memory()) return;
+  if (type_ == Type::FIXED) {
+    if (durable_) throw OpenError("-durable does not keep fixed-length files (.tcf)");
+    return;
   }
-  const Mark mark = file == nullptr ? Mark() : mark_of(hash_files()[0]);
-  if (keeping == Keeping::FORGET && mark.open) set_mark(hash_files()[0], Mark());
+  const Mark mark = mark_of(undone_file());
   since_ = mark.stamp;
-  if (!mark.open || keeping != Keeping::NONE) return;
+  if (!mark.open || durable_) return;
+  if (keeping == Keeping::FORGET && (undone_file()->omode & HDBOWRITER)) {
+    return set_mark(undone_file(), Mark());
+  }
   leave();
   throw OpenError(MARKED);
 }
