@@ -244,6 +244,15 @@ def test_values_that_look_as_if_they_ended(storage: KtStorage) -> None:
         assert storage.delete_data("k")
 
 
+def test_priorities_where_there_were_none(make: Make) -> None:
+    """A worker that ended while it waited has left its mark in the record of the queue."""
+    before = make(KtStorage, "changed")
+    before._queue._call("queuePop", b"1", b"0", b"1", b"0")
+    now = make(KtPriorityStorage, "changed")
+    now.enqueue(b"task", 1)
+    assert now.dequeue() == b"task"
+
+
 def test_bad_places() -> None:
     for place in ("redis://localhost", 5):
         with pytest.raises(ArgumentError):

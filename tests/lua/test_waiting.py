@@ -19,6 +19,7 @@ from kt.lua import (
     AsyncQueue,
     AsyncSchedule,
     Counter,
+    Hash,
     List,
     Lock,
     Queue,
@@ -188,6 +189,41 @@ def test_a_consumer_of_a_schedule_is_woken(db: Any) -> None:
         plan.update([("later", 1000), ("soon", 0.1)])
         assert item.result() == "soon"
         assert 0.09 < monotonic() - added < HEARTBEAT / 2
+
+
+def leave_marks(db: Any, key: str) -> None:
+    """What a consumer of a queue, of a schedule or of a lock leaves that dies while it waits."""
+    calls = calls_of(db, None)
+    if key == "queue":
+        calls.call("queuePop", key.encode(), [b"1", b"0", b"1", b"0"])
+    elif key == "schedule":
+        calls.call("schedulePop", key.encode(), [b"1", b"0", b"1"])
+    else:
+        for owner in (b"a", b"b", b"c"):
+            calls.call("lockAcquire", key.encode(), [owner, b"1000", b"0", b"1"])
+        calls.call("lockRelease", key.encode(), [b"a"])
+
+
+@pytest.mark.parametrize("key", ["queue", "schedule", "lock"])
+def test_what_is_empty_may_become_another_kind(db: Any, key: str) -> None:
+    """Also where a consumer has died while it waited, whose mark stays."""
+    for kind in (Hash, List, SortedSet):
+        leave_marks(db, key)
+        assert db.exists(key)
+        kind(db, key).clear()
+        assert not db.exists(key)
+    leave_marks(db, key)
+    Hash(db, key)["a"] = "1"
+    assert Hash(db, key).copy() == {"a": "1"}
+    db.remove(key)
+
+
+@pytest.mark.parametrize("value", [b"Q", b"Q\x010\x010", b"D12", b"D\x05123", b"K\x01a\x010\x01x"])
+def test_what_only_looks_like_a_container_stays(db: Any, value: bytes) -> None:
+    db.set_bytes("k", value)
+    with pytest.raises(KTError):
+        Hash(db, "k").clear()
+    assert db.get_bytes("k") == value
 
 
 @pytest.mark.parametrize("lua_server", TYCOONS, indirect=True)

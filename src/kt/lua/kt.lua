@@ -10,7 +10,8 @@
 --
 --     H | 4 name | 3 Ada | 4 born | 4 1815
 --
--- An empty container is no record. The kinds and their items:
+-- An empty container is no record, unless somebody waits for its items: then it may become one of
+-- another kind all the same. The kinds and their items:
 --
 --     H hash          field, value, ...                   in order of insertion
 --     S set           member, ...                         in order of insertion
@@ -105,11 +106,22 @@ local function writes(name, run)
   operations[name] = { kind = name:match("^%l+"), run = run, writes = true }
 end
 
--- Return the items of a record of this kind; none if there is no record.
+local vacant = {} -- letter of a kind -> whether its items say nothing but who waits
+
+-- Whether there is a record only because somebody waits there, or has died while he waited.
+local function is_vacant(data)
+  local is = vacant[sub(data, 1, 1)]
+  if not is then return false end
+  local done, items = pcall(unpack, data, 2)
+  return done and pack(items) == sub(data, 2) and is(items)
+end
+
+-- Return the items of a record of this kind; none if there is no record, or a vacant one.
 local function items_of(data, kind)
   if not data then return {} end
-  if sub(data, 1, 1) ~= KINDS[kind] then error("the record of this key is no " .. kind, 0) end
-  return unpack(data, 2)
+  if sub(data, 1, 1) == KINDS[kind] then return unpack(data, 2) end
+  if is_vacant(data) then return {} end
+  error("the record of this key is no " .. kind, 0)
 end
 
 -- Carry out an operation. Return its results, the record's new value (false: remove the record; nil:
@@ -531,6 +543,8 @@ local function scheduled(items)
   return (#items == 1 and items[1] == "0") and {} or items
 end
 
+vacant.D = function(items) return #items == 1 and tonumber(items[1]) ~= nil end
+
 reads("scheduleLength", function(items) return { text(max(0, (#items - 1) / 2)) } end)
 
 -- -> due, item, ... in order
@@ -599,6 +613,10 @@ local function holder(items)
   local finish = tonumber(items[2]) or 0
   if finish <= now() then return "", 0, tonumber(items[3]) or 0 end
   return items[1], finish, tonumber(items[3]) or 0
+end
+
+vacant.K = function(items)
+  return #items == 3 and tonumber(items[2]) and tonumber(items[3]) and holder(items) == ""
 end
 
 local UNHEARD = 60 -- seconds after which nobody waits any more for a lock that is free
@@ -749,6 +767,10 @@ local function visit_queue(store, key, plan)
     if same then return end
   end
   error("too many others use this queue", 0)
+end
+
+vacant.Q = function(items)
+  return #items == 3 and items[1] == "0" and items[2] == "0" and tonumber(items[3]) ~= nil
 end
 
 local queues = {}

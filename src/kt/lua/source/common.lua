@@ -8,7 +8,8 @@
 --
 --     H | 4 name | 3 Ada | 4 born | 4 1815
 --
--- An empty container is no record. The kinds and their items:
+-- An empty container is no record, unless somebody waits for its items: then it may become one of
+-- another kind all the same. The kinds and their items:
 --
 --     H hash          field, value, ...                   in order of insertion
 --     S set           member, ...                         in order of insertion
@@ -103,11 +104,22 @@ local function writes(name, run)
   operations[name] = { kind = name:match("^%l+"), run = run, writes = true }
 end
 
--- Return the items of a record of this kind; none if there is no record.
+local vacant = {} -- letter of a kind -> whether its items say nothing but who waits
+
+-- Whether there is a record only because somebody waits there, or has died while he waited.
+local function is_vacant(data)
+  local is = vacant[sub(data, 1, 1)]
+  if not is then return false end
+  local done, items = pcall(unpack, data, 2)
+  return done and pack(items) == sub(data, 2) and is(items)
+end
+
+-- Return the items of a record of this kind; none if there is no record, or a vacant one.
 local function items_of(data, kind)
   if not data then return {} end
-  if sub(data, 1, 1) ~= KINDS[kind] then error("the record of this key is no " .. kind, 0) end
-  return unpack(data, 2)
+  if sub(data, 1, 1) == KINDS[kind] then return unpack(data, 2) end
+  if is_vacant(data) then return {} end
+  error("the record of this key is no " .. kind, 0)
 end
 
 -- Carry out an operation. Return its results, the record's new value (false: remove the record; nil:

@@ -7,6 +7,10 @@ local function holder(items)
   return items[1], finish, tonumber(items[3]) or 0
 end
 
+vacant.K = function(items)
+  return #items == 3 and tonumber(items[2]) and tonumber(items[3]) and holder(items) == ""
+end
+
 local UNHEARD = 60 -- seconds after which nobody waits any more for a lock that is free
 
 -- -> owner, seconds left; nothing if it is free

@@ -46,6 +46,10 @@ local function visit_queue(store, key, plan)
   error("too many others use this queue", 0)
 end
 
+vacant.Q = function(items)
+  return #items == 3 and items[1] == "0" and items[2] == "0" and tonumber(items[3]) ~= nil
+end
+
 local queues = {}
 
 -- items -> the length, consumers to be woken

@@ -12,6 +12,8 @@ local function scheduled(items)
   return (#items == 1 and items[1] == "0") and {} or items
 end
 
+vacant.D = function(items) return #items == 1 and tonumber(items[1]) ~= nil end
+
 reads("scheduleLength", function(items) return { text(max(0, (#items - 1) / 2)) } end)
 
 -- -> due, item, ... in order
