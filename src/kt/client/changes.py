@@ -19,13 +19,14 @@ has been done about it.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 from time import monotonic
 from types import TracebackType
 from typing import Final, Generic, Self
 
 from kt.client.changes_values import Terms, decoded
-from kt.errors import KTError, ServerConnectionError, ServerTimeoutError
+from kt.errors import KTError, ServerConnectionError, ServerError, ServerTimeoutError
 from kt.net.blocking import Pool
 from kt.net.endpoint import Endpoint
 from kt.net.streams.blocking import Stream, pause
@@ -126,6 +127,18 @@ class Changes(Iterator[Change[K, V]], Generic[K, V]):
     def _greet(self, stream: Stream) -> None:
         """Ask for changes on a new connection."""
         raise NotImplementedError
+
+    def _look(self) -> None:
+        """Where a server has hung up on the first request, see that it is of the right kind.
+
+        Raises:
+            ProtocolError: it is of the other kind.
+        """
+        if self._established:
+            return
+        endpoint = self._pool.endpoint
+        with suppress(ServerError, ServerConnectionError, ServerTimeoutError):
+            self._pool.call(endpoint.barrier, endpoint.read_barrier, self._terms.timeout, True)
 
     def _receive(self) -> Change[bytes, bytes] | None:
         """Return the next change; None for what is none, or not new."""

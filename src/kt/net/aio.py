@@ -111,6 +111,17 @@ async def is_stranger(endpoint: Endpoint) -> bool:
         return False
 
 
+async def looks_strange(endpoint: Endpoint, news: list[Any], timeout: float | None) -> bool:
+    """Ask for the other kind of server until a future of `news` is done; is it there?"""
+    stranger = asyncio.ensure_future(is_stranger(endpoint))
+    try:
+        await asyncio.wait([stranger, *news], timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        return stranger.done() and stranger.result()
+    finally:
+        stranger.cancel()
+        await asyncio.wait([stranger])
+
+
 class Connection(asyncio.Protocol):
     """A connected socket, used by any number of tasks of one event loop.
 
@@ -239,24 +250,13 @@ class Connection(asyncio.Protocol):
             return
         self._met = True
         await asyncio.wait([self._first], timeout=patience)
-        if self.closed:
-            await self._look_around([], patience)
-        elif not self._heard:
-            await self._look_around([self._first], None if timeout is None else timeout - patience)
-
-    async def _look_around(self, news: list[asyncio.Future[Any]], timeout: float | None) -> None:
-        """Ask for the other kind of server until something comes."""
-        stranger = asyncio.ensure_future(is_stranger(self.endpoint))
-        try:
-            await asyncio.wait(
-                [stranger, *news], timeout=timeout, return_when=asyncio.FIRST_COMPLETED
-            )
-            if stranger.done() and stranger.result() and not self._heard:
-                self.abort()
-                raise self.endpoint.mistaken()
-        finally:
-            stranger.cancel()
-            await asyncio.wait([stranger])
+        if self._heard:
+            return
+        left = patience if self.closed else None if timeout is None else timeout - patience
+        strange = await looks_strange(self.endpoint, [] if self.closed else [self._first], left)
+        if strange and not self._heard:
+            self.abort()
+            raise self.endpoint.mistaken()
 
     def _ask(
         self,

@@ -103,6 +103,23 @@ def connected(endpoint: Endpoint, timeout: float | None) -> Socket:
     return sock
 
 
+def look_around(endpoint: Endpoint, news: list[Socket], deadline: float | None) -> None:
+    """Ask for the other kind of server until something comes, on `news` or from there.
+
+    Raises:
+        ProtocolError: it is there.
+    """
+    left = CALLING if deadline is None else max(deadline - monotonic(), 0.001)
+    with suppress(OSError), connected(endpoint, min(CALLING, left)) as sock:
+        sock.sendall(endpoint.stranger.request)
+        poller = select.poll()
+        for source in (sock, *news):
+            poller.register(source, POLLIN)
+        ready = [descriptor for descriptor, _ in poller.poll(milliseconds(deadline))]
+        if ready == [sock.fileno()] and sock.recv(1) == endpoint.stranger.answer:
+            raise endpoint.mistaken()
+
+
 class Poller(Protocol):
     """As `select.poll`."""
 
@@ -350,7 +367,7 @@ class Connection:
             raise self.endpoint.speaks_tls()
         patience = self.endpoint.patience(self._socket.gettimeout())
         if not data and patience is not None:
-            self._look_around([], monotonic() + patience)
+            look_around(self.endpoint, [], monotonic() + patience)
         return data
 
     def _wait(self, timeout: float | None) -> list[tuple[int, int]]:
@@ -363,25 +380,8 @@ class Connection:
                 self.heard = ready[0][1] != POLLOUT
                 return ready
             self.heard = True
-            self._look_around([self._socket], deadline)
+            look_around(self.endpoint, [self._socket], deadline)
         return self._poller.poll(milliseconds(deadline))
-
-    def _look_around(self, news: list[Socket], deadline: float | None) -> None:
-        """Ask for the other kind of server until something comes.
-
-        Raises:
-            ProtocolError: it is there.
-        """
-        stranger = self.endpoint.stranger
-        left = CALLING if deadline is None else max(deadline - monotonic(), 0.001)
-        with suppress(OSError), connected(self.endpoint, min(CALLING, left)) as sock:
-            sock.sendall(stranger.request)
-            poller = select.poll()
-            for source in (sock, *news):
-                poller.register(source, POLLIN)
-            ready = [descriptor for descriptor, _ in poller.poll(milliseconds(deadline))]
-            if ready == [sock.fileno()] and sock.recv(1) == stranger.answer:
-                raise self.endpoint.mistaken()
 
     def _move(self, outgoing: bytearray, replies: Replies, timeout: float | None) -> bytes:
         """Wait until bytes can go or come, move them, and return what came."""

@@ -16,7 +16,7 @@ from kt.embedded import EmbeddedServer, EmbeddedTokyoTyrantServer
 from kt.errors import ProtocolError, ServerConnectionError, ServerTimeoutError
 from kt.net import greetings
 from kt.net.endpoint import Endpoint
-from kt.options import Retry
+from kt.options import Retry, Since
 from kt.wire.tycoon import NEVER, pack_get_bulk_reply
 from tests.client.peers import WAIT, Conversation, Peer
 from tests.local_server import LocalServer
@@ -145,6 +145,20 @@ async def test_a_tyrant_client_at_a_tycoon_server(tycoon_server: EmbeddedServer)
     pipe.get("k")
     with pytest.raises(ProtocolError, match="is a Kyoto Tycoon server"):
         await pipe.execute()
+
+
+async def test_changes_of_the_other_kind_of_server(
+    tycoon_server: EmbeddedServer, tyrant_server: EmbeddedTokyoTyrantServer
+) -> None:
+    """They are asked for on a connection of their own."""
+    if isinstance(tycoon_server, LocalServer):
+        pytest.skip("a database in this process is opened with its own client")
+    tycoon = AsyncKyotoTycoon(tyrant_server.host, tyrant_server.port)
+    with pytest.raises(ProtocolError, match="is a Tokyo Tyrant server"):
+        await anext(tycoon.changes(since=Since.OLDEST))
+    tyrant = AsyncTokyoTyrant(tycoon_server.host, tycoon_server.port)
+    with pytest.raises(ProtocolError, match="is a Kyoto Tycoon server"):
+        await anext(tyrant.changes(since=Since.OLDEST))
 
 
 async def get_at_last(db: AsyncKyotoTycoon[str, str] | AsyncTokyoTyrant[str, str]) -> None:

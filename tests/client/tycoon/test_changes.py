@@ -225,7 +225,7 @@ def test_it_gives_up() -> None:
 
 
 def test_a_server_that_does_not_answer(peer: Peer) -> None:
-    peer.behave(stay)
+    peer.behave(stay, stay)  # by the second connection the client looks what server it is
     db = KyotoTycoon(peer.host, peer.port, timeout=0.1)
     with pytest.raises(ServerTimeoutError):
         next(db.changes(since=Since.OLDEST))

@@ -224,7 +224,7 @@ async def test_it_gives_up() -> None:
 
 
 async def test_a_server_that_does_not_answer(peer: Peer) -> None:
-    peer.behave(stay)
+    peer.behave(stay, stay)  # by the second connection the client looks what server it is
     db = AsyncKyotoTycoon(peer.host, peer.port, timeout=0.1)
     with pytest.raises(ServerTimeoutError):
         await anext(db.changes(since=Since.OLDEST))

@@ -163,7 +163,8 @@ async def test_a_server_that_refuses(peer: Peer) -> None:
         talk.request()
         talk.send(tyrant_server.pack_repl_reply(SERVER))
 
-    peer.behave(lambda talk: talk.request(), without_log)
+    count = b"\0" + (1).to_bytes(8)
+    peer.behave(lambda talk: talk.request(), lambda talk: talk.serve(count), without_log)
     db = connect(peer)
     with pytest.raises(ServerError, match="refuses"):
         await anext(db.changes(since=Since.OLDEST))

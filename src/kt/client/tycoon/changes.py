@@ -12,7 +12,7 @@ from typing import Any, Final
 from kt.client.changes import SILENCE, Changes
 from kt.client.changes_values import Terms
 from kt.client.tycoon.admin import TycoonAdmin
-from kt.errors import ServerError
+from kt.errors import ServerConnectionError, ServerError
 from kt.moments import nanoseconds
 from kt.net.endpoint import Endpoint
 from kt.net.streams.blocking import Stream
@@ -76,7 +76,11 @@ class TycoonChanges(Changes[K, V]):
 
     def _ask(self, stream: Stream, after: int) -> None:
         stream.send(pack_replication(after, self._terms.as_sid))
-        accepted = stream.receive(read_replication_reply, self._terms.timeout or SILENCE)
+        try:
+            accepted = stream.receive(read_replication_reply, self._terms.timeout or SILENCE)
+        except ServerConnectionError:
+            self._look()
+            raise
         if isinstance(accepted, ServerError):
             raise ServerError("the server keeps no update log, or cannot read it")
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 from kt.client.changes_async import SILENCE, AsyncChanges
 from kt.client.changes_values import Terms
 from kt.client.tycoon.admin_async import AsyncTycoonAdmin
-from kt.errors import ServerError
+from kt.errors import ServerConnectionError, ServerError
 from kt.moments import nanoseconds
 from kt.net.endpoint import Endpoint
 from kt.net.streams.aio import Stream
@@ -75,7 +75,11 @@ class AsyncTycoonChanges(AsyncChanges[K, V]):
 
     async def _ask(self, stream: Stream, after: int) -> None:
         await stream.send(pack_replication(after, self._terms.as_sid))
-        accepted = await stream.receive(read_replication_reply, self._terms.timeout or SILENCE)
+        try:
+            accepted = await stream.receive(read_replication_reply, self._terms.timeout or SILENCE)
+        except ServerConnectionError:
+            await self._look()
+            raise
         if isinstance(accepted, ServerError):
             raise ServerError("the server keeps no update log, or cannot read it")
 

@@ -59,6 +59,7 @@ class TyrantChanges(Changes[K, V]):
         except ServerConnectionError as error:
             if self._established:
                 raise
+            self._look()
             raise ServerError(refusal) from error
 
     def _receive(self) -> Change[bytes, bytes] | None:

@@ -58,6 +58,7 @@ class AsyncTyrantChanges(AsyncChanges[K, V]):
         except ServerConnectionError as error:
             if self._established:
                 raise
+            await self._look()
             raise ServerError(refusal) from error
 
     async def _receive(self) -> Change[bytes, bytes] | None:

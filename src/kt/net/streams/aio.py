@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Final, Self, TypeVar, cast
 
 from kt.errors import ServerConnectionError
-from kt.net.aio import secured, time_limit
+from kt.net.aio import looks_strange, secured, time_limit
 from kt.net.endpoint import Endpoint
 from kt.wire.reading import Incomplete, Reader
 
@@ -34,7 +34,7 @@ class Stream(asyncio.Protocol):
         self._data = bytearray()
         self._pos = 0
         self._received = 0
-        self._paused = self._heard = False
+        self._paused = self._heard = self._met = False
         self._end: str | None = None  # how the connection ended
         self._news: asyncio.Future[None] | None = None
         self._lost: asyncio.Future[None] = self._loop.create_future()
@@ -73,7 +73,8 @@ class Stream(asyncio.Protocol):
         Raises:
             ServerConnectionError: the connection ended.
             ServerTimeoutError: nothing came for `timeout` seconds.
-            ProtocolError: what came is no such message.
+            ProtocolError: what came is no such message, or it is the other kind of server, which
+                is asked for in a first silence.
         """
         self._received += 1
         if self._received % TURN == 0:
@@ -108,9 +109,19 @@ class Stream(asyncio.Protocol):
         if self._paused:
             self._paused = False
             self._transport.resume_reading()
-        self._news = self._loop.create_future()
+        news = self._news = self._loop.create_future()
         async with time_limit(self._endpoint, timeout):
-            await self._news
+            await self._meet(news, timeout)
+            await news
+
+    async def _meet(self, news: asyncio.Future[None], timeout: float | None) -> None:
+        """In a first silence, look who is there."""
+        patience = None if self._met else self._endpoint.patience(timeout)
+        self._met = True
+        if patience is None or (await asyncio.wait([news], timeout=patience))[0]:
+            return
+        if await looks_strange(self._endpoint, [news], None) and not news.done():
+            raise self._endpoint.mistaken()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin; called by the loop."""

@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 from kt.errors import ServerConnectionError
-from kt.net.blocking import connected
+from kt.net.blocking import connected, look_around, poller_of
 from kt.net.endpoint import Endpoint
 from kt.wire.reading import Incomplete, Reader
 
@@ -33,7 +33,7 @@ class Stream:
         self._socket = sock
         self._data = bytearray()
         self._pos = 0
-        self._busy = self._closing = self._heard = False
+        self._busy = self._closing = self._heard = self._met = False
 
     @classmethod
     def open(cls, endpoint: Endpoint, timeout: float | None) -> Self:
@@ -59,7 +59,8 @@ class Stream:
         Raises:
             ServerConnectionError: the connection ended.
             ServerTimeoutError: nothing came for `timeout` seconds.
-            ProtocolError: what came is no such message.
+            ProtocolError: what came is no such message, or it is the other kind of server, which
+                is asked for in a first silence.
         """
         reading = reader(self._data, self._pos)
         while isinstance(reading, Incomplete):
@@ -89,7 +90,7 @@ class Stream:
     def _read(self, timeout: float | None) -> bytes:
         try:
             self._busy = True
-            self._socket.settimeout(timeout)
+            self._socket.settimeout(self._meet(timeout))
             data = self._socket.recv(AHEAD)
         except TimeoutError as error:
             raise self._endpoint.no_turn(timeout) from error
@@ -102,6 +103,16 @@ class Stream:
         if not data:
             raise self._ended("closed the connection")
         return data
+
+    def _meet(self, timeout: float | None) -> float | None:
+        """In a first silence, look who is there; returns what is left of `timeout`."""
+        patience = None if self._met else self._endpoint.patience(timeout)
+        self._met = True
+        if patience is None or poller_of(self._socket).poll(patience * 1000):
+            return timeout
+        deadline = None if timeout is None else time.monotonic() + timeout - patience
+        look_around(self._endpoint, [self._socket], deadline)
+        return None if deadline is None else max(deadline - time.monotonic(), 0.001)
 
     def _ended(self, how: str) -> ServerConnectionError:
         return ServerConnectionError(f"{self._endpoint} {how}", sent=True)
