@@ -1,8 +1,9 @@
-"""What `kt top` makes of a gateway's report."""
+"""What `kt top` and `kt exporter` make of a gateway's report."""
 
 from __future__ import annotations
 
 from kt.cli.care.clusters import ClusterSample, clusters_of
+from kt.cli.care.metrics import Sample, samples
 from kt.cli.care.top import one_line, sample
 
 BEFORE = {
@@ -36,3 +37,19 @@ def test_a_line_for_people() -> None:
 
 def test_other_servers_have_no_cluster() -> None:
     assert sample({"cnt_get": 1}, {"cnt_get": 2}, 1.0).clusters == ()
+
+
+def test_metrics() -> None:
+    report = AFTER | {"conf_kt_version": "1", "cluster_2": "nodes=1 slots=0"}
+    assert [each for each in samples(report) if each.name.startswith("kt_cluster_")] == [
+        Sample("kt_cluster_nodes", ("0",), 7),
+        Sample("kt_cluster_masters", ("0",), 3),
+        Sample("kt_cluster_retries", ("0", "LOST"), 3),
+        Sample("kt_cluster_retries", ("0", "MOVED"), 6),
+        Sample("kt_cluster_replicas", ("0",), 2),
+        Sample("kt_cluster_slots", ("0",), 10923),
+        Sample("kt_cluster_acks", ("0",), 14),
+        Sample("kt_cluster_ack_seconds", ("0",), 1.01),
+        Sample("kt_cluster_nodes", ("2",), 1),
+        Sample("kt_cluster_slots", ("2",), 0),
+    ]

@@ -1,11 +1,11 @@
-"""What a gateway tells of the clusters that its databases are on, for people.
+"""What a gateway tells of the clusters that its databases are on.
 
 Its report has ``cluster_0`` and so on, each a text of ``NAME=NUMBER`` with spaces between.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
 SLOTS: Final = 16384
@@ -37,11 +37,15 @@ def clusters_of(
     before: Mapping[str, object], after: Mapping[str, object], seconds: float
 ) -> list[ClusterSample]:
     """What two reports say, with the time between them; nothing of another server."""
-    names = [f"cluster_{number}" for number in range(len(after))]
-    given = [name for name in names if name in after]
-    return [
-        _sample(_numbers(before.get(name, "")), _numbers(after[name]), seconds) for name in given
-    ]
+    then = dict(numbers_of(before))
+    return [_sample(then.get(index, {}), now, seconds) for index, now in numbers_of(after)]
+
+
+def numbers_of(report: Mapping[str, object]) -> Iterator[tuple[int, dict[str, float]]]:
+    """The number of each database of a gateway, with what is told of its cluster."""
+    for index in range(len(report)):
+        if (name := f"cluster_{index}") in report:
+            yield index, _numbers(report[name])
 
 
 def _numbers(text: object) -> dict[str, float]:

@@ -22,6 +22,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
+from kt.cli.care.clusters import numbers_of
 from kt.cli.care.times import Times, times_of
 from kt.cli.care.top import report_of
 from kt.cli.target import open_target
@@ -37,6 +38,8 @@ class Family(NamedTuple):
     grows: bool = False
     labels: tuple[str, ...] = ()
 
+
+DB: Final = ("db",)
 
 FAMILIES: Final[dict[str, Family]] = {
     "kt_up": Family("1 if the server answered, else 0."),
@@ -56,6 +59,15 @@ FAMILIES: Final[dict[str, Family]] = {
     "kt_ack_waiting": Family("Replies that wait for slaves."),
     "kt_ack_late": Family("Writes that too few slaves confirmed in time.", True),
     "kt_commands": Family("Commands by protocol and name.", True, ("command",)),
+    "kt_cluster_nodes": Family("Nodes of the cluster that a gateway's database is on.", False, DB),
+    "kt_cluster_masters": Family("Of them, masters that have slots.", False, DB),
+    "kt_cluster_replicas": Family("Of them, replicas that are not lost.", False, DB),
+    "kt_cluster_slots": Family("Slots that somebody serves, of 16384.", False, DB),
+    "kt_cluster_retries": Family(
+        "What a gateway tried again, by the reason.", True, (*DB, "reason")
+    ),
+    "kt_cluster_acks": Family("Writes that waited for replicas to confirm them.", True, DB),
+    "kt_cluster_ack_seconds": Family("Time for which they waited.", True, DB),
 }
 """Every metric; Prometheus adds ``_total`` to those that grow."""
 
@@ -109,6 +121,8 @@ def samples(report: Report) -> Iterator[Sample]:
             yield Sample("kt_cpu_seconds", (PROCESSOR[name],), float(value))
         elif name.startswith("db_") and name.removeprefix("db_").isdecimal():
             yield from _database(name.removeprefix("db_"), str(value))
+    for index, numbers in numbers_of(report):
+        yield from _cluster(str(index), numbers)
     if not tycoon:
         labels = ("0", str(report.get("path", "")))
         yield Sample("kt_records", labels, float(report["rnum"]))
@@ -126,6 +140,16 @@ def _database(index: str, text: str) -> Iterator[Sample]:
     labels = (index, parts.get("path", ""))
     yield Sample("kt_records", labels, float(parts["count"]))
     yield Sample("kt_size_bytes", labels, float(parts["size"]))
+
+
+def _cluster(db: str, numbers: Mapping[str, float]) -> Iterator[Sample]:
+    """What a gateway tells of the cluster of a database."""
+    for name, value in numbers.items():
+        reason = name.removeprefix("retries_")
+        if reason != name:
+            yield Sample("kt_cluster_retries", (db, reason), value)
+        elif f"kt_cluster_{name}" in FAMILIES and name != "retries":
+            yield Sample(f"kt_cluster_{name}", (db,), value)
 
 
 def histogram(times: Times) -> tuple[list[tuple[str, float]], float]:
