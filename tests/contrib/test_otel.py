@@ -78,6 +78,7 @@ def test_spans_and_durations(server: EmbeddedServer) -> None:
     assert second.status.status_code is StatusCode.ERROR
     assert second.attributes is not None
     assert second.attributes["error.type"] == "kt.errors.ServerError"
+    assert second.attributes["db.response.status_code"] == "450"
     assert [point.count for point in backend.points()] == [1, 1]
 
 

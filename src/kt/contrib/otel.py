@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from opentelemetry import metrics, trace
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
+from kt.errors import ServerError
 from kt.version import VERSION
 
 if TYPE_CHECKING:
@@ -67,6 +68,8 @@ class Telemetry:
         attributes = {**self._attributes, "db.operation.name": name}
         if error is not None:
             attributes["error.type"] = f"{type(error).__module__}.{type(error).__qualname__}"
+            if isinstance(error, ServerError) and error.code is not None:
+                attributes["db.response.status_code"] = str(error.code)
         span = self._tracer.start_span(
             name, kind=SpanKind.CLIENT, attributes=attributes, start_time=end - int(seconds * 1e9)
         )
