@@ -35,6 +35,9 @@ TOKYO_HASHES: Final = (0, 3)
 FATAL: Final = 2
 """Flag of a file of Tokyo Cabinet that is broken."""
 
+PROGRAMS: Final = frozenset(("ktserver", "kt-tycoon", "ttserver", "kt-tyrant", "kt.server"))
+"""Whose command lines are known."""
+
 CROWDED: Final = 2
 """Records per bucket from which on chains are long."""
 GAPS: Final = 0.5
@@ -62,9 +65,7 @@ class Finding(NamedTuple):
 def examine(target: Target) -> Iterator[Finding]:
     """Find what could be better."""
     if target.kind == "tyrant":
-        yield from _server(target.tyrant.status())
-        if target.url.partition("#")[0].endswith(TOKYO):
-            yield from tokyo_file(target.url.partition("#")[0], target.tyrant.count())
+        yield from _tyrant(target)
         return
     from kt.cli.transfer.sources import Source
 
@@ -75,8 +76,21 @@ def examine(target: Target) -> Iterator[Finding]:
         status = target.tycoon.status(db)
         files = files or status.get("type") in FILES
         yield from kyoto_database(f"database {db}", target.url, db, status)
-    if files and not is_file(target.url):
-        yield from durability(command_line(target, report))
+    words = None if is_file(target.url) else command_line(target, report)
+    if files:
+        yield from durability(words, "start it with -oat (or -oas), or keep a -ulog")
+    yield from expiry(words)
+
+
+def _tyrant(target: Target) -> Iterator[Finding]:
+    """Find what could be better with a database of Tokyo Cabinet."""
+    report = report_of(target)
+    yield from _server(report)
+    if is_file(target.url):
+        yield from tokyo_file(target.url.partition("#")[0], target.tyrant.count())
+    elif str(report.get("path")).partition("#")[0].endswith(TOKYO):
+        cure = "keep a -ulog; kt-tyrant also has -durable"
+        yield from durability(command_line(target, report), cure)
 
 
 def _server(report: Report) -> Iterator[Finding]:
@@ -144,21 +158,31 @@ def command_line(target: Target, report: Report) -> list[str] | None:
     if target.client.host not in ("127.0.0.1", "localhost", "::1"):
         return None
     try:
-        line = Path(f"/proc/{report.get('serv_proc_id')}/cmdline").read_bytes()
+        number = report.get("serv_proc_id", report.get("pid"))
+        line = Path(f"/proc/{number}/cmdline").read_bytes()
     except OSError:
         return None
     words = line.decode("utf-8", "replace").split("\0")
     names = {Path(word).name for word in words[:5]}
-    return words if names & {"ktserver", "kt-tycoon", "kt.server"} else None
+    return words if names & PROGRAMS else None
 
 
-def durability(words: list[str] | None) -> Iterator[Finding]:
+def durability(words: list[str] | None, cure: str) -> Iterator[Finding]:
     """Find that a server with files was told to make nothing sure."""
     if words is not None and not {"-oat", "-oas", "-ulog"} & set(words):
         text = (
             "after a crash of the machine or the server, the last writes to its files may be lost"
         )
-        yield Finding(True, "server", text, "start it with -oat (or -oas), or keep a -ulog")
+        yield Finding(True, "server", text, cure)
+
+
+def expiry(words: list[str] | None) -> Iterator[Finding]:
+    """Find databases of a server in which nothing expires."""
+    for word in words or ():
+        name, *parameters = word.split("#")
+        if any(each.startswith("ktopts=") and "p" in each[7:] for each in parameters):
+            text = "records keep no expiry there, and stay"
+            yield Finding(False, name, text, f"start it as {name!r} without ktopts=p")
 
 
 @verb(patient=True)
