@@ -11,7 +11,7 @@ from kt.cli.care import doctor
 from kt.cli.care.times import Times, times_of
 from kt.cli.care.top import Sample, as_table, bytes_text, one_line, sample, seconds_text
 from kt.cli.target import open_target
-from tests.conftest import StartTycoon
+from tests.conftest import StartTycoon, StartTyrant
 
 from .conftest import Kt
 
@@ -134,8 +134,23 @@ def test_doctor_of_a_server(kt: Kt, start_tycoon: StartTycoon, tycoon_kind: str)
     ran = kt(f"kt://127.0.0.1:{server.port}", "doctor")
     assert ran.status == 1
     assert ran.lines[1].strip() == "start it with -oat (or -oas), or keep a -ulog"
-    server = start_tycoon("b.kch", "*", args=["-oat"])
-    assert kt(f"kt://127.0.0.1:{server.port}", "doctor").status == 0
+    server = start_tycoon("b.kch", "*#ktopts=p", args=["-oat"])
+    ran = kt(f"kt://127.0.0.1:{server.port}", "doctor")
+    assert ran.status == 0
+    assert ran.lines[0] == "- *: records keep no expiry there, and stay"
+
+
+def test_doctor_of_a_tyrant_with_a_file(
+    kt: Kt, start_tyrant: StartTyrant, tyrant_kind: str, tmp_path: Path
+) -> None:
+    if tyrant_kind == "local":
+        pytest.skip("files are tested above")
+    server = start_tyrant("a.tch")
+    ran = kt(f"tt://127.0.0.1:{server.port}", "doctor")
+    assert ran.status == 1
+    assert ran.lines[1].strip() == "keep a -ulog; kt-tyrant also has -durable"
+    server = start_tyrant("b.tch", args=["-ulog", str(tmp_path), "-sid", "1"])
+    assert kt(f"tt://127.0.0.1:{server.port}", "doctor").status == 0
 
 
 def test_doctor_of_a_tyrant(kt: Kt, tyrant_url: str) -> None:
@@ -174,8 +189,11 @@ def test_convert(kt: Kt, tmp_path: Path, first: str, second: str) -> None:
     assert kt("convert", source, "kt://127.0.0.1").status == 2
 
 
-def test_a_conversion_that_fails_leaves_nothing(kt: Kt, tmp_path: Path) -> None:
-    source, made = str(tmp_path / "a.kct"), tmp_path / "b.tct"
+@pytest.mark.parametrize(("first", "second"), [("a.kct", "b.tct"), ("a.tct", "b.kcd")])
+def test_a_conversion_that_fails_leaves_nothing(
+    kt: Kt, tmp_path: Path, first: str, second: str
+) -> None:
+    source, made = str(tmp_path / first), tmp_path / second
     open_target(source, create=True).close()
     assert kt("convert", source, made).status == 2
     assert not made.exists()

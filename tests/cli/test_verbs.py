@@ -360,4 +360,5 @@ def test_ping_loads_little() -> None:
     loaded = set(done.stdout.split())
     assert "click" in loaded
     heavy = {"asyncio", "rich", "prompt_toolkit", "pygments", "kt.server", "kt.local.opening"}
+    heavy |= {"dataclasses", "json", "logging", "ssl", "subprocess", "kt.net.group", "kt.lua"}
     assert not heavy & loaded

@@ -16,8 +16,7 @@ casket.kch, casket.tct    a file, opened in this process: any suffix of the Cabi
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
 from kt.cli.faults import Usage
 
@@ -56,8 +55,7 @@ def server_url(kind: Kind, host: str | None, port: int | None) -> str:
     return f"{'kt' if kind == 'tycoon' else 'tt'}://{name}:{1978 if port is None else port}"
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(NamedTuple):
     """What a verb works on: one of both clients."""
 
     url: str

@@ -397,8 +397,16 @@ def _transfer(call: Call, made: str, drop_expiry: bool, quiet: bool) -> None:
             with Meter("convert", total_of(source, databases), quiet) as meter:
                 _copy(source, databases, sink, State(None, {}), meter)
     except BaseException:
-        os.remove(made.partition("#")[0])  # there was none before
+        _remove(made.partition("#")[0])  # there was none before
         raise
+
+
+def _remove(made: str) -> None:
+    """Remove a database, which may be a folder."""
+    if os.path.isdir(made):
+        shutil.rmtree(made)
+    else:
+        os.remove(made)
 
 
 # ------------------------------------------------------------------------------------------ diff
