@@ -13,9 +13,10 @@ at once, what is older by a worker thread, for a moment.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Final
+from typing import Final, Protocol
 
 from kt.server.engines.log._log import BROKEN, MORE, LogReader
 from kt.server.history import History
@@ -24,6 +25,56 @@ from kt.server.session import Await, Drain, Journal, Session
 SLOW: Final = "it has not read for too long"
 AT_ONCE: Final = 1 << 17
 """Bytes that are read and sent at once."""
+
+LINK_ENDED: Final = "the connection has ended"
+"""What is said of a follower that is lost for no reason that is known here."""
+LOST: Final = 16
+"""So many of those who follow no longer are remembered."""
+
+
+class Follower(Protocol):
+    """Who follows the update log."""
+
+    def facts(self) -> str:
+        """What reports say of it."""
+
+
+class Followers:
+    """Who follows the update log of a server, and who does no longer, for its reports.
+
+    Attributes:
+        present: those who do.
+    """
+
+    def __init__(self) -> None:
+        self.present: list[Follower] = []
+        self._lost: dict[int, tuple[float, str]] = {}  # by their numbers: when that was, and why
+
+    def join(self, follower: Follower) -> None:
+        """Somebody begins to."""
+        self.present.append(follower)
+
+    def has_all(self, number: int) -> None:
+        """Who has this number has everything."""
+        self._lost.pop(number, None)
+
+    def leave(self, follower: Follower, number: int, why: str) -> None:
+        """Somebody ends to; empty `why`: it is not expected to come back."""
+        self.present.remove(follower)
+        if not why:
+            return
+        self._lost.pop(number, None)
+        self._lost[number] = time.time(), why
+        while len(self._lost) > LOST:
+            del self._lost[next(iter(self._lost))]
+
+    def facts(self) -> Iterator[tuple[str, object]]:
+        """Names and values for a report; any thread may ask."""
+        for index, follower in enumerate(tuple(self.present)):
+            yield f"slave_{index}", follower.facts()
+        for number, (when, why) in tuple(self._lost.items()):
+            ago = max(time.time() - when, 0.0)
+            yield f"slave_lost_{number}", f"seconds={ago:.6f} error={why}"
 
 
 class Feed:
@@ -76,6 +127,11 @@ class Feed:
     def stamp(self) -> int:
         """Up to here everything has been sent."""
         return self._reader.stamp()
+
+    @property
+    def behind(self) -> int:
+        """Bytes of the log that have not been sent."""
+        return self._history.bytes_after(self.position)
 
     def end(self) -> None:
         """The client is gone: it needs nothing of the log any more."""

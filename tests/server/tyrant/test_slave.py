@@ -561,3 +561,25 @@ def test_the_original_tool_sets_a_master(tmp_path: Path) -> None:
         arguments = ["-port", str(b.port), "-mport", str(a.port), HOST, HOST]
         subprocess.run([program, "setmst", *arguments], check=True)
         wait_until(lambda: follower.get(b"a") == b"1")
+
+
+def test_a_master_tells_of_its_slaves(tmp_path: Path) -> None:
+    with server(tmp_path / "1", 1) as first, client(first) as tt:
+        with server(tmp_path / "2", 2, of=first) as second, client(second) as other:
+            tt.set(b"a", b"1")
+            settle(tt, other)
+            done = int(other.status()["rts"])
+            wait_until(lambda: int(follower(tt)["ts"]) >= done, "it is said")
+            said = follower(tt)
+            assert (said["sid"], said["state"], said["bytes"]) == ("2", "following", "0")
+            assert int(said["ts"]) < 2 * done  # microseconds, both
+            assert float(said["delay"]) >= 0
+            assert "slave_1" not in tt.status()
+        wait_until(lambda: "slave_lost_2" in tt.status(), "it is lost")
+        assert "error=the connection has ended" in tt.status()["slave_lost_2"]
+        assert "slave_0" not in tt.status()
+
+
+def follower(tt: Client) -> dict[str, str]:
+    """What a master says of its only slave."""
+    return dict(word.split("=", 1) for word in tt.status()["slave_0"].split())

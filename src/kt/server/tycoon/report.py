@@ -61,11 +61,7 @@ def report(service: TycoonService, process: Process) -> Columns:
         columns.update(service.mastership.facts())
     if service.quorum is not None:
         columns.update(service.quorum.facts())
-    for index, slave in enumerate(tuple(service.slaves)):
-        columns[f"slave_{index}"] = slave.facts()
-    for number, (when, why) in tuple(service.lost_slaves.items()):
-        ago = max(time.time() - when, 0.0)
-        columns[f"slave_lost_{number}"] = f"seconds={ago:.6f} error={why}"
+    columns.update(service.followers.facts())
     columns.update(_system())
     columns.update(_counts(service))
     columns.update(_commands(service))

@@ -14,10 +14,11 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Final, Protocol, TypeVar
+from typing import Final, TypeVar
 
 from kt.server.engines import EngineError
 from kt.server.engines.kyoto._engine import BinaryCore, Database
+from kt.server.feed import Followers
 from kt.server.history import History
 from kt.server.holders import Holders, holding
 from kt.server.session import Journal
@@ -32,20 +33,10 @@ from kt.wire.tycoon_rpc import NO_LEASE, READ_ONLY, REPLACED
 
 T = TypeVar("T")
 
-LOST_SLAVES: Final = 16
-"""So many are remembered."""
-
 REFUSALS: Final = (READ_ONLY, REPLACED, NO_LEASE)
 """What is nothing that is wrong here."""
 
 COUNTS: Final = ("set", "remove", "get")
-
-
-class Slave(Protocol):
-    """Who follows the update log."""
-
-    def facts(self) -> str:
-        """What the report says of it."""
 
 
 class TycoonService:
@@ -72,8 +63,7 @@ class TycoonService:
         commands: those that were answered here, by protocol and name; `core` counts the others.
         stamp: the headers Server and Date, ready to send.
         has_scripts: whether there are Lua functions to be called.
-        slaves: those who follow the update log.
-        lost_slaves: those that do not follow any more, by their numbers: when that ended, and why.
+        followers: those who follow the update log.
         shut: why nobody can be served at the moment, but for what is about the server; empty if
             all can.
         copies: makes full copies for slaves; None: there are none.
@@ -111,10 +101,9 @@ class TycoonService:
         self.counts = dict.fromkeys(("script", "misc"), 0)
         for kind in COUNTS:
             self.counts[kind] = self.counts[f"{kind}_misses"] = 0
-        self.lost_slaves: dict[int, tuple[float, str]] = {}
         self.commands: Counter[str] = Counter()
         self.has_scripts = False
-        self.slaves: list[Slave] = []
+        self.followers = Followers()
         self.report = report
         self.history, self.following = history, following
         self.timeout = timeout
@@ -135,17 +124,6 @@ class TycoonService:
     def exclusively(self, work: Callable[[], T]) -> Callable[[], T]:
         """`work`, to be run in a worker thread soon; until it is done `engine_may_block` is set."""
         return holding(self.held, work)
-
-    def found_slave(self, number: int) -> None:
-        """Somebody follows who has everything."""
-        self.lost_slaves.pop(number, None)
-
-    def lost_slave(self, number: int, why: str) -> None:
-        """Somebody has ended to, and is expected to come back; the last ones are remembered."""
-        self.lost_slaves.pop(number, None)
-        self.lost_slaves[number] = time.time(), why
-        while len(self.lost_slaves) > LOST_SLAVES:
-            del self.lost_slaves[next(iter(self.lost_slaves))]
 
     def answered(self, command: str, seconds: float) -> None:
         """Count a command that was answered here, and not by the engine's stream."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from kt.errors import ProtocolError
 from kt.server.engines.kyoto._engine import State, Stream
-from kt.server.feed import Feed
+from kt.server.feed import LINK_ENDED, Feed
 from kt.server.session import LARGE_REQUEST, Rights
 from kt.server.tycoon.answering import Answering
 from kt.server.tycoon.replication.sending import Copies, CopyFeed
@@ -66,11 +66,9 @@ FRAME: Final = bytes([REPLICATION])
 """Begins the messages of replication, and confirms heartbeats."""
 
 BEAT: Final = b"\xb0"
-LINK_ENDED: Final = "the connection has ended"
 
 FEW_CURSORS: Final = 50
 """So many are closed at once when a connection ends; to close one takes 2 µs."""
-"""What is said of a slave that is lost for no reason that is known here."""
 
 PULSE: Final = 0.1
 """Seconds between two heartbeats."""
@@ -318,7 +316,7 @@ class TycoonSession(Answering):
             looking=looking,
         )
         if not looking:
-            service.slaves.append(self)
+            service.followers.join(self)
         if quorum is not None:
             quorum.join(self, server, since)
         self._feed.go_on()
@@ -328,7 +326,7 @@ class TycoonSession(Answering):
         self._follower = server
         self.write(FRAME)
         self._copy = CopyFeed(self, copies, self.service.timeout)
-        self.service.slaves.append(self)
+        self.service.followers.join(self)
         self._copy.go_on()
 
     def _caught_up(self) -> None:
@@ -361,7 +359,7 @@ class TycoonSession(Answering):
         self._confirmed_stamp = self._beaten
         if self._beaten_all and not self._was_current:
             self._was_current = True
-            self.service.found_slave(self._follower)
+            self.service.followers.has_all(self._follower)
         if self.service.quorum is not None:
             self.service.quorum.confirm(self, self._beaten)
         if self._beaten_all:
@@ -375,12 +373,10 @@ class TycoonSession(Answering):
         if self._copy is not None:
             return f"peer={self.peer} sid={self._follower} state=copying copied={self._copy.sent}"
         assert self._feed is not None
-        assert self.service.history is not None
         delay = max(time.time() - self._confirmed_stamp / 1e9, 0.0)
-        behind = self.service.history.bytes_after(self._feed.position)
         return (
             f"peer={self.peer} sid={self._follower} state=following ts={self._confirmed_stamp}"
-            f" delay={delay:.6f} bytes={behind}"
+            f" delay={delay:.6f} bytes={self._feed.behind}"
         )
 
     # I/O threads
@@ -411,7 +407,7 @@ class TycoonSession(Answering):
             self._feed.end()
             if self.service.quorum is not None:
                 self.service.quorum.leave(self)
-        if self in self.service.slaves:
+        if self in self.service.followers.present:
             self._lost_slave()
         if self.cursors:
             with self.service.turn:
@@ -421,7 +417,6 @@ class TycoonSession(Answering):
         return None
 
     def _lost_slave(self) -> None:
-        self.service.slaves.remove(self)
         why = LINK_ENDED if self._was_current else ""  # who only looks where the log begins is none
         if self._copy is not None:
             self._copy.end()
@@ -429,8 +424,7 @@ class TycoonSession(Answering):
                 why = self._copy.trouble or LINK_ENDED
         elif self._feed is not None:
             why = self._feed.trouble or why
-        if why:
-            self.service.lost_slave(self._follower, why)
+        self.service.followers.leave(self, self._follower, why)
 
     def _close_cursors(self) -> None:
         for cursor in self.cursors.values():

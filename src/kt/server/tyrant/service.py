@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Final, Protocol, TypeVar
 
 from kt.server.engines.tokyo._engine import BinaryCore, Database, Event, Hold
+from kt.server.feed import Followers
 from kt.server.history import History
 from kt.server.holders import Holders, holding
 from kt.server.session import Journal
@@ -80,6 +81,7 @@ class TyrantService:
         has_scripts: whether there are Lua functions to be called.
         start_time: Unix time.
         slave: what follows a master; None where nothing can.
+        followers: those who follow the update log.
     """
 
     def __init__(
@@ -106,6 +108,7 @@ class TyrantService:
         self.has_scripts = False
         self.start_time = time.time()
         self.slave: Slave | None = None
+        self.followers = Followers()
         self.server_id = server_id
         self.history = history
         self.timeout = timeout

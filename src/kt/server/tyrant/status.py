@@ -97,7 +97,7 @@ def count_columns(service: TyrantService) -> Facts:
 
 def stat(service: TyrantService, descriptor: int, allowed: bool) -> bytes:
     """The lines that `stat` answers; only the counts if it is not allowed."""
-    facts = describe(service, descriptor) if allowed else []
+    facts = [*describe(service, descriptor), *service.followers.facts()] if allowed else []
     facts += count_columns(service)
     if service.core.timed:
         facts.append(("times", times.text(*service.core.times())))

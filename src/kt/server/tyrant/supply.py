@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from typing import Final
 
-from kt.server.feed import Feed
+from kt.server.feed import LINK_ENDED, Feed
 from kt.server.history import History
 from kt.server.tyrant.answering import Answering
 from kt.wire.tyrant_server import Repl
@@ -17,6 +17,8 @@ from kt.wire.tyrant_server import Repl
 BEAT: Final = b"\xca"
 PULSE: Final = 1.0
 """Seconds between two of them."""
+
+MICROSECONDS: Final = 10**6
 
 
 class Supply:
@@ -28,6 +30,8 @@ class Supply:
         service.log.system(f"({session.peer}): follows the update log: ts={since} sid={server}")
         self._session = session
         self._history = history
+        self._server = server
+        self._had_all = False
         self._beaten = 0.0
         self._feed = Feed(
             session,
@@ -38,14 +42,29 @@ class Supply:
             caught_up=self._caught_up,
             log=service.log,
         )
+        service.followers.join(self)
         self._beat()
         self._feed.go_on()
 
     def end(self) -> None:
         """The client is gone."""
         self._feed.end()
+        why = self._feed.trouble or (LINK_ENDED if self._had_all else "")
+        self._session.service.followers.leave(self, self._server, why)
+
+    def facts(self) -> str:
+        """What `stat` says of the client, which does not say what it has carried out."""
+        stamp = self._feed.stamp
+        delay = max(time.time() - stamp / MICROSECONDS, 0.0)
+        return (
+            f"peer={self._session.peer} sid={self._server} state=following ts={stamp}"
+            f" delay={delay:.6f} bytes={self._feed.behind}"
+        )
 
     def _caught_up(self) -> None:
+        if not self._had_all:
+            self._had_all = True
+            self._session.service.followers.has_all(self._server)
         if self._history.ended:
             self._session.close()
             return
