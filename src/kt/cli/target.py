@@ -5,7 +5,8 @@ kt://HOST:PORT/DB         a Kyoto Tycoon server, and a database of it
 tt://HOST:PORT            a Tokyo Tyrant server
 kts://, tts://            the same with TLS; ``?tls_ca=FILE`` says whom to trust
 kt://A:PORT,B:PORT        several of which one is the master, which is found; also tt, kts, tts
-kt+etcd://HOST:PORT/NAME  a service that etcd knows, whose master is found; kts+etcd
+kt+etcd://HOST:PORT/NAME  a service that etcd knows, whose master is found; also kts+etcd, and
+                          kt+etcds, kts+etcds with TLS to etcd
 kt+unix:///PATH           the same on a Unix socket; also tt+unix
 HOST, HOST:PORT           a Kyoto Tycoon server
 casket.kch, casket.tct    a file, opened in this process: any suffix of the Cabinet libraries, also
@@ -19,6 +20,8 @@ import os
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
 from kt.cli.faults import Usage
+from kt.client.url import ETCD as SERVICES
+from kt.net.endpoint import without_login
 
 if TYPE_CHECKING:
     from kt.client.tycoon.client import KyotoTycoon
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
     Tycoon: TypeAlias = KyotoTycoon[bytes, bytes]
     Tyrant: TypeAlias = TokyoTyrant[bytes, bytes]
 
-ETCD: Final = ("kt+etcd://", "kts+etcd://")
+ETCD: Final = tuple(f"{scheme}://" for scheme in SERVICES)
 SCHEMES: Final = ("kt://", "tt://", "kts://", "tts://", "kt+unix://", "tt+unix://", *ETCD)
 KYOTO: Final = (".kch", ".kct", ".kcd", ".kcf", ".kcx")
 TOKYO: Final = (".tch", ".tcb", ".tcf", ".tct")
@@ -56,7 +59,13 @@ def server_url(kind: Kind, host: str | None, port: int | None) -> str:
 
 
 class Target(NamedTuple):
-    """What a verb works on: one of both clients."""
+    """What a verb works on: one of both clients.
+
+    Attributes:
+        url: of it, as others may see it.
+        kind: of it.
+        client: speaks with it.
+    """
 
     url: str
     kind: Kind
@@ -105,9 +114,9 @@ def open_target(
     if is_file(url):
         target = _open_file(url, read_only, create)
     elif url.startswith("tt"):
-        target = Target(url, "tyrant", _tyrant(url, timeout))
+        target = Target(without_login(url), "tyrant", _tyrant(url, timeout))
     else:
-        target = Target(url, "tycoon", _tycoon(url, timeout))
+        target = Target(without_login(url), "tycoon", _tycoon(url, timeout))
     if db is not None:
         target.tycoon.set_database(_index(target.tycoon, db))
     return target

@@ -11,8 +11,11 @@
                                        tts): the client finds it. reads=slaves: calls that only read
                                        go to a slave, if there is one
     kt+etcd://HOST:2379/SERVICE?db=1   the same for servers that `kt.failover` looks after: etcd
-                                       says where they are. Also kts+etcd (the servers speak TLS,
-                                       not etcd), and several servers of etcd, with commas
+                                       says where they are. Also several servers of etcd, with
+                                       commas. What is before the + is what the servers speak, what
+                                       is behind it what etcd does: kts+etcd, kt+etcds, kts+etcds
+    kt+etcd://USER:PASSWORD@HOST/...   who we are to etcd; or etcd_auth_file=FILE, with both in it
+    kt+etcds://HOST/...?etcd_ca=FILE   etcd speaks TLS; also etcd_cert and etcd_key, as above
 
 What decides the types of keys and values is the program's business and not the URL's.
 """
@@ -25,6 +28,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from kt.errors import ArgumentError
+from kt.net.endpoint import without_login
 from kt.options import Retry
 
 if TYPE_CHECKING:
@@ -34,7 +38,7 @@ HOST: Final = "127.0.0.1"
 PORT: Final = 1978
 """Where a client looks for its server unless it is told otherwise."""
 
-ETCD: Final = ("kt+etcd", "kts+etcd")
+ETCD: Final = ("kt+etcd", "kts+etcd", "kt+etcds", "kts+etcds")
 """How URLs begin that name a service that etcd knows."""
 
 ETCD_PORT: Final = 2379
@@ -52,6 +56,12 @@ NUMBERS: Final[Mapping[str, Callable[[str], Any]]] = {
 
 TLS_FILES: Final = ("tls_ca", "tls_cert", "tls_key")
 """What it takes too with TLS."""
+
+ETCD_TLS_FILES: Final = ("etcd_ca", "etcd_cert", "etcd_key")
+"""The same for etcd."""
+
+ETCD_AUTH_FILE: Final = "etcd_auth_file"
+"""A file with a user of etcd and the password, ``USER:PASSWORD``."""
 
 READS: Final[Mapping[str, bool]] = {"master": False, "slaves": True}
 """Of several servers: who answers what only reads; whether it is a slave."""
@@ -92,38 +102,44 @@ def parse_url(url: str | None, scheme: str, given: Mapping[str, Any]) -> dict[st
             raise ArgumentError(f"no url is given, and {VARIABLE} is not set")
     if not isinstance(url, str):
         raise ArgumentError(f"url is a str, not {url!r}")
+    shown = without_login(url)
     try:
         parts, *others = _servers(url)
         options = _place(parts)
         places = (tuple(options.values()), *(tuple(_place(other).values()) for other in others))
     except ValueError as error:
-        raise ArgumentError(f"{url!r} is no URL: {error}") from error
-    _check_scheme(parts, "".join(one.netloc for one in (parts, *others)), scheme, url)
+        why = f": {error}" if shown == url else ""  # which may tell a password
+        raise ArgumentError(f"{shown!r} is no URL{why}") from None
+    _check_scheme(parts, others, scheme, shown)
     pairs = parse_qsl(parts.query, keep_blank_values=True)
-    pairs += _database(parts, url)
+    pairs += _database(parts, shown)
     if parts.scheme.partition("+")[0] == f"{scheme}s":
         options["ssl"] = True
-        pairs = _take_files(pairs, url, options, given.get("ssl"))
+        pairs = _take_tls(pairs, shown, options, given.get("ssl"))
     if parts.scheme in ETCD:
         options = {**options, "host": HOST, "port": PORT}
-        options["several"] = _service(parts, places, _reads(pairs, url), url)
+        files, pairs = _take_files(pairs, (*ETCD_TLS_FILES, ETCD_AUTH_FILE))
+        options["several"] = _service(parts, places, files, _reads(pairs, shown))
     elif others:
-        options["several"] = Several(places, _reads(pairs, url))
+        options["several"] = Several(places, _reads(pairs, shown))
     if "several" in options:
         pairs = [pair for pair in pairs if pair[0] != "reads"]
     for name, text in pairs:
-        _take(name, text, url, options, "default_db" in given)
+        _take(name, text, shown, options, "default_db" in given)
     options.update((name, value) for name, value in given.items() if value is not None)
     return options
 
 
-def _check_scheme(parts: SplitResult, netlocs: str, scheme: str, url: str) -> None:
+def _check_scheme(parts: SplitResult, others: list[SplitResult], scheme: str, shown: str) -> None:
     """Raise ArgumentError unless it is one of this kind of server."""
-    known = {scheme, f"{scheme}s", f"{scheme}+unix", *(ETCD if scheme == "kt" else ())}
-    if parts.scheme not in known or "@" in netlocs or parts.fragment:
+    etcd = ETCD if scheme == "kt" else ()
+    known = {scheme, f"{scheme}s", f"{scheme}+unix", *etcd}
+    netlocs = [one.netloc for one in (parts, *others)]
+    without = netlocs[1:] if parts.scheme in etcd else netlocs
+    if parts.scheme not in known or "@" in "".join(without) or parts.fragment:
         raise ArgumentError(
             f"a server is {scheme}://HOST:PORT, {scheme}s://HOST:PORT with TLS, or "
-            f"{scheme}+unix://PATH, not {url!r}"
+            f"{scheme}+unix://PATH, not {shown!r}"
         )
 
 
@@ -137,15 +153,35 @@ def _servers(url: str) -> list[SplitResult]:
 
 
 def _service(
-    parts: SplitResult, etcd: tuple[tuple[str, int], ...], slaves_read: bool, url: str
+    parts: SplitResult,
+    places: tuple[tuple[str, int], ...],
+    files: Mapping[str, str],
+    slaves_read: bool,
 ) -> Several:
     """Return the servers of a service that etcd knows."""
+    shown = without_login(parts.geturl())
     service = unquote(parts.path.removeprefix("/"))
     if not service or "/" in service:
-        raise ArgumentError(f"a service is kt+etcd://HOST:PORT/NAME, not {url!r}")
-    from kt.net.group.directory import Directory  # imports json and http, which take long
+        raise ArgumentError(f"a service is kt+etcd://HOST:PORT/NAME, not {shown!r}")
+    # These import json, http and ssl, which take long.
+    from kt.net.etcd import Etcd, login_from_file
+    from kt.net.group.directory import Directory
 
-    return Several((), slaves_read, Directory(etcd, service))
+    login = None
+    if ETCD_AUTH_FILE in files:
+        login = login_from_file(files[ETCD_AUTH_FILE])
+    if parts.username is not None:
+        if not parts.username or not parts.password or login is not None:
+            raise ArgumentError(f"who we are to etcd is USER:PASSWORD, once, before {shown!r}")
+        login = unquote(parts.username), unquote(parts.password)
+    tls = None
+    if parts.scheme.endswith("s"):
+        from kt.net.tls import context_from_files
+
+        tls = context_from_files(*map(files.get, ETCD_TLS_FILES), name="etcd")
+    elif not files.keys() <= {ETCD_AUTH_FILE}:
+        raise ArgumentError(f"{shown!r} is no URL with TLS to etcd, which has +etcds")
+    return Several((), slaves_read, Directory(Etcd(places, login=login, tls=tls), service))
 
 
 def _reads(pairs: list[tuple[str, str]], url: str) -> bool:
@@ -170,17 +206,11 @@ def _database(parts: SplitResult, url: str) -> list[tuple[str, str]]:
     return []
 
 
-def _take_files(
+def _take_tls(
     pairs: list[tuple[str, str]], url: str, options: dict[str, Any], given: SSLContext | bool | None
 ) -> list[tuple[str, str]]:
     """Add what the files for TLS are to `options`; return what else there is."""
-    files: dict[str, str] = {}
-    rest = []
-    for pair in pairs:
-        if pair[0] in TLS_FILES and pair[0] not in files:
-            files[pair[0]] = pair[1]
-        else:
-            rest.append(pair)
+    files, rest = _take_files(pairs, TLS_FILES)
     if given is False or (files and given is not None):
         raise ArgumentError(f"{url!r} says how to speak TLS, and ssl={given!r} otherwise")
     if files:
@@ -188,6 +218,20 @@ def _take_files(
 
         options["ssl"] = context_from_files(*map(files.get, TLS_FILES))
     return rest
+
+
+def _take_files(
+    pairs: list[tuple[str, str]], names: tuple[str, ...]
+) -> tuple[dict[str, str], list[tuple[str, str]]]:
+    """Return the options of these names, and what else there is: what comes twice is there."""
+    files: dict[str, str] = {}
+    rest = []
+    for name, text in pairs:
+        if name in names and name not in files:
+            files[name] = text
+        else:
+            rest.append((name, text))
+    return files, rest
 
 
 def _place(parts: SplitResult) -> dict[str, Any]:
@@ -209,6 +253,8 @@ def _take(name: str, text: str, url: str, options: dict[str, Any], databases: bo
             f"{name} is no part of a URL, because it decides of what types keys and values are: "
             f"pass {name}=... beside it"
         )
+    if name in (*ETCD_TLS_FILES, ETCD_AUTH_FILE):
+        raise ArgumentError(f"{url!r} has {name} twice, or is no URL with etcd (kt+etcds)")
     if name in TLS_FILES:
         raise ArgumentError(
             f"{url!r} has {name} twice, or is no URL with TLS, which begins with kts or tts"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, Literal, overload
 
-from kt.cluster.settings import Settings, is_cluster_url, parse_cluster_url, without_login
+from kt.client.url import ETCD
+from kt.cluster.settings import Settings, is_cluster_url, parse_cluster_url
 from kt.errors import ArgumentError
 from kt.net import greetings
-from kt.net.endpoint import Endpoint
+from kt.net.endpoint import Endpoint, without_login
 from kt.serializers import KT_BINARY, Serializer
 from kt.types import V
 from kt.wire.tycoon import read_get_bulk_reply
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 Kind = Literal["tycoon", "tyrant"]
 
 SCHEMES: Final[dict[str, Kind]] = {
-    **dict.fromkeys(("kt", "kts", "kt+unix"), "tycoon"),
+    **dict.fromkeys(("kt", "kts", "kt+unix", *ETCD), "tycoon"),
     **dict.fromkeys(("tt", "tts", "tt+unix"), "tyrant"),
 }
 
@@ -118,6 +119,7 @@ def connect(
     ``kt://HOST:PORT/DB``, ``kts://``, ``kt+unix://``   `KyotoTycoon`, as its `from_url`
     ``tt://HOST:PORT``, ``tts://``, ``tt+unix://``      `TokyoTyrant`, as its `from_url`
     ``kt://HOST:PORT,HOST:PORT/``, also ``tt://``       the same, for the one that is the master
+    ``kt+etcd://HOST:PORT/SERVICE``                     the same, where etcd knows which one it is
     ==================================================  ==========================================
 
     Args:

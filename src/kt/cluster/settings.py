@@ -27,6 +27,7 @@ from typing import Any, Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from kt.errors import ArgumentError, ImproperlyConfigured
+from kt.net.endpoint import without_login
 
 SCHEMES: Final = {"valkey": False, "redis": False, "valkeys": True, "rediss": True}
 """Scheme -> whether it is with TLS."""
@@ -105,16 +106,6 @@ def parse_cluster_url(url: str) -> Settings:
     for name, text in parse_qsl(parts.query, keep_blank_values=True):
         _take(name, text, url, fields)
     return Settings(**fields)
-
-
-def without_login(url: str) -> str:
-    """A URL as others may see it."""
-    scheme, separator, rest = url.partition("://")
-    end = min(at for at in (len(rest), rest.find("/"), rest.find("?")) if at >= 0)
-    at = rest.rfind("@", 0, end)
-    if at < 0:
-        at = rest.rfind("@")  # a password with a slash
-    return scheme + separator + rest[at + 1 :] if separator else url.rpartition("@")[2]
 
 
 def _address(text: str, url: str) -> tuple[str, int]:

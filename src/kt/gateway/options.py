@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Final
 
-from kt.cluster.settings import is_cluster_url, parse_cluster_url, without_login
+from kt.cluster.settings import is_cluster_url, parse_cluster_url
 from kt.errors import ImproperlyConfigured
+from kt.net.endpoint import without_login
 from kt.server.process.options import Flag, ServiceOptions
 from kt.server.tycoon.options import FLAGS, TycoonOptions
 

@@ -124,3 +124,15 @@ class Endpoint(NamedTuple):
     def no_turn(self, timeout: float | None) -> ServerTimeoutError:
         """Nothing was sent: what had to come first was not over in time."""
         return ServerTimeoutError(f"{self} did not answer within {timeout:g} s")
+
+
+def without_login(url: str) -> str:
+    """A URL as others may see it."""
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        return url.rpartition("@")[2]
+    end = min((at for at in map(rest.find, "/?#") if at >= 0), default=len(rest))
+    at = rest.rfind("@", 0, end)
+    if at < 0 and ":" in rest[:end]:
+        at = rest.partition("?")[0].rfind("@")  # a password with a slash
+    return scheme + separator + rest[at + 1 :]

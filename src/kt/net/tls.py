@@ -48,8 +48,16 @@ def context_of(ssl_argument: object) -> ssl.SSLContext:
     raise ArgumentError(f"ssl is an ssl.SSLContext, or True, not {ssl_argument!r}")
 
 
-def context_from_files(ca: str | None, cert: str | None, key: str | None) -> ssl.SSLContext:
+def context_from_files(
+    ca: str | None, cert: str | None, key: str | None, *, name: str = "tls"
+) -> ssl.SSLContext:
     """Return what trusts those in the file `ca` only, and shows the certificate in `cert`.
+
+    Args:
+        ca: None for what Python trusts by itself.
+        cert: None for no certificate.
+        key: None if it is in `cert`, too.
+        name: how the options that named the files begin.
 
     Raises:
         ArgumentError: a file cannot be used.
@@ -57,17 +65,17 @@ def context_from_files(ca: str | None, cert: str | None, key: str | None) -> ssl
     try:
         context = ssl.create_default_context(cafile=ca)
     except (OSError, ValueError) as error:
-        raise ArgumentError(f"tls_ca: there are no certificates in {ca}: {error}") from None
+        raise ArgumentError(f"{name}_ca: there are no certificates in {ca}: {error}") from None
     if cert is None:
         if key is not None:
-            raise ArgumentError("tls_key needs a certificate: tls_cert")
+            raise ArgumentError(f"{name}_key needs a certificate: {name}_cert")
         return context
     try:
         context.load_cert_chain(cert, key, _no_password)
     except (OSError, ValueError) as error:
         files = cert if key is None else f"{cert}, {key}"
         raise ArgumentError(
-            f"tls_cert: there is no certificate with its key in {files}: {error}"
+            f"{name}_cert: there is no certificate with its key in {files}: {error}"
         ) from None
     return context
 

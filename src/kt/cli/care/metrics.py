@@ -27,6 +27,7 @@ from kt.cli.care.times import Times, times_of
 from kt.cli.care.top import report_of
 from kt.cli.target import open_target
 from kt.errors import KTError
+from kt.net.endpoint import without_login
 
 Report = Mapping[str, int | float | str]
 
@@ -181,20 +182,21 @@ class ServerCollector(Collector):
         """Ask all servers, and yield what they tell."""
         with ThreadPoolExecutor(len(self._urls)) as threads:
             answers = list(threads.map(self._ask, self._urls))
-        found = [(url, each) for url, (each, _) in zip(self._urls, answers, strict=True)]
+        names = [without_login(url) for url in self._urls]
+        found = [(server, each) for server, (each, _) in zip(names, answers, strict=True)]
         for name, (text, grows, labels) in FAMILIES.items():
             kind = CounterMetricFamily if grows else GaugeMetricFamily
             family = kind(name, text, labels=("server", *labels))
-            for url, each in found:
+            for server, each in found:
                 for sample in each:
                     if sample.name == name:
-                        family.add_metric([url, *sample.labels], sample.value)
+                        family.add_metric([server, *sample.labels], sample.value)
             if family.samples:
                 yield family
         seconds = HistogramMetricFamily(TIMES, TIMES_TEXT, labels=["server"])
-        for url, (_, times) in zip(self._urls, answers, strict=True):
+        for server, (_, times) in zip(names, answers, strict=True):
             if times is not None:
-                seconds.add_metric([url], *histogram(times))
+                seconds.add_metric([server], *histogram(times))
         if seconds.samples:
             yield seconds
 

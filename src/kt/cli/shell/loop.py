@@ -16,6 +16,7 @@ from kt.cli.performing import explained, perform, show_help
 from kt.cli.shell.lines import is_complete, words_of
 from kt.cli.shell.paging import paged
 from kt.cli.target import DEFAULT, LIMIT, Target, open_target
+from kt.net.endpoint import without_login
 
 if TYPE_CHECKING:
     from prompt_toolkit.filters import Condition
@@ -185,7 +186,7 @@ def _typed(shell: Shell, terminal: dict[str, Any]) -> Iterator[str]:
     )
     while True:
         try:
-            yield prompt.prompt(f"{shell.url}> ")
+            yield prompt.prompt(f"{without_login(shell.url)}> ")
         except KeyboardInterrupt:
             continue
         except EOFError:

@@ -9,16 +9,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from kt.errors import KTError, ServerConnectionError
-from kt.net.etcd import Entry, Etcd
+from kt.net.etcd import Entry, Etcd, Place
 
 MASTER: Final = "master"
 MEMBERS: Final = "members/"
-
-Place = tuple[str, int]
 
 
 def prefix_of(service: str) -> str:
@@ -30,12 +28,12 @@ class Directory:
     """Tells where the servers of a service are, the master first. Any thread may call it.
 
     Args:
-        etcd: host and port of each server of etcd.
+        etcd: knows it.
         service: its name.
     """
 
-    def __init__(self, etcd: Sequence[Place], service: str) -> None:
-        self._etcd = tuple(etcd)
+    def __init__(self, etcd: Etcd, service: str) -> None:
+        self._etcd = etcd
         self._service = service
         self._known: list[Place] = []
 
@@ -50,7 +48,7 @@ class Directory:
         """
         share = None if seconds is None else seconds / 2  # the rest is for the servers
         try:
-            found = places(Etcd(self._etcd).read(prefix_of(self._service), share))
+            found = places(self._etcd.read(prefix_of(self._service), share))
         except KTError as error:
             if not self._known:
                 raise ServerConnectionError(str(error), sent=False) from error
