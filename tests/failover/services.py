@@ -7,10 +7,12 @@ import shutil
 import signal
 import subprocess
 import sys
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import pytest
 
@@ -18,6 +20,7 @@ from kt import KT_NONE, KyotoTycoon
 from kt.failover.service import View, decode
 from kt.net.etcd import Etcd
 from kt.net.group.directory import prefix_of
+from tests.certificates import Authority
 from tests.ports import HOST, free_port
 from tests.server.processes import SECONDS, ServerProcess
 from tests.server.tycoon.pairs import BUNDLED, client, server, wait_until
@@ -30,37 +33,109 @@ ACK = ("-ack", "1", "-ack-timeout", "1", "-durable", "process")
 
 
 class RunningEtcd(NamedTuple):
-    """An etcd of one server."""
+    """An etcd of one server.
+
+    Attributes:
+        port: where it is.
+        process: it.
+        client: speaks with it.
+        url: where clients find the master of `SERVICE`.
+        words: what agents are told, besides where it is.
+    """
 
     port: int
     process: subprocess.Popen[bytes]
+    client: Etcd
+    url: str
+    words: tuple[str, ...] = ()
+
+
+AGENT, READER = ("agent", "p:a/s s"), ("reader", "@,?")
+"""Users of etcd, and their passwords, after `ask_for_passwords`."""
+
+
+def ask_for_passwords(etcd: Etcd) -> None:
+    """Let it serve nobody else: the one may write what a service has, the other one read it."""
+    keys = {"key": encoded("kt/"), "range_end": encoded("kt0")}
+    requests: list[tuple[str, object]] = [
+        ("user/add", {"name": "root", "password": "root"}),
+        ("user/grant", {"user": "root", "role": "root"}),
+    ]
+    for (name, password), kind in ((AGENT, "READWRITE"), (READER, "READ")):
+        requests += [
+            ("user/add", {"name": name, "password": password}),
+            ("role/add", {"name": name}),
+            ("role/grant", {"name": name, "perm": {"permType": kind, **keys}}),
+            ("user/grant", {"user": name, "role": name}),
+        ]
+    for path, request in (*requests, ("enable", {})):
+        etcd._ask(f"auth/{path}", request)
+
+
+def encoded(text: str) -> str:
+    return b64encode(text.encode()).decode()
 
 
 @contextmanager
-def running_etcd(directory: Path) -> Iterator[RunningEtcd]:
-    """An etcd of one server. Skips the test where there is none."""
+def running_etcd(directory: Path, authority: Authority | None = None) -> Iterator[RunningEtcd]:
+    """An etcd of one server. Skips the test where there is none.
+
+    Args:
+        directory: for it.
+        authority: with TLS, has signed its certificate and those that it wants to be shown.
+    """
     program = shutil.which("etcd")
     if program is None:
         pytest.skip("etcd is not installed (Debian: etcd-server)")
     port, peer = free_port(), f"http://{HOST}:{free_port()}"
-    url = f"http://{HOST}:{port}"
+    url = f"http{'' if authority is None else 's'}://{HOST}:{port}"
     command = [program, "--name", "one", "--data-dir", str(directory / "etcd")]
     command += ["--listen-client-urls", url, "--advertise-client-urls", url]
     command += ["--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer]
     command += ["--initial-cluster", f"one={peer}"]
+    tls = None if authority is None else authority.showing(certificate(authority))
+    client = Etcd([(HOST, port)], tls=tls)
+    if authority is not None:
+        command += ["--cert-file", authority.server, "--key-file", authority.server]
+        command += ["--client-cert-auth", "--trusted-ca-file", authority.ca]
     with open(directory / "etcd.output", "wb") as output:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
     try:
-        wait_until(lambda: answers(port), "etcd answers")
-        yield RunningEtcd(port, process)
+        wait_until(lambda: answers(client), "etcd answers")
+        yield RunningEtcd(port, process, client, f"kt+etcd://{HOST}:{port}/{SERVICE}")
     finally:
         process.kill()
         process.wait(SECONDS)
 
 
-def answers(port: int) -> bool:
+@contextmanager
+def running_guarded_etcd(directory: Path) -> Iterator[RunningEtcd]:
+    """The same with TLS, for those who show a certificate and have a password."""
+    authority = Authority(directory / "tls")
+    with running_etcd(directory, authority) as etcd:
+        ask_for_passwords(etcd.client)
+        login = directory / "login"
+        login.write_text(":".join(AGENT) + "\n")
+        shown = certificate(authority)
+        files = {"ca": authority.ca, "cert": shown, "auth-file": str(login)}
+        words = [word for name, file in files.items() for word in (f"--etcd-{name}", file)]
+        reader = ":".join(quote(part, safe="") for part in READER)
+        yield etcd._replace(
+            client=Etcd([(HOST, etcd.port)], login=AGENT, tls=authority.showing(shown)),
+            url=f"kt+etcds://{reader}@{HOST}:{etcd.port}/{SERVICE}"
+            f"?etcd_ca={authority.ca}&etcd_cert={shown}",
+            words=tuple(words),
+        )
+
+
+def certificate(authority: Authority) -> str:
+    """One without a common name: with passwords, etcd refuses others, since it ignores that."""
+    return authority.issue("etcd-client.pem", "agent@example.org")
+
+
+def answers(etcd: Etcd) -> bool:
     try:
-        Etcd([(HOST, port)]).read("kt/")
+        etcd.read("kt/")
     except Exception:
         return False
     return True
@@ -123,9 +198,11 @@ class Service:
     """
 
     def __init__(self, etcd: RunningEtcd, directory: Path, count: int, *options: str) -> None:
-        self._etcd, self._process = Etcd([(HOST, etcd.port)]), etcd.process
-        self.url = f"kt+etcd://{HOST}:{etcd.port}/{SERVICE}"
+        self._etcd, self._process = etcd.client, etcd.process
+        self.url = etcd.url
         self.nodes = [Node(1 + number, directory, etcd.port, *options) for number in range(count)]
+        for node in self.nodes:
+            node.command += etcd.words
 
     def __enter__(self) -> Service:
         try:

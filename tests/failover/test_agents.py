@@ -75,6 +75,22 @@ def test_a_server_whose_agent_is_killed_is_no_master_any_more(
         assert "gets a copy" not in third.said().partition("of epoch 1")[2]  # it went on
 
 
+def test_etcd_with_tls_and_passwords(guarded_etcd: RunningEtcd, tmp_path: Path) -> None:
+    with Service(guarded_etcd, tmp_path, 2) as service:
+        first, second = service.nodes
+        with service.connect(timeout=30, retry=PATIENT) as kt:
+            assert kt.set(b"a", b"1")
+            assert first.end_agent() == 0
+            assert service.await_another(first) is second
+            assert kt.set(b"a", b"2")
+        asyncio.run(read_once(service))
+
+
+async def read_once(service: Service) -> None:
+    async with AsyncKyotoTycoon.from_url(service.url, timeout=30, retry=PATIENT) as kt:
+        assert await kt.get("a") == "2"
+
+
 def test_an_agent_that_is_started_anew_goes_on(etcd: RunningEtcd, tmp_path: Path) -> None:
     with Service(etcd, tmp_path, 2, *ACK) as service:
         for node in service.nodes:
@@ -215,6 +231,9 @@ def test_what_the_command_line_refuses() -> None:
         ["a", "c", "--etcd", "x:y"],
         ["a", "c", "--address", "host"],
         ["a", "c", "--server", "tt://x"],
+        ["a", "c", "--etcd-cert", "x"],
+        ["a", "c", "--etcd-ca", "/nowhere/ca.pem"],
+        ["a", "c", "--etcd-auth-file", "/nowhere/login"],
     ):
         with pytest.raises(SystemExit):
             main(words)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import ssl
+from pathlib import Path
+
 import pytest
 
-from kt import ServerConnectionError
-from kt.net.etcd import Entry, Etcd
+from kt import ArgumentError, ProtocolError, ServerConnectionError, ServerError
+from kt.net.etcd import Entry, Etcd, login_from_file
+from tests.certificates import Authority
 from tests.ports import HOST, free_port
 
-from .services import RunningEtcd
+from .services import AGENT, READER, RunningEtcd, ask_for_passwords
 
 
 def test_keys_are_put_only_if_others_are_as_they_were(etcd: RunningEtcd) -> None:
@@ -41,3 +45,56 @@ def test_nobody_answers() -> None:
     client = Etcd([(HOST, free_port()), (HOST, free_port())])
     with pytest.raises(ServerConnectionError, match="etcd does not answer"):
         client.read("kt/")
+
+
+def test_users_and_passwords(etcd: RunningEtcd) -> None:
+    place = (HOST, etcd.port)
+    agent, reader = Etcd([place], login=AGENT), Etcd([place], login=READER)
+    assert agent.read("kt/") == {}  # there are no passwords yet, and it does not ask for any
+    ask_for_passwords(etcd.client)
+    lease = agent.grant(60)
+    assert agent.write({}, {"kt/a/x": ("one", lease)})
+    assert agent.keep(lease)
+    assert reader.read("kt/a/")["x"].value == b"one"
+    with pytest.raises(ServerError, match="permission denied"):
+        reader.write({}, {"kt/a/x": ("two", 0)})
+    with pytest.raises(ServerError, match="permission denied"):
+        agent.read("other/")
+    agent._token = "of.1"  # etcd forgets tokens, at a new start at the latest
+    agent.revoke(lease)
+    assert agent.read("kt/a/") == {}
+    with pytest.raises(ServerError, match="authentication failed"):
+        Etcd([place], login=("agent", "wrong")).read("kt/")
+    with pytest.raises(ServerError, match="user name is empty"):
+        Etcd([place]).read("kt/")
+
+
+def test_tls(guarded_etcd: RunningEtcd, tmp_path: Path) -> None:
+    place = (HOST, guarded_etcd.port)
+    assert guarded_etcd.client.read("kt/") == {}
+    with pytest.raises((ProtocolError, ServerConnectionError)):  # depends on its version
+        Etcd([place]).read("kt/")
+    stranger = Authority(tmp_path / "stranger")
+    with pytest.raises(ServerConnectionError, match="certificate is not accepted"):
+        Etcd([place], tls=stranger.context).read("kt/")
+    without = ssl.create_default_context(cafile=str(tmp_path / "tls" / "ca.pem"))
+    with pytest.raises(ServerConnectionError):  # it wants to see one
+        Etcd([place], tls=without).read("kt/")
+
+
+def test_etcd_without_tls_is_said(etcd: RunningEtcd, tmp_path: Path) -> None:
+    client = Etcd([(HOST, etcd.port)], tls=Authority(tmp_path).context)
+    with pytest.raises(ServerConnectionError, match=r"speaking TLS|not speak TLS"):
+        client.read("kt/")
+
+
+def test_files_with_a_password(tmp_path: Path) -> None:
+    path = tmp_path / "login"
+    with pytest.raises(ArgumentError, match="cannot be read"):
+        login_from_file(str(path))
+    for text in ("", "name", ":password", "name:"):
+        path.write_text(text)
+        with pytest.raises(ArgumentError, match="USER:PASSWORD"):
+            login_from_file(str(path))
+    path.write_text("name:pass:word\n")
+    assert login_from_file(str(path)) == ("name", "pass:word")

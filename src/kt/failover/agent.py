@@ -7,7 +7,7 @@
     there is one, another        let the server follow it: go on where it is, or with a copy
     there is none                let the server follow nobody, and say how much it has (`Ballot`);
                                  who has most takes the master's key, is promoted, and tells the
-                                 others where to go on
+                                 others where to go on; so does who is `forced`
 
 An agent has one lease in etcd, with its key as a member and, if it is that, the master's. It keeps
 the lease only while its server answers. So when the master's key is gone, the lease that its server
@@ -33,6 +33,7 @@ from kt.failover.service import (
     STATE,
     WHOLE,
     Ballot,
+    Forced,
     Member,
     State,
     View,
@@ -192,6 +193,11 @@ class Agent:
         voted = view.members[self._name].ballot if self._name in view.members else None
         ballot = Ballot(view.revision(STATE), look.ts, self._sure == state.epoch)
         member = self._be_member(view, facts, None if is_last else ballot)
+        if view.forced == Forced(self._name, view.revision(STATE)):
+            # Who knows what the others have: no places, so each of them gets a copy.
+            epoch = max(state.epoch, facts.epoch) + 1
+            self._become(view, State(epoch, self._name, facts.ack, floor=look.log), member)
+            return
         if not is_last:
             if voted == ballot and winner(view) == self._name:
                 self._take(view, member, look, facts)
@@ -233,6 +239,8 @@ class Agent:
             WHOLE + self._name: (str(state.epoch), 0),
         }
         if self._write(view, (MASTER, STATE), puts):
+            if view.state is None or state.epoch > view.state.epoch:
+                self._intact = True  # what it has is what the master has
             self._say(f"the server is the master of epoch {state.epoch} from now on")
             self._seen.clear()
             self.tick()

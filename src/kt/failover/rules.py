@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
-from kt.failover.service import Ballot, State, View
+from kt.failover.service import STATE, Ballot, State, View
 
 PLACES: Final = 24
 """Pairs of stamps that are kept at most."""
@@ -34,16 +34,26 @@ def winner(view: View) -> str | None:
     state = view.state
     if state is None:
         return None
-    slaves = {name: one.ballot for name, one in view.members.items() if name != state.master}
-    now = view.revision("state")
-    if any(ballot is None or ballot.state != now for ballot in slaves.values()):
+    if undecided(view):
         return None  # who lives votes soon
+    slaves = {name: one.ballot for name, one in view.members.items() if name != state.master}
     ballots = {name: ballot for name, ballot in slaves.items() if ballot is not None}
     if state.ack:
         voters = {name: one for name, one in ballots.items() if name in state.sync and one.sure}
         needed = max(len(state.sync) - state.ack + 1, 1)
         return _most(voters) if len(voters) >= needed else None
     return _most({n: one for n, one in ballots.items() if view.whole.get(n) == state.epoch})
+
+
+def undecided(view: View) -> list[str]:
+    """Who lives, and has not voted yet."""
+    assert view.state is not None
+    last, now = view.state.master, view.revision(STATE)
+    return [
+        name
+        for name, one in view.members.items()
+        if name != last and (one.ballot is None or one.ballot.state != now)
+    ]
 
 
 def _most(ballots: Mapping[str, Ballot]) -> str | None:

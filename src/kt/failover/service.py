@@ -6,6 +6,7 @@
     kt/SERVICE/members/NAME    Member; ends with the lease of its agent
     kt/SERVICE/whole/NAME      the epoch up to which that server has had everything, at some time
     kt/SERVICE/state           State; stays
+    kt/SERVICE/forced          Forced; for a moment, when somebody decides who is to be the master
 
 Everything is read at one moment (`View`), and written on condition that what it depends on is still
 as it was read. Only who has the key of the master, or takes it, writes the state.
@@ -23,6 +24,7 @@ from kt.net.group.directory import MASTER, MEMBERS
 
 STATE: Final = "state"
 WHOLE: Final = "whole/"
+FORCED: Final = "forced"
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,19 @@ class State:
 
 
 @dataclass(frozen=True)
+class Forced:
+    """Who is to be the master because somebody says so.
+
+    Attributes:
+        name: of the agent.
+        state: the revision of the state that was seen then: it means nothing with any other one.
+    """
+
+    name: str
+    state: int
+
+
+@dataclass(frozen=True)
 class View:
     """All of it, at one moment.
 
@@ -97,6 +112,7 @@ class View:
         members: by the names of their agents.
         whole: see the module's docstring.
         state: None: nobody has ever been the master.
+        forced: None: nobody has decided anything.
     """
 
     revisions: Mapping[str, int]
@@ -106,6 +122,7 @@ class View:
     members: Mapping[str, Member]
     whole: Mapping[str, int]
     state: State | None
+    forced: Forced | None = None
 
     def revision(self, key: str) -> int:
         """Of the last change of a key; 0: it is not there."""
@@ -120,7 +137,7 @@ def decode(entries: Mapping[str, Entry]) -> View:
     """
     fields: dict[str, Any] = {name: json.loads(entry.value) for name, entry in entries.items()}
     master = fields.get(MASTER)
-    state = fields.get(STATE)
+    state, forced = fields.get(STATE), fields.get(FORCED)
     if state is not None:
         state["places"] = tuple(map(tuple, state["places"]))
     return View(
@@ -135,6 +152,7 @@ def decode(entries: Mapping[str, Entry]) -> View:
         },
         {name.removeprefix(WHOLE): one for name, one in fields.items() if name.startswith(WHOLE)},
         None if state is None else State(**state),
+        None if forced is None else Forced(**forced),
     )
 
 
@@ -152,3 +170,8 @@ def master_text(name: str, member: Member, epoch: int) -> str:
     """As it is stored."""
     fields = {"name": name, "host": member.host, "port": member.port, "epoch": epoch}
     return json.dumps(fields)
+
+
+def forced_text(forced: Forced) -> str:
+    """As it is stored."""
+    return json.dumps(asdict(forced))
