@@ -35,7 +35,10 @@ def settings(path: Path) -> dict[str, list[str]]:
 
 def test_all_units_are_here() -> None:
     names = [path.name for path in UNITS]
-    assert names == ["kt-exporter.service", "kt-tycoon.service", "kt-tyrant.service"]
+    assert names == [
+        *("kt-exporter.service", "kt-failover.service"),
+        *("kt-tycoon.service", "kt-tyrant.service"),
+    ]
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda path: path.name)
@@ -108,6 +111,26 @@ def test_command_of_a_unit(kind: str, tmp_path: Path) -> None:
     finally:
         server.kill()
         server.wait()
+
+
+def test_command_of_the_agents_unit() -> None:
+    found = settings(DEPLOY / "systemd" / "kt-failover.service")
+    words = dict(word.split("=", 1) for line in found["Environment"] for word in shlex.split(line))
+    assert words["OPTIONS"] == "--server kt://127.0.0.1:1978"
+    port = free_port()
+    words.update(NAME="a", OPTIONS=f"--server kt://127.0.0.1:{port} --etcd 127.0.0.1:{port}")
+    command = found["ExecStart"][0].replace("/opt/kt/bin", str(PROGRAMS))
+    for name, value in words.items():
+        command = command.replace(f"${{{name}}}", value).replace(f"${name}", value)
+    agent = subprocess.Popen(shlex.split(command), stderr=subprocess.PIPE, text=True)
+    try:
+        assert agent.stderr is not None
+        assert f"127.0.0.1:{port}" in agent.stderr.readline()  # it looks for its server
+        agent.terminate()
+        assert agent.wait() == 0
+    finally:
+        agent.kill()
+        agent.communicate()
 
 
 def test_image_starts_a_server_that_its_health_check_finds(
