@@ -146,3 +146,13 @@ def test_beside_tcrmgr(kt: Kt, start_tyrant: StartTyrant) -> None:
         theirs = [program.stdout.readline() for _ in range(2)]
         program.kill()
     assert kt("tcrmgr", "repl", "-n", "2", *line[1:]).out == b"".join(theirs)
+
+
+def test_the_other_kind_of_server(kt: Kt, tycoon_url: str, tyrant_url: str) -> None:
+    """Said in the first silence, when it hangs up, or when it answers otherwise."""
+    for url, name in ((tycoon_url, "Kyoto Tycoon"), (tyrant_url, "Tokyo Tyrant")):
+        wrong = f"{'tt' if url.startswith('kt') else 'kt'}{url[2:]}"
+        for line in (["repl"], ["changes", "--since", "oldest"], ["ping"], ["get", "k"]):
+            ran = kt(line[0], "--url", wrong, *line[1:])
+            assert ran.status == 3
+            assert f"a {name} server" in ran.err

@@ -85,7 +85,7 @@ def follow_tyrant(call: Call, since: int, sid: int, text: bool, number: int | No
     stream = Stream.open(call.target.tyrant._pool.followed(), call.given_timeout)
     with closing(stream):
         stream.send(tyrant_wire.pack_repl(max(since, 1), sid or NOBODY))
-        master, update = _greeted(stream, call.given_timeout)
+        master, update = _greeted(call, stream)
         while True:
             if update is not None:
                 record = tyrant.Record(update.since, update.server, master, update.request)
@@ -97,12 +97,13 @@ def follow_tyrant(call: Call, since: int, sid: int, text: bool, number: int | No
             update = stream.receive(tyrant_wire.read_update, call.given_timeout or SILENCE)
 
 
-def _greeted(stream: Stream, timeout: float | None) -> tuple[int, tyrant_wire.Update | None]:
+def _greeted(call: Call, stream: Stream) -> tuple[int, tyrant_wire.Update | None]:
     """The master's id and its first message; a server that sends no log just hangs up."""
     try:
-        master = stream.receive(tyrant_wire.read_repl_reply, timeout)
-        return master, stream.receive(tyrant_wire.read_update, timeout)
+        master = stream.receive(tyrant_wire.read_repl_reply, call.given_timeout)
+        return master, stream.receive(tyrant_wire.read_update, call.given_timeout)
     except ServerConnectionError as error:
+        call.target.client.ping()  # or it is of the other kind, which this finds out
         text = "the server keeps no update log, has no id (-sid), or forbids this (-mask repl)"
         raise ServerError(text) from error
 

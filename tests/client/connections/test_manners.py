@@ -128,6 +128,8 @@ def test_a_tycoon_client_at_a_tyrant_server(tyrant_server: EmbeddedTokyoTyrantSe
     db = KyotoTycoon(tyrant_server.host, tyrant_server.port)
     with pytest.raises(ProtocolError, match="is a Tokyo Tyrant server"):
         db.get("k")
+    with pytest.raises(ProtocolError, match="may be a Tokyo Tyrant server"):
+        db.ping()  # by HTTP, which both speak
     pipe = db.pipeline()
     pipe.get("k")
     with pytest.raises(ProtocolError, match="is a Tokyo Tyrant server"):

@@ -129,6 +129,8 @@ async def test_a_tycoon_client_at_a_tyrant_server(tyrant_server: EmbeddedTokyoTy
     db = AsyncKyotoTycoon(tyrant_server.host, tyrant_server.port)
     with pytest.raises(ProtocolError, match="is a Tokyo Tyrant server"):
         await db.get("k")
+    with pytest.raises(ProtocolError, match="may be a Tokyo Tyrant server"):
+        await db.ping()  # by HTTP, which both speak
     pipe = db.pipeline()
     pipe.get("k")
     with pytest.raises(ProtocolError, match="is a Tokyo Tyrant server"):

@@ -34,6 +34,9 @@ Columns = list[tuple[Key, Field]]
 
 SUCCEEDED: Final = 200
 
+MALFORMED: Final = 400
+"""Status of a call that cannot be understood."""
+
 MISSED: Final = 450
 """Status of a call that did not find the record as it needs it."""
 
@@ -112,8 +115,16 @@ def succeeded(reply: RpcReply, columns: Iterable[tuple[Key, Field]] = ()) -> Rpc
     Args:
         reply: of the server.
         columns: that were sent; they tell which database there is not.
+
+    Raises:
+        ProtocolError: it is of a server that speaks HTTP otherwise, as Tokyo Tyrant does.
     """
     if reply.status != SUCCEEDED:
+        if reply.status == MALFORMED and reply.encoding is None:
+            raise ProtocolError(
+                "the server speaks HTTP, but has no procedures of Kyoto Tycoon: it may be a Tokyo"
+                " Tyrant server, with which kt.TokyoTyrant speaks"
+            )
         text = decode_error(reply)
         if text == NO_DATABASE:
             text = "".join([text, *(f": {value!s}" for name, value in columns if name == "DB")])
