@@ -47,9 +47,9 @@ def test_tycoon(tycoon_script: Any) -> None:
         assert db.lua.echo({"a": "1"}, b="2") == {"a": "1", "b": "2"}
         assert db.lua.echo() == {}
         assert db.using(serializer=KT_JSON).lua.echo(a=[1, None]) == {"a": [1, None]}
-        with pytest.raises(ServerError):
+        with pytest.raises(ServerError, match="function 'fails'"):
             db.lua.fails()
-        with pytest.raises(ServerError):
+        with pytest.raises(ServerError, match="function 'nothing'"):
             db.lua.nothing()
         with pytest.raises(AttributeError):
             db.lua.__wrapped__  # noqa: B018

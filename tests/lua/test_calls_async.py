@@ -46,9 +46,9 @@ async def test_tycoon(tycoon_script: Any) -> None:
         assert await db.lua.echo({"a": "1"}, b="2") == {"a": "1", "b": "2"}
         assert await db.lua.echo() == {}
         assert await db.using(serializer=KT_JSON).lua.echo(a=[1, None]) == {"a": [1, None]}
-        with pytest.raises(ServerError):
+        with pytest.raises(ServerError, match="function 'fails'"):
             await db.lua.fails()
-        with pytest.raises(ServerError):
+        with pytest.raises(ServerError, match="function 'nothing'"):
             await db.lua.nothing()
         with pytest.raises(AttributeError):
             db.lua.__wrapped__  # noqa: B018

@@ -171,6 +171,13 @@ def no_counter(error: ServerError, key: Key, found: int | None, size: int) -> Se
     return ServerError(f"cannot add to {key!r:.60}: {why}; {error.message}", code=error.code)
 
 
+def no_function(error: ServerError, name: str, key: Key | None = None) -> ServerError:
+    """Return an error that names the Lua function that cannot be called, or has failed."""
+    what = f"{name!r:.60}" if key is None else f"{name!r:.60} of {key!r:.60}"
+    text = f"the function {what} is not there, or has failed; {error.message}"
+    return ServerError(text, code=error.code)
+
+
 def merged(data: Mapping[Any, Any] | None, more: dict[str, Any]) -> Mapping[Any, Any]:
     """Return the records of an argument and of keyword arguments.
 

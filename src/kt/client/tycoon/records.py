@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
-from kt.client.arguments import checked_db, listed, mapped, merged, no_counter
+from kt.client.arguments import checked_db, listed, mapped, merged, no_counter, no_function
 from kt.client.expiry import pack_expiry, seconds_until, unpack_expiry
 from kt.client.patterns import glob_regex
 from kt.client.tycoon.admin import TycoonAdmin
@@ -496,7 +496,10 @@ class TycoonRecords(TycoonAdmin[K, V]):
         if no_reply:
             self._pool.send(request, self._timeout)
             return {}
-        frame = self._call(request, read_play_script_reply)
+        try:
+            frame = self._call(request, read_play_script_reply)
+        except ServerError as error:
+            raise no_function(error, name) from None
         with values.decoding:
             return decode_play_script(frame, self._decode_keys, values.loads)
 

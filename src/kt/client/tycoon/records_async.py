@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
-from kt.client.arguments import checked_db, listed, mapped, merged, no_counter
+from kt.client.arguments import checked_db, listed, mapped, merged, no_counter, no_function
 from kt.client.expiry import pack_expiry, seconds_until, unpack_expiry
 from kt.client.patterns import glob_regex
 from kt.client.tycoon.admin_async import AsyncTycoonAdmin
@@ -495,7 +495,10 @@ class AsyncTycoonRecords(AsyncTycoonAdmin[K, V]):
         if no_reply:
             await self._pool.send(request, self._timeout)
             return {}
-        frame = await self._call(request, read_play_script_reply)
+        try:
+            frame = await self._call(request, read_play_script_reply)
+        except ServerError as error:
+            raise no_function(error, name) from None
         with values.decoding:
             return decode_play_script(frame, self._decode_keys, values.loads)
 

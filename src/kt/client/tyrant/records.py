@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, TypeVar
 
-from kt.client.arguments import listed, mapped, merged, no_counter
+from kt.client.arguments import listed, mapped, merged, no_counter, no_function
 from kt.client.patterns import glob_regex
 from kt.client.tyrant.admin import TREE
 from kt.client.tyrant.scan import TyrantScan
@@ -337,7 +337,10 @@ class TyrantRecords(TyrantScan[K, V]):
         """
         argument = dump_value(b"" if value is None else value, TEXT, key)
         request = pack_ext(name, b"" if key is None else key, argument, lock.value)
-        return self._call(request, read_ext_reply)
+        try:
+            return self._call(request, read_ext_reply)
+        except ServerError as error:
+            raise no_function(error, name, key) from None
 
     def misc(
         self,

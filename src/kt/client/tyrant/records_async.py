@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, TypeVar
 
-from kt.client.arguments import listed, mapped, merged, no_counter
+from kt.client.arguments import listed, mapped, merged, no_counter, no_function
 from kt.client.patterns import glob_regex
 from kt.client.tyrant.admin_async import TREE
 from kt.client.tyrant.scan_async import AsyncTyrantScan
@@ -336,7 +336,10 @@ class AsyncTyrantRecords(AsyncTyrantScan[K, V]):
         """
         argument = dump_value(b"" if value is None else value, TEXT, key)
         request = pack_ext(name, b"" if key is None else key, argument, lock.value)
-        return await self._call(request, read_ext_reply)
+        try:
+            return await self._call(request, read_ext_reply)
+        except ServerError as error:
+            raise no_function(error, name, key) from None
 
     async def misc(
         self,
