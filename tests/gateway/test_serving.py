@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 
+from kt.cli.care.metrics import Sample, samples
 from kt.client.tycoon.client import KyotoTycoon
 from kt.cluster.layout import Tree
 from kt.wire.magic import NO_REPLY
@@ -85,6 +86,8 @@ def test_the_report_names_the_nodes(tycoon: KyotoTycoon) -> None:
     assert report["cnt_requests"] > 0
     assert " replicas=3 slots=16384 acks=0 " in report["cluster_0"]
     assert (report["cnt_unknown"], report["serv_conn_count"]) == (0, 1)
+    for name, value in (("nodes", 6), ("masters", 3), ("replicas", 3), ("slots", 16384)):
+        assert Sample(f"kt_cluster_{name}", ("0",), value) in samples(report)
 
 
 def test_what_has_expired_is_forgotten(cluster: LocalCluster) -> None:
