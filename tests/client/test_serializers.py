@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from kt.client.tycoon.client import KyotoTycoon
-from kt.errors import ImproperlyConfigured, SerializationError
+from kt.errors import ArgumentError, ImproperlyConfigured, SerializationError
 from kt.serializers import KT_BINARY, KT_JSON, KT_MSGPACK, KT_NONE, KT_PICKLE, Serializer
 
 ALL: list[Serializer[Any]] = [KT_BINARY, KT_JSON, KT_MSGPACK, KT_NONE, KT_PICKLE]
@@ -152,3 +152,14 @@ def test_msgpack_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
         [sys.executable, "-c", program], check=True, capture_output=True, text=True
     ).stdout
     assert "pip install kyototycoon[msgpack]" in printed
+
+
+def test_errors_show_the_begin_of_a_long_key() -> None:
+    key = "k" * 10_000
+    with pytest.raises(SerializationError) as caught:
+        KyotoTycoon(serializer=KT_JSON).set(key, object())
+    assert caught.value.key == key
+    assert len(str(caught.value)) < 300
+    with pytest.raises(ArgumentError) as wrong:
+        KyotoTycoon().get(key + "\ud800")
+    assert len(str(wrong.value)) < 300

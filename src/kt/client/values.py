@@ -72,7 +72,7 @@ class _Failures:
 
     def named(self, failure: ValueFailure) -> SerializationError:
         """Return the exception for callers, which names key and serializer."""
-        whose = "a value" if failure.key is None else f"the value of {failure.key!r}"
+        whose = "a value" if failure.key is None else f"the value of {failure.key!r:.60}"
         return SerializationError(
             f"{whose} {self._problem} with {self._serializer}: {failure.__cause__}",
             key=failure.key,

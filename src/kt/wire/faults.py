@@ -11,7 +11,7 @@ def not_a_key(key: object) -> ArgumentError:
 
 
 def key_not_text(key: str, error: UnicodeError) -> ArgumentError:
-    return ArgumentError(f"the key {key!r} cannot be encoded: {error}")
+    return ArgumentError(f"the key {key!r:.60} cannot be encoded: {error}")
 
 
 def too_long(what: str, size: int) -> ArgumentError:

@@ -211,7 +211,7 @@ def unpack_double(data: bytes, key: Key) -> float:
 def no_number(data: bytes, key: Key, size: int) -> SerializationError:
     """The record is not a number that the server keeps."""
     return SerializationError(
-        f"the value of {key!r} is no number: it has {len(data)} bytes instead of {size}",
+        f"the value of {key!r:.60} is no number: it has {len(data)} bytes instead of {size}",
         key=key,
         serializer="number",
     )

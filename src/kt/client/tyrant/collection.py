@@ -53,7 +53,7 @@ class Table(TableMapping[M], Generic[M]):
         if not self._client._call(
             tyrant.pack_putkeep(key, row), tyrant.read_putkeep_reply, repeatable=False
         ):
-            raise ServerError(f"there is a row {key!r} already", code=1)
+            raise ServerError(f"there is a row {key!r:.60} already", code=1)
         return instance
 
     def get(self, key: str) -> M | None:

@@ -52,7 +52,7 @@ class AsyncTable(AsyncTableMapping[M], Generic[M]):
         if not await self._client._call(
             tyrant.pack_putkeep(key, row), tyrant.read_putkeep_reply, repeatable=False
         ):
-            raise ServerError(f"there is a row {key!r} already", code=1)
+            raise ServerError(f"there is a row {key!r:.60} already", code=1)
         return instance
 
     async def get(self, key: str) -> M | None:

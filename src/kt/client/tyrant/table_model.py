@@ -160,7 +160,7 @@ class ModelColumn:
         raise self._error(None, key, ValueError("the row has no such column"))
 
     def _error(self, value: Any, key: str | None, error: Exception) -> ConversionError:
-        row = "" if key is None else f" of row {key!r}"
+        row = "" if key is None else f" of row {key!r:.60}"
         reason = f" ({error})" if str(error) else ""
         return ConversionError(
             f"{self.model}.{self.field.name}{row}: {value!r} is not {self.kind.name}{reason}",

@@ -70,7 +70,7 @@ def unpack_double(data: bytes, key: Key) -> float:
 def _unpack(layout: struct.Struct, data: bytes, key: Key) -> Any:
     if len(data) != layout.size:
         raise SerializationError(
-            f"the record of {key!r} is no number of {layout.size} bytes: {data[:20]!r}",
+            f"the record of {key!r:.60} is no number of {layout.size} bytes: {data[:20]!r}",
             key=key,
             serializer="number",
         )
