@@ -1,4 +1,4 @@
-"""Fixtures of the clients' tests, on kt-tycoon with its databases on a cluster."""
+"""Fixtures of the clients' tests, on servers with their databases on a cluster."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Any, Self
+from contextlib import ExitStack
+from typing import Any, ClassVar, Self
 
 import pytest
 
 from kt.client.tycoon.client import KyotoTycoon
 from kt.client.tycoon.client_async import AsyncKyotoTycoon
+from kt.client.tyrant.client import TokyoTyrant
+from kt.client.tyrant.client_async import AsyncTokyoTyrant
 from tests.client.conftest import pytest_generate_tests, pytest_pyfunc_call
 from tests.cluster.conftest import cluster, must_be_here
 from tests.cluster.nodes import LocalCluster, wait_for
@@ -30,10 +33,12 @@ class Gateway:
     """
 
     host = "127.0.0.1"
+    words: ClassVar = ("tycoon", "-ls")
+    clients: ClassVar[tuple[Any, Any]] = (KyotoTycoon, AsyncKyotoTycoon)
 
     def __init__(self, urls: Sequence[str], *options: str, wrong: bool = False) -> None:
         self.port = free_port()
-        words = f"tycoon -host {self.host} -port {self.port} -ls".split()
+        words = *self.words, "-host", self.host, "-port", str(self.port)
         self.process = subprocess.Popen(
             [sys.executable, "-m", "kt.server", *words, *options, *urls],
             stdout=subprocess.PIPE if wrong else None,
@@ -75,10 +80,17 @@ class Gateway:
             self.stop()
 
     def connect(self, **options: Any) -> Any:
-        return KyotoTycoon(self.host, self.port, **options)
+        return self.clients[0](self.host, self.port, **options)
 
     def connect_async(self, **options: Any) -> Any:
-        return AsyncKyotoTycoon(self.host, self.port, **options)
+        return self.clients[1](self.host, self.port, **options)
+
+
+class TyrantGateway(Gateway):
+    """The same for Tokyo Tyrant's clients."""
+
+    words = ("tyrant", "-le")
+    clients = (TokyoTyrant, AsyncTokyoTyrant)
 
 
 @pytest.fixture(scope="session")
@@ -112,4 +124,36 @@ def tycoon(tycoon_server: Gateway) -> Iterator[KyotoTycoon]:
 @pytest.fixture
 def async_tycoon(tycoon_server: Gateway) -> AsyncKyotoTycoon:
     client: AsyncKyotoTycoon = tycoon_server.connect_async(timeout=30)
+    return client
+
+
+@pytest.fixture(scope="session")
+def tyrant_gateways(cluster: LocalCluster) -> Iterator[dict[str, TyrantGateway]]:
+    """One for what is to kt-tyrant ``*``, a flat database, and one for ``+``, a tree."""
+    if not cluster.numbered:
+        pytest.skip("this engine has no second database: Valkey has, from 9 on")
+    cluster.empty()
+    with ExitStack() as stack:
+        yield {
+            name: stack.enter_context(TyrantGateway([url]))
+            for name, url in zip("*+", cluster.urls(), strict=True)
+        }
+
+
+@pytest.fixture
+def tyrant_database(request: pytest.FixtureRequest) -> str:
+    name = str(getattr(request, "param", "*"))
+    if name not in "*+":
+        pytest.skip("a file, and the layouts are those of databases in memory")
+    return name
+
+
+@pytest.fixture
+def tyrant_server(tyrant_gateways: dict[str, TyrantGateway], tyrant_database: str) -> TyrantGateway:
+    return tyrant_gateways[tyrant_database]
+
+
+@pytest.fixture
+def async_tyrant(tyrant_server: TyrantGateway, tyrant: TokyoTyrant) -> AsyncTokyoTyrant:
+    client: AsyncTokyoTyrant = tyrant_server.connect_async(timeout=30)
     return client

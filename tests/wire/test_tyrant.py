@@ -191,7 +191,7 @@ def test_adddouble_of_nan() -> None:
 
 @given(records=RECORDS, step=st.integers(1, 7))
 def test_mget_reply(records: dict[bytes, bytes], step: int) -> None:
-    frame, _ = feed(tyrant.read_mget_reply, tyrant_server.pack_mget_reply(records), step)
+    frame, _ = feed(tyrant.read_mget_reply, tyrant_server.pack_mget_reply(records.items()), step)
     assert tyrant.decode_mget(frame, False, None) == records
 
 

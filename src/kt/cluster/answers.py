@@ -90,19 +90,6 @@ SINGLE: Final = frozenset(
 """Procedures that are one round of commands."""
 
 
-def is_single(request: Request) -> bool:
-    """Tell whether it is one round of commands, which leaves at once.
-
-    Such requests of a client can be under way together and are carried out in their order for each
-    record, because commands for a slot are.
-    """
-    if isinstance(request, HttpRequest):
-        return not is_rpc(request) or request.target[len(b"/rpc/") :] in SINGLE
-    if isinstance(request, SetBulk):
-        return len({db for db, *_ in request.records}) < 2
-    return not isinstance(request, PlayScript) and len({db for db, _ in request.keys}) < 2
-
-
 def is_rpc(request: Request) -> bool:
     """Tell whether it is a remote procedure call."""
     return isinstance(request, HttpRequest) and request.target.startswith(b"/rpc/")
@@ -154,6 +141,14 @@ class Session:
         self._refuses = refuses
         self._location = location
         self._cursors: dict[int, tuple[int, Cursor]] = {}
+
+    def is_single(self, request: Request) -> bool:
+        """Tell whether it is one round of commands, which leaves at once."""
+        if isinstance(request, HttpRequest):
+            return not is_rpc(request) or request.target[len(b"/rpc/") :] in SINGLE
+        if isinstance(request, SetBulk):
+            return len({db for db, *_ in request.records}) < 2
+        return not isinstance(request, PlayScript) and len({db for db, _ in request.keys}) < 2
 
     def answer(self, request: Request) -> Steps[bytes]:
         """The reply; empty if there is none.

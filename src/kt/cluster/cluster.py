@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Sequence
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
-from kt.cluster.answers import Request, Session, is_single
 from kt.cluster.commands import Batch, Command, Steps, put_in_order, with_known
 from kt.cluster.database import Database
 from kt.cluster.engine import Engine, carry_out, does_one_thing, is_closed
@@ -15,6 +14,20 @@ from kt.errors import KTError, ReplyTimeoutError, ServerTimeoutError
 
 TOGETHER: Final = 1000
 """Requests of a client that may be under way at the same time."""
+
+
+class Session(Protocol):
+    """What answers the requests of a client, in whichever protocol."""
+
+    def is_single(self, request: Any) -> bool:
+        """Tell whether it is one round of commands, which leaves at once.
+
+        Such requests of a client can be under way together and are carried out in their order for
+        each record, because commands for a slot are.
+        """
+
+    def answer(self, request: Any) -> Steps[bytes]:
+        """The reply; empty if there is none. Raises KTError if there can be none."""
 
 
 class _Begun:
@@ -108,7 +121,7 @@ class Cluster:
             raise is_closed()
         return await self.engines[home].run(commands, origin, refused=refused)
 
-    async def answer(self, session: Session, request: Request, origin: object = None) -> bytes:
+    async def answer(self, session: Session, request: Any, origin: object = None) -> bytes:
         """The reply to a request; raises KTError as `Session.answer`."""
         if not self.engines:
             await self.open()
@@ -117,7 +130,7 @@ class Cluster:
         return reply
 
     async def _answer_known(
-        self, session: Session, requests: Sequence[Request], known: Sequence[list[Any]]
+        self, session: Session, requests: Sequence[Any], known: Sequence[list[Any]]
     ) -> list[bytes | BaseException]:
         """The replies to requests of one round of commands each, of which something is known.
 
@@ -153,7 +166,7 @@ class Cluster:
     async def answer_all(
         self,
         session: Session,
-        requests: Sequence[Request],
+        requests: Sequence[Any],
         known: Sequence[list[Any]] = (),
     ) -> list[bytes | BaseException]:
         """The replies to requests that one client has sent, or what they have raised.
@@ -170,9 +183,9 @@ class Cluster:
             first = await self._answer_known(session, requests[: len(known)], known)
             return first + await self.answer_all(session, requests[len(known) :])
         replies: list[bytes | BaseException] = []
-        together: list[Request] = []
+        together: list[Any] = []
         for request in requests:
-            if not is_single(request):
+            if not session.is_single(request):
                 replies += await self._together(session, together)
                 replies += await self._together(session, [request])
                 together = []
@@ -183,9 +196,7 @@ class Cluster:
                 together = []
         return replies + await self._together(session, together)
 
-    async def _together(
-        self, session: Session, requests: list[Request]
-    ) -> list[bytes | BaseException]:
+    async def _together(self, session: Session, requests: list[Any]) -> list[bytes | BaseException]:
         answers = [self.answer(session, request, requests) for request in requests]
         return await asyncio.gather(*answers, return_exceptions=True)
 

@@ -129,6 +129,22 @@ function verbs.increment()
   return sum
 end
 
+-- ARGV[6]: what to add to a number of 32 bits, which Tokyo Cabinet stores with its last byte first.
+function verbs.addint()
+  if value and #value ~= 4 then
+    return 0
+  end
+  local a, b, c, d = (value or '\0\0\0\0'):byte(1, 4)
+  local rest = (((d * 256 + c) * 256 + b) * 256 + a + tonumber(ARGV[6])) % 4294967296
+  local sum = ''
+  for _ = 1, 4 do
+    sum = sum .. string.char(rest % 256)
+    rest = math.floor(rest / 256)
+  end
+  store(sum)
+  return sum
+end
+
 -- ARGV[6]: what must be stored now, as GET has given it, or ''. ARGV[7]: the new value.
 function verbs.swap()
   return (raw or '') == ARGV[6] and store(ARGV[7]) or 0

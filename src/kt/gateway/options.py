@@ -1,7 +1,8 @@
-"""Which options of kt-tycoon mean something where its databases are on clusters."""
+"""Which options of the servers mean something where their databases are on clusters."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import Final
 
@@ -9,7 +10,10 @@ from kt.cluster.settings import is_cluster_url, parse_cluster_url
 from kt.errors import ImproperlyConfigured
 from kt.net.endpoint import without_login
 from kt.server.process.options import Flag, ServiceOptions
-from kt.server.tycoon.options import FLAGS, TycoonOptions
+from kt.server.tycoon.options import FLAGS as TYCOON_FLAGS
+from kt.server.tycoon.options import TycoonOptions
+from kt.server.tyrant.options import FLAGS as TYRANT_FLAGS
+from kt.server.tyrant.options import TyrantOptions
 
 OF_FILES_AND_SCRIPTS: Final = {
     *("script", "script_seconds", "script_memory"),
@@ -18,8 +22,11 @@ OF_FILES_AND_SCRIPTS: Final = {
 }
 """Options of all servers that mean nothing here."""
 
+OF_TYRANT: Final = {"mask", "kill"}
+"""Options of kt-tyrant that do mean something."""
 
-def check_gateway_options(options: TycoonOptions) -> None:
+
+def check_tycoon_options(options: TycoonOptions) -> None:
     """See to it that nothing is asked of a gateway that it does not do.
 
     Raises:
@@ -27,18 +34,28 @@ def check_gateway_options(options: TycoonOptions) -> None:
             logs, scripts or replication; the message says which.
         ArgumentError: a URL is none.
     """
-    if not all(map(is_cluster_url, options.databases)):
-        shown = ", ".join(map(without_login, options.databases))
+    _check(options, TYCOON_FLAGS, options.databases)
+
+
+def check_tyrant_options(options: TyrantOptions) -> None:
+    """The same for kt-tyrant."""
+    _check(options, TYRANT_FLAGS, [options.database])
+
+
+def _check(options: ServiceOptions, flags: Sequence[Flag], databases: Sequence[str]) -> None:
+    if not all(map(is_cluster_url, databases)):
+        shown = ", ".join(map(without_login, databases))
         raise ImproperlyConfigured(f"these databases are not all on clusters: {shown}")
-    if given := [flag.name for flag in FLAGS if _means_nothing(flag, options)]:
+    given = dict.fromkeys(flag.name for flag in flags if _means_nothing(flag, options))
+    if given:
         raise ImproperlyConfigured(f"not for databases on a cluster: {', '.join(given)}")
-    for url in options.databases:
+    for url in databases:
         parse_cluster_url(url)
 
 
-def _means_nothing(flag: Flag, options: TycoonOptions) -> bool:
+def _means_nothing(flag: Flag, options: ServiceOptions) -> bool:
     """Tell whether it is given and is about something that a gateway has not."""
-    known = {field.name: field for field in fields(TycoonOptions)}[flag.field]
-    of_all = flag.field in {field.name for field in fields(ServiceOptions)}
+    known = {field.name: field for field in fields(options)}[flag.field]
+    of_all = {field.name for field in fields(ServiceOptions)} - OF_FILES_AND_SCRIPTS
     given: bool = getattr(options, flag.field) != known.default
-    return given and (not of_all or flag.field in OF_FILES_AND_SCRIPTS)
+    return given and flag.field not in of_all | OF_TYRANT

@@ -1,33 +1,41 @@
-"""kt-tycoon as a gateway: its databases are on clusters, and it keeps nothing but cursors."""
+"""Servers as gateways: their databases are on clusters, and they keep nothing but cursors."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from kt.cluster.cluster import Cluster
 from kt.cluster.settings import parse_cluster_url
 from kt.gateway.relaying import start_relay
 from kt.gateway.service import GatewayService
-from kt.gateway.session import GatewaySession
+from kt.gateway.tycoon import TycoonGatewaySession
+from kt.gateway.tyrant import TyrantGatewaySession
 from kt.server.process.connection import Connection
 from kt.server.process.server import CLOSE_GRACE, Server
 from kt.version import VERSION
 
 if TYPE_CHECKING:
     from kt.server.process.delegation import Delegation
+    from kt.server.process.options import ServiceOptions
     from kt.server.process.start import Start
     from kt.server.tycoon.options import TycoonOptions
+    from kt.server.tyrant.options import TyrantOptions
 
 
 class GatewayServer(Server):
-    """A running gateway."""
+    """A running gateway.
 
-    options: TycoonOptions
+    Args:
+        options: the command line.
+        start: the process.
+        databases: their URLs.
+    """
 
-    def __init__(self, options: TycoonOptions, start: Start) -> None:
+    def __init__(self, options: ServiceOptions, start: Start, databases: Sequence[str]) -> None:
         super().__init__(options, start)
-        self._cluster = Cluster([parse_cluster_url(one) for one in options.databases])
+        self._cluster = Cluster([parse_cluster_url(one) for one in databases])
         self._service = GatewayService(
             self._cluster,
             self.log,
@@ -41,12 +49,6 @@ class GatewayServer(Server):
         for database in self._cluster.databases:
             self.log.system(f"opening a database: path={database.settings}")
         self.loop.run_until_complete(self._cluster.open())
-
-    def connect(self) -> Connection:
-        return Connection(self, GatewaySession(self._service))
-
-    def delegate(self) -> Delegation | None:
-        return start_relay(self.loop, self._service, self.options.spin)
 
     def tick(self) -> None:
         if self._sweeping is None or self._sweeping.done():
@@ -62,3 +64,28 @@ class GatewayServer(Server):
         if self._service.tasks:
             await asyncio.wait(self._service.tasks, timeout=CLOSE_GRACE)
         await self._cluster.close()
+
+
+class TycoonGateway(GatewayServer):
+    """kt-tycoon in front of clusters."""
+
+    def __init__(self, options: TycoonOptions, start: Start) -> None:
+        super().__init__(options, start, options.databases)
+
+    def connect(self) -> Connection:
+        return Connection(self, TycoonGatewaySession(self._service))
+
+    def delegate(self) -> Delegation | None:
+        return start_relay(self.loop, self._service, self.options.spin)
+
+
+class TyrantGateway(GatewayServer):
+    """kt-tyrant in front of a cluster."""
+
+    options: TyrantOptions
+
+    def __init__(self, options: TyrantOptions, start: Start) -> None:
+        super().__init__(options, start, [options.database])
+
+    def connect(self) -> Connection:
+        return Connection(self, TyrantGatewaySession(self._service, self.options.mask))

@@ -44,6 +44,7 @@ class GatewayService:
     Attributes:
         counts: how many requests there were, by `COUNTS`.
         tasks: those that carry out requests.
+        start_time: Unix time of the start.
         location: what comes before the path of a record that was stored by HTTP.
     """
 
@@ -65,7 +66,7 @@ class GatewayService:
         self._read = {number for number, settings in numbered if are_read(settings)}
         self._written = {number for number, settings in numbered if are_written(settings)}
         self._program = program
-        self._start_time = time.time()
+        self.start_time = time.time()
         self._connections = connections
 
     def relayed(self) -> Relayed | None:
@@ -92,7 +93,7 @@ class GatewayService:
         facts: dict[str, object] = {
             "serv_conn_count": self._connections(),
             "serv_task_count": len(self.tasks),
-            "serv_running_term": f"{time.time() - self._start_time:.6f}",
+            "serv_running_term": f"{time.time() - self.start_time:.6f}",
             "conf_os_name": os.uname().sysname,
         }
         facts |= {f"cnt_{name}": self.counts[name] for name in COUNTS}

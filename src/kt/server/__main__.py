@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from kt.server.process.options import Flag, ServiceOptions
     from kt.server.process.start import Start
     from kt.server.tycoon.options import TycoonOptions
+    from kt.server.tyrant.options import TyrantOptions
 
 
 def tycoon() -> None:
@@ -59,15 +60,15 @@ def _tycoon(program: str, words: Sequence[str]) -> int:
 
 def _gateway(options: TycoonOptions) -> int:
     """Serve databases on clusters, for which no engine is needed here."""
-    from kt.gateway.options import check_gateway_options
+    from kt.gateway.options import check_tycoon_options
     from kt.server.process.start import run
 
-    check_gateway_options(options)
+    check_tycoon_options(options)
 
     def serve(start: Start) -> int:
-        from kt.gateway.server import GatewayServer
+        from kt.gateway.server import TycoonGateway
 
-        return GatewayServer(options, start).run()
+        return TycoonGateway(options, start).run()
 
     return run(options, serve)
 
@@ -79,12 +80,13 @@ def _tyrant(program: str, words: Sequence[str]) -> int:
         return 0
     options = tyrant_options(program, words)
     _check_times(options)
+    if "://" in options.database:
+        from kt.gateway.options import check_tyrant_options
+
+        check_tyrant_options(options)
 
     def serve(start: Start) -> int:
-        _need_engine("tokyo", "Tokyo Cabinet", "libtokyocabinet-dev", "tokyo-cabinet")
-        from kt.server.tyrant.server import TyrantServer
-
-        return TyrantServer(options, start).run()
+        return _serve_tyrant(options, start)
 
     def restore(log: Log) -> None:
         _need_engine("tokyo", "Tokyo Cabinet", "libtokyocabinet-dev", "tokyo-cabinet")
@@ -105,6 +107,17 @@ def _tyrant(program: str, words: Sequence[str]) -> int:
         log_class=TyrantLog,
         prepare=lambda log: pid_file.make_room(options.kill, log),
     )
+
+
+def _serve_tyrant(options: TyrantOptions, start: Start) -> int:
+    if "://" in options.database:
+        from kt.gateway.server import TyrantGateway
+
+        return TyrantGateway(options, start).run()
+    _need_engine("tokyo", "Tokyo Cabinet", "libtokyocabinet-dev", "tokyo-cabinet")
+    from kt.server.tyrant.server import TyrantServer
+
+    return TyrantServer(options, start).run()
 
 
 def _check_times(options: ServiceOptions) -> None:

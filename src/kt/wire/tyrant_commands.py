@@ -82,6 +82,11 @@ UPDATE_HEAD: Final = struct.Struct(">BQII")
 OK_REPLY: Final = b"\0"
 FAILURE_REPLY: Final = b"\1"
 
+TYRANT_VERSION: Final = "1.1.41"
+LIBRARY_VERSION: Final = "324"
+PROTOCOL_VERSION: Final = "0.91"
+"""The version of Tokyo Tyrant that our servers behave like: clients look at it."""
+
 _FRACTIONS: Final = 10**12
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from kt.wire import faults
 from kt.wire import tyrant_commands as commands
-from kt.wire.codec import cut, decode_items, pack_items, pack_pairs, skip_items
+from kt.wire.codec import cut, decode_items, pack_items, skip_items
 from kt.wire.magic import SIZE_MAX
 from kt.wire.reading import Buffer, Incomplete, Reader
 from kt.wire.tyrant import Update
@@ -342,10 +342,10 @@ pack_rnum_reply = pack_size_reply = _pack_u64
 pack_fwmkeys_reply = _pack_list
 
 
-def pack_mget_reply(records: Mapping[Any, Any]) -> bytes:
-    """The records that were found."""
-    count, pairs = pack_pairs(records, None)
-    return b"%b%b%b" % (commands.OK_REPLY, commands.U32.pack(count), pairs)
+def pack_mget_reply(records: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """The records that were found, those that were asked for twice twice."""
+    pairs = [_TWO_SIZES.pack(len(key), len(value)) + key + value for key, value in records]
+    return commands.OK_REPLY + commands.U32.pack(len(pairs)) + b"".join(pairs)
 
 
 def pack_vsiz_reply(size: int | None) -> bytes:

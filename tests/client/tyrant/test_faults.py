@@ -43,7 +43,7 @@ CALLS: dict[str, tuple[Call, bytes]] = {
     "incr": (lambda db: db.incr("k"), pack_addint_reply(7)),
     "count": (lambda db: db.count(), pack_rnum_reply(7)),
     "stat": (lambda db: db.stat(), pack_stat_reply(b"type\thash\n")),
-    "get_bulk": (lambda db: db.get_bulk(["k"]), pack_mget_reply({b"k": b"v"})),
+    "get_bulk": (lambda db: db.get_bulk(["k"]), pack_mget_reply([(b"k", b"v")])),
     "match_prefix": (lambda db: db.match_prefix("k"), pack_misc_reply([b"k"])),
     "match_regexlist": (lambda db: db.match_regexlist("k"), pack_misc_reply([b"k", b"v"])),
     "query": (lambda db: db.query().all(), pack_misc_reply([b"\0k\0name\0Ann"])),
@@ -160,7 +160,7 @@ def test_a_failure_leaves_the_connection_in_step(peer: Peer) -> None:
     def fail(talk: Conversation) -> None:
         talk.answer(1, b"\1")
         talk.answer(1, pack_misc_reply(None))
-        talk.answer(1, pack_mget_reply({b"k": b"\xff"}))
+        talk.answer(1, pack_mget_reply([(b"k", b"\xff")]))
         talk.answer(1, HIT)
 
     peer.behave(fail)

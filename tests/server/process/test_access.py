@@ -25,8 +25,7 @@ from kt.server.tycoon.procedures import (
     SERVER_PROCEDURES,
 )
 from kt.server.tycoon.rights import NEEDED
-from kt.server.tyrant.answering import COMMANDS_OF
-from kt.server.tyrant.options import Command, tyrant_options
+from kt.server.tyrant.options import COMMANDS_OF, Command, tyrant_options
 
 from ...certificates import Authority
 from ..processes import HOST, SECONDS, ServerProcess

@@ -13,7 +13,7 @@ from kt.server.engines.io._io import Reply as NativeReply
 from kt.server.engines.tokyo._engine import Database
 from kt.server.reading import ReadingSession
 from kt.server.session import Rights
-from kt.server.tyrant.options import Command
+from kt.server.tyrant.options import COMMANDS_OF, Command
 from kt.server.tyrant.script import TyrantScript
 from kt.server.tyrant.service import TyrantService
 
@@ -21,22 +21,6 @@ Pieces: TypeAlias = bytes | NativeReply | list[bytes]
 """A reply, as one or, where a large value is not to be copied, in several pieces."""
 Reply: TypeAlias = Callable[[], Pieces]
 """Part of a command that calls the engine, and makes the reply. What it counts it counts last."""
-
-COMMANDS_OF: Final = {
-    Rights.READ: (
-        *(Command.GET, Command.MGET, Command.VSIZ, Command.ITERINIT, Command.ITERNEXT),
-        *(Command.FWMKEYS, Command.RNUM, Command.SIZE, Command.STAT, Command.REPL),
-    ),
-    Rights.WRITE: (
-        *(Command.PUT, Command.PUTKEEP, Command.PUTCAT, Command.PUTSHL, Command.PUTNR),
-        *(Command.OUT, Command.ADDINT, Command.ADDDOUBLE, Command.VANISH),
-    ),
-    Rights.ADMIN: (
-        *(Command.SYNC, Command.OPTIMIZE, Command.COPY, Command.RESTORE, Command.SETMST),
-    ),
-    Rights.SCRIPTS: (Command.EXT,),
-}
-"""What needs which right; `misc` needs what its function does (`Database.rights_for`)."""
 
 LARGE_VALUE: Final = 1 << 20
 """A value of more bytes is stored by a worker thread, and not copied into a reply."""

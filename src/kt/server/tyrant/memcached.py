@@ -31,7 +31,7 @@ from kt.server.engines.tokyo._engine import Event, hurried
 from kt.server.tyrant.answering import LARGE_VALUE, Answering, Pieces
 from kt.server.tyrant.options import Command
 from kt.server.tyrant.service import TyrantService
-from kt.server.tyrant.status import GET_MISSES, OUT_MISSES, PUT_MISSES, TYRANT_VERSION, stats
+from kt.server.tyrant.status import GET_MISSES, OUT_MISSES, PUT_MISSES, stats
 from kt.wire.http import parse_number
 from kt.wire.magic import SIZE_MAX
 from kt.wire.memcached import (
@@ -47,6 +47,7 @@ from kt.wire.memcached import (
     server_error,
     value_head,
 )
+from kt.wire.tyrant_commands import TYRANT_VERSION
 
 TOO_FEW: Final = client_error(b"error")
 FORBIDDEN: Final = client_error(b"forbidden")

@@ -35,6 +35,7 @@ from kt.server.process.options import (
     server_id,
     threads,
 )
+from kt.server.session import Rights
 
 PURPOSE: Final = "Serve a Tokyo Cabinet database by the protocols of Tokyo Tyrant."
 ARGUMENTS: Final = "[DATABASE]"
@@ -79,6 +80,22 @@ class Command(IntEnum):
     ALLWRITE = 31
     ALLMANAGE = 32
 
+
+COMMANDS_OF: Final = {
+    Rights.READ: (
+        *(Command.GET, Command.MGET, Command.VSIZ, Command.ITERINIT, Command.ITERNEXT),
+        *(Command.FWMKEYS, Command.RNUM, Command.SIZE, Command.STAT, Command.REPL),
+    ),
+    Rights.WRITE: (
+        *(Command.PUT, Command.PUTKEEP, Command.PUTCAT, Command.PUTSHL, Command.PUTNR),
+        *(Command.OUT, Command.ADDINT, Command.ADDDOUBLE, Command.VANISH),
+    ),
+    Rights.ADMIN: (
+        *(Command.SYNC, Command.OPTIMIZE, Command.COPY, Command.RESTORE, Command.SETMST),
+    ),
+    Rights.SCRIPTS: (Command.EXT,),
+}
+"""What needs which right; `misc` needs what its function does."""
 
 EVERYTHING: Final = 2**64 - 1
 DURABLE: Final = ("none", "process", "forget")

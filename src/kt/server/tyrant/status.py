@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 import resource
 import struct
 import sys
@@ -12,13 +11,10 @@ from collections.abc import Callable
 from typing import Final
 
 from kt.server import times
+from kt.server.tyrant.identity import Facts, identity, usage
 from kt.server.tyrant.options import Command
 from kt.server.tyrant.service import TyrantService
-
-TYRANT_VERSION: Final = "1.1.41"
-LIBRARY_VERSION: Final = "324"
-PROTOCOL_VERSION: Final = "0.91"
-"""The version of Tokyo Tyrant that kt-tyrant behaves like: clients look at it."""
+from kt.wire.tyrant_commands import TYRANT_VERSION
 
 PUT_MISSES: Final = 26
 OUT_MISSES: Final = 27
@@ -27,8 +23,6 @@ GET_MISSES: Final = 28
 
 _COUNTED: Final = tuple(Command)[: Command.SLAVE]
 _STORING: Final = (Command.PUT, Command.PUTKEEP, Command.PUTCAT, Command.PUTSHL, Command.PUTNR)
-
-Facts = list[tuple[str, object]]
 
 
 def describe(service: TyrantService, descriptor: int) -> Facts:
@@ -39,15 +33,8 @@ def describe(service: TyrantService, descriptor: int) -> Facts:
         descriptor: the number of the socket that asks.
     """
     database = service.database
-    now = time.time()
     facts: Facts = [
-        ("version", TYRANT_VERSION),
-        ("libver", LIBRARY_VERSION),
-        ("protver", PROTOCOL_VERSION),
-        ("os", platform.system()),
-        ("time", f"{now:.6f}"),
-        ("pid", os.getpid()),
-        ("sid", service.server_id),
+        *identity(service.server_id),
         ("type", database.type_name),
         ("path", database.path),
         ("rnum", database.count()),
@@ -55,32 +42,10 @@ def describe(service: TyrantService, descriptor: int) -> Facts:
     ]
     if (error := database.fatal_error) is not None:
         facts.append(("fatal", error))
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    total, resident = _memory(usage)
     facts.append(("bigend", int(sys.byteorder == "big")))
     if service.slave is not None:
         facts += service.slave.facts()
-    facts += [
-        ("fd", descriptor),
-        ("loadavg", f"{os.getloadavg()[0]:.6f}"),
-        ("memsize", total),
-        ("memrss", resident),
-        ("ru_user", f"{usage.ru_utime:.6f}"),
-        ("ru_sys", f"{usage.ru_stime:.6f}"),
-        ("ru_real", f"{now - service.start_time:.6f}"),
-    ]
-    return facts
-
-
-def _memory(usage: resource.struct_rusage) -> tuple[int, int]:
-    """Bytes of memory, and how many of them are resident; of both the peak if no more is known."""
-    try:
-        with open("/proc/self/statm", encoding="ascii") as file:
-            total, resident = map(int, file.read().split()[:2])
-    except OSError:
-        peak = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-        return peak, peak
-    return total * resource.getpagesize(), resident * resource.getpagesize()
+    return facts + usage(descriptor, service.start_time)
 
 
 def count_columns(service: TyrantService) -> Facts:

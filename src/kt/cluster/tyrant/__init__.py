@@ -1,0 +1,1 @@
+"""Tokyo Tyrant's commands on databases of clusters."""
