@@ -55,6 +55,10 @@ def main() -> None:
         EmbeddedServer(options.server, database=options.database) as other,
     ):
         here, there = (f"kt://127.0.0.1:{server.port}" for server in (one, other))
+        # Python keeps what it has compiled, as it does for installed packages.
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+        os.environ["PYTHONPYCACHEPREFIX"] = f"{folder}/compiled"
+        run("ping", here)
         for first in range(0, count, BATCH):
             numbers = range(first, min(first + BATCH, count))
             one.client.set_bulk({f"key{number:08}": VALUE for number in numbers})
