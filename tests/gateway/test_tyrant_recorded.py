@@ -12,11 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.server import replay as replay_module
 from tests.server.replay import Json, Replay, scenarios
 
 from .conftest import TyrantGateway
-from .test_recorded import Running, fits
+from .test_recorded import check, fits
 
 LAYOUTS = {"*": "*", "+": "+", "casket.tch": "*", "casket.tcb": "+"}
 """Type of database -> the one of `tyrant_gateways` that stands for it."""
@@ -69,15 +68,4 @@ def test_recorded(
     with gateway.connect(timeout=30) as client:
         client.clear()
     replay = Replay(scenario, "kt-tyrant", tmp_path)
-    replay.server = Running(gateway)  # type: ignore[assignment]
-    reason = next((why for name, why in DIFFERS.items() if scenario["name"].startswith(name)), "")
-    if not reason:
-        replay.run()
-        return
-    monkeypatch.setattr(replay_module, "SECONDS", 2.0)  # some replies are too short
-    try:
-        replay.run()
-    except (AssertionError, TimeoutError):
-        assert gateway.process.poll() is None
-    else:
-        pytest.fail(f"it does not differ any more: {reason}")
+    check(replay, gateway, DIFFERS, monkeypatch)

@@ -19,7 +19,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from kt.cluster.commands import Failure, Steps, good, illogical, no_record
 from kt.cluster.database import Database
 from kt.cluster.records import SWAPS
-from kt.cluster.tyrant.functions import FUNCTIONS, Iterator
+from kt.cluster.tyrant.functions import FUNCTIONS, Iterator, Store
 from kt.wire import tyrant_commands as codes
 from kt.wire.magic import NEVER
 from kt.wire.reading import Buffer, Incomplete, Reader
@@ -161,18 +161,8 @@ class Session:
 Command: TypeAlias = Callable[[Session, Any], Steps[bytes]]
 
 
-def _put(session: Session, record: Record) -> Steps[bytes]:
-    yield from session.database.set(record.key, record.value, NEVER)
-    return codes.OK_REPLY
-
-
-def _putkeep(session: Session, record: Record) -> Steps[bytes]:
-    yield from session.database.add(record.key, record.value, NEVER)
-    return codes.OK_REPLY
-
-
-def _putcat(session: Session, record: Record) -> Steps[bytes]:
-    yield from session.database.append(record.key, record.value, NEVER)
+def _store(store: Store, session: Session, record: Record) -> Steps[bytes]:
+    yield from store(session.database, record.key, record.value, NEVER)
     return codes.OK_REPLY
 
 
@@ -296,11 +286,11 @@ def _misc(session: Session, request: Misc) -> Steps[bytes]:
 
 
 COMMANDS: Final[dict[int, Command]] = {
-    codes.PUT: _put,
-    codes.PUTKEEP: _putkeep,
-    codes.PUTCAT: _putcat,
+    codes.PUT: partial(_store, Database.set),
+    codes.PUTKEEP: partial(_store, Database.add),
+    codes.PUTCAT: partial(_store, Database.append),
     codes.PUTSHL: _putshl,
-    codes.PUTNR: _put,
+    codes.PUTNR: partial(_store, Database.set),
     codes.OUT: _out,
     codes.GET: _get,
     codes.MGET: _mget,

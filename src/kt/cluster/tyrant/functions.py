@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Final, TypeAlias
 
 from kt.cluster.commands import Steps, illogical, no_record, not_here
@@ -40,6 +41,7 @@ class Iterator:
         raise no_record()
 
 
+Store: TypeAlias = Callable[[Database, bytes, bytes, int], Steps[None]]
 Function: TypeAlias = Callable[[Database, Iterator, Items], Steps[Items]]
 
 
@@ -54,21 +56,9 @@ def _need(items: Items, count: int) -> None:
         raise illogical("too few arguments")
 
 
-def _put(database: Database, iterator: Iterator, items: Items) -> Steps[Items]:
+def _store(store: Store, database: Database, iterator: Iterator, items: Items) -> Steps[Items]:
     _need(items, 2)
-    yield from database.set(items[0], items[1], NEVER)
-    return []
-
-
-def _putkeep(database: Database, iterator: Iterator, items: Items) -> Steps[Items]:
-    _need(items, 2)
-    yield from database.add(items[0], items[1], NEVER)
-    return []
-
-
-def _putcat(database: Database, iterator: Iterator, items: Items) -> Steps[Items]:
-    _need(items, 2)
-    yield from database.append(items[0], items[1], NEVER)
+    yield from store(database, items[0], items[1], NEVER)
     return []
 
 
@@ -172,9 +162,9 @@ def _nothing(database: Database, iterator: Iterator, items: Items) -> Steps[Item
 
 
 FUNCTIONS: Final[dict[bytes, Function]] = {
-    b"put": _put,
-    b"putkeep": _putkeep,
-    b"putcat": _putcat,
+    b"put": partial(_store, Database.set),
+    b"putkeep": partial(_store, Database.add),
+    b"putcat": partial(_store, Database.append),
     b"out": _out,
     b"get": _get,
     b"getpart": _getpart,
