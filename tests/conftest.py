@@ -16,6 +16,7 @@ tyrant_kind            as above, for Tokyo Tyrant
 start_tyrant
 tyrant_server          one for each type of database that the test names, ``*`` if it names none
 tyrant                 a new client of it, the database empty
+last_call              a library to be preloaded, which kills its process in a certain call
 socket_path            where to make a Unix socket
 =====================  ===========================================================================
 
@@ -28,6 +29,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -226,6 +228,18 @@ def tyrant(tyrant_server: EmbeddedTokyoTyrantServer) -> Iterator[TokyoTyrant]:
     with tyrant_server.connect(timeout=30) as client:
         client.clear()
         yield client
+
+
+@pytest.fixture(scope="session")
+def last_call(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The library of crash/last_call.c."""
+    library = tmp_path_factory.mktemp("library") / "last_call.so"
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("there is no C compiler")
+    source = Path(__file__).parent / "crash" / "last_call.c"
+    subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl"], check=True)
+    return str(library)
 
 
 @pytest.fixture

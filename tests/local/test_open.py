@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
+import shutil
 import subprocess
 import sys
 import threading
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -254,11 +258,76 @@ os.kill(os.getpid(), 9)
 """
 
 
-@pytest.mark.parametrize("name", ["a.kch", "a.kct", "a.kcd", "a.kcf"])
+@pytest.mark.parametrize("level", ["commit", "device"])
+@pytest.mark.parametrize("name", ["a.tcf", "a.tcf#width=8", "*", "+"])
+def test_what_cannot_be_kept_says_so(tmp_path: Path, name: str, level: Any) -> None:
+    path = os.fspath(tmp_path / name) if "." in name else name
+    plain = re.escape(path.partition("#")[0])
+    with pytest.raises(ArgumentError, match=rf"^{plain} has synchronize=.*NONE only"):
+        kt.open(path, synchronize=level, server="tyrant")
+    with pytest.raises(ArgumentError, match=rf"^{plain} has synchronize=.*NONE only"):
+        kt.open_async(path, synchronize=level, server="tyrant")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["a.kch", "a.kct", "a.tch", "a.tcb", "a.tct"])
+def test_writes_that_wait_for_the_device_hold_up_no_event_loop(tmp_path: Path, name: str) -> None:
+    async def write() -> None:
+        threads = set()
+        async with kt.open_async(tmp_path / name, synchronize="device") as db:
+            run = asyncio.to_thread
+
+            async def noted(work: Any) -> Any:
+                threads.add(work)
+                return await run(work)
+
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(asyncio, "to_thread", noted)
+                if name.endswith(".tct"):
+                    await db.using(serializer=kt.TT_TABLE).set("1", {"c": "v"})
+                else:
+                    await db.set("1", "v")
+        assert threads
+
+    asyncio.run(write())
+    with kt.open(tmp_path / name) as db:
+        assert found(db, name)
+
+
+@pytest.mark.parametrize("name", ["a.kch", "a.kct", "a.kcd", "a.kcf", "a.tch", "a.tcb"])
 def test_commit_survives_kill(tmp_path: Path, name: str) -> None:
     assert run(KILLED, tmp_path / name, "commit").returncode == -9
     with kt.open(tmp_path / name) as db:
         assert len(db.get_bulk([str(i) for i in range(500)])) == 500
+
+
+COUNTED = """
+import kt, os, sys
+db = kt.open(sys.argv[1])
+for i in range(500):
+    db.incr("i")
+    db.incr_double("d", 0.5)
+os.write(1, b".")
+os.read(0, 1)
+"""
+
+
+def test_counters_come_to_the_file_by_themselves(tmp_path: Path) -> None:
+    path, copy = tmp_path / "a.tcb", tmp_path / "copy.tcb"
+    command = [sys.executable, "-c", COUNTED, os.fspath(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.read(1) == b"."
+        for _ in range(300):
+            for suffix in ("", ".wal"):
+                shutil.copy(f"{path}{suffix}", f"{copy}{suffix}")
+            with suppress(KTError), kt.open(copy, server="tyrant") as db:
+                if (db.incr("i", 0), db.incr_double("d", 0)) == (500, 250):
+                    break
+            time.sleep(0.1)
+        process.kill()
+    with kt.open(path, server="tyrant") as db:
+        assert (db.incr("i", 0), db.incr_double("d", 0)) == (500, 250)
 
 
 def test_expired_records_go_by_themselves() -> None:

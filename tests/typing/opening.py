@@ -34,6 +34,8 @@ def tyrant(path: Path, flag: bool) -> None:
 def promises() -> None:
     kt.open("casket.kch", synchronize="commit")
     kt.open("casket.kch", synchronize=kt.Synchronize.DEVICE)
+    kt.open("casket.tch", synchronize="device", server="tyrant")
+    kt.open_async("casket.tch", synchronize="commit", server="tyrant")
     kt.open("casket.kch", synchronize="often")  # type: ignore[call-overload]
     kt.open("casket.kch", server="redis")  # type: ignore[call-overload]
 

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kt.errors import ArgumentError, ImproperlyConfigured, KTError
-from kt.local.databases import Journal, Open, Places
+from kt.local.databases import IN_MEMORY, Journal, Open, Places
 from kt.net.local import Database as Lines
 from kt.net.local import Line
 from kt.options import Synchronize
@@ -24,6 +24,10 @@ from kt.version import VERSION
 
 if TYPE_CHECKING:
     from kt.server.engines.kyoto._engine import Database as KyotoDatabase
+
+
+FIXED = (".tcf", ".fdb")
+"""Suffixes of Tokyo Cabinet's fixed-length files."""
 
 
 class Wanted(NamedTuple):
@@ -46,20 +50,26 @@ class Wanted(NamedTuple):
         """What the client calls it: the first database."""
         return self.specs[0].partition("#")[0]
 
+    @property
+    def waits(self) -> bool:
+        """Whether writes wait for the device."""
+        return self.synchronize is Synchronize.DEVICE
+
 
 def lines_of(
     opened: Open,
     make_session: Callable[[], Session],
     make_script: Callable[[int, Alone], Any] | None,
+    waits: Callable[[], bool],
 ) -> Lines:
     """What hands out lines to these databases, each with a session, and a script if it wants."""
     numbers = itertools.count()
 
     def connect() -> Line:
         if make_script is None:
-            return Inline(make_session())
+            return Inline(make_session(), waits=waits)
         make = make_script
-        return Inline(make_session(), lambda: make(next(numbers), Alone()))
+        return Inline(make_session(), lambda: make(next(numbers), Alone()), waits=waits)
 
     return Lines(connect, opened.close, opened.abandon)
 
@@ -79,7 +89,13 @@ def open_tycoon(wanted: Wanted) -> Lines:
 
     databases, places = _open_kyoto(wanted)
     opened = Open(databases, [] if wanted.read_only else databases, places)
-    service = TycoonService(databases, Journal(), program=f"kt/{VERSION}", turn=nullcontext())
+    service = TycoonService(
+        databases,
+        Journal(),
+        program=f"kt/{VERSION}",
+        writes_wait=wanted.waits,
+        turn=nullcontext(),
+    )
     process = Process(
         program="kt", connections=0, tasks=0, threads=0, start_time=time.time(), features="(local)"
     )
@@ -93,7 +109,9 @@ def open_tycoon(wanted: Wanted) -> Lines:
         make_script = _loaded(
             opened, lambda path: script_maker(service, path, Limits(), threading.Event()), wanted
         )
-    return lines_of(opened, lambda: TycoonSession(service), make_script)
+    return lines_of(
+        opened, lambda: TycoonSession(service), make_script, lambda: service.engine_may_block
+    )
 
 
 def _open_kyoto(wanted: Wanted) -> tuple[list[KyotoDatabase], Places]:
@@ -112,7 +130,7 @@ def _open_kyoto(wanted: Wanted) -> tuple[list[KyotoDatabase], Places]:
                     spec,
                     read_only=wanted.read_only,
                     auto_transaction=wanted.synchronize is not Synchronize.NONE,
-                    auto_synchronize=wanted.synchronize is Synchronize.DEVICE,
+                    auto_synchronize=wanted.waits,
                     try_lock=True,
                 )
             )
@@ -150,17 +168,20 @@ def open_tyrant(wanted: Wanted) -> Lines:
 
     if len(wanted.specs) != 1:
         raise ArgumentError("a database of Tokyo Cabinet is alone: open each of them by itself")
-    if wanted.synchronize is not Synchronize.NONE:
-        raise ArgumentError("databases of Tokyo Cabinet have synchronize=Synchronize.NONE only")
     spec = wanted.specs[0]
+    commits = wanted.synchronize is not Synchronize.NONE
+    if commits:
+        _check_kept(wanted.name)
     places = Places(wanted.specs)
     try:
-        database = Database(f"{spec}#mode=r" if wanted.read_only else spec)
+        database = Database(
+            f"{spec}#mode=r" if wanted.read_only else spec, commit=commits, device=wanted.waits
+        )
     except KTError as error:
         places.leave()
         raise _unopened(spec, error) from None
     opened = Open([database], [], places)
-    service = TyrantService(database, Journal())
+    service = TyrantService(database, Journal(), writes_wait=wanted.waits)
     make_script = None
     if wanted.scripts is not None:
         make_script = _loaded(
@@ -170,7 +191,20 @@ def open_tyrant(wanted: Wanted) -> Lines:
             ),
             wanted,
         )
-    return lines_of(opened, lambda: TyrantSession(service), make_script)
+    return lines_of(
+        opened, lambda: TyrantSession(service), make_script, lambda: service.stream_waits
+    )
+
+
+def _check_kept(name: str) -> None:
+    """Raise ArgumentError for what Tokyo Cabinet cannot keep each write of."""
+    if name in IN_MEMORY:
+        reason = "what is in memory ends with the process"
+    elif name.endswith(FIXED):
+        reason = "a fixed-length file has no log that could be relied on"
+    else:
+        return
+    raise ArgumentError(f"{name} has synchronize=Synchronize.NONE only: {reason}")
 
 
 def _loaded(

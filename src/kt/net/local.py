@@ -35,6 +35,10 @@ class Line(Protocol):
         """The replies to whole requests."""
 
     @property
+    def waits(self) -> Callable[[], bool]:
+        """Tells whether even `at_once` may take long at the moment."""
+
+    @property
     def at_once(self) -> Callable[[bytes], tuple[bytes, int]]:
         """Serves as much as takes microseconds; the replies, and how much has been served."""
 

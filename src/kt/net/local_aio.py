@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 async def ask(line: Line, requests: bytes) -> bytes:
     """The replies to whole requests."""
-    replies, served = line.at_once(requests)
+    replies, served = (b"", 0) if line.waits() else line.at_once(requests)
     if served == len(requests):
         return replies
     steps = line.steps(requests[served:])

@@ -27,14 +27,23 @@ class Inline:
         session: what serves.
         make_script: makes what work for scripts gets, when there is some for the first time; None
             if there are no scripts.
+        waits: tells whether requests may take long at the moment, in the engine, too.
 
     Attributes:
         at_once: serves whole requests as far as the engine does it by itself: `Session.at_once`.
+        waits: the argument.
     """
 
-    def __init__(self, session: Session, make_script: Callable[[], Any] | None = None) -> None:
+    def __init__(
+        self,
+        session: Session,
+        make_script: Callable[[], Any] | None = None,
+        *,
+        waits: Callable[[], bool] = bool,
+    ) -> None:
         self._session = session
         self.at_once = session.at_once
+        self.waits = waits
         self._make_script = make_script
         self._script: Any = None
         self._input: bytes | bytearray = b""

@@ -73,6 +73,7 @@ class TyrantService:
         history: the update log; None without one.
         comes_back: whether the database comes back from it, so that it must have every change.
         timeout: seconds that a client may take to read what it gets; 0 or less for no limit.
+        writes_wait: every write waits for the device.
 
     Attributes:
         core: runs the quick binary commands, and counts.
@@ -97,6 +98,7 @@ class TyrantService:
         history: History | None = None,
         comes_back: bool = False,
         timeout: float = 0.0,
+        writes_wait: bool = False,
     ) -> None:
         self.database = database
         self.log = log
@@ -115,14 +117,20 @@ class TyrantService:
         if history is not None:
             database.set_update_log(history.log, every_change=comes_back)
         self._mask = mask
+        self._writes_wait = writes_wait
 
     @property
     def engine_may_block(self) -> bool:
         """Whether engine calls may take long at the moment, and belong in worker threads.
 
-        Scripts may do anything at any time. (`Stream` looks after itself.)
+        Scripts may do anything at any time. (`Stream` looks after itself, unless `stream_waits`.)
         """
-        return bool(self.held) or bool(self.searches) or self.has_scripts
+        return self.stream_waits or bool(self.searches) or self.has_scripts
+
+    @property
+    def stream_waits(self) -> bool:
+        """Whether whatever is called may take long."""
+        return bool(self.held) or self._writes_wait
 
     def holding(self, hold: Hold, work: Callable[[], T]) -> Callable[[], T]:
         """`work`, to be run in a worker thread soon, which holds up others in this way."""

@@ -101,7 +101,7 @@ class TyrantSession(Answering):
     # Binary
 
     def _feed(self, data: bytes | bytearray, pos: int) -> int:
-        if self.service.held:
+        if self.service.stream_waits:
             return self._feed_in_thread(data, pos)
         state, consumed, need, reply = self._stream.feed(data, pos)
         return self._after_feed(state, need, reply, data, pos + consumed)

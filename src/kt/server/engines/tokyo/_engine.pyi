@@ -34,13 +34,23 @@ class Database:
     name: Final[str]
 
     def __init__(
-        self, name: str, *, stores: int = 0, durable: bool = False, forget: bool = False
+        self,
+        name: str,
+        *,
+        stores: int = 0,
+        durable: bool = False,
+        forget: bool = False,
+        commit: bool = False,
+        device: bool = False,
     ) -> None:
         """Open or create: `name` is ``*``, ``+`` or a path, then any ``#parameter=value``.
 
         With `durable`, what was acknowledged outlives a kill, together with an update log: what
         that has after the stamp `since` is to be carried out before `set_update_log`. Nobody else
         opens such a file that was not closed, unless what the log has is given up: `forget`.
+
+        With `commit`, each change of a file outlives a kill when its call has returned, and there
+        is all of it or nothing; with `device`, a loss of power, too. Not for fixed-length files.
 
         With `stores`, the path is a directory of so many files (or of as many as are there) that
         share the keys. Raises `ImproperlyConfigured`, and `FileLocked` instead of waiting for a

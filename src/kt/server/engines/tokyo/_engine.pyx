@@ -47,6 +47,8 @@ cdef extern from "tokyo/database/store.h" namespace "kt::tokyo" nogil:
         NONE
         DURABLE
         FORGET
+        COMMIT
+        DEVICE
     cbool hurries
     cdef cppclass Block:
         cbool operator bool()
@@ -218,10 +220,13 @@ cdef class Database:
     cdef readonly str name
     cdef Loggable update_log
 
-    def __init__(self, str name, *, int stores=0, cbool durable=False, cbool forget=False):
+    def __init__(self, str name, *, int stores=0, cbool durable=False, cbool forget=False,
+                 cbool commit=False, cbool device=False):
         cdef CKeeping keeping = CKeeping.DURABLE if durable else CKeeping.NONE
         if forget:
             keeping = CKeeping.FORGET
+        if commit or device:
+            keeping = CKeeping.DEVICE if device else CKeeping.COMMIT
         self.name = name
         try:
             self.database.reset(new CDatabase(fsencode(name), stores, keeping))

@@ -41,7 +41,8 @@ std::vector<std::string> existing_stores(const std::string& directory, const std
 }  // namespace
 
 Database::Database(const std::string& name, int stores, Keeping keeping)
-    : durable_(keeping == Keeping::DURABLE) {
+    : durable_(keeping == Keeping::DURABLE),
+      commits_(keeping == Keeping::COMMIT || keeping == Keeping::DEVICE) {
   gate.on_reading = [this](bool reading) {
     for (const auto& store : stores_) {
       if (reading) store->rest();
@@ -54,6 +55,10 @@ Database::Database(const std::string& name, int stores, Keeping keeping)
   } else {
     stores_.push_back(std::make_unique<Store>(name, keeping));
     if (const char* path = stores_[0]->path()) path_ = path;
+  }
+  if (commits_) {
+    journal.log_every_change();  // there are none that would not be kept
+    journal.only_while([store = stores_[0].get()] { return store->safe(); });
   }
   if (stores_[0]->has_points()) points_.start(POINTS_AFTER, [this] { make_points(); });
 }
@@ -75,6 +80,15 @@ void Database::make_points() try {
     noted(store->make_point(), *store);
   }
 } catch (const Gate::Closed&) {  // and all points were made
+}
+
+// Where each change is to be kept by itself: makes a point, if nobody has since. Others who wait for theirs
+// have this one, too.
+bool Database::commit() {
+  Store& store = *stores_[0];
+  if (!commits_ || LogBatch::open() || !store.wants_point()) return true;
+  Gate::Slice slice(gate);
+  return !store.wants_point() || noted(store.make_point(), store);
 }
 
 void Database::open_many(const std::string& name, int stores) {

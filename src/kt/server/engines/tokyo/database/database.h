@@ -129,8 +129,8 @@ class Database {
   bool vanish();
   bool copy(const std::string& path);
 
-  // Outside the gate, after anything of the above that was `done`: whether it is logged, too.
-  bool settled(bool done) { return journal.settle() && done; }
+  // Outside the gate, after anything of the above that was `done`: whether it is logged, and kept, too.
+  bool settled(bool done) { return journal.settle() && commit() && done; }
 
   // What the library calls the type, and the path, or nothing in memory.
   const char* type_name() const;
@@ -155,6 +155,7 @@ class Database {
 
   void open_many(const std::string& name, int stores);
   void make_points();
+  bool commit();
   size_t index(Bytes key) const;
   Store& store(Bytes key) const { return *stores_[index(key)]; }
   // The store of a key that is about to be written; the scans are told.
@@ -226,7 +227,7 @@ class Database {
   std::string path_;
   size_t iterator_ = 0;  // the store in which the clients' iterator is
   std::vector<Scan*> scans_;
-  const bool durable_;
+  const bool durable_, commits_;
   std::atomic<int> error_{0};
   std::atomic<bool> stopped_{false};  // matching is to end
   std::atomic<bool> large_{false};  // whether a large value is known to be there, or has been

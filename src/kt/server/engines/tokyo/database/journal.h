@@ -33,7 +33,7 @@ class Journal {
   bool logs_every_change() const { return every_change_; }
 
   // Inside the gate, before a change: false while changes cannot be logged.
-  bool admits() { return log_ == nullptr || (log_->ready() && (!safe_ || safe_())); }
+  bool admits() { return (log_ == nullptr || log_->ready()) && (!safe_ || safe_()); }
   // And while this says no.
   void only_while(std::function<bool()> safe) { safe_ = std::move(safe); }
   // Writes what has been told so far; the stamp up to which that is.

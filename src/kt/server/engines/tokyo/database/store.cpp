@@ -37,6 +37,10 @@ Store::Type type_of(int mode) {
   }
 }
 
+constexpr const char* NO_ROOM_FOR_LOG =
+    "to keep what is acknowledged, it needs 256 MiB of the disk for what is overwritten, and a "
+    "directory that can be written";
+
 // Whether a function stores a row, given as columns.
 bool is_put(Bytes name) {
   return name == "put" || name == "putkeep" || name == "putcat";
@@ -152,10 +156,14 @@ Bytes element(const TCLIST* list, int index) {
 }
 
 Store::Store(const std::string& name, Keeping keeping)
-    : adb_(tcadbnew()), durable_(keeping == Keeping::DURABLE) {
+    : adb_(tcadbnew()),
+      durable_(keeping == Keeping::DURABLE),
+      commits_(keeping == Keeping::COMMIT || keeping == Keeping::DEVICE),
+      device_(keeping == Keeping::DEVICE) {
   const std::string path = name.substr(0, name.find('#'));
-  bool torn = false, logged = false;
+  bool torn = false, logged = false, replacing = false;
   if (const Unopened file(path); file) {
+    replacing = may_make(name) && bring_back(path);
     if (may_make(name)) undo_making(path);
     torn = was_left_open(path);
     if (torn) logged = mend_log(path);
@@ -166,7 +174,10 @@ Store::Store(const std::string& name, Keeping keeping)
     check_mark(keeping);
     const bool whole = logged && type_ != Type::FIXED && log_was_applied(path);
     rebuilt_ = torn && (whole ? type_ != Type::TABLE || renew_indices() : rebuild(name));
+    if (replacing && !rebuilt_ && type_ == Type::TABLE) rebuilt_ = renew_indices();
     adopt();
+    forget_kept();
+    if ((durable_ || commits_) && !safe()) throw OpenError(NO_ROOM_FOR_LOG);
     share(false);
   } catch (...) {
     tcadbdel(adb_);
@@ -188,54 +199,6 @@ void Store::open(const std::string& name) {
     throw OpenError(own.empty() && reason == LOCKED ? "the file is locked" : reason);
   }
   type_ = type_of(tcadbomode(adb_));
-}
-
-// Puts right a file that was left open; see rescue.h. A reader leaves it alone.
-bool Store::rebuild(const std::string& name) {
-  switch (type_) {
-    case Type::TREE: return adb_->bdb->wmode && replace(name, rescue_tree(adb_->bdb, rescued()));
-    case Type::HASH:
-      if (!(adb_->hdb->omode & HDBOWRITER) || is_sound(adb_->hdb)) return false;
-      return replace(name, rescue_hash(adb_->hdb, rescued()));
-    case Type::TABLE:
-      if (!adb_->tdb->wmode) return false;
-      if (!is_sound(adb_->tdb->hdb)) replace(name, rescue_hash(adb_->tdb->hdb, rescued()));
-      return renew_indices();
-    case Type::FIXED: recount(adb_->fdb); return adb_->fdb->omode & FDBOWRITER;
-    default: return false;
-  }
-}
-
-std::string Store::rescued() const {
-  return std::string(path()) + ".rescued";
-}
-
-// Opens the file that was rescued in the place of the torn one. Rather than that a torn file is
-// served, or one that lacks something, the server does not start.
-bool Store::replace(const std::string& name, bool done) {
-  const std::string fresh = rescued();
-  if (done) kept_ = replace_and_keep(path(), fresh);
-  if (kept_.empty()) {
-    unlink(fresh.c_str());
-    throw OpenError("it was not closed, and cannot be rebuilt beside it (is there space for both?)");
-  }
-  leave();  // the torn file is to stay as it is
-  open(name);
-  return true;
-}
-
-// Makes all indices of a table anew.
-bool Store::renew_indices() {
-  for (const auto& [column, type] : index_files(path())) {
-    if (!has_space_for_index(type)) {
-      throw OpenError("it was not closed, and there is no space to make its indices anew");
-    }
-    tctdbsetindex(adb_->tdb, column.c_str(), TDBITVOID);
-    if (!tctdbsetindex(adb_->tdb, column.c_str(), type)) {
-      throw OpenError("the index of the column '" + column + "' cannot be made anew");
-    }
-  }
-  return true;
 }
 
 Store::~Store() {
@@ -469,14 +432,18 @@ int Store::addint(Bytes key, int number) {
   if (!countable(key) || !admits_number(key)) return INT_MIN;
   std::string kept;
   key = terminated(key, &kept);
-  return tcadbaddint(adb_, key.data(), length(key), number);
+  const int sum = tcadbaddint(adb_, key.data(), length(key), number);
+  tidied(true);
+  return sum;
 }
 
 double Store::adddouble(Bytes key, double number) {
   if (!countable(key) || !admits_number(key)) return std::nan("");
   std::string kept;
   key = terminated(key, &kept);
-  return tcadbadddouble(adb_, key.data(), length(key), number);
+  const double sum = tcadbadddouble(adb_, key.data(), length(key), number);
+  tidied(true);
+  return sum;
 }
 
 bool Store::put_listed(Bytes key, Bytes value) {

@@ -102,8 +102,9 @@ Bytes element(const TCLIST* list, int index);
 extern const char* const LOCKED;
 
 // What becomes of what was acknowledged when the process is killed. DURABLE: all of it outlives that,
-// together with an update log; FORGET: what only a log has is given up.
-enum class Keeping { NONE, DURABLE, FORGET };
+// together with an update log; FORGET: what only a log has is given up; COMMIT: each change outlives it as
+// soon as there was a point after it (Database::commit); DEVICE: and a loss of power.
+enum class Keeping { NONE, DURABLE, FORGET, COMMIT, DEVICE };
 
 class OpenError : public std::runtime_error {
  public:
@@ -196,8 +197,10 @@ class Store {
   bool wants_point() const { return changed_; }
   bool has_points() const { return log_ != nullptr; }
   bool make_point();
-  // Of a durable one. Whether a kill would take nothing now.
-  bool safe() const { return log_ == nullptr || log_->running() || resting_; }
+  // Of one that keeps what was acknowledged. Whether something can be changed now that is to be kept.
+  bool safe() const {
+    return log_ == nullptr || resting_ || (log_->running() && !(commits_ && log_->failed()));
+  }
   // The stamp after which everything that the update log has is to be carried out, before anything else;
   // 0 for nothing. Until `keep` nothing of that stays, should the process end.
   uint64_t since() const { return since_; }
@@ -275,10 +278,14 @@ class Store {
   bool admits_index(const Arguments& arguments);
   bool refuse();
   bool settle();
+  bool write_out();
+  bool brought_to_device() const;
   void check_mark(Keeping keeping);
   bool coming_back() const { return durable_ && stamp_ == nullptr; }
   bool remove_all();
   bool rest_for_library();
+  static bool bring_back(const std::string& path);
+  void forget_kept() const;
   void leave();
   TCHDB* undone_file() const;
   bool tidied(bool done);
@@ -293,7 +300,7 @@ class Store {
   std::unique_ptr<Room> room_;      // null where nothing is written to a file
   std::unique_ptr<UndoLog> log_;
   std::atomic<bool> changed_{false};  // since the last point
-  const bool durable_ = false;
+  const bool durable_ = false, commits_ = false, device_ = false;
   bool resting_ = false;
   uint64_t since_ = 0;
   std::atomic<uint64_t> point_{0};

@@ -13,6 +13,7 @@
 #include <cstdio>
 
 #include "io/allocate.h"
+#include "log/change_log.h"
 #include "tokyo/database/cursor.h"
 #include "tokyo/database/rescue.h"
 #include "tokyo/database/store.h"
@@ -35,9 +36,6 @@ constexpr const char* MARKED =
     "server again, with the same -ulog, and stop it with SIGTERM; or give up what the log has: "
     "kt-tyrant -durable forget";
 
-constexpr const char* NO_ROOM =
-    "-durable needs 256 MiB of the disk for what is overwritten, and a directory that can be written";
-
 // A row as it is stored has sizes beside names and values.
 size_t row_size(size_t bytes, const TCMAP* columns) { return bytes + 16 * tcmaprnum(columns) + 64; }
 
@@ -49,11 +47,14 @@ void Store::adopt() {
   if (type_ == Type::TABLE && adb_->tdb->wmode) tctdbmemsync(adb_->tdb, false);
   room_ = room_of(adb_);
   log_.reset();
-  if (room_ != nullptr && (type_ == Type::TREE || (durable_ && type_ != Type::FIXED))) {
-    log_ = std::make_unique<UndoLog>(undone_file());
+  const bool keeps = durable_ || commits_;
+  if (room_ != nullptr && (type_ == Type::TREE || (keeps && type_ != Type::FIXED))) {
+    log_ = std::make_unique<UndoLog>(undone_file(), device_);
     if (durable_ && !coming_back()) set_mark(undone_file(), {true, point_});
     log_->begin();
-    if (coming_back() && !safe()) throw OpenError(NO_ROOM);
+    if (device_ && !brought_to_device()) {
+      tchdbsetecode(undone_file(), TCESYNC, __FILE__, __LINE__, __func__);
+    }
   }
   tidying_.clear();
   if (room_ == nullptr || type_ == Type::FIXED) return;
@@ -152,6 +153,7 @@ void Store::check_mark(Keeping keeping) {
   if (in_memory()) return;
   if (type_ == Type::FIXED) {
     if (durable_) throw OpenError("-durable does not keep fixed-length files (.tcf)");
+    if (commits_) throw OpenError("there is no log of fixed-length files (.tcf) that can keep each change");
     return;
   }
   const Mark mark = mark_of(undone_file());
@@ -162,6 +164,54 @@ void Store::check_mark(Keeping keeping) {
   }
   leave();
   throw OpenError(MARKED);
+}
+
+// Puts right a file that was left open; see rescue.h. A reader leaves it alone.
+bool Store::rebuild(const std::string& name) {
+  switch (type_) {
+    case Type::TREE: return adb_->bdb->wmode && replace(name, rescue_tree(adb_->bdb, rescued()));
+    case Type::HASH:
+      if (!(adb_->hdb->omode & HDBOWRITER) || is_sound(adb_->hdb)) return false;
+      return replace(name, rescue_hash(adb_->hdb, rescued()));
+    case Type::TABLE:
+      if (!adb_->tdb->wmode) return false;
+      if (!is_sound(adb_->tdb->hdb)) replace(name, rescue_hash(adb_->tdb->hdb, rescued()));
+      return renew_indices();
+    case Type::FIXED: recount(adb_->fdb); return adb_->fdb->omode & FDBOWRITER;
+    default: return false;
+  }
+}
+
+std::string Store::rescued() const {
+  return std::string(path()) + ".rescued";
+}
+
+// Opens the file that was rescued in the place of the torn one. Rather than that a torn file is
+// served, or one that lacks something, the server does not start.
+bool Store::replace(const std::string& name, bool done) {
+  const std::string fresh = rescued();
+  if (done) kept_ = replace_and_keep(path(), fresh);
+  if (kept_.empty()) {
+    unlink(fresh.c_str());
+    throw OpenError("it was not closed, and cannot be rebuilt beside it (is there space for both?)");
+  }
+  leave();  // the torn file is to stay as it is
+  open(name);
+  return true;
+}
+
+// Makes all indices of a table anew.
+bool Store::renew_indices() {
+  for (const auto& [column, type] : index_files(path())) {
+    if (!has_space_for_index(type)) {
+      throw OpenError("it was not closed, and there is no space to make its indices anew");
+    }
+    tctdbsetindex(adb_->tdb, column.c_str(), TDBITVOID);
+    if (!tctdbsetindex(adb_->tdb, column.c_str(), type)) {
+      throw OpenError("the index of the column '" + column + "' cannot be made anew");
+    }
+  }
+  return true;
 }
 
 // Closes files as they are, not properly.
@@ -180,10 +230,23 @@ bool Store::sync() {
   return tcadbsync(adb_) && make_point();
 }
 
-// What is in memory is written, and what was overwritten is forgotten. (Indices of a table are made anew
-// after a kill.)
-bool Store::settle() {
-  if (log_ == nullptr) return true;
+// Whatever is new: files, their names, the log's.
+bool Store::brought_to_device() const {
+  const std::string path(this->path());
+  const std::string directory = path.substr(0, path.rfind('/') + 1);
+  std::vector<int> files = this->files();
+  const int names = ::open(directory.empty() ? "." : directory.c_str(), O_RDONLY | O_CLOEXEC);
+  files.push_back(names);
+  const bool done = std::all_of(files.begin(), files.end(), [](int file) { return fsync(file) == 0; });
+  if (names >= 0) ::close(names);
+  return done;
+}
+
+// What is in memory is written, and what was overwritten is forgotten.
+bool Store::settle() { return log_ == nullptr || (write_out() && log_->end()); }
+
+// (Indices of a table are made anew after a kill.)
+bool Store::write_out() {
   if (type_ == Type::TREE && !room_->settles()) return false;
   if (durable_) {
     uint64_t stamp = 0;
@@ -191,13 +254,12 @@ bool Store::settle() {
     set_mark(undone_file(), {true, stamp});
     point_ = stamp;
   }
-  return log_->end();
+  return true;
 }
 
 bool Store::make_point() {
   if (log_ == nullptr || coming_back()) return true;
-  const bool done = settle();
-  if (done) log_->begin();
+  const bool done = write_out() && log_->renew();
   changed_ = !done || !safe();
   return done;
 }
@@ -239,6 +301,7 @@ void Store::go_on() {
 bool Store::changed(bool done) {
   if (log_ == nullptr) return done;
   if (!changed_.load(std::memory_order_relaxed)) changed_ = true;
+  if (commits_) LogBatch::use();
   if (durable_ || !log_->long_enough()) return done;
   return make_point() && done;
 }
@@ -281,6 +344,8 @@ bool Store::has_space_for_copies() const {
 // the files have second names meanwhile.
 class Store::Kept {
  public:
+  static constexpr const char* SUFFIX = ".before";
+
   explicit Kept(const Store& store) {
     for (const TCHDB* file : store.hash_files()) keep(file->path);
     if (store.type_ == Type::FIXED) keep(store.adb_->fdb->path);
@@ -296,8 +361,6 @@ class Store::Kept {
   }
 
  private:
-  static constexpr const char* SUFFIX = ".before";
-
   void keep(const std::string& path) {
     unlink((path + SUFFIX).c_str());
     if (link(path.c_str(), (path + SUFFIX).c_str()) == 0) paths_.push_back(path);
@@ -305,6 +368,35 @@ class Store::Kept {
 
   std::vector<std::string> paths_;
 };
+
+// Before a file is opened: whoever is killed while the library puts a new file in the place of an old one
+// leaves none of that name, or after a loss of power one of which nothing has come to the device. Whether
+// somebody was: a table's indices may be of another state then.
+bool Store::bring_back(const std::string& path) {
+  const std::string index = path + ".idx.", suffix = Kept::SUFFIX;
+  std::vector<std::string> files{path};
+  const ListPointer found(tcglobpat((index + "*" + suffix).c_str()));
+  for (int i = 0; i < tclistnum(found.get()); i++) {
+    const std::string kept(element(found.get(), i));
+    if (kept.compare(0, index.size(), index) != 0) continue;
+    files.push_back(kept.substr(0, kept.size() - suffix.size()));
+  }
+  bool replacing = false;
+  for (const std::string& file : files) {
+    struct stat status;
+    const std::string kept = file + suffix;
+    if (stat(kept.c_str(), &status) != 0) continue;
+    replacing = true;
+    if (stat(file.c_str(), &status) == 0 && status.st_size > 0) continue;
+    std::rename(kept.c_str(), file.c_str());
+  }
+  return replacing;
+}
+
+// When it is open, it needs none of those.
+void Store::forget_kept() const {
+  if (room_ != nullptr) Kept nothing(*this);
+}
 
 // Before the library makes another file of this one. It wants no transaction; in a tree's, which it does
 // not know of, it puts the file back to this point, which is what it is.

@@ -24,6 +24,7 @@ constexpr int64_t LONG = 32 << 20;
 //
 // The first entry is the file's header. Numbers are of whichever byte order the library was built for.
 constexpr int64_t LOG_HEAD = 8, ENTRY_HEAD = 12, FILE_HEAD = 256;
+constexpr size_t FLAGS = 33, FILE_SIZE = 56;  // in that
 
 class Descriptor {
  public:
@@ -85,13 +86,20 @@ bool empty_pool(const TCHDB* file) {
 
 }  // namespace
 
+UndoLog::UndoLog(TCHDB* file, bool device) : file_(file) {
+  if (device) file_->omode |= HDBOTSYNC;
+}
+
+bool UndoLog::has_room() const {
+  struct statvfs status;
+  return ::fstatvfs(file_->fd, &status) == 0 && size_limit() >= ENOUGH &&
+         static_cast<int64_t>(status.f_bavail * status.f_frsize) >= ENOUGH;
+}
+
 void UndoLog::begin() {
   weight_ = 0;
   if (file_->tran || file_->fatal) return;
-  struct statvfs status;
-  const bool has_room = ::fstatvfs(file_->fd, &status) == 0 && size_limit() >= ENOUGH &&
-                        static_cast<int64_t>(status.f_bavail * status.f_frsize) >= ENOUGH;
-  if (has_room && open_log() && empty_pool(file_)) {
+  if (has_room() && open_log() && empty_pool(file_)) {
     tchdbtranbegin(file_);
   } else if (file_->walfd < 0) {
     ::unlink(path().c_str());  // belongs to another state of the file
@@ -107,7 +115,36 @@ bool UndoLog::open_log() const {
 
 bool UndoLog::end() {
   weight_ = 0;
-  return !file_->tran || tchdbtrancommit(file_);
+  if (!file_->tran) return true;
+  return tchdbtrancommit(file_) && (!(file_->omode & HDBOTSYNC) || ::fsync(file_->walfd) == 0);
+}
+
+bool UndoLog::renew() {
+  weight_ = 0;
+  if (file_->tran && !file_->fatal && has_room() &&
+      tchdbmemsync(file_, file_->omode & HDBOTSYNC) && put_first_entry()) {
+    return true;
+  }
+  const bool done = end();
+  if (done) begin();
+  return done;
+}
+
+// In the place of the old one. Behind it comes an entry of no bytes, at which `mend_log` stops: that is one
+// write, within a page, so what is left of older entries is never taken for newer ones.
+bool UndoLog::put_first_entry() const {
+  constexpr size_t BEGIN = LOG_HEAD + ENTRY_HEAD, END = BEGIN + FILE_HEAD;
+  char entry[END + ENTRY_HEAD] = {};
+  const int log = file_->walfd;
+  if (::pread(log, entry, BEGIN, 0) != static_cast<ssize_t>(BEGIN)) return false;
+  std::memcpy(entry, file_->map + FILE_SIZE, LOG_HEAD);
+  std::memcpy(entry + BEGIN, file_->map, FILE_HEAD);
+  entry[BEGIN + FLAGS] = static_cast<char>(entry[BEGIN + FLAGS] & ~HDBFOPEN);
+  if (::pwrite(log, entry, sizeof entry, 0) != static_cast<ssize_t>(sizeof entry)) return false;
+  if (::ftruncate(log, END) != 0 || ::lseek(log, END, SEEK_SET) != static_cast<off_t>(END)) return false;
+  if (file_->omode & HDBOTSYNC && ::fsync(log) != 0) return false;
+  file_->walend = file_->fsiz;
+  return true;
 }
 
 bool UndoLog::is_long() {

@@ -9,7 +9,8 @@
 //     point --- what is overwritten goes to the log --- point ---
 //
 // Points are made some three times a second while something is changed (Database::make_points), by
-// synchronizing, and when the log has become long. There is no log while the disk is nearly full, because
+// synchronizing, when the log has become long, and after each change where it is to be kept by itself
+// (Database::commit). There is no log while the disk is nearly full, because
 // it is fatal to the library if it cannot be written; nor while somebody reads for long, when nothing is
 // changed. Trees have one always, other files where the server keeps all that was acknowledged: then the
 // *mark* in the file says what the update log has beyond the point.
@@ -29,13 +30,19 @@ namespace kt::tokyo {
 
 class UndoLog {
  public:
-  explicit UndoLog(TCHDB* file) : file_(file) {}
+  // With `device`, the library brings to the device what is overwritten before that is done, and at a
+  // point what is there.
+  UndoLog(TCHDB* file, bool device);
 
   // To be called at a point. Nothing happens where there can be no log.
   void begin();
   // Likewise. False if what was overwritten is not forgotten.
   bool end();
+  // Both at once: somebody who is killed meanwhile leaves one log or the other, not none.
+  bool renew();
   bool running() const { return file_->tran; }
+  // The library does not vouch for the file any more.
+  bool failed() const { return file_->fatal; }
 
   // A change of that many bytes is to come.
   void weigh(size_t size) { weight_ += 1 + size / HEAVY; }
@@ -44,7 +51,9 @@ class UndoLog {
 
  private:
   bool is_long();
+  bool has_room() const;
   bool open_log() const;
+  bool put_first_entry() const;
   std::string path() const { return std::string(tchdbpath(file_)) + ".wal"; }
 
   static constexpr size_t HEAVY = 4 << 10, LOOK_AFTER = 256;
