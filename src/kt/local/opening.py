@@ -132,7 +132,8 @@ def open_database(
         default_db: index of the database that is used where a call names none.
         scripts: file of Lua functions, for `script` and ``lua``; every thread loads it by itself.
         read_only: write nothing; others may read the files at the same time.
-        synchronize: what a write survives.
+        synchronize: what a write survives. Tokyo Cabinet's fixed-length files, and what it has in
+            memory, have ``none`` only.
         server: whose client to return. The names tell, except for ``*`` and ``+``, which are
             Kyoto Cabinet's unless this says otherwise. (A type checker needs it for Tokyo Cabinet's
             files, too.)
