@@ -310,8 +310,8 @@ class Replay:
 
     database: Final[Database]
 
-    def __init__(self, database: Database, server: int) -> None:
-        """Commands that were given at `server` are passed over."""
+    def __init__(self, database: Database, server: int, *, milliseconds: int = 1) -> None:
+        """Commands that were given at `server` are passed over; others wait so long for a batch."""
 
     def plan(self, data: bytes, start: int, done: Place) -> tuple[int, int, int, Place, bytes]:
         """Find what can be carried out together from `data[start]` on.

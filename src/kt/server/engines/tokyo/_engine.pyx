@@ -146,7 +146,7 @@ cdef extern from "tokyo/protocol/replay.h" namespace "kt::tokyo" nogil:
     cdef enum class CEnd "kt::tokyo::Replay::End":
         DONE
     cdef cppclass CReplay "kt::tokyo::Replay":
-        CReplay(CDatabase *, uint32_t)
+        CReplay(CDatabase *, uint32_t, int)
         CNext plan(string_view, Place) except +
         size_t consumed()
         size_t commands()
@@ -608,9 +608,9 @@ cdef class Replay:
     cdef unique_ptr[CReplay] replay
     cdef bytes input
 
-    def __init__(self, Database database not None, uint32_t server):
+    def __init__(self, Database database not None, uint32_t server, *, int milliseconds=1):
         self.database = database
-        self.replay.reset(new CReplay(database.database.get(), server))
+        self.replay.reset(new CReplay(database.database.get(), server, milliseconds))
 
     def plan(self, bytes data not None, Py_ssize_t start, done):
         if not 0 <= start <= len(data):

@@ -1,6 +1,5 @@
 #include "tokyo/protocol/replay.h"
 
-#include <chrono>
 #include <climits>
 #include <cmath>
 
@@ -32,8 +31,7 @@ constexpr size_t BATCH_COMMANDS = 1024;
 // The file with so many marks fits into a page: it is written whole, or not at all.
 constexpr size_t BATCH_MARKS = 500;
 
-// So long others wait; it looks at the clock after so many commands.
-constexpr std::chrono::milliseconds TIME_AT_ONCE{1};
+// It looks at the clock after so many commands.
 constexpr size_t LOOK_EVERY = 16;
 
 bool repeatable(uint8_t code) {
@@ -150,7 +148,7 @@ Replay::Next Replay::plan(Bytes input, Place done) {
   consumed_ = next_ = differences_ = 0;
   until_ = done_ = done;
   Gate::Turn turn(database_.gate);
-  const auto end = std::chrono::steady_clock::now() + TIME_AT_ONCE;
+  const auto end = std::chrono::steady_clock::now() + at_once_;
   while (true) {
     Command command;
     size_t size = 0;
@@ -183,7 +181,7 @@ Replay::End Replay::carry_out(uint16_t master, bool consistent) {
 // Carries out some of the batch; whether more is to come.
 bool Replay::slice(bool consistent) {
   Gate::Writing writing(database_.gate);
-  const auto end = std::chrono::steady_clock::now() + TIME_AT_ONCE;
+  const auto end = std::chrono::steady_clock::now() + at_once_;
   while (next_ < batch_.size()) {
     const Command& command = batch_[next_];
     Journal::act_for({command.server, master_});

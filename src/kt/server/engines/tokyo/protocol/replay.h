@@ -19,6 +19,7 @@
 #ifndef KT_TOKYO_REPLAY_H
 #define KT_TOKYO_REPLAY_H
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 #include <unordered_set>
@@ -61,9 +62,10 @@ class Replay {
     UNLOGGED,   // all is done, and our own log cannot be written
   };
 
-  // `server` is our own number: what was given here is passed over.
-  Replay(Database* database, uint32_t server)
-      : database_(*database), server_(server), numbered_(database->numbered()) {}
+  // `server` is our own number: what was given here is passed over. So many
+  // milliseconds others wait at once.
+  Replay(Database* database, uint32_t server, int at_once)
+      : database_(*database), server_(server), numbered_(database->numbered()), at_once_(at_once) {}
 
   // The input must stay as it is until the batch is carried out.
   Next plan(Bytes input, Place done);
@@ -104,6 +106,7 @@ class Replay {
   Database& database_;
   const uint32_t server_;
   const bool numbered_;
+  const std::chrono::milliseconds at_once_;
 
   std::vector<Command> batch_;
   std::unordered_set<Bytes> keys_, marked_;
