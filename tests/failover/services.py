@@ -76,6 +76,33 @@ def encoded(text: str) -> str:
     return b64encode(text.encode()).decode()
 
 
+def etcd_command(name: str, directory: Path, url: str, peers: dict[str, str]) -> list[str]:
+    """Start one of several. Skips the test where there is none.
+
+    Args:
+        name: of this one.
+        directory: for all of them.
+        url: where clients find it.
+        peers: where each is found by the others.
+    """
+    program = shutil.which("etcd")
+    if program is None:
+        pytest.skip("etcd is not installed (Debian: etcd-server)")
+    options = {
+        "name": name,
+        "data-dir": str(directory / f"etcd-{name}"),
+        "listen-client-urls": url,
+        "advertise-client-urls": url,
+        "listen-peer-urls": peers[name],
+        "initial-advertise-peer-urls": peers[name],
+        "initial-cluster": ",".join(f"{one}={place}" for one, place in peers.items()),
+    }
+    return [
+        program,
+        *(word for option in options.items() for word in (f"--{option[0]}", option[1])),
+    ]
+
+
 @contextmanager
 def running_etcd(directory: Path, authority: Authority | None = None) -> Iterator[RunningEtcd]:
     """An etcd of one server. Skips the test where there is none.
@@ -84,15 +111,9 @@ def running_etcd(directory: Path, authority: Authority | None = None) -> Iterato
         directory: for it.
         authority: with TLS, has signed its certificate and those that it wants to be shown.
     """
-    program = shutil.which("etcd")
-    if program is None:
-        pytest.skip("etcd is not installed (Debian: etcd-server)")
     port, peer = free_port(), f"http://{HOST}:{free_port()}"
     url = f"http{'' if authority is None else 's'}://{HOST}:{port}"
-    command = [program, "--name", "one", "--data-dir", str(directory / "etcd")]
-    command += ["--listen-client-urls", url, "--advertise-client-urls", url]
-    command += ["--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer]
-    command += ["--initial-cluster", f"one={peer}"]
+    command = etcd_command("one", directory, url, {"one": peer})
     tls = None if authority is None else authority.showing(certificate(authority))
     client = Etcd([(HOST, port)], tls=tls)
     if authority is not None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ssl
+import subprocess
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -11,8 +13,9 @@ from kt import ArgumentError, ProtocolError, ServerConnectionError, ServerError
 from kt.net.etcd import Entry, Etcd, login_from_file
 from tests.certificates import Authority
 from tests.ports import HOST, free_port
+from tests.server.tycoon.pairs import wait_until
 
-from .services import AGENT, READER, RunningEtcd, ask_for_passwords
+from .services import AGENT, READER, RunningEtcd, answers, ask_for_passwords, etcd_command
 
 
 def test_keys_are_put_only_if_others_are_as_they_were(etcd: RunningEtcd) -> None:
@@ -98,3 +101,22 @@ def test_files_with_a_password(tmp_path: Path) -> None:
             login_from_file(str(path))
     path.write_text("name:pass:word\n")
     assert login_from_file(str(path)) == ("name", "pass:word")
+
+
+def test_who_has_no_contact_with_the_others_has_not_answered(tmp_path: Path) -> None:
+    ports = {name: free_port() for name in ("one", "two", "three")}
+    peers = {name: f"http://{HOST}:{free_port()}" for name in ports}
+    commands = [
+        etcd_command(name, tmp_path, f"http://{HOST}:{port}", peers) for name, port in ports.items()
+    ]
+    with ExitStack() as stack, open(tmp_path / "output", "wb") as output:
+        servers = [subprocess.Popen(words, stdout=output, stderr=output) for words in commands]
+        for server in servers:
+            stack.callback(server.wait)
+            stack.callback(server.kill)
+        client = Etcd([(HOST, ports["three"])], 60)
+        wait_until(lambda: answers(client), "they have found each other")
+        for server in servers[:2]:
+            server.kill()
+        with pytest.raises(ServerConnectionError, match="etcd does not answer"):
+            client.read("kt/")
