@@ -78,6 +78,27 @@ report["close"] = refused(database.close)
 print(json.dumps(report))
 """
 
+BULKS = """
+import resource, sys
+from kt.server.engines import EngineError
+from kt.server.engines.kyoto._engine import Database
+
+unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+with Database(sys.argv[1]) as database:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3 << 20, unlimited[1]))
+    for number in range(2000):
+        records = {b"%d of %d" % (i, number): b"%d of %d;" % (i, number) * 400 for i in range(4)}
+        try:
+            database.set_bulk(records)
+            counted = database.increment(b"counter", 1)
+        except EngineError:
+            break
+        assert database.get_bulk(records) == records, number
+        assert counted == number + 1
+    resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+print(number)
+"""
+
 PLACES = [
     ("casket.kch", 4500, 10 << 20, ""),
     ("casket.kch#msiz=0", 4500, 8 << 20, "t"),
@@ -126,6 +147,14 @@ def test_nothing_acknowledged_is_lost(
 def test_closing_says_what_is_missing(tmp_path: Path) -> None:
     report = fill(tmp_path, "casket.kcf", 4500, 4 << 10, "no", "")
     assert "closing failed" in report["close"]
+
+
+def test_each_record_of_many_gets_its_own_value(tmp_path: Path) -> None:
+    """Also the one for which pages have to be written first, and which is stored a second time."""
+    command = [sys.executable, "-c", BULKS, str(tmp_path / "casket.kct")]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert ended.returncode == 0, ended.stderr
+    assert 50 < int(ended.stdout) < 1999
 
 
 @pytest.mark.parametrize(("spec", "size", "limit", "transactions"), TREES)

@@ -99,6 +99,9 @@ class RecordVisitor : public kc::BasicDB::Visitor {
     if (size > LARGE) stored_.reserve(size + XT_WIDTH);
   }
 
+  // Of many keys that are visited one after the other, the next one comes.
+  virtual void advance() {}
+
   // Why the operation failed, null if it did not; the record is then as it was.
   const char* failure() const { return failure_; }
 

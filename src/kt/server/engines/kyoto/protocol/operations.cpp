@@ -103,13 +103,15 @@ class Adder final : public RecordVisitor {
   static constexpr int64_t FAIL = std::numeric_limits<int64_t>::min();
   static constexpr int64_t SET = std::numeric_limits<int64_t>::max();
 
-  Adder(int64_t number, int64_t origin, int64_t xt) : number(number), origin_(origin), xt_(xt) {}
+  Adder(int64_t number, int64_t origin, int64_t xt)
+      : number(number), by_(number), origin_(origin), xt_(xt) {}
 
   int64_t number;
   bool failed = false;
 
  private:
   Change on_record(Bytes, Bytes value, int64_t) override {
+    number = by_;  // it comes again if there has been no room
     if (value.size() != sizeof(stored_)) return fail();
     if (origin_ == SET) return store();
     int64_t old = static_cast<int64_t>(load64(value.data()));
@@ -118,6 +120,7 @@ class Adder final : public RecordVisitor {
     return unchanged ? Change::keep() : store();
   }
   Change on_absence(Bytes) override {
+    number = by_;
     if (origin_ == FAIL) return fail();
     if (origin_ != SET) add(origin_);
     return store();
@@ -136,6 +139,7 @@ class Adder final : public RecordVisitor {
     return Change::keep();
   }
 
+  const int64_t by_;
   const int64_t origin_;
   const int64_t xt_;
   char stored_[8];
@@ -254,18 +258,24 @@ class Swapper final : public RecordVisitor {
   const int64_t xt_;
 };
 
-// For accept_bulk, which visits the keys in the order in which they are given.
+// For accept_bulk, which visits the keys in the order in which they are given; or for one after the
+// other, which is visited again if there has been no room for its record.
 class BulkWriter final : public RecordVisitor {
  public:
   BulkWriter(const std::vector<Bytes>& values, int64_t xt) : values_(values), xt_(xt) {}
 
+  void advance() override { aimed_ = next_++; }
+
  private:
   Change on_record(Bytes key, Bytes, int64_t) override { return on_absence(key); }
-  Change on_absence(Bytes) override { return Change::store(values_[next_++], xt_); }
+  Change on_absence(Bytes) override {
+    return Change::store(values_[aimed_ ? *aimed_ : next_++], xt_);
+  }
 
   const std::vector<Bytes>& values_;
   const int64_t xt_;
   size_t next_ = 0;
+  std::optional<size_t> aimed_;
 };
 
 class BulkRemover final : public RecordVisitor {
@@ -310,6 +320,7 @@ Error accept_each(Database& database, const std::vector<std::string>& keys, Reco
                   bool writable) {
   LogBatch batch;
   for (const std::string& key : keys) {
+    visitor.advance();
     Error error = database.accept(key, visitor, writable);
     if (failed(error)) return error;
   }
