@@ -99,7 +99,7 @@ def test_a_kill_while_a_new_file_takes_the_place_of_the_old(
             assert db.count() == 1, f"after a kill in call {call}"
             if suffix == ".tct":
                 assert db.query().filter(kt.Column("c") == "v").keys() == ["1"]
-        assert not list(tmp_path.glob("*.before"))
+        assert not list(tmp_path.glob("*.kt-before"))
         if done.returncode == 0:
             break
     else:

@@ -342,3 +342,16 @@ def test_a_failed_copy_harms_nobody(tmp_path: Path, name: str, target: str) -> N
             assert items(database.misc(b"outlist", [b"%d" % number])) == []
         assert items(database.misc(b"outlist", [b"1"])) == []
         assert database.get(b"1") is None
+
+
+@pytest.mark.parametrize("name", ["casket.tch", "casket.tcb", "casket.tct", "casket.tcf"])
+def test_somebody_elses_copy_stays(tmp_path: Path, name: str) -> None:
+    """While a file is replaced, the old one has a second name; nobody else gives that to a copy."""
+    with opened(name, tmp_path):
+        pass
+    copies = [tmp_path / f"{name}.{word}" for word in ("before", "bak", "old", "torn", "rescued2")]
+    for copy in copies:
+        copy.write_text("precious")
+    with opened(name, tmp_path) as database:
+        database.optimize(b"")
+    assert [copy.read_text() for copy in copies] == ["precious"] * len(copies)

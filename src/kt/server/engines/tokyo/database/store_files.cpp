@@ -344,7 +344,7 @@ bool Store::has_space_for_copies() const {
 // the files have second names meanwhile.
 class Store::Kept {
  public:
-  static constexpr const char* SUFFIX = ".before";
+  static constexpr const char* SUFFIX = ".kt-before";
 
   explicit Kept(const Store& store) {
     for (const TCHDB* file : store.hash_files()) keep(file->path);
