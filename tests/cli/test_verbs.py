@@ -362,3 +362,18 @@ def test_ping_loads_little() -> None:
     heavy = {"asyncio", "rich", "prompt_toolkit", "pygments", "kt.server", "kt.local.opening"}
     heavy |= {"dataclasses", "json", "logging", "ssl", "subprocess", "kt.net.group", "kt.lua"}
     assert not heavy & loaded
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "kt://u:secret@127.0.0.1:1 kt://u:secret@127.0.0.1:1 get k",
+        "top kt://u:secret@127.0.0.1:1 kt://u:secret@127.0.0.1:1",
+        "tcrmgr http ftp://u:secret@127.0.0.1:1/",
+    ],
+)
+def test_what_is_wrong_with_a_line_is_said_without_passwords(kt: Kt, line: str) -> None:
+    ran = kt(*line.split())
+    assert ran.status == 2
+    assert "127.0.0.1:1" in ran.err
+    assert "secret" not in ran.err

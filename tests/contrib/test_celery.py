@@ -11,6 +11,7 @@ import pytest
 
 from kt.embedded import EmbeddedServer
 from kt.errors import ArgumentError, ServerConnectionError
+from tests.ports import free_port
 
 celery = pytest.importorskip("celery", reason="the extra celery is not installed")
 
@@ -125,3 +126,12 @@ def test_pickled(url: str) -> None:
 def test_bad_url() -> None:
     with pytest.raises(ArgumentError):
         make_app("kt://localhost:1978/no/such").backend  # noqa: B018
+
+
+@pytest.mark.parametrize("scheme", ["kt+etcd", "kt+etcds"])
+def test_a_service_that_etcd_knows(scheme: str) -> None:
+    """Celery takes the URL apart; it is put together again."""
+    port = free_port()
+    backend = make_app(f"{scheme}://127.0.0.1:{port}/shop").backend
+    with pytest.raises(ServerConnectionError, match=f"etcd does not answer: 127.0.0.1:{port}"):
+        backend.get("k")

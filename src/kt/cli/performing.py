@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from kt.cli import verbs
@@ -58,7 +59,7 @@ def explained(error: Exception) -> tuple[int, str]:
     if isinstance(error, No):
         return NO, str(error)
     if isinstance(error, (Usage, ArgumentError)):
-        return USAGE, str(error)
+        return USAGE, _without_logins(str(error))
     if isinstance(error, (SerializationError, ConversionError)):
         return FAILED, str(error)
     hung_up = isinstance(error, ServerConnectionError) and error.sent
@@ -72,6 +73,11 @@ def explained(error: Exception) -> tuple[int, str]:
     return _explained_click(error)
 
 
+def _without_logins(text: str) -> str:
+    """What is said of a line, in which there may be URLs with passwords."""
+    return re.sub(r"(?<=://)[^\s/@]*@", "", text)
+
+
 def _explained_click(error: Exception) -> tuple[int, str]:
     import click
 
@@ -82,7 +88,7 @@ def _explained_click(error: Exception) -> tuple[int, str]:
     if isinstance(error, click.ClickException):
         context = getattr(error, "ctx", None)
         hint = f" ({context.command_path} --help tells more)" if context is not None else ""
-        return USAGE, error.format_message() + hint
+        return USAGE, _without_logins(error.format_message()) + hint
     return FAILED, f"{type(error).__name__}: {error}"
 
 

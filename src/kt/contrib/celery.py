@@ -20,8 +20,8 @@ from kombu.utils.encoding import bytes_to_str
 from kt.contrib.store import Store
 from kt.errors import ServerConnectionError, ServerTimeoutError
 
-UNIX = "unix:"
-"""What Celery leaves of ``kt+unix:``: it takes what is before ``+`` for the name of a class."""
+PARTS = ("unix:", "etcd:", "etcds:")
+"""What Celery leaves of ``kt+unix:`` and so on: it takes what is before ``+`` for a class."""
 
 
 class KyotoTycoonBackend(KeyValueStoreBackend):
@@ -32,7 +32,7 @@ class KyotoTycoonBackend(KeyValueStoreBackend):
             dict of options for `KyotoTycoon.from_url` (``timeout``, ``retry`` and so on), and
             ``global_keyprefix`` begins every key.
         expires: seconds or a timedelta; None for ``result_expires``.
-        url: ``kt://HOST:PORT/DB`` or ``kt+unix:///PATH``.
+        url: ``kt://HOST:PORT/DB``, ``kt+unix:///PATH``, or ``kt+etcd://HOST:PORT/SERVICE``.
         kwargs: what every back end of Celery takes.
 
     Raises:
@@ -49,7 +49,7 @@ class KyotoTycoonBackend(KeyValueStoreBackend):
     ) -> None:
         super().__init__(app, url=url, **kwargs)
         self.expires = self.prepare_expires(expires, type=int)
-        place = f"kt+{url}" if url is not None and url.startswith(UNIX) else url
+        place = f"kt+{url}" if url is not None and url.startswith(PARTS) else url
         transport = self.app.conf.get("result_backend_transport_options") or {}
         self._store = Store(place, **transport.get("client_options", {}))
 
