@@ -20,6 +20,8 @@ import pytest
 
 import kt
 
+from .cluster.conftest import must_be_here
+from .cluster.nodes import LocalCluster
 from .conftest import StartTycoon
 
 ROOT = Path(__file__).parent.parent
@@ -227,6 +229,31 @@ def test_the_page_shows_what_is_in_the_programs() -> None:
         "notes.py",
         "mirror.py",
         "fetch.py",
+        "outgrow.py",
     }
     for name, excerpt in excerpts:
         assert excerpt in (EXAMPLES / name).read_text(encoding="utf-8"), name
+
+
+def test_outgrow_reads_on_while_a_master_dies(start_tycoon: StartTycoon, tmp_path: Path) -> None:
+    must_be_here("valkey")
+    server = start_tycoon("*")
+    with kt.KyotoTycoon(server.host, server.port) as db:
+        db.set_bulk({f"key{number}": str(number) for number in range(1000)})
+    url = f"kt://{server.host}:{server.port}"
+    with (
+        LocalCluster(tmp_path / "nodes") as cluster,
+        running("outgrow.py", url, cluster.url(layout="flat", timeout=60)) as process,
+    ):
+        assert process.stdout is not None
+        lines = iter(process.stdout.readline, "")
+        assert any("the cluster has the same records" in line for line in lines)
+        assert next(lines).endswith(" ms\n")
+        cluster.nodes[0].kill()
+        replica = cluster.nodes[cluster.masters]
+        while b"master" not in replica.ask("ROLE")[0]:
+            assert " reads, the slowest in " in next(lines)
+        for _ in range(3):
+            assert " reads, the slowest in " in next(lines)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0

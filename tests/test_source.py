@@ -77,7 +77,7 @@ ROOMS = {
     "server.tyrant wire",
     "server.__main__": "server.advice server.process server.tycoon server.tyrant cluster gateway",
     "contrib": f"{CLIENTS} embedded local lua",
-    "cli": f"{CLIENTS} embedded local log net wire",
+    "cli": f"{CLIENTS} embedded local log net wire cluster",
     "": f"{CLIENTS} cluster embedded local log wire",
 }
 

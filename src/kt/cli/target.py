@@ -8,6 +8,8 @@ kt://A:PORT,B:PORT        several of which one is the master, which is found; al
 kt+etcd://HOST:PORT/NAME  a service that etcd knows, whose master is found; also kts+etcd, and
                           kt+etcds, kts+etcds with TLS to etcd
 kt+unix:///PATH           the same on a Unix socket; also tt+unix
+valkey://HOST:PORT/DB     a database on a cluster of Valkey or Redis; also valkeys, redis, rediss;
+                          ``?layout=tree`` and so on, as in `kt.cluster.settings`
 HOST, HOST:PORT           a Kyoto Tycoon server
 casket.kch, casket.tct    a file, opened in this process: any suffix of the Cabinet libraries, also
                           with ``#bnum=...`` after it; it must exist, unless a verb makes it
@@ -31,7 +33,11 @@ if TYPE_CHECKING:
     Tyrant: TypeAlias = TokyoTyrant[bytes, bytes]
 
 ETCD: Final = tuple(f"{scheme}://" for scheme in SERVICES)
-SCHEMES: Final = ("kt://", "tt://", "kts://", "tts://", "kt+unix://", "tt+unix://", *ETCD)
+CLUSTERS: Final = ("valkey://", "valkeys://", "redis://", "rediss://")
+SCHEMES: Final = (
+    *("kt://", "tt://", "kts://", "tts://", "kt+unix://", "tt+unix://"),
+    *(*ETCD, *CLUSTERS),
+)
 KYOTO: Final = (".kch", ".kct", ".kcd", ".kcf", ".kcx")
 TOKYO: Final = (".tch", ".tcb", ".tcf", ".tct")
 DEFAULT: Final = "kt://127.0.0.1:1978"
@@ -126,6 +132,10 @@ def _tycoon(url: str, timeout: float | None) -> Tycoon:
     from kt.client.tycoon.client import KyotoTycoon
     from kt.serializers import KT_NONE
 
+    if url.startswith(CLUSTERS):
+        from kt.cluster.opening import connect
+
+        return connect(url, serializer=KT_NONE, decode_keys=False, timeout=timeout, server="tycoon")
     if url.startswith("kt+unix://"):
         path = url.removeprefix("kt+unix://")
         return KyotoTycoon(path, 0, KT_NONE, decode_keys=False, timeout=timeout)
