@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 ETCD: Final = tuple(f"{scheme}://" for scheme in SERVICES)
 CLUSTERS: Final = ("valkey://", "valkeys://", "redis://", "rediss://")
+"""As in `kt.cluster.settings`, which takes longer to import than most verbs need."""
 SCHEMES: Final = (
     *("kt://", "tt://", "kts://", "tts://", "kt+unix://", "tt+unix://"),
     *(*ETCD, *CLUSTERS),

@@ -36,7 +36,7 @@ class GatewaySession(Session):
     def __init__(self, service: GatewayService, answers: Answers) -> None:
         super().__init__()
         self.service = service
-        self.begun_request: Incomplete[Any] | None = None  # at the begin of the input
+        self._begun_request: Incomplete[Any] | None = None  # at the begin of the input
         self._answers = answers
         self._answered: list[bytes | BaseException] = []
 
@@ -105,7 +105,7 @@ class GatewaySession(Session):
         return pos
 
     def _read(self, data: Buffer, pos: int) -> tuple[Any, int] | Incomplete[Any]:
-        begun, self.begun_request = self.begun_request, None
+        begun, self._begun_request = self._begun_request, None
         return self.read(data, pos) if begun is None else begun.resume(data, pos)
 
     def _await_more(self, data: Buffer, pos: int, found: Incomplete[Any]) -> None:
@@ -115,7 +115,7 @@ class GatewaySession(Session):
             return
         self.need = found.need
         if pos == 0:  # there it stays, as nothing before it is served
-            self.begun_request = found
+            self._begun_request = found
 
     def _begin(self, requests: list[Any], over: Callable[[bool], None]) -> Callable[[], None]:
         known = self.known()

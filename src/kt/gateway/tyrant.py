@@ -32,9 +32,9 @@ GROUPS: Final = {
     **dict.fromkeys(COMMANDS_OF[Rights.ADMIN], Command.ALLMANAGE),
 }
 
-READING: Final = frozenset((b"get", b"getlist", b"getpart", b"range", b"regex"))
-ITERATING: Final = frozenset((b"iterinit", b"iternext"))
-MANAGING: Final = frozenset((b"sync", b"optimize", b"defrag", b"cacheclear"))
+READING: Final = frozenset(b"get getlist getpart range regex iterinit iternext".split())
+MANAGING: Final = frozenset(b"sync optimize defrag cacheclear".split())
+"""Functions of `misc` that read, and those that are about the database; others write."""
 
 LINE_MAX: Final = 1 << 13
 """Bytes of a line of text that are looked at before it is refused."""
@@ -106,7 +106,7 @@ class TyrantGatewaySession(GatewaySession):
             name = request.value.name
             if name in MANAGING:
                 return Rights.ADMIN
-            return Rights.READ if name in READING or name in ITERATING else Rights.WRITE
+            return Rights.READ if name in READING else Rights.WRITE
         command = COMMANDS[request.code]
         return next((right for right, ones in COMMANDS_OF.items() if command in ones), Rights.ALL)
 
