@@ -30,13 +30,13 @@ def restore(options: TyrantOptions, log: Journal) -> None:
     if options.log_directory is None or options.restore_to is None:
         raise ImproperlyConfigured("-restore-to needs the update log to restore from: -ulog")
     files = LogFiles(options.log_directory, TYRANT)
-    with Making(options.database, brought_on=options.restore_from is not None) as making:
+    with Making(options.database, brought_on=options.restore_from is not None, log=log) as making:
         try:
             database = Database(making.spec, stores=options.stores)
         except FileLocked as error:
             raise ImproperlyConfigured(f"could not open the database: {error}") from None
         try:
-            count = _replay(files, database, options, log)
+            count = _replay(making, files, database, options, log)
         finally:
             closed = database.close()
         if not closed:
@@ -47,7 +47,11 @@ def restore(options: TyrantOptions, log: Journal) -> None:
 
 
 def _replay(
-    files: LogFiles[Record], database: Database, options: TyrantOptions, log: Journal
+    making: Making,
+    files: LogFiles[Record],
+    database: Database,
+    options: TyrantOptions,
+    log: Journal,
 ) -> int:
     assert options.restore_to is not None
     applier = Applier(TyrantService(database, log), carry_out)
@@ -55,9 +59,14 @@ def _replay(
     count = 0
     try:
         for record in later_records(files, since, options.restore_to, NANOSECONDS, log):
+            making.change()
             count += 1
             if applier.apply(record):
                 continue
+            if database.fatal_error is not None or not database.error_is_harmless:
+                raise ImproperlyConfigured(
+                    f"{options.database} cannot be written: {database.error_text}"
+                )
             log.error(f"detected inconsistency: ts={record.stamp} sid={record.sid}")
             if options.consistent:
                 raise ImproperlyConfigured("a command turned out otherwise than it did: -rcc")

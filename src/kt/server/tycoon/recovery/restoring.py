@@ -6,7 +6,7 @@ Each begins with its snapshot if there is one (``-bgs``), and empty otherwise; o
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 
 from kt.errors import ImproperlyConfigured, ProtocolError
@@ -39,16 +39,19 @@ def restore(options: TycoonOptions, log: Journal) -> None:
         raise ImproperlyConfigured("-restore-to needs the update log to restore from: -ulog")
     files = LogFiles(options.log_directory, TYCOON)
     begun = options.restore_from
-    makings = [Making(spec, brought_on=begun is not None) for spec in options.databases]
+    makings = [Making(spec, brought_on=begun is not None, log=log) for spec in options.databases]
+    for spec in options.databases:
+        leave_alone(spec.partition("#")[0], log)
     with ExitStack() as stack:
         for making in makings:
             stack.enter_context(making)
-        databases = [stack.enter_context(_open(making.spec, log)) for making in makings]
+        databases = [stack.enter_context(_open(making.spec)) for making in makings]
         if begun is None:
             stamps = _load_snapshots(options, databases, log)
         else:
             stamps = [begun] * len(databases)
-        count = _replay(files, list(zip(databases, stamps, strict=True)), options.restore_to, log)
+        changed = _frames(files, min(stamps), options.restore_to, log)
+        count = _replay(makings, list(zip(databases, stamps, strict=True)), changed, log)
         for database in databases:
             try:
                 database.close()
@@ -60,8 +63,7 @@ def restore(options: TycoonOptions, log: Journal) -> None:
     log.system(f"changes applied: {count}")
 
 
-def _open(spec: str, log: Journal) -> Database:
-    leave_alone(spec.partition("#")[0], log)
+def _open(spec: str) -> Database:
     try:
         return Database(spec, try_lock=True)
     except (EngineError, FileLocked) as error:
@@ -82,18 +84,27 @@ def _load_snapshots(options: TycoonOptions, databases: list[Database], log: Jour
 
 
 def _replay(
-    files: LogFiles[Record], stamps: list[tuple[Database, int]], until: int, log: Journal
+    makings: Sequence[Making],
+    stamps: Sequence[tuple[Database, int]],
+    changes: Iterator[bytes],
+    log: Journal,
 ) -> int:
     progress = Progress(log, "changes applied")
     count = 0
+    while frames := _next(changes):
+        for making in makings:
+            making.change()
+        applied = restore_changes(stamps, frames)
+        progress.add(applied)
+        count += applied
+    return count
+
+
+def _next(changes: Iterator[bytes]) -> bytes:
     try:
-        for frames in _frames(files, min(stamp for _, stamp in stamps), until, log):
-            applied = restore_changes(stamps, frames)
-            progress.add(applied)
-            count += applied
+        return next(changes, b"")
     except (OSError, ProtocolError) as error:
         raise broken_log(error) from None
-    return count
 
 
 def _frames(files: LogFiles[Record], since: int, until: int, log: Journal) -> Iterator[bytes]:
@@ -106,4 +117,5 @@ def _frames(files: LogFiles[Record], since: int, until: int, log: Journal) -> It
         if size >= BYTES_AT_ONCE:
             yield b"".join(some)
             some, size = [], 0
-    yield b"".join(some)
+    if some:
+        yield b"".join(some)

@@ -280,10 +280,12 @@ def load_snapshot(
             progress.add(loaded)
             check()
     except OSError as error:
-        raise ImproperlyConfigured(
-            f"a snapshot cannot be applied: {error}. Put a good one in its place, or move it "
-            "away to start without it"
-        ) from None
+        advice = (
+            "Make room on the disk"
+            if "no room" in str(error)
+            else "Put a good one in its place, or move it away to start without it"
+        )
+        raise ImproperlyConfigured(f"a snapshot cannot be applied: {error}. {advice}") from None
     progress.end()
     return stamp
 
