@@ -24,7 +24,7 @@ SOURCES = $(shell find src -name '*.pyx' -o -name '*.px[di]' -o -name '*.h' -o -
 demo: build
 	$(BIN)/python examples/demo.py
 
-test: build
+test: build $(VENV)/test-servers
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
@@ -65,6 +65,11 @@ $(VENV)/installed: pyproject.toml tools/bootstrap
 $(VENV)/built: $(VENV)/installed setup.py $(SOURCES)
 	$(BIN)/python setup.py --quiet build_ext --inplace
 	$(BIN)/python -c 'import kt.wire.kernels._compiled, kt.server.engines.kyoto._engine, kt.server.engines.tokyo._engine'
+	touch $@
+
+# Servers of others, which tests start.
+$(VENV)/test-servers: $(VENV)/installed tools/test_servers
+	tools/test_servers $(VENV)/servers
 	touch $@
 
 clean:

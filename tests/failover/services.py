@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from kt.net.etcd import Etcd
 from kt.net.group.directory import prefix_of
 from tests.certificates import Authority
 from tests.ports import HOST, free_port
+from tests.programs import find_program
 from tests.server.processes import SECONDS, ServerProcess
 from tests.server.tycoon.pairs import BUNDLED, client, server, wait_until
 
@@ -85,7 +85,7 @@ def etcd_command(name: str, directory: Path, url: str, peers: dict[str, str]) ->
         url: where clients find it.
         peers: where each is found by the others.
     """
-    program = shutil.which("etcd")
+    program = find_program("etcd")
     if program is None:
         pytest.skip("etcd is not installed (Debian: etcd-server)")
     options = {
