@@ -9,10 +9,11 @@ import pytest
 
 from kt.cluster.answers import Session, read_request, refusal
 from kt.cluster.commands import EVERY, Command, Failure, Steps
-from kt.cluster.database import Database, edit_distance
+from kt.cluster.contract import edit_distance
+from kt.cluster.database import Database
 from kt.cluster.layout import FOREVER, SLOTS, Flat, Tree, slot_of, tags, unpack_value
-from kt.cluster.records import added, double, fixed_point
-from kt.cluster.settings import parse_cluster_url
+from kt.cluster.numbers import added, double, fixed_point
+from kt.cluster.settings import parse_valkey_url
 from kt.cluster.walks import with_prefix
 from kt.errors import ArgumentError, ImproperlyConfigured, ReplyLostError
 from kt.wire.reading import Incomplete
@@ -26,7 +27,7 @@ TREE = "valkey://h:1/0?layout=tree&buckets=4"
 
 
 def database(url: str) -> Database:
-    return Database(parse_cluster_url(url), lambda: NOW + 0.5)
+    return Database(parse_valkey_url(url), lambda: NOW + 0.5)
 
 
 def drive(steps: Steps[Any], *replies: list[Any]) -> tuple[list[list[Command]], Any]:
@@ -90,7 +91,7 @@ def test_an_expired_value_is_none() -> None:
 
 
 def test_a_url_says_everything() -> None:
-    settings = parse_cluster_url(
+    settings = parse_valkey_url(
         "valkeys://me:s%20cret@h1,h2:7000,[::1]:7001/3?layout=tree&buckets=64&prefix=a-b&ack=2"
         "&ack-timeout=0.5&timeout=3&scan-limit=9"
     )
@@ -117,16 +118,16 @@ def test_a_url_says_everything() -> None:
 )
 def test_a_bad_url_is_refused(url: str, reason: str) -> None:
     with pytest.raises(ArgumentError, match=reason):
-        parse_cluster_url(url)
+        parse_valkey_url(url)
 
 
 def test_a_password_may_be_in_a_file(tmp_path: Any) -> None:
     path = tmp_path / "auth"
     path.write_text("me:secret\n")
-    settings = parse_cluster_url(f"valkey://h?auth-file={path}")
+    settings = parse_valkey_url(f"valkey://h?auth-file={path}")
     assert (settings.user, settings.password) == ("me", "secret")
     with pytest.raises(ImproperlyConfigured, match="cannot be read"):
-        parse_cluster_url(f"valkey://h?auth-file={path}.not")
+        parse_valkey_url(f"valkey://h?auth-file={path}.not")
 
 
 # ------------------------------------------------------------------------------------------ records

@@ -8,7 +8,7 @@ import pytest
 
 from kt.cluster.commands import EVERY, FRESH, Command, Failure
 from kt.cluster.database import Database
-from kt.cluster.settings import parse_cluster_url
+from kt.cluster.settings import parse_valkey_url
 from kt.cluster.walks import PASSES_MAX
 
 ADDRESS = {"a": "h:1", "b": "h:2", "c": "h:3"}
@@ -56,7 +56,7 @@ LATER = [("h:1", keys("x", "z")), ("h:2", keys("y"))]
 
 
 def search(masters: Masters) -> list[bytes]:
-    database = Database(parse_cluster_url("valkey://h:1/0?layout=flat"))
+    database = Database(parse_valkey_url("valkey://h:1/0?layout=flat"))
     found: list[bytes] = masters.carry_out(database.match_prefix(b"", -1))
     return sorted(found)
 
@@ -122,7 +122,7 @@ def test_a_former_master_has_no_slots() -> None:
 
 
 def test_a_count_is_taken_while_no_slot_changes_hands() -> None:
-    database = Database(parse_cluster_url("valkey://h:1/0?layout=flat"))
+    database = Database(parse_valkey_url("valkey://h:1/0?layout=flat"))
     less, right = [("h:1", 4), ("h:2", 2)], [("h:1", 6), ("h:2", 5)]
     assert Masters(STILL, right, STILL).carry_out(database.count()) == 10
     assert Masters(UNDER_WAY, right, UNDER_WAY).carry_out(database.count()) == 10
@@ -130,7 +130,7 @@ def test_a_count_is_taken_while_no_slot_changes_hands() -> None:
 
 
 def test_clearing_reaches_what_has_moved() -> None:
-    database = Database(parse_cluster_url("valkey://h:1/0?layout=flat"))
+    database = Database(parse_valkey_url("valkey://h:1/0?layout=flat"))
     done = [("h:1", b"OK"), ("h:2", b"OK")]
     masters = Masters(STILL, done, MOVED, done, MOVED, 0)  # type: ignore[arg-type]
     masters.carry_out(database.clear())

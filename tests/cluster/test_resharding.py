@@ -12,7 +12,7 @@ from kt.cluster.cluster import Cluster
 from kt.cluster.commands import Command
 from kt.cluster.engine import carry_out
 from kt.cluster.layout import SLOTS, Tree
-from kt.cluster.settings import parse_cluster_url
+from kt.cluster.settings import parse_valkey_url
 from kt.errors import OutcomeUnknown
 
 from .nodes import LocalCluster
@@ -98,7 +98,7 @@ async def test_a_search_in_flat_sees_what_moves_past_it(
     url = lone_masters.url(layout="flat", timeout=60)
     async with kt.connect_async(url) as db:
         await db.set_bulk(MANY)
-    cluster = Cluster([parse_cluster_url(url)])
+    cluster = Cluster([parse_valkey_url(url)])
     await cluster.open()
     scans = 0
 

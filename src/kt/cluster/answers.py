@@ -13,12 +13,11 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
-from typing import Any, Final, TypeAlias
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final, TypeAlias, TypeVar
 
 from kt.cluster.commands import Failure, Steps, at_home, not_here
-from kt.cluster.cursors import Cursor
-from kt.cluster.database import Database
+from kt.cluster.contract import Cursor, Database
 from kt.cluster.layout import XT_MAX
 from kt.cluster.procedures import CURSOR_PROCEDURES, DATABASE_PROCEDURES, NOT_HERE, Columns
 from kt.errors import KTError, ProtocolError
@@ -48,6 +47,9 @@ from kt.wire.tycoon_rpc import (
     pack_rpc_reply,
     read_http_request,
 )
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 Request: TypeAlias = GetBulk | SetBulk | RemoveBulk | PlayScript | HttpRequest
 
@@ -129,7 +131,7 @@ class Session:
 
     def __init__(
         self,
-        databases: list[Database],
+        databases: Sequence[Database],
         facts: Callable[[], dict[str, object]] = dict,
         stamp: Callable[[], bytes] = bytes,
         refuses: Callable[[bytes], str | None] = lambda name: None,
@@ -174,17 +176,15 @@ class Session:
         if isinstance(request, GetBulk):
             return (yield from self._get(request))
         if isinstance(request, SetBulk):
-            records = [record for record in request.records if record[0] < len(self._databases)]
-            commands = [
-                self._databases[db].set_command(key, value, xt) for db, key, value, xt in records
-            ]
-            replies = yield from self._run([db for db, *_ in records], commands)
-            return pack_set_bulk_reply(len(replies))
+            records: dict[int, list[tuple[bytes, bytes, int]]] = {}
+            for db, key, value, xt in request.records:
+                records.setdefault(db, []).append((key, value, xt))
+            stored = yield from self._in_each(records, lambda db, those: db.set_many(those))
+            return pack_set_bulk_reply(sum(stored.values()))
         if isinstance(request, RemoveBulk):
-            keys = [(db, key) for db, key in request.keys if db < len(self._databases)]
-            commands = [self._databases[db].remove_command(key) for db, key in keys]
-            replies = yield from self._run([db for db, _ in keys], commands)
-            return pack_remove_bulk_reply(sum(replies))
+            keys = _grouped(request.keys)
+            removed = yield from self._in_each(keys, lambda db, those: db.remove_many(those))
+            return pack_remove_bulk_reply(sum(removed.values()))
         raise not_here(NOT_HERE[b"play_script"])
 
     def _check(self, name: bytes) -> None:
@@ -192,26 +192,24 @@ class Session:
         if (why := self._refuses(name)) is not None:
             raise Failure(403, why)
 
-    def _run(self, numbers: list[int], commands: list[Any]) -> Steps[list[Any]]:
-        """Carry out commands, each in its database; raises `Failure` if one fails."""
-        replies: list[Any] = [None] * len(commands)
-        for number in dict.fromkeys(numbers):
-            places = [at for at, db in enumerate(numbers) if db == number]
-            database = self._numbered(number)
-            found = yield from at_home(number, database.run([commands[at] for at in places]))
-            for at, reply in zip(places, found, strict=True):
-                replies[at] = reply
-        return replies
+    def _in_each(
+        self, things: dict[int, list[T]], do: Callable[[Database, list[T]], Steps[R]]
+    ) -> Steps[dict[int, R]]:
+        """Do it in each database with what belongs there; raises `Failure` if one fails."""
+        done = {}
+        for number, those in things.items():
+            if number < len(self._databases):
+                done[number] = yield from at_home(number, do(self._databases[number], those))
+        return done
 
     def _get(self, request: GetBulk) -> Steps[bytes]:
-        keys = [(db, key) for db, key in request.keys if db < len(self._databases)]
-        commands = [self._numbered(db).get_command(key) for db, key in keys]
-        replies = yield from self._run([db for db, _ in keys], commands)
+        keys = _grouped(request.keys)
+        found = yield from self._in_each(keys, lambda db, those: db.get_many(those))
+        each = {number: iter(records) for number, records in found.items()}
         records = []
-        for (db, key), reply in zip(keys, replies, strict=True):
-            record = self._numbered(db).found(reply)
-            if record is not None:
-                records.append((db, key, record[0], record[1]))
+        for db, key in request.keys:
+            if db in each and (record := next(each[db])) is not None:
+                records.append((db, key, *record))
         return pack_get_bulk_reply(records)
 
     def _numbered(self, number: int) -> Database:
@@ -265,7 +263,7 @@ class Session:
             home = _database_number(columns.get(b"DB", b""))
             if home >= len(self._databases):
                 raise Failure(400, "no such cursor")
-            found = self._cursors[number] = home, Cursor(self._databases[home])
+            found = self._cursors[number] = home, self._databases[home].cursor()
         return found
 
     def _report(self) -> Steps[Columns]:
@@ -337,6 +335,14 @@ class Session:
             yield from db.remove(key)
             return 204, [], None
         raise Failure(501, f"not implemented: {method.decode('utf-8', 'replace')}")
+
+
+def _grouped(keys: list[tuple[int, bytes]]) -> dict[int, list[bytes]]:
+    """By the number of the database, in their order."""
+    grouped: dict[int, list[bytes]] = {}
+    for db, key in keys:
+        grouped.setdefault(db, []).append(key)
+    return grouped
 
 
 def _expiry(xt: int) -> Iterator[tuple[bytes, bytes]]:

@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Sequence
 from typing import Any, Final, Protocol
 
 from kt.cluster.commands import Batch, Command, Steps, put_in_order, with_known
-from kt.cluster.database import Database
-from kt.cluster.engine import Engine, carry_out, does_one_thing, is_closed
-from kt.cluster.settings import Settings
+from kt.cluster.contract import Engine, Settings
+from kt.cluster.engine import carry_out, does_one_thing, is_closed
+from kt.cluster.engines import database_of, engine_of
 from kt.errors import KTError, ReplyTimeoutError, ServerTimeoutError
 
 TOGETHER: Final = 1000
@@ -76,7 +76,7 @@ class Cluster:
     """
 
     def __init__(self, settings: Sequence[Settings]) -> None:
-        self.databases = [Database(one) for one in settings]
+        self.databases = [database_of(one) for one in settings]
         self.engines: list[Engine] = []
         self._opening: asyncio.Task[None] | None = None
 
@@ -102,10 +102,10 @@ class Cluster:
         engines = []
         try:
             for database in self.databases:
-                engine = Engine(database.settings)
+                engine = engine_of(database.settings)
                 engines.append(engine)
                 await engine.open()
-                await engine.carry_out(database.claim())
+                await carry_out(database.claim(), engine.run)
         except BaseException:
             for engine in engines:
                 await engine.close()
@@ -204,7 +204,7 @@ class Cluster:
         """Forget some expired keys; whatever fails, the next time will come."""
         for database, engine in zip(self.databases, self.engines, strict=False):
             try:
-                await engine.carry_out(database.sweep())
+                await carry_out(database.sweep(), engine.run)
             except KTError:
                 continue
 

@@ -38,7 +38,7 @@ class Script:
     """A script of ours, which nodes know by its hash once they have been told of it."""
 
     def __init__(self, name: str) -> None:
-        self.source = (Path(__file__).parent / f"{name}.lua").read_bytes()
+        self.source = (Path(__file__).parent / "scripts" / f"{name}.lua").read_bytes()
         self.hash = sha1(self.source, usedforsecurity=False).hexdigest().encode()
 
 
@@ -67,10 +67,11 @@ class Command(NamedTuple):
     script: Script | None = None
 
 
-Steps: TypeAlias = Generator[list[Command], list[Any], T]
+Steps: TypeAlias = Generator[list[Any], list[Any], T]
+"""An operation. What it yields is of its engine: `Command`, or `kt.cluster.postgres` has others."""
 
 
-class Batch(list[Command]):
+class Batch(list[Any]):
     """Commands for another database than the first.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""Cursors of a database on a cluster: a walk, and the key that it stands before.
+"""Cursors of a database on a cluster of Valkey: a walk, and the key that it stands before.
 
 A cursor stands on a key. What it does there is done to the record of that key; one that has gone
 meanwhile is passed over, as Kyoto Cabinet does it.
@@ -7,20 +7,20 @@ meanwhile is passed over, as Kyoto Cabinet does it.
 from __future__ import annotations
 
 from kt.cluster.commands import Failure, Steps, no_record, not_here
-from kt.cluster.database import Database
+from kt.cluster.records import Records
 from kt.cluster.walks import Ahead, Bounds
 
 
-class Cursor:
-    """A position in a database."""
+class WalkingCursor:
+    """See the module's docstring."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Records) -> None:
         self._database = database
         self._ahead: Ahead | None = None
         self._backward = False
 
     def jump(self, key: bytes | None) -> Steps[None]:
-        ordered = self._database.layout.ordered
+        ordered = self._database.settings.ordered
         if key is not None and not ordered:
             if self._ahead is None or not self._ahead.back_to(key):
                 raise not_here("in a flat database a cursor goes only to where it has just been")
@@ -34,7 +34,7 @@ class Cursor:
         yield from self._begin(Bounds(end=b"+" if key is None else b"[" + key, backward=True))
 
     def _need_order(self) -> None:
-        if not self._database.layout.ordered:
+        if not self._database.settings.ordered:
             raise Failure(501, "DB: 1: not implemented: not implemented")
 
     def _begin(self, bounds: Bounds) -> Steps[None]:
@@ -114,3 +114,20 @@ class Cursor:
             except Failure as failure:
                 if failure.status != 450:
                     raise
+
+    def ahead(self, limit: int, size: int, values: bool) -> Steps[list[tuple[bytes, bytes]]]:
+        found: list[tuple[bytes, bytes]] = []
+        while len(found) < limit and size > 0:
+            value = b""
+            try:
+                if values:
+                    key, value, _ = yield from self.get(True)
+                else:
+                    key = yield from self.get_key(True)
+            except Failure as failure:
+                if failure.status != 450 or not found:
+                    raise
+                break
+            found.append((key, value))
+            size -= len(key) + len(value)
+        return found

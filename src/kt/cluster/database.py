@@ -16,9 +16,9 @@ from kt.cluster.commands import (
     Steps,
     call,
     good,
-    illogical,
     script,
 )
+from kt.cluster.cursors import WalkingCursor
 from kt.cluster.layout import META, Bucket, Flat, Layout, Tree, slot_of
 from kt.cluster.records import Records
 from kt.cluster.settings import Settings
@@ -29,7 +29,6 @@ SWEEP: Final = 100
 """Expired keys that a call of `sweep` forgets."""
 
 _DATA_SIZE: Final = re.compile(rb"used_memory_dataset:(\d+)")
-_LITERAL: Final = re.compile(rb"\^([\w /:,;@=-]+)(?![*?{|+])")
 
 
 class Database(Records):
@@ -40,12 +39,13 @@ class Database(Records):
         clock: Unix time in seconds.
     """
 
+    settings: Settings
+
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.time) -> None:
-        self.settings = settings
         self._tree = Tree(settings.prefix, settings.buckets) if settings.ordered else None
         self._flat = Flat(settings.prefix)
         layout: Layout = self._flat if self._tree is None else self._tree
-        super().__init__(layout, clock)
+        super().__init__(settings, layout, clock)
         self._to_sweep = randrange(settings.buckets)  # noqa: S311 - no secret
 
     def claim(self) -> Steps[None]:
@@ -77,6 +77,9 @@ class Database(Records):
         claim = call(script("claim"), [META], slot_of(META), prefix, self.layout.text)
         return claim._replace(reads=True)  # every client says the same again
 
+    def cursor(self) -> WalkingCursor:
+        return WalkingCursor(self)
+
     # Searches
 
     def walk(self, bounds: Bounds = Bounds(), prefix: bytes = b"") -> Walk:  # noqa: B008 - a value
@@ -85,62 +88,10 @@ class Database(Records):
             return FlatWalk(self._flat, prefix, self.settings.scan_limit)
         return TreeWalk(self._tree, with_prefix(prefix) if prefix else bounds)
 
-    def match_prefix(self, prefix: bytes, limit: int) -> Steps[list[bytes]]:
-        return (yield from self._search(prefix, lambda key: True, limit))
-
-    def match_regex(self, text: bytes, limit: int) -> Steps[list[bytes]]:
-        try:
-            pattern = re.compile(text, re.DOTALL)
-        except re.error as error:
-            raise illogical(f"compilation failed: {error}") from None
-        literal = _LITERAL.match(text)
-        prefix = literal[1] if literal and b"|" not in text else b""
-        return (yield from self._search(prefix, lambda key: bool(pattern.search(key)), limit))
-
-    def match_similar(
-        self, origin: bytes, distance: int, is_text: bool, limit: int
-    ) -> Steps[list[bytes]]:
-        """Keys that differ by so many letters at most, the most similar ones first."""
-        wanted = _letters(origin, is_text)
-        found: dict[bytes, int] = {}
-
-        def is_similar(key: bytes) -> bool:
-            letters = _letters(key, is_text)
-            if abs(len(letters) - len(wanted)) > distance:
-                return False
-            found[key] = edit_distance(wanted, letters)
-            return found[key] <= distance
-
-        keys = yield from self._search(b"", is_similar, -1)
-        keys.sort(key=found.__getitem__)
-        return keys if limit < 0 else keys[:limit]
-
-    def _search(
-        self, prefix: bytes, wanted: Callable[[bytes], bool], limit: int
-    ) -> Steps[list[bytes]]:
-        """Keys of records that are there."""
-        walk = self.walk(prefix=prefix)
-        found: list[bytes] = []
-        looked_at = 0
-        while limit < 0 or len(found) < limit:
-            page = PAGE_MAX if limit < 0 else min(max(limit - len(found), 16), PAGE_MAX)
-            keys = yield from walk.more(page)
-            if not keys:
-                break
-            looked_at += len(keys)
-            if looked_at > self.settings.scan_limit:
-                most = self.settings.scan_limit
-                raise Failure(500, f"DB: 9: system error: more than {most} keys to look at")
-            keys = [key for key in keys if wanted(key)]
-            if self.layout.ordered:
-                keys = yield from self._existing(keys)
-            found += keys
-        return found if limit < 0 else found[:limit]
-
-    def _existing(self, keys: list[bytes]) -> Steps[list[bytes]]:
-        """Those of which there is a record: the index may have some that have expired."""
-        if not keys:
-            return []
+    def existing(self, keys: list[bytes]) -> Steps[list[bytes]]:
+        """The index may have some that have expired."""
+        if not keys or self._tree is None:
+            return keys
         replies = yield [self.exists_command(key) for key in keys]
         return [key for key, reply in zip(keys, replies, strict=True) if good(reply)]
 
@@ -237,18 +188,3 @@ class Database(Records):
         if settings.ordered:
             columns["buckets"] = settings.buckets
         return {name.encode(): str(value).encode() for name, value in columns.items()}
-
-
-def _letters(key: bytes, is_text: bool) -> str | bytes:
-    return key.decode("utf-8", "surrogateescape") if is_text else key
-
-
-def edit_distance(one: str | bytes, other: str | bytes) -> int:
-    """How many letters must be put in, taken out or replaced to make the one the other."""
-    row = list(range(len(other) + 1))
-    for at, letter in enumerate(one, 1):
-        before, row[0] = row[0], at
-        for index, second in enumerate(other, 1):
-            cost = before if letter == second else 1 + min(before, row[index], row[index - 1])
-            before, row[index] = row[index], cost
-    return row[-1]

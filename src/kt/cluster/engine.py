@@ -194,9 +194,17 @@ class Engine:
                 raise
             raise ReplyTimeoutError(f"{error}; others of its writes may be done") from error
 
-    async def carry_out(self, steps: Steps[Any]) -> Any:
-        """Drive an operation; returns its result, raises what it raises."""
-        return await carry_out(steps, lambda commands: self.run(commands))
+    def facts(self) -> str:
+        """What `report` tells of it."""
+        retries = sum(self.retries.values())
+        kinds = "".join(f" retries_{name}={n}" for name, n in sorted(self.retries.items()))
+        acks, seconds = self.acks
+        return (
+            f"nodes={len(self.map.nodes)} masters={len(self.map.masters)}"
+            f" complete={int(self.map.is_complete())} retries={retries}{kinds}"
+            f" replicas={self.map.replicas_up} slots={self.map.served()}"
+            f" acks={acks} ack_seconds={seconds:.6f}"
+        )
 
     def look_again(self) -> None:
         """Ask for the map: a node is silent, or gone."""

@@ -11,7 +11,7 @@ import asyncio
 import os
 import threading
 import weakref
-from collections.abc import Coroutine, Iterable, Iterator
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from itertools import islice
@@ -19,9 +19,9 @@ from typing import Any, Final, TypeVar
 
 from kt.cluster import lines_aio
 from kt.cluster.answers import Session
+from kt.cluster.contract import Settings
 from kt.cluster.engine import is_closed
 from kt.cluster.lines_aio import AT_ONCE, values_of
-from kt.cluster.settings import Settings
 from kt.errors import ServerError
 from kt.net.endpoint import Endpoint
 from kt.net.local import not_followed
@@ -123,7 +123,7 @@ class Connection:
 class Pool:
     """The connections of a process to clusters, for any number of threads."""
 
-    def __init__(self, endpoint: Endpoint, settings: list[Settings]) -> None:
+    def __init__(self, endpoint: Endpoint, settings: Sequence[Settings]) -> None:
         self.endpoint = endpoint
         self._settings = settings
         self._lock = threading.Lock()

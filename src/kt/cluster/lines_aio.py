@@ -7,14 +7,14 @@ has connections of its own, which are made with the first call.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from itertools import chain, islice
 from typing import Any, Final, TypeVar
 
 from kt.cluster.answers import Session, read_request
 from kt.cluster.cluster import Cluster
-from kt.cluster.settings import Settings
+from kt.cluster.contract import Settings
 from kt.errors import ServerError
 from kt.net.endpoint import Endpoint
 from kt.net.local import not_followed, reply_of
@@ -81,7 +81,7 @@ class Connection:
 class Pool:
     """The connections of an event loop to clusters, for any number of tasks."""
 
-    def __init__(self, endpoint: Endpoint, settings: list[Settings]) -> None:
+    def __init__(self, endpoint: Endpoint, settings: Sequence[Settings]) -> None:
         self.endpoint = endpoint
         self._settings = settings
         self._loop: asyncio.AbstractEventLoop | None = None

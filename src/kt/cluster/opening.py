@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal, overload
 
 from kt.client.url import ETCD
-from kt.cluster.settings import Settings, is_cluster_url, parse_cluster_url
+from kt.cluster.contract import Settings
+from kt.cluster.engines import is_cluster_url, parse_cluster_url
 from kt.errors import ArgumentError
 from kt.net import greetings
 from kt.net.endpoint import Endpoint, without_login
@@ -116,6 +118,7 @@ def connect(
     ``valkey://HOST:PORT,HOST:PORT/0?layout=flat``      `KyotoTycoon`, straight to the nodes of a
                                                         cluster of Valkey or Redis, without a
                                                         server; see docs/cluster.md
+    ``postgres://HOST:PORT/DBNAME?table=TABLE``         the same, in a table of PostgreSQL
     ``kt://HOST:PORT/DB``, ``kts://``, ``kt+unix://``   `KyotoTycoon`, as its `from_url`
     ``tt://HOST:PORT``, ``tts://``, ``tt+unix://``      `TokyoTyrant`, as its `from_url`
     ``kt://HOST:PORT,HOST:PORT/``, also ``tt://``       the same, for the one that is the master
@@ -277,7 +280,8 @@ def _kind_of(url: str, more: tuple[str, ...], server: Kind | None) -> Kind | Lit
     found = "cluster" if clusters == {True} else SCHEMES.get(url.partition("://")[0])
     if found is None or (more and found != "cluster"):
         raise ArgumentError(
-            "connect takes valkey://, kt:// or tt://, and several URLs for clusters only, "
+            "connect takes valkey://, postgres://, kt:// or tt://, and several URLs for clusters "
+            "only, "
             f"not {shown}"
         )
     if server is not None and server != ("tyrant" if found == "tyrant" else "tycoon"):
@@ -285,7 +289,7 @@ def _kind_of(url: str, more: tuple[str, ...], server: Kind | None) -> Kind | Lit
     return found
 
 
-def _endpoint(settings: list[Settings]) -> Endpoint:
+def _endpoint(settings: Sequence[Settings]) -> Endpoint:
     return Endpoint(
         str(settings[0]),
         0,

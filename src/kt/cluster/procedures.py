@@ -10,10 +10,9 @@ from math import inf
 from typing import Final, TypeAlias
 
 from kt.cluster.commands import Failure, Steps, not_here
-from kt.cluster.cursors import Cursor
-from kt.cluster.database import Database
+from kt.cluster.contract import Cursor, Database
 from kt.cluster.layout import XT_MAX
-from kt.cluster.records import INT_MAX, INT_MIN
+from kt.cluster.numbers import INT_MAX, INT_MIN
 from kt.server.tycoon.values import integer, real
 from kt.wire.magic import NEVER
 
@@ -52,8 +51,8 @@ def _limit(columns: Columns) -> int:
     return -1 if text is None else integer(text)
 
 
-def _refuse_atomic(columns: Columns) -> None:
-    if b"atomic" in columns:
+def _refuse_atomic(db: Database, columns: Columns) -> None:
+    if b"atomic" in columns and not db.atomic:
         raise not_here("bulk operations that are atomic as a whole")
 
 
@@ -132,18 +131,18 @@ def _keys(columns: Columns) -> list[bytes]:
 
 
 def set_bulk(db: Database, columns: Columns) -> Steps[Columns]:
-    _refuse_atomic(columns)
+    _refuse_atomic(db, columns)
     records = {name[1:]: value for name, value in columns.items() if name[:1] == b"_"}
     return {b"num": b"%d" % (yield from db.set_bulk(records, _xt(columns)))}
 
 
 def remove_bulk(db: Database, columns: Columns) -> Steps[Columns]:
-    _refuse_atomic(columns)
+    _refuse_atomic(db, columns)
     return {b"num": b"%d" % (yield from db.remove_bulk(_keys(columns)))}
 
 
 def get_bulk(db: Database, columns: Columns) -> Steps[Columns]:
-    _refuse_atomic(columns)
+    _refuse_atomic(db, columns)
     found = yield from db.get_bulk(_keys(columns))
     reply = {b"_" + key: value for key, (value, _) in found.items()}
     return {**reply, b"num": b"%d" % len(reply)}
@@ -239,23 +238,9 @@ def _ahead(cursor: Cursor, columns: Columns, *, values: bool) -> Steps[Columns]:
 
     It fails if there is none.
     """
-    reply: dict[bytes, bytes] = {}
-    size = 0
     limit = min(max(_limit(columns), 1), RECORDS_AHEAD_MAX)
-    while len(reply) < limit and size < BYTES_AHEAD_MAX:
-        key = value = b""
-        try:
-            if values:
-                key, value, _ = yield from cursor.get(True)
-            else:
-                key = yield from cursor.get_key(True)
-        except Failure as failure:
-            if failure.status != 450 or not reply:
-                raise
-            break
-        reply[b"_%03d" % len(reply) + key] = value
-        size += len(key) + len(value)
-    return reply
+    found = yield from cursor.ahead(limit, BYTES_AHEAD_MAX, values)
+    return {b"_%03d" % place + key: value for place, (key, value) in enumerate(found)}
 
 
 def cur_get_value(cursor: Cursor, columns: Columns) -> Steps[Columns]:

@@ -6,10 +6,8 @@ are atomic for the record. What belongs to a bulk operation is many of these.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from fractions import Fraction
-from math import inf, isinf, isnan, modf, nan
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from kt.cluster.commands import (
     Command,
@@ -21,6 +19,7 @@ from kt.cluster.commands import (
     no_record,
     script,
 )
+from kt.cluster.contract import Database, Seen, Settings
 from kt.cluster.layout import (
     FOREVER,
     XT_MAX,
@@ -30,29 +29,22 @@ from kt.cluster.layout import (
     pack_value,
     unpack_value,
 )
-
-INT_MIN: Final = -(2**63)
-INT_MAX: Final = 2**63 - 1
-UNIT: Final = 10**15
-SWAPS: Final = 100
-"""How often a record is read and written again that somebody else changes meanwhile."""
+from kt.cluster.numbers import INT_MAX, INT_MIN, eight
+from kt.wire.magic import NEVER
 
 
-class Records:
+class Records(Database):
     """The records of a database.
 
     Args:
+        settings: what its URL says.
         layout: where they lie.
         clock: Unix time in seconds.
     """
 
-    def __init__(self, layout: Layout, clock: Callable[[], float]) -> None:
+    def __init__(self, settings: Settings, layout: Layout, clock: Callable[[], float]) -> None:
+        super().__init__(settings, clock)
         self.layout = layout
-        self._clock = clock
-
-    def now(self) -> int:
-        """Unix time in whole seconds."""
-        return int(self._clock())
 
     # Commands, and what their replies mean
 
@@ -101,14 +93,6 @@ class Records:
 
     # Operations
 
-    def get(self, key: bytes) -> Steps[tuple[bytes, int]]:
-        """Value and expiry."""
-        [reply] = yield [self.get_command(key)]
-        record = self.found(reply)
-        if record is None:
-            raise no_record()
-        return record
-
     def check(self, key: bytes) -> Steps[tuple[int, int]]:
         """Size of the value, and expiry."""
         [reply] = yield [self.mutate(b"check", key, 0)._replace(reads=True)]
@@ -116,10 +100,6 @@ class Records:
             raise no_record()
         stamp, size = reply
         return size, int.from_bytes(stamp, "big")
-
-    def set(self, key: bytes, value: bytes, xt: int) -> Steps[None]:
-        [reply] = yield [self.set_command(key, value, xt)]
-        good(reply)
 
     def add(self, key: bytes, value: bytes, xt: int) -> Steps[None]:
         if not (yield from self._store(b"add", b"NX", key, value, xt)):
@@ -141,11 +121,6 @@ class Records:
         [reply] = yield [self.mutate(b"append", key, xt, value)]
         good(reply)
 
-    def remove(self, key: bytes) -> Steps[None]:
-        [reply] = yield [self.remove_command(key)]
-        if not good(reply):
-            raise no_record()
-
     def seize(self, key: bytes) -> Steps[tuple[bytes, int]]:
         if self.layout.ordered:
             command = self.mutate(b"seize", key, 0)
@@ -165,8 +140,8 @@ class Records:
             raise illogical("status conflict")
 
     def increment(self, key: bytes, number: int, origin: int, xt: int) -> Steps[int]:
-        start = {INT_MIN: b"try", INT_MAX: b"set"}.get(origin) or _eight(origin)
-        command = self.mutate(b"increment", key, xt, _eight(number), start, b"%d" % (number != 0))
+        start = {INT_MIN: b"try", INT_MAX: b"set"}.get(origin) or eight(origin)
+        command = self.mutate(b"increment", key, xt, eight(number), start, b"%d" % (number != 0))
         [reply] = yield [command]
         if good(reply) == 0:
             raise illogical()
@@ -175,102 +150,35 @@ class Records:
             raise illogical()
         return total
 
-    def increment_double(self, key: bytes, number: float, origin: float, xt: int) -> Steps[float]:
-        for _ in range(SWAPS):
-            [reply] = yield [self.get_command(key)]
-            record = self.found(reply)
-            total, new = added(None if record is None else record[0], number, origin)
-            if isnan(total):
-                raise illogical()
-            if new is None:
-                return total
-            [swapped] = yield [self.mutate(b"swap", key, xt, reply or b"", new)]
-            if good(swapped):
-                return total
-        raise illogical("the record changes all the time")
+    def add_int(self, key: bytes, number: int) -> Steps[int]:
+        [reply] = yield [self.mutate(b"addint", key, NEVER, b"%d" % number)]
+        if good(reply) == 0:
+            raise illogical()
+        return int.from_bytes(reply, "little", signed=True)
+
+    def look(self, key: bytes) -> Steps[Seen]:
+        [reply] = yield [self.get_command(key)]
+        record = self.found(reply)
+        return Seen(None if record is None else record[0], reply or b"")
+
+    def swap(self, key: bytes, seen: Seen, new: bytes, xt: int) -> Steps[bool]:
+        [swapped] = yield [self.mutate(b"swap", key, xt, seen.stored, new)]
+        return bool(good(swapped))
 
     # Many records, each by itself
 
-    def run(self, commands: list[Command]) -> Steps[list[Any]]:
-        """The replies to commands; raises `Failure` if the engine refuses one."""
-        return [good(reply) for reply in (yield commands)]
+    def get_many(self, keys: Sequence[bytes]) -> Steps[list[tuple[bytes, int] | None]]:
+        replies = yield [self.get_command(key) for key in keys]
+        for reply in replies:
+            good(reply)
+        return [self.found(reply) for reply in replies]
 
-    def get_bulk(self, keys: Iterable[bytes]) -> Steps[dict[bytes, tuple[bytes, int]]]:
-        """Key -> value and expiry of those that exist."""
-        wanted = list(dict.fromkeys(keys))
-        replies = yield [self.get_command(key) for key in wanted]
-        found = ((key, self.found(reply)) for key, reply in zip(wanted, replies, strict=True))
-        return {key: record for key, record in found if record is not None}
-
-    def set_bulk(self, records: Mapping[bytes, bytes], xt: int) -> Steps[int]:
-        replies = yield [self.set_command(key, value, xt) for key, value in records.items()]
+    def set_many(self, records: Sequence[tuple[bytes, bytes, int]]) -> Steps[int]:
+        replies = yield [self.set_command(*record) for record in records]
         for reply in replies:
             good(reply)
         return len(replies)
 
-    def remove_bulk(self, keys: Iterable[bytes]) -> Steps[int]:
-        """How many there were."""
+    def remove_many(self, keys: Sequence[bytes]) -> Steps[int]:
         replies = yield [self.remove_command(key) for key in keys]
-        return sum(good(reply) for reply in replies)
-
-
-def _eight(number: int) -> bytes:
-    """As a counter is stored: 8 bytes, big-endian; what is larger wraps round."""
-    return (number % 2**64).to_bytes(8, "big")
-
-
-def fixed_point(number: float) -> tuple[int, int]:
-    """Integer part, and fraction times 10^15. The extremes stand for infinities and for nan."""
-    if isnan(number):
-        return INT_MIN, INT_MIN
-    if abs(number) >= INT_MAX:
-        return (INT_MAX if number > 0 else INT_MIN), 0
-    fraction, whole = modf(number)
-    return int(whole), int(Fraction(fraction) * UNIT)
-
-
-def double(whole: int, fraction: int) -> float:
-    """The number that `fixed_point` gave."""
-    if whole == INT_MIN:
-        return nan if fraction == INT_MIN else -inf
-    return inf if whole == INT_MAX else whole + fraction / UNIT
-
-
-def added(value: bytes | None, number: float, origin: float) -> tuple[float, bytes | None]:
-    """The sum, and what to store, if anything; nan if there is no such number.
-
-    Args:
-        value: of the record; None if there is none.
-        number: what to add.
-        origin: what to start from without a record: -inf for a failure; inf to start anew.
-    """
-    anew = isinf(origin) and origin > 0
-    if value is None:
-        if isnan(origin) or origin == -inf:
-            return nan, None
-        total = number if anew else number + origin
-        return total, _sixteen(*fixed_point(total))
-    if len(value) != 16:
-        return nan, None
-    whole, fraction = (
-        (0, 0)
-        if anew
-        else (
-            int.from_bytes(value[:8], "big", signed=True),
-            int.from_bytes(value[8:], "big", signed=True),
-        )
-    )
-    if whole in (INT_MIN, INT_MAX) or (number == 0 and not anew):
-        return double(whole, fraction), None
-    other, part = fixed_point(number)
-    if other in (INT_MIN, INT_MAX):
-        return double(other, part), _sixteen(other, part)
-    carry, fraction = (
-        (1, fraction + part - UNIT) if fraction + part >= UNIT else (0, fraction + part)
-    )
-    whole = (whole + other + carry - INT_MIN) % 2**64 + INT_MIN
-    return double(whole, fraction), _sixteen(whole, fraction)
-
-
-def _sixteen(whole: int, fraction: int) -> bytes:
-    return _eight(whole) + _eight(fraction)
+        return sum([good(reply) for reply in replies])

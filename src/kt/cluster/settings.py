@@ -75,12 +75,7 @@ class Settings:
         return f"{scheme}://{hosts}/{self.number}?layout={layout}"
 
 
-def is_cluster_url(text: str) -> bool:
-    """Tell whether it names a database on a cluster."""
-    return text.partition("://")[0] in SCHEMES and "://" in text
-
-
-def parse_cluster_url(url: str) -> Settings:
+def parse_valkey_url(url: str) -> Settings:
     """Read a URL.
 
     Raises:
@@ -99,7 +94,7 @@ def parse_cluster_url(url: str) -> Settings:
     }
     number = parts.path.strip("/")
     if number:
-        fields["number"] = _number(int, 0, 2**31, "the database", number)
+        fields["number"] = number_of(int, 0, 2**31, "the database", number)
     if login:
         user, _, password = login.partition(":")
         fields.update(user=unquote(user) or None, password=unquote(password))
@@ -120,7 +115,8 @@ def _address(text: str, url: str) -> tuple[str, int]:
     return host, PORT if port is None else port
 
 
-def _number(kind: Callable[[str], Any], least: int, most: int, name: str, text: str) -> Any:
+def number_of(kind: Callable[[str], Any], least: int, most: int, name: str, text: str) -> Any:
+    """A number within bounds; raises `ArgumentError` for anything else."""
     try:
         number = kind(text)
     except ValueError:
@@ -143,7 +139,7 @@ def _take(name: str, text: str, url: str, fields: dict[str, Any]) -> None:
     """Add an option of the URL."""
     target = name.replace("-", "_")
     if name in NUMBERS:
-        fields[target] = _number(*NUMBERS[name], name, text)
+        fields[target] = number_of(*NUMBERS[name], name, text)
         if name == "buckets" and fields[target].bit_count() != 1:
             raise ArgumentError(f"buckets is a power of 2, not {text}")
     elif name == "layout":
@@ -155,7 +151,7 @@ def _take(name: str, text: str, url: str, fields: dict[str, Any]) -> None:
             raise ArgumentError(f"prefix has letters, digits, _ - and . only, not {text!r}")
         fields["prefix"] = text.encode()
     elif name == "auth-file":
-        fields.update(_login(text))
+        fields.update(login_of(text))
     else:
         known = ", ".join(("layout", "prefix", "auth-file", *NUMBERS))
         raise ArgumentError(f"{without_login(url)!r} has an option {name!r}; there are {known}")
@@ -164,7 +160,8 @@ def _take(name: str, text: str, url: str, fields: dict[str, Any]) -> None:
 _PUNCTUATION: Final = str.maketrans("", "", "_-.")
 
 
-def _login(path: str) -> dict[str, str | None]:
+def login_of(path: str) -> dict[str, str | None]:
+    """User, if there is one, and password in a file."""
     try:
         with open(path, encoding="utf-8") as file:
             text = file.readline().strip()

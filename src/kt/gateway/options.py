@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Final
 
-from kt.cluster.settings import is_cluster_url, parse_cluster_url
+from kt.cluster.engines import is_cluster_url, parse_cluster_url
 from kt.errors import ImproperlyConfigured
 from kt.net.endpoint import without_login
 from kt.server.process.options import Flag, ServiceOptions

@@ -27,6 +27,7 @@ from kt.cluster.commands import LEFT as TO_BE_DONE
 from kt.cluster.database import Database
 from kt.cluster.engine import Engine
 from kt.cluster.node import greeting, wait_command
+from kt.cluster.settings import Settings
 from kt.errors import ReplyLostError
 from kt.server.process.delegation import Delegation, NativeThread, thread_count
 
@@ -50,7 +51,6 @@ if TYPE_CHECKING:
     from collections import Counter
 
     from kt.cluster.cluster import Cluster
-    from kt.cluster.settings import Settings
     from kt.server.engines.relay._relay import Known
     from kt.server.session import Journal
 
@@ -66,14 +66,19 @@ class Service(Protocol):
     def stamp(self) -> bytes: ...
 
 
-def are_read(settings: Settings) -> bool:
+def are_read(settings: object) -> bool:
     """Whether threads read a database's records."""
-    return SUPPORTED and not settings.tls
+    return SUPPORTED and isinstance(settings, Settings) and not settings.tls
 
 
-def are_written(settings: Settings) -> bool:
+def are_written(settings: object) -> bool:
     """Whether they store and remove them, too."""
-    return are_read(settings) and not settings.ordered
+    return isinstance(settings, Settings) and are_read(settings) and not settings.ordered
+
+
+def are_relayed(cluster: Cluster) -> bool:
+    """Whether there are threads: they know one engine, and have all databases or none."""
+    return SUPPORTED and all(isinstance(one, Database) for one in cluster.databases)
 
 
 def shape_of(database: Database) -> Shape:
@@ -134,7 +139,8 @@ class Relay(Delegation):
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, service: Service, spin: int) -> None:
-        shapes = [shape_of(database) for database in service.cluster.databases]
+        databases = service.cluster.databases
+        shapes = [shape_of(one) for one in databases if isinstance(one, Database)]
         traces = service.log.info_wanted
         self._relays = tuple(
             RelayThread(spin, shapes, traces=traces) for _ in range(thread_count())
@@ -142,10 +148,13 @@ class Relay(Delegation):
         self._service = service
         self._stamp = b""
         super().__init__(loop, self._relays)
-        for number, engine in enumerate(service.cluster.engines):
+        for number, engine in enumerate(self._engines()):
             follower = MapTeller(loop, self._relays, number, engine)
             engine.followers.append(follower)
             follower.tell()
+
+    def _engines(self) -> list[Engine]:
+        return [one for one in self._service.cluster.engines if isinstance(one, Engine)]
 
     def write_traces(self) -> None:
         """Log and count what has been answered, and tell the time and the map."""
@@ -156,14 +165,14 @@ class Relay(Delegation):
             if stamp != self._stamp:
                 relay.set_stamp(stamp)
         self._stamp = stamp
-        for engine in self._service.cluster.engines:
+        for engine in self._engines():
             engine.stay_current()
 
     def stop(self) -> None:
         super().stop()
         for relay in self._relays:
             self._count(relay)
-        for engine in self._service.cluster.engines:
+        for engine in self._engines():
             engine.followers.clear()
 
     def _count(self, relay: RelayThread) -> None:
@@ -175,7 +184,7 @@ class Relay(Delegation):
         super()._take_back(thread)
         assert isinstance(thread, RelayThread)
         for kind, number, address in thread.take_troubles():
-            engine = self._service.cluster.engines[number]
+            engine = self._engines()[number]
             if kind == DOUBTED:
                 engine.doubts(SuspectOf(thread, number, address))
             else:
@@ -227,4 +236,4 @@ class MapTeller:
 
 def start_relay(loop: asyncio.AbstractEventLoop, service: Service, spin: int) -> Relay | None:
     """The threads; None where the system has none."""
-    return Relay(loop, service, spin) if SUPPORTED else None
+    return Relay(loop, service, spin) if are_relayed(service.cluster) else None

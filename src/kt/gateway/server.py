@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from kt.cluster.cluster import Cluster
-from kt.cluster.settings import parse_cluster_url
+from kt.cluster.engines import parse_cluster_url
 from kt.gateway.relaying import start_relay
 from kt.gateway.service import GatewayService
 from kt.gateway.tycoon import TycoonGatewaySession

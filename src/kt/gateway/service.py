@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from kt.cluster.answers import Request
 from kt.cluster.cluster import Cluster
-from kt.gateway.relaying import are_read, are_written, new_relayed
+from kt.gateway.relaying import are_read, are_relayed, are_written, new_relayed
 from kt.server.session import Journal
 from kt.server.tycoon.values import location_of
 from kt.wire.tycoon import GetBulk, PlayScript, SetBulk
@@ -62,7 +62,11 @@ class GatewayService:
         self.counts: Counter[str] = Counter()
         self.tasks: set[asyncio.Task[None]] = set()
         self.location = location_of(port)
-        numbered = [(number, one.settings) for number, one in enumerate(cluster.databases)]
+        numbered = [
+            (number, one.settings)
+            for number, one in enumerate(cluster.databases)
+            if are_relayed(cluster)
+        ]
         self._read = {number for number, settings in numbered if are_read(settings)}
         self._written = {number for number, settings in numbered if are_written(settings)}
         self._program = program
@@ -98,14 +102,5 @@ class GatewayService:
         }
         facts |= {f"cnt_{name}": self.counts[name] for name in COUNTS}
         for index, engine in enumerate(self.cluster.engines):
-            retries = sum(engine.retries.values())
-            kinds = "".join(f" retries_{name}={n}" for name, n in sorted(engine.retries.items()))
-            slots = engine.map
-            acks, seconds = engine.acks
-            facts[f"cluster_{index}"] = (
-                f"nodes={len(slots.nodes)} masters={len(slots.masters)}"
-                f" complete={int(slots.is_complete())} retries={retries}{kinds}"
-                f" replicas={slots.replicas_up} slots={slots.served()}"
-                f" acks={acks} ack_seconds={seconds:.6f}"
-            )
+            facts[f"cluster_{index}"] = engine.facts()
         return facts

@@ -16,10 +16,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from kt.cluster.commands import Failure, Steps, good, illogical, no_record
-from kt.cluster.database import Database
-from kt.cluster.records import SWAPS
-from kt.cluster.tyrant.functions import FUNCTIONS, Iterator, Store
+from kt.cluster.commands import Failure, Steps, illogical, no_record
+from kt.cluster.contract import Database
+from kt.cluster.tyrant.functions import ADD, APPEND, FUNCTIONS, SET, Iterator, Store
 from kt.wire import tyrant_commands as codes
 from kt.wire.magic import NEVER
 from kt.wire.reading import Buffer, Incomplete, Reader
@@ -148,7 +147,8 @@ class Session:
     def stat(self) -> Steps[bytes]:
         """The lines that `stat` answers."""
         status = yield from self.database.status()
-        kind = "B+ tree" if self.database.layout.ordered else "on-memory hash"  # as clients know it
+        ordered = self.database.settings.ordered
+        kind = "B+ tree" if ordered else "on-memory hash"  # as clients know it
         lines = self._facts() | {"type": kind, "path": status[b"path"].decode()}
         lines |= {"rnum": int(status[b"count"]), "size": int(status[b"size"])}
         others = ("layout", "masters", "ack", "buckets")
@@ -173,22 +173,8 @@ def _putshl(session: Session, request: PutShl) -> Steps[bytes]:
         whole = value + request.value
         return whole[max(len(whole) - request.width, 0) :]
 
-    yield from _rewrite(session.database, request.key, shifted)
+    yield from session.database.rewrite(request.key, shifted, NEVER)
     return codes.OK_REPLY
-
-
-def _rewrite(
-    database: Database, key: bytes, change: Callable[[bytes | None], bytes]
-) -> Steps[bytes]:
-    """Store what `change` makes of the value, None for none, if nobody changes it meanwhile."""
-    for _ in range(SWAPS):
-        [reply] = yield [database.get_command(key)]
-        record = database.found(reply)
-        new = change(None if record is None else record[0])
-        [swapped] = yield [database.mutate(b"swap", key, NEVER, reply or b"", new)]
-        if good(swapped):
-            return new
-    raise illogical("the record changes all the time")
 
 
 def _out(session: Session, key: bytes) -> Steps[bytes]:
@@ -227,23 +213,23 @@ def _fwmkeys(session: Session, request: FwmKeys) -> Steps[bytes]:
 
 
 def _addint(session: Session, request: AddInt) -> Steps[bytes]:
-    database = session.database
-    [reply] = yield [database.mutate(b"addint", request.key, NEVER, b"%d" % request.n)]
-    if good(reply) == 0:
-        raise illogical()
-    total = int.from_bytes(reply, "little", signed=True)
+    total = yield from session.database.add_int(request.key, request.n)
     return pack_addint_reply(None if total == INT_MIN else total)  # the library's own failure
 
 
 def _adddouble(session: Session, request: AddDouble) -> Steps[bytes]:
+    total = 0.0
+
     def added(value: bytes | None) -> bytes:
+        nonlocal total
         if value is not None and len(value) != DOUBLE.size:
             raise illogical()
         before: float = 0.0 if value is None else DOUBLE.unpack(value)[0]
-        return DOUBLE.pack(before + request.n)
+        total = before + request.n
+        return DOUBLE.pack(total)
 
-    new = yield from _rewrite(session.database, request.key, added)
-    return pack_adddouble_reply(DOUBLE.unpack(new)[0])
+    yield from session.database.rewrite(request.key, added, NEVER)
+    return pack_adddouble_reply(total)
 
 
 def _sync(session: Session, request: None) -> Steps[bytes]:
@@ -283,11 +269,11 @@ def _misc(session: Session, request: Misc) -> Steps[bytes]:
 
 
 COMMANDS: Final[dict[int, Command]] = {
-    codes.PUT: partial(_store, Database.set),
-    codes.PUTKEEP: partial(_store, Database.add),
-    codes.PUTCAT: partial(_store, Database.append),
+    codes.PUT: partial(_store, SET),
+    codes.PUTKEEP: partial(_store, ADD),
+    codes.PUTCAT: partial(_store, APPEND),
     codes.PUTSHL: _putshl,
-    codes.PUTNR: partial(_store, Database.set),
+    codes.PUTNR: partial(_store, SET),
     codes.OUT: _out,
     codes.GET: _get,
     codes.MGET: _mget,

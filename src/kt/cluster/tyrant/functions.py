@@ -8,7 +8,7 @@ from functools import partial
 from typing import Final, TypeAlias
 
 from kt.cluster.commands import Steps, illogical, no_record, not_here
-from kt.cluster.database import Database
+from kt.cluster.contract import Database
 from kt.cluster.walks import PAGE_MAX, Ahead, Bounds
 from kt.wire.magic import NEVER
 
@@ -24,7 +24,7 @@ class Iterator:
 
     def begin(self, key: bytes | None = None) -> Steps[None]:
         """Start before the first key, or before `key`; without order, before one just given."""
-        if key is not None and not self._database.layout.ordered:
+        if key is not None and not self._database.settings.ordered:
             if self._ahead is None or not self._ahead.back_to(key):
                 raise not_here("in a flat database an iterator goes only to where it has just been")
             return
@@ -35,13 +35,17 @@ class Iterator:
         """The next record. Raises `Failure` at the end."""
         while self._ahead is not None and (key := (yield from self._ahead.first())) is not None:
             self._ahead.pop()
-            [reply] = yield [self._database.get_command(key)]
-            if (record := self._database.found(reply)) is not None:
+            [record] = yield from self._database.get_many([key])
+            if record is not None:
                 return key, record[0]
         raise no_record()
 
 
 Store: TypeAlias = Callable[[Database, bytes, bytes, int], Steps[None]]
+SET: Final[Store] = lambda database, *record: database.set(*record)  # noqa: E731 - one of three
+ADD: Final[Store] = lambda database, *record: database.add(*record)  # noqa: E731
+APPEND: Final[Store] = lambda database, *record: database.append(*record)  # noqa: E731
+
 Function: TypeAlias = Callable[[Database, Iterator, Items], Steps[Items]]
 
 
@@ -86,7 +90,7 @@ def _getpart(database: Database, iterator: Iterator, items: Items) -> Steps[Item
 
 def _putlist(database: Database, iterator: Iterator, items: Items) -> Steps[Items]:
     pairs = zip(items[::2], items[1::2], strict=False)
-    yield from database.run([database.set_command(key, value, NEVER) for key, value in pairs])
+    yield from database.set_many([(key, value, NEVER) for key, value in pairs])
     return []
 
 
@@ -107,7 +111,7 @@ def _records(database: Database, keys: Items) -> Steps[Items]:
 
 def _range(database: Database, iterator: Iterator, items: Items) -> Steps[Items]:
     """The first key, at most so many records (0: all), the key that comes after the last."""
-    if not database.layout.ordered:
+    if not database.settings.ordered:
         raise not_here("a range of a flat database")
     most = max(_number(items, 1, 0), 0)
     end = b"(" + items[2] if len(items) > 2 else b"+"
@@ -162,9 +166,9 @@ def _nothing(database: Database, iterator: Iterator, items: Items) -> Steps[Item
 
 
 FUNCTIONS: Final[dict[bytes, Function]] = {
-    b"put": partial(_store, Database.set),
-    b"putkeep": partial(_store, Database.add),
-    b"putcat": partial(_store, Database.append),
+    b"put": partial(_store, SET),
+    b"putkeep": partial(_store, ADD),
+    b"putcat": partial(_store, APPEND),
     b"out": _out,
     b"get": _get,
     b"getpart": _getpart,
