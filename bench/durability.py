@@ -1,10 +1,11 @@
 """What it costs that nothing acknowledged is lost, and how long it takes to come back.
 
-    python bench/durability.py [--database casket.kch] [--recovery]
+    python bench/durability.py [tyrant] [--database casket.kch] [--recovery]
 
-kt-tycoon with `-ulog` and `-durable` beside kt-tycoon without; KTSERVER=ktserver adds the original
-with `-ulog`. At 32 connections SQLite (a transaction a record, synchronous=FULL) stands beside
-them, and Redis with an append-only file if redis-server and redis-benchmark are on PATH.
+kt-tycoon, or kt-tyrant, with `-ulog` and `-durable` beside itself without; KTSERVER=ktserver or
+TTSERVER=ttserver adds the original with `-ulog`. At 32 connections SQLite (a transaction a record,
+synchronous=FULL) stands beside them, and Redis with an append-only file if redis-server and
+redis-benchmark are on PATH.
 
 All servers run at the same time, and get each load in turn, a round after the other; the median of
 the rounds counts. The files are in the system's directory for temporary files. `--recovery` kills a
@@ -28,18 +29,25 @@ from pathlib import Path
 
 from servers import Load, compile_loadgen, measure
 
-from kt import EmbeddedServer
+from kt import EmbeddedServer, EmbeddedTokyoTyrantServer
 
-LOADS = (
-    Load("set, 32 connections", "tycoon-set", 32, 1, 1.0),
-    Load("set, 100 deep", "tycoon-set", 1, 100, 1.0),
-    Load("set_bulk of 1,000", "tycoon-set-bulk", 1, 1, 1.0, bulk=True),
-)
+LOADS = {
+    "kt-tycoon": (
+        Load("set, 32 connections", "tycoon-set", 32, 1, 1.0),
+        Load("set, 100 deep", "tycoon-set", 1, 100, 1.0),
+        Load("set_bulk of 1,000", "tycoon-set-bulk", 1, 1, 1.0, bulk=True),
+    ),
+    "kt-tyrant": (
+        Load("put, 32 connections", "tyrant-put", 32, 1, 1.0),
+        Load("put, 100 deep", "tyrant-put", 1, 100, 1.0),
+        Load("putlist of 1,000", "tyrant-putlist", 1, 1, 1.0, bulk=True),
+    ),
+}
 CONNECTIONS = 32
 ULOG = ("-ulog", "log", "-sid", "1")
 MODES: dict[str, tuple[str, ...]] = {
-    "kt-tycoon": (),
-    "kt-tycoon -ulog": ULOG,
+    "plain": (),
+    "-ulog": ULOG,
     "-durable process": (*ULOG, "-durable", "process"),
     "-durable device": (*ULOG, "-durable", "device"),
 }
@@ -49,9 +57,13 @@ Run = Callable[[Load, float], float]
 """Runs a load for so many seconds; returns requests or records per second."""
 
 
-def placed(arguments: tuple[str, ...], folder: str, database: str) -> list[str]:
+def placed(program: str, arguments: tuple[str, ...], folder: str, database: str) -> list[str]:
     """Arguments of a server whose files are in a folder."""
     found = [f"{folder}/log" if word == "log" else word for word in arguments]
+    if arguments:
+        os.makedirs(f"{folder}/log")
+    if program == "kt-tyrant":
+        return found
     if "-durable" in arguments and ("device" in arguments or not database.startswith("casket")):
         found += ["-bgs", f"{folder}/snapshots", "-bgsi", "0"]
     return found
@@ -60,8 +72,10 @@ def placed(arguments: tuple[str, ...], folder: str, database: str) -> list[str]:
 def server(stack: ExitStack, program: str, arguments: tuple[str, ...], database: str) -> Run:
     folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="kt-bench-"))
     path = f"{folder}/{database}" if database.startswith("casket") else database
-    words = placed(arguments, folder, database)
-    port = stack.enter_context(EmbeddedServer(program, database=path, server_args=words)).port
+    words = placed(program, arguments, folder, database)
+    tycoon = program == "kt-tycoon" or program == os.environ.get("KTSERVER")
+    embedded = EmbeddedServer if tycoon else EmbeddedTokyoTyrantServer
+    port = stack.enter_context(embedded(program, database=path, server_args=words)).port
 
     def run(load: Load, seconds: float) -> float:
         report = measure(port, load, seconds, 0)
@@ -125,10 +139,11 @@ def redis(stack: ExitStack, synchronizes: str) -> Run:
     return run
 
 
-def contestants(stack: ExitStack, database: str) -> dict[str, Run]:
-    runs = {name: server(stack, "kt-tycoon", mode, database) for name, mode in MODES.items()}
-    if original := os.environ.get("KTSERVER"):
-        runs["ktserver -ulog"] = server(stack, original, ULOG, database)
+def contestants(stack: ExitStack, program: str, database: str) -> dict[str, Run]:
+    runs = {name: server(stack, program, mode, database) for name, mode in MODES.items()}
+    name = "ktserver" if program == "kt-tycoon" else "ttserver"
+    if original := os.environ.get(name.upper()):
+        runs[f"{name} -ulog"] = server(stack, original, ULOG, database)
     return runs
 
 
@@ -156,7 +171,7 @@ def recover(database: str) -> None:
     mode = MODES["-durable process"]
     with tempfile.TemporaryDirectory(prefix="kt-bench-") as folder:
         path = f"{folder}/{database}" if database.startswith("casket") else database
-        words = [*placed(mode, folder, database), "-ls", "-log", f"{folder}/said"]
+        words = [*placed("kt-tycoon", mode, folder, database), "-ls", "-log", f"{folder}/said"]
         embedded = EmbeddedServer(database=path, server_args=words)
         with embedded, embedded.connect() as db:
             for begin in range(0, CHANGES, 10_000):
@@ -172,19 +187,22 @@ def recover(database: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--database", default="%")
+    parser.add_argument("server", nargs="?", choices=("tycoon", "tyrant"), default="tycoon")
+    parser.add_argument("--database", help="% or *, unless it is given")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=1.0)
     parser.add_argument("--recovery", action="store_true")
     options = parser.parse_args()
+    program = f"kt-{options.server}"
+    database = options.database or ("%" if program == "kt-tycoon" else "*")
     if options.recovery:
-        recover(options.database)
+        recover(database)
         return
     compile_loadgen()
     with ExitStack() as stack:
-        runs = contestants(stack, options.database)
-        for load in LOADS:
-            beside = others(stack) if load is LOADS[0] else {}
+        runs = contestants(stack, program, database)
+        for load in LOADS[program]:
+            beside = others(stack) if load is LOADS[program][0] else {}
             compare({**runs, **beside}, load, options.rounds, options.seconds)
 
 

@@ -1,7 +1,8 @@
 /* Preloaded into a server. With KT_KILL_AT=N, it is killed in the N-th call that changes a file whose path
  * has KT_FILES in it. Of a write, half may have been made then, up to the boundary of a page: that is
  * where the kernel looks for signals. With KT_NAMES only calls count that change names. With KT_DEVICE=DIR, what is
- * brought to the device is copied there under its name: all that a loss of power would leave. */
+ * brought to the device is copied there under its name: all that a loss of power would leave, if it leaves
+ * no more than it must. (Names that come or go do so at once.) */
 
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -71,10 +72,6 @@ int ftruncate64(int file, off64_t size) {
 
 int ftruncate(int file, off_t size) { return ftruncate64(file, size); }
 
-int unlink(const char *path) {
-  if (is_last(path)) end();
-  return REAL(unlink)(path);
-}
 
 /* On the device. */
 
@@ -102,6 +99,25 @@ static void copy(int file) {
   close(from);
   close(to);
   REAL(rename)(temporary, there);
+}
+
+int unlink(const char *path) {
+  char named[PATH_MAX], there[PATH_MAX];
+  if (is_last(path)) end();
+  const int done = REAL(unlink)(path);
+  snprintf(named, sizeof named, "/%s", path);
+  if (done == 0 && on_device(named, there)) REAL(unlink)(there);
+  return done;
+}
+
+int link(const char *from, const char *to) {
+  char old[PATH_MAX], new[PATH_MAX], path[PATH_MAX], target[PATH_MAX];
+  if (is_last(to)) end();
+  const int done = REAL(link)(from, to);
+  snprintf(path, sizeof path, "/%s", from);
+  snprintf(target, sizeof target, "/%s", to);
+  if (done == 0 && on_device(path, old) && on_device(target, new)) REAL(link)(old, new);
+  return done;
 }
 
 int rename(const char *from, const char *to) {

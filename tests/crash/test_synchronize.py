@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import shutil
 import subprocess
@@ -72,7 +73,7 @@ def test_a_loss_of_power_loses_nothing(suffix: str, tmp_path: Path, last_call: s
 OPTIMIZED = """
 import os, sys
 import kt
-with kt.open(sys.argv[1], server="tyrant") as db:
+with kt.open(sys.argv[1], server="tyrant", synchronize=sys.argv[3]) as db:
     os.environ["KT_FILES"] = "casket"
     os.environ["KT_KILL_AT"] = sys.argv[2]
     db.optimize()
@@ -92,7 +93,7 @@ def test_a_kill_while_a_new_file_takes_the_place_of_the_old(
         else:
             db.set("1", "v")
     for call in range(1, 100):
-        command = [sys.executable, "-c", OPTIMIZED, str(path), str(call)]
+        command = [sys.executable, "-c", OPTIMIZED, str(path), str(call), "none"]
         environment = {"LD_PRELOAD": last_call, "KT_NAMES": "only"}
         done = subprocess.run(command, env=environment, check=False)
         with kt.open(path, server="tyrant") as db:
@@ -104,3 +105,33 @@ def test_a_kill_while_a_new_file_takes_the_place_of_the_old(
             break
     else:
         pytest.fail("it does not come to an end")
+
+
+@pytest.mark.parametrize("suffix", LOGGED)
+def test_a_loss_of_power_while_a_new_file_takes_the_place_of_the_old(
+    suffix: str, tmp_path: Path, last_call: str
+) -> None:
+    machine, device = tmp_path / "machine", tmp_path / "device"
+    machine.mkdir()
+    path = machine / f"casket{suffix}"
+    with kt.open(path, server="tyrant") as db:
+        if suffix == ".tct":
+            db.set_index("c", kt.IndexKind.LEXICAL)
+        for n in range(500):
+            db.misc("put", [f"{n}", "c", f"{n}"] if suffix == ".tct" else [f"{n}", f"{n}"])
+    preload = {"LD_PRELOAD": last_call, "KT_DEVICE": str(device)}
+    for call in itertools.count(1):
+        shutil.rmtree(device, ignore_errors=True)
+        shutil.copytree(machine, device)
+        command = [sys.executable, "-c", OPTIMIZED, str(path), str(call), "device"]
+        done = subprocess.run(command, env={**preload, "KT_NAMES": "only"}, check=False)
+        shutil.rmtree(machine)
+        shutil.copytree(device, machine)
+        with kt.open(path, server="tyrant") as db:
+            assert db.count() == 500, f"after a loss of power in call {call}"
+            assert len(list(db.keys())) == 500
+            if suffix == ".tct":
+                assert db.query().filter(kt.Column("c") == "7").keys() == ["7"]
+        if done.returncode == 0:
+            break
+    assert call > 3

@@ -7,15 +7,21 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from kt import KyotoTycoon, TokyoTyrant
 from kt.serializers import KT_NONE
+from kt.server.engines.log._log import UpdateLog
+from kt.server.history import begins_after
 
 from .processes import HOST, SECONDS, ServerProcess, refused
 from .tyrant import test_update_log as tyrant
 from .update_logs import Follower
+
+if TYPE_CHECKING:
+    from kt.server.engines.log._log import Kind
 
 PROGRAMS = ["kt-tycoon", "kt-tyrant"]
 REMOVED = "an old file of the update log is removed"
@@ -144,6 +150,17 @@ def test_what_the_last_snapshot_of_a_file_needs_is_kept(tmp_path: Path) -> None:
         with client(process, "kt-tycoon") as kt:
             assert kt.count() == 200
         assert kept > 200 * 500
+
+
+@pytest.mark.parametrize("kind", ["tycoon", "tyrant"])
+def test_what_a_start_needs_of_a_file_is_seen(kind: Kind, tmp_path: Path) -> None:
+    log = UpdateLog(str(tmp_path), kind=kind, server=1)
+    log.append(1, 1, b"\0\1\0\0\xa2\1k")
+    assert log.flush()
+    [path] = log.files().values()
+    half_a_minute = 30 * 10 ** (9 if kind == "tycoon" else 6)
+    assert begins_after(path, log.stamp() - half_a_minute - 10**9, kind)
+    assert not begins_after(path, log.stamp() + half_a_minute, kind)
 
 
 @pytest.mark.parametrize("program", PROGRAMS)

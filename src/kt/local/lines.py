@@ -24,6 +24,7 @@ from kt.version import VERSION
 
 if TYPE_CHECKING:
     from kt.server.engines.kyoto._engine import Database as KyotoDatabase
+    from kt.server.engines.tokyo._engine import Database as TokyoDatabase
 
 
 FIXED = (".tcf", ".fdb")
@@ -143,7 +144,7 @@ def _open_kyoto(wanted: Wanted) -> tuple[list[KyotoDatabase], Places]:
     return databases, places
 
 
-def _leave_alone(database: KyotoDatabase, read_only: bool) -> None:
+def _leave_alone(database: KyotoDatabase | TokyoDatabase, read_only: bool) -> None:
     """Look again at what a server knows of the file, now that no server can have it open."""
     if database.in_memory:
         return
@@ -174,9 +175,11 @@ def open_tyrant(wanted: Wanted) -> Lines:
         _check_kept(wanted.name)
     places = Places(wanted.specs)
     try:
+        check_complete(wanted.name)
         database = Database(
             f"{spec}#mode=r" if wanted.read_only else spec, commit=commits, device=wanted.waits
         )
+        _leave_alone(database, wanted.read_only)
     except KTError as error:
         places.leave()
         raise _unopened(spec, error) from None

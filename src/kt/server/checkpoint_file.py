@@ -1,4 +1,6 @@
-"""CASKET.durable: what is known of a file that a kt-tycoon with ``-durable`` keeps.
+"""CASKET.durable: what is known of a file that a server with ``-durable`` keeps.
+
+kt-tycoon has it for each file, kt-tyrant with ``device`` only.
 
 The file may lack changes that the server's update log has. Whoever else is to open it (another
 server, `kt.open`, a script) looks here first, so nobody reads or writes what is not all there.
@@ -9,7 +11,9 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
+from glob import escape, glob
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -81,6 +85,40 @@ def write_checkpoint(path: str, checkpoint: Checkpoint) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(name + ".tmp", name)
+    synchronize_names(name)
+
+
+def synchronize_names(path: str) -> None:
+    """Bring to the device which files there are beside `path`.
+
+    Raises:
+        OSError: that failed.
+    """
+    folder = os.open(os.path.dirname(path) or ".", os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def base_path(path: str, stamp: int | str) -> str:
+    """Where kt-tyrant has a file as it was at a stamp; see `kt.server.tyrant.base`."""
+    return f"{path}.base-{stamp}"
+
+
+def bases(path: str) -> list[str]:
+    """All that there are, and what belongs to them."""
+    return glob(escape(path) + ".base-*")
+
+
+def set_aside(path: str) -> str:
+    """Give a file that may be torn another name, which is returned, and its undo log, too."""
+    names = (path + ".torn", *(f"{path}.torn.{number}" for number in range(1, 1000)))
+    aside = next(name for name in names if not os.path.lexists(name))
+    os.rename(path, aside)
+    with suppress(FileNotFoundError):
+        os.rename(path + ".wal", aside + ".wal")
+    return aside
 
 
 def check_complete(path: str) -> None:
@@ -93,8 +131,8 @@ def check_complete(path: str) -> None:
         checkpoint = read_checkpoint(place)
         if checkpoint is not None and checkpoint.state != "closed":
             raise ImproperlyConfigured(
-                f"{path} was not closed by the kt-tycoon -durable that keeps it: either that one "
-                "runs, or it was killed and its update log has changes that the file may lack. "
+                f"{path} was not closed by the server with -durable that keeps it: either that "
+                "one runs, or it was killed and its update log has changes that the file may lack. "
                 "Start it with the same -ulog and -durable, and stop it with SIGTERM; or remove "
                 f"{checkpoint_path(place)} to go on without these changes"
             )
@@ -113,6 +151,8 @@ def leave_alone(path: str, log: Journal | None = None) -> None:
         name = checkpoint_path(place)
         if os.path.lexists(name):
             os.remove(name)
+            for base in bases(place):
+                os.remove(base)
             if log is not None:
                 log.system(f"the update log is not applied to {path} any more: {name} is removed")
 

@@ -22,6 +22,8 @@ from kt.server.session import Journal
 if TYPE_CHECKING:
     from kt.server.engines.log._log import Durable, Kind
 
+DISORDER: Final = 30_000_000
+"""Microseconds by which stamps in a log of the original Tokyo Tyrant may go back."""
 TRIM: Final = 1.0
 """Seconds between two looks for files of the log that are old."""
 
@@ -44,6 +46,7 @@ class History:
     Attributes:
         log: what is written.
         server: the number of this server.
+        kind: whose files they are.
         durable: as it was given.
         inode: of the directory, whatever it is called.
         ended: the server stops.
@@ -82,7 +85,7 @@ class History:
             raise ImproperlyConfigured(f"cannot open the update log: {error}") from None
         if self.log.findings:
             log.error(self.log.findings)
-        self.directory, self.server, self.durable = directory, server, durable
+        self.directory, self.kind, self.server, self.durable = directory, kind, server, durable
         self.ended = False
         self.needs: dict[str, int] = {}
         self.old_files = OldFiles(self, keep, limit, log)
@@ -125,7 +128,8 @@ class History:
     def close(self) -> bool:
         """Write what is left; False if that fails (and is logged)."""
         self._loop.remove_reader(self.log.fileno())
-        done = self.log.flush() and (self._interval <= 0 or self._synchronize())
+        waits = self._interval > 0 or self.durable == "device"
+        done = self.log.flush() and (not waits or self._synchronize())
         if not done:
             self._journal.error(f"the update log was not closed properly: {self.log.trouble()}")
         return done
@@ -245,17 +249,21 @@ class OldFiles:
             large = 0 < self._keep_bytes < total
             if number >= read or not (old or large):
                 return
-            if needed is not None and begins_after(files[following], needed):
+            if needed is not None and begins_after(files[following], needed, self._history.kind):
                 return
             yield files[number]
             total -= state.st_size
 
 
-def begins_after(path: str, stamp: int) -> bool:
-    """Whether all records of one of Kyoto Tycoon's log files are newer; also if it has none yet."""
+def begins_after(path: str, stamp: int, kind: Kind) -> bool:
+    """Whether all records of a log file are newer; also if it has none yet.
+
+    Of Tokyo Tyrant's, whose readers begin earlier, some older ones count as that.
+    """
+    at, stamp = (17 + 1, stamp) if kind == "tycoon" else (1, stamp - DISORDER)
     with open(path, "rb") as file:
-        begin = file.read(17 + 9)
-    return len(begin) < 17 + 9 or int.from_bytes(begin[18:], "big") > stamp
+        begin = file.read(at + 8)
+    return len(begin) < at + 8 or int.from_bytes(begin[at:], "big") > stamp
 
 
 def file_states(directory: str) -> dict[str, tuple[int, int]]:

@@ -91,8 +91,8 @@ def test_a_reader_does_not_speak_for_what_it_has_not_read(limit: int, tmp_path: 
 AHEAD = """
 import os, sys
 from kt.server.engines.log._log import UpdateLog
-log = UpdateLog(sys.argv[1], kind=sys.argv[2], server=1, limit=2000, durable="process")
-for number in range(int(sys.argv[3])):
+log = UpdateLog(sys.argv[1], kind="tycoon", server=1, limit=2000, durable="process")
+for number in range(int(sys.argv[2])):
     log.append(1, 1, b"%03d" % number + b"x" * 97)
     if number % 7 == 6:
         log.flush()
@@ -100,15 +100,14 @@ os.kill(os.getpid(), 9)
 """
 
 
-@pytest.mark.parametrize("kind", ["tycoon", "tyrant"])
-def test_what_was_taken_over_is_written_at_the_next_start(kind: Kind, tmp_path: Path) -> None:
+def test_what_was_taken_over_is_written_at_the_next_start(tmp_path: Path) -> None:
     for count in (1, 6, 7, 30):
         directory = tmp_path / str(count)
         directory.mkdir()
-        killed = subprocess.run([sys.executable, "-c", AHEAD, str(directory), kind, str(count)])
+        killed = subprocess.run([sys.executable, "-c", AHEAD, str(directory), str(count)])
         assert killed.returncode == -signal.SIGKILL
         for _ in range(2):  # and not once more
-            log = UpdateLog(str(directory), kind=kind, server=1)
+            log = UpdateLog(str(directory), kind="tycoon", server=1)
             found = [log.files()[number] for number in sorted(log.files())]
             data = b"".join(Path(path).read_bytes() for path in found)
             assert [int(n) for n in re.findall(rb"(\d{3})x{97}", data)] == [*range(count)]
@@ -117,8 +116,39 @@ def test_what_was_taken_over_is_written_at_the_next_start(kind: Kind, tmp_path: 
         assert not list(directory.glob("ahead*"))
 
 
+def test_what_another_start_of_the_machine_has_taken_over_is_old(tmp_path: Path) -> None:
+    """A loss of power leaves it as it was at any time: the log has it, and more behind."""
+    killed = subprocess.run([sys.executable, "-c", AHEAD, str(tmp_path), "5"])
+    assert killed.returncode == -signal.SIGKILL
+    [log] = tmp_path.glob("*.ulog")
+    before = log.read_bytes()
+    for path in tmp_path.glob("ahead*"):
+        data = bytearray(path.read_bytes())
+        data[40:48] = b"another!"
+        path.write_bytes(data)
+    UpdateLog(str(tmp_path), kind="tycoon", server=1)
+    assert log.read_bytes() == before
+    assert not list(tmp_path.glob("ahead*"))
+
+
+@pytest.mark.parametrize("kind", ["tycoon", "tyrant"])
+def test_zeros_at_the_end_are_cut_off(kind: Kind, tmp_path: Path) -> None:
+    """A loss of power may leave them where nothing had come to the device yet."""
+    log = UpdateLog(str(tmp_path), kind=kind, server=1)
+    log.append(1, 1, REMOVED)
+    assert log.flush()
+    [path] = log.files().values()
+    del log
+    before = Path(path).read_bytes()
+    Path(path).write_bytes(before + bytes(5000))
+    log = UpdateLog(str(tmp_path), kind=kind, server=1)
+    assert "cut off: 5000 bytes" in log.findings
+    assert Path(path).read_bytes() == before
+    assert list(log.files().values()) == [path]
+
+
 def test_damage_ahead_is_not_taken_for_records(tmp_path: Path) -> None:
-    killed = subprocess.run([sys.executable, "-c", AHEAD, str(tmp_path), "tycoon", "5"])
+    killed = subprocess.run([sys.executable, "-c", AHEAD, str(tmp_path), "5"])
     assert killed.returncode == -signal.SIGKILL
     for path in tmp_path.glob("ahead*"):
         data = bytearray(path.read_bytes())

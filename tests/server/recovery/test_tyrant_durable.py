@@ -200,7 +200,6 @@ def test_what_the_log_has_from_a_server_that_began_empty_is_said(tmp_path: Path)
         (("-durable", "process", "-ulog", "log"), "*", "needs an update log"),
         ((*DURABLE, "-ulog-keep", "1g"), "*", "not -ulog-keep"),
         ((*DURABLE, "-mhost", HOST, "-mport", "9"), "*", "follows another"),
-        (("-durable", "device", *KEEPING), "*", "none, process"),
     ],
 )
 def test_what_cannot_be_kept_so(

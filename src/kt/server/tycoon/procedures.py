@@ -440,7 +440,9 @@ def ulog_remove(server: Reporting, columns: Columns) -> Columns:
     until = time.time_ns() if text in (None, b"now") else integer(text or b"")
     needed = server.history.needed_since if server.history is not None else None
     for path, following in pairwise(states):
-        if states[path][1] > until or (needed is not None and begins_after(following, needed)):
+        if states[path][1] > until or (
+            needed is not None and begins_after(following, needed, "tycoon")
+        ):
             continue
         try:
             os.remove(path)

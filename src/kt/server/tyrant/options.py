@@ -98,7 +98,7 @@ COMMANDS_OF: Final = {
 """What needs which right; `misc` needs what its function does."""
 
 EVERYTHING: Final = 2**64 - 1
-DURABLE: Final = ("none", "process", "forget")
+DURABLE: Final = ("none", "process", "device", "forget")
 
 
 class Periodic(NamedTuple):
@@ -216,7 +216,7 @@ FLAGS: Final = (
     Flag(
         "-durable",
         "durable",
-        "none, or process: kill -9 takes nothing; with -ulog",
+        "none, process (a kill loses nothing) or device; with -ulog",
         "WHAT",
         durable,
     ),

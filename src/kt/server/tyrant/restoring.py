@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from kt.errors import ImproperlyConfigured, ProtocolError
 from kt.moments import show_moment
+from kt.server.checkpoint_file import leave_alone
 from kt.server.engines import FileLocked
 from kt.server.engines.tokyo._engine import Database
 from kt.server.log_files import TYRANT, LogFiles
@@ -31,6 +32,7 @@ def restore(options: TyrantOptions, log: Journal) -> None:
         raise ImproperlyConfigured("-restore-to needs the update log to restore from: -ulog")
     files = LogFiles(options.log_directory, TYRANT)
     with Making(options.database, brought_on=options.restore_from is not None, log=log) as making:
+        leave_alone(making.spec.partition("#")[0], log)
         try:
             database = Database(making.spec, stores=options.stores)
         except FileLocked as error:

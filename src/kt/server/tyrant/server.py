@@ -13,6 +13,7 @@ http                      HTTP requests for single records and functions
 scripts                   Lua functions that clients call; what they see is in script
 supply                    the update log, sent to who follows it
 recovery                  the update log, carried out at the start (``-durable``)
+base                      what a file comes back from after a loss of power (``-durable device``)
 applying                  commands from an update log, carried out again
 following                 a master's update log, read and carried out
 position                  how far that has come
@@ -23,6 +24,7 @@ status                    what ``stat``, ``stats`` and OPTIONS answer
 from __future__ import annotations
 
 from kt.errors import ImproperlyConfigured
+from kt.server.checkpoint_file import check_complete, leave_alone
 from kt.server.engines.tokyo._engine import Database, hurry
 from kt.server.history import History
 from kt.server.process.connection import Connection
@@ -30,6 +32,7 @@ from kt.server.process.log import Level
 from kt.server.process.server import Server
 from kt.server.scripting.state import Limits
 from kt.server.tyrant.applying import Applier
+from kt.server.tyrant.base import Base, give_up
 from kt.server.tyrant.binary import carry_out
 from kt.server.tyrant.following import Following
 from kt.server.tyrant.options import Command, TyrantOptions
@@ -50,10 +53,11 @@ class TyrantServer(Server):
     service: TyrantService
     _history: History | None = None
     _following: Following | None = None
+    _base: Base | None = None
 
     @property
     def _comes_back(self) -> bool:
-        return self.options.durable == "process"
+        return self.options.durable in ("process", "device")
 
     @property
     def _in_memory(self) -> bool:
@@ -65,8 +69,11 @@ class TyrantServer(Server):
         options = self.options
         if self._comes_back:
             self._check_durable()
+        if options.durable == "device":
+            self._open_history()  # nobody else has it when it is found out what the file is
+        self._prepare_file()
         database = self._open_database()
-        history = self._open_history()
+        history = self._history or self._open_history()
         if self._comes_back and history is not None and (self._in_memory or database.since):
             Recovery(database, history, self.log).run(self.start.check)
         self.service = TyrantService(
@@ -80,8 +87,13 @@ class TyrantServer(Server):
             history=history,
             comes_back=self._comes_back,
             timeout=options.timeout,
+            writes_wait=options.durable == "device",
         )
         self.service.core.timed = True
+        if options.durable == "device":
+            self.service.core.settle_together()
+        if self._base is not None:
+            self._base.begin(database)
         if options.mask:
             self.log.system(f"command bit mask: {options.mask:#x}")
         self._open_following()
@@ -90,6 +102,21 @@ class TyrantServer(Server):
             self.scripts = Scripts(
                 self.service, options.script, limits, options.periodic, self.loop
             )
+
+    def _prepare_file(self) -> None:
+        """Before the file is opened: what is known of it from a server that kept it."""
+        options = self.options
+        path, _, parameters = options.database.partition("#")
+        if self._in_memory or options.stores:
+            return
+        if options.durable == "device" and self._history is not None:
+            self._base = Base(path, self._history, self.log)
+        elif options.durable == "forget":
+            give_up(path, self.log)
+        elif "mode=r" in parameters.split("#"):
+            check_complete(path)
+        else:
+            leave_alone(path, self.log)
 
     def _open_database(self) -> Database:
         options = self.options
@@ -127,6 +154,7 @@ class TyrantServer(Server):
             limit=options.log_limit,
             keep=options.log_keep,
             interval=0,
+            durable="device" if options.durable == "device" else "none",
             log=self.log,
             loop=self.loop,
         )
@@ -185,6 +213,9 @@ class TyrantServer(Server):
         if self._history is not None:
             if self._comes_back and not self._in_memory:
                 self._history.needs["database"] = self.service.database.point
+            if self._base is not None:
+                self._history.needs["base"] = self._base.stamp
+                self._base.tick(self.service.database, lambda: self.workers)
             self._history.tick(lambda: self.workers)
 
     def drain(self) -> None:
@@ -208,4 +239,6 @@ class TyrantServer(Server):
             self.log.error("the database was not closed properly")
         if self._history is not None:
             closed = self._history.close() and closed
+        if self._base is not None and closed:
+            self._base.close()
         return closed

@@ -23,6 +23,7 @@ struct Head {
   uint64_t turn;
   Ahead::Place place;
   uint64_t check;
+  uint64_t boot;
 };
 
 struct Piece {
@@ -56,6 +57,18 @@ uint64_t check_of(uint64_t turn, const Ahead::Place& place) {
   return mixed(mixed(mixed(1, turn), place.number), place.offset);
 }
 
+// Changes whenever the machine starts.
+uint64_t present_boot() {
+  static const uint64_t boot = [] {
+    char id[64];
+    const int file = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    const ssize_t size = file < 0 ? 0 : read(file, id, sizeof id);
+    if (file >= 0) close(file);
+    return size > 0 ? check_of(0, 0, {id, static_cast<size_t>(size)}) : 0;
+  }();
+  return boot;
+}
+
 [[noreturn]] void fail(const std::string& path) {
   throw std::runtime_error(path + ": " + std::strerror(errno));
 }
@@ -77,6 +90,7 @@ void read_pieces(std::string_view bytes, Ahead::Left* left) {
   Head head;
   std::memcpy(&head, bytes.data(), sizeof head);
   if (std::memcmp(head.magic, MAGIC, sizeof head.magic) != 0) return;
+  if (head.boot != 0 && present_boot() != 0 && head.boot != present_boot()) return;
   left->turn = head.turn;
   if (head.check == check_of(head.turn, head.place)) left->place = head.place;
   bytes.remove_prefix(BEGIN);
@@ -166,7 +180,7 @@ bool Ahead::add(std::string_view records, uint64_t stamp) {
 
 void Ahead::begin(uint64_t turn) {
   const Head head{{MAGIC[0], MAGIC[1], MAGIC[2], MAGIC[3], MAGIC[4], MAGIC[5], MAGIC[6], MAGIC[7]},
-                  turn, {0, 0}, 0};
+                  turn, {0, 0}, 0, present_boot()};
   std::memcpy(bytes_, &head, sizeof head);
   turn_ = turn;
   end_ = BEGIN;

@@ -1,11 +1,13 @@
 // What a log has taken over and not written yet, where a killed process leaves it: in a file that is
 // mapped into memory. What has been copied there is the kernel's, so nobody has to wait for a write.
 //
-//     file   | "KTAHEAD1" 8 | turn 8 | number 8 | offset 8 | check 8 | zeros up to 64 | piece ...
+//     file   | "KTAHEAD1" 8 | turn 8 | number 8 | offset 8 | check 8 | boot 8 | zeros up to 64 | piece ...
 //     piece  | size 8 | newest stamp 8 | check 8 | records        all or none of it counts
 //
 // Number and offset say where in the log the records are being written. Checks depend on the turn, so
-// nothing has to be cleared for the next one. All integers are as this machine has them.
+// nothing has to be cleared for the next one. What the device has of a file after a loss of power is of any
+// time: its records may be in the log long since, with later ones behind. So it counts only until the machine
+// starts anew (boot; 0 where that is not known). All integers are as this machine has them.
 
 #ifndef KT_LOG_AHEAD_H
 #define KT_LOG_AHEAD_H

@@ -45,8 +45,11 @@ class ChangeLog {
   // Whether what has been taken over could be written, at the last attempt or at one more.
   virtual bool ready() = 0;
 
-  // Writes what has been taken over so far. False if that cannot be done now: it is kept.
+  // Writes what has been taken over so far, and brings it to the device if the log is kept so. False if that
+  // cannot be done now: it is kept.
   virtual bool flush() = 0;
+  // Only writes it.
+  virtual bool write() = 0;
 
   // Why not; empty if it can.
   virtual std::string trouble() = 0;

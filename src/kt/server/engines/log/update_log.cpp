@@ -54,6 +54,17 @@ void write_at(int file, const std::string& data, uint64_t offset) {
   }
 }
 
+bool only_zeros(int file, uint64_t begin, uint64_t end) {
+  char block[4096];
+  while (begin < end) {
+    const ssize_t n = pread(file, block, std::min<uint64_t>(sizeof block, end - begin),
+                            static_cast<off_t>(begin));
+    if (n <= 0 || std::any_of(block, block + n, [](char byte) { return byte != 0; })) return false;
+    begin += static_cast<uint64_t>(n);
+  }
+  return true;
+}
+
 void empty_out(std::string* buffer) {
   buffer->clear();
   if (buffer->capacity() > KEPT) std::string().swap(*buffer);
@@ -75,7 +86,7 @@ UpdateLog::UpdateLog(Format format, const std::string& directory, uint64_t limit
       fcntl(end, F_SETFD, FD_CLOEXEC);
     }
     recover();
-    if (durability != Durability::NONE) guard();
+    if (durability != Durability::NONE && format == Format::TYCOON) guard();
   } catch (...) {
     for (int file : {file_, lock_file_, pipe_[0], pipe_[1]}) {
       if (file >= 0) close(file);
@@ -206,7 +217,7 @@ void UpdateLog::cut(int file, const std::string& path, uint64_t whole, uint64_t 
   }
   close(kept);
   if (ftruncate(file, static_cast<off_t>(whole)) != 0) fail(path);
-  findings_ = "half a record at the end of the update log is cut off: " +
+  findings_ = "what is no whole record at the end of the update log is cut off: " +
               std::to_string(size - whole) + " bytes, kept in " + beside;
 }
 
@@ -237,6 +248,7 @@ bool UpdateLog::scan(int file, uint64_t size, uint64_t* whole) {
   if (found == RecordScanner::Found::NOTHING) return true;
   const bool half = found == RecordScanner::Found::HALF;
   if (header > 0 ? *whole >= stated || (half && stated > size) : half) return true;
+  if (only_zeros(file, *whole, size)) return true;
   findings_ = "the update log is broken at byte " + std::to_string(*whole) +
               " of its newest file, which is left as it is";
   return false;
@@ -308,7 +320,7 @@ uint64_t UpdateLog::append_together(const Origin& origin,
 void UpdateLog::took(size_t before) {
   appended_stamp_ = stamp_;
   taken_ += appended_.size() - before;
-  if (durability_ == Durability::NONE) return;
+  if (!guarded()) return;
   const std::string_view records = std::string_view(appended_).substr(before);
   if (!ahead_[active_]->add(records, stamp_)) unguarded_ = true;
 }
@@ -324,7 +336,7 @@ bool UpdateLog::flush() {
   const uint64_t wanted = taken_;
   const uint64_t written = written_;
   if (written >= wanted) return true;
-  const bool safe = durability_ == Durability::PROCESS && !unguarded_ && !failing_;
+  const bool safe = guarded() && !unguarded_ && !failing_;
   return (safe && !awaited_ && wanted - written < HELD_BACK) || write();
 }
 
@@ -362,7 +374,7 @@ void UpdateLog::take() {
   std::lock_guard<std::mutex> guard(lock_);
   pending_.swap(appended_);
   pending_stamp_ = appended_stamp_;
-  if (durability_ == Durability::NONE) return;
+  if (!guarded()) return;
   active_ = 1 - active_;
   ahead_[active_]->begin(++turn_);
   unguarded_ = false;
@@ -373,7 +385,7 @@ bool UpdateLog::write_pending() {
   if (pending_.empty()) take();
   try {
     if (limit_ > 0 && size_ >= limit_) open_file(number_ + 1, true);
-    if (durability_ != Durability::NONE) ahead_[1 - active_]->belongs({number_, size_});
+    if (guarded()) ahead_[1 - active_]->belongs({number_, size_});
     write_at(file_, pending_, size_);
     const uint64_t end = size_ + pending_.size();
     if (header_size(format_) > 0) write_at(file_, file_header(end, pending_stamp_), 0);
@@ -390,7 +402,7 @@ bool UpdateLog::write_pending() {
   newest_ = pending_stamp_;
   written_ += pending_.size();
   empty_out(&pending_);
-  if (durability_ != Durability::NONE) ahead_[1 - active_]->begin(++turn_);
+  if (guarded()) ahead_[1 - active_]->begin(++turn_);
   if (!device_failed_) {
     failing_ = false;
     trouble_.clear();
@@ -446,7 +458,7 @@ uint64_t UpdateLog::stamp_at(const Position& position) {
 
 void UpdateLog::await_more() {
   awaited_ = true;
-  if (durability_ == Durability::PROCESS) write();
+  if (guarded() && durability_ == Durability::PROCESS) write();
 }
 
 void UpdateLog::heard() {

@@ -11,6 +11,9 @@
 //              changes the record, and is written to the log soon: `flush` has nothing to wait for
 //     DEVICE   likewise, and `flush` brings the log to the device, for all who wait at once
 //
+// A log of Tokyo Tyrant's has no such file: what a kill finds in the database but not in the log is undone
+// (tokyo/storage/undo_log.h).
+//
 // With NONE, whoever has changed something calls `flush` before it says so. All that
 // has been appended until then goes out in one write, also for others, who find it done when their
 // turn comes. In a file of Kyoto Tycoon the header is brought up to date after that: a second write,
@@ -22,7 +25,8 @@
 // database; so they come into the log all the same.
 //
 // At the start the newest file is read through. Half a record at its end, which a killed server has
-// left, is cut off, and kept in a file of its own beside it (`.cut`). A file that is broken in the
+// left, is cut off, and kept in a file of its own beside it (`.cut`); so are zeros, which a loss of power
+// may leave. A file that is broken in the
 // middle is left as it is, and the next one begun.
 
 #ifndef KT_LOG_UPDATE_LOG_H
@@ -65,8 +69,8 @@ class UpdateLog final : public ChangeLog {
   uint64_t stamp() override;
   bool ready() override { return !failing_ || flush(); }
   bool flush() override;
-  // Writes what has been taken over so far, whatever the durability.
-  bool write();
+  // Whatever the durability.
+  bool write() override;
   std::string trouble() override;
 
   // Brings to the device what has been written. False if that fails.
@@ -101,6 +105,7 @@ class UpdateLog final : public ChangeLog {
   void open_file(uint64_t number, bool fresh);
   void took(size_t before);
   void guard();
+  bool guarded() const { return ahead_[0] != nullptr; }
   void take();
   bool write_pending();
   bool bring_to_device();
@@ -121,7 +126,7 @@ class UpdateLog final : public ChangeLog {
   uint64_t stamp_ = 0;           // the last one given
   uint64_t appended_stamp_ = 0;  // that of the last record
   std::atomic<uint64_t> taken_{0};  // bytes, since the start
-  std::unique_ptr<Ahead> ahead_[2];  // of `appended_` and of `pending_`; none with NONE
+  std::unique_ptr<Ahead> ahead_[2];  // of `appended_` and of `pending_`; if there are any
   int active_ = 0;                   // that of `appended_`
   uint64_t turn_ = 0;
   std::atomic<bool> unguarded_{false};  // it had no room for something

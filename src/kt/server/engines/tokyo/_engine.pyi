@@ -141,6 +141,14 @@ class Database:
     def copy(self, path: bytes) -> bool:
         """Copy to a file; ``@`` and a command runs that. Holds up WRITERS, none in memory."""
 
+    def copy_point(self, path: str) -> int:
+        """Copy a durable file, as it was at some moment of the call, to the device.
+
+        With what is at `path`.wal it is a file whose server was killed at that moment. Holds up
+        nobody. Returns the stamp up to which it has everything; 0 if something long came between,
+        and there is no copy. Raises OSError.
+        """
+
     # What it is
     @property
     def type_name(self) -> str: ...
@@ -236,6 +244,9 @@ class BinaryCore:
 
     def counts(self) -> list[int]:
         """How often each command came, by its number, and misses of put, out and get."""
+
+    def settle_together(self) -> None:
+        """Let I/O threads settle with the update log once for all connections that are ready."""
 
     def took(self, seconds: float) -> None:
         """Count a request that was served elsewhere among those that were timed, if they are."""

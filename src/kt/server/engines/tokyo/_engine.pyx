@@ -92,6 +92,7 @@ cdef extern from "tokyo/database/database.h" namespace "kt::tokyo" nogil:
         cbool optimize(const string &) except +
         cbool vanish() except +
         cbool copy(const string &) except +
+        uint64_t copy_point(const string &) except +IOError
         const char *type_name()
         string path()
         string error_text()
@@ -124,6 +125,7 @@ cdef extern from "tokyo/protocol/stream.h" namespace "kt::tokyo" nogil:
         void add(int, uint64_t)
         uint64_t count(int)
         cbool timed
+        cbool owes
         Times times
         vector[pair[CCommand, CEvent]] take_events()
     cdef cppclass Progress:
@@ -469,6 +471,13 @@ cdef class Database:
             done = self.database.get().copy(text)
         return done
 
+    def copy_point(self, str path not None):
+        cdef string to = fsencode(path)
+        cdef uint64_t stamp
+        with nogil:
+            stamp = self.database.get().copy_point(to)
+        return stamp
+
     @property
     def type_name(self):
         return self.database.get().type_name().decode("ascii")
@@ -542,6 +551,9 @@ cdef class BinaryCore:
     @timed.setter
     def timed(self, cbool timed):
         self.core.get().timed = timed
+
+    def settle_together(self):
+        self.core.get().owes = True
 
     def took(self, double seconds):
         if self.core.get().timed:

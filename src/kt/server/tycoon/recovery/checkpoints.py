@@ -24,7 +24,6 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
-from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -36,6 +35,7 @@ from kt.server.checkpoint_file import (
     checkpoint_path,
     present_boot,
     read_checkpoint,
+    set_aside,
     write_checkpoint,
 )
 from kt.server.engines.kyoto._engine import Database
@@ -64,16 +64,9 @@ def set_torn_aside(path: str, log: Journal) -> None:
         if other_boot:
             log.error(f"the machine went down while this file was open, it may be damaged: {path}")
         return
-    aside = next(name for name in _names(path + ".torn") if not os.path.lexists(name))
     what = "was open" if checkpoint.state == "open" else "was being restored"
+    aside = set_aside(path)
     log.error(f"the server ended while this file {what}: {path} is set aside as {aside}")
-    os.rename(path, aside)
-    with suppress(FileNotFoundError):
-        os.rename(path + ".wal", aside + ".wal")
-
-
-def _names(path: str) -> Sequence[str]:
-    return [path, *(f"{path}.{number}" for number in range(1, 1000))]
 
 
 def _check_kinds(databases: Sequence[Database], comes_back: bool) -> None:

@@ -11,6 +11,8 @@
 #include <optional>
 #include <thread>
 
+#include "tokyo/storage/point_copy.h"
+
 namespace kt::tokyo {
 
 namespace {
@@ -366,6 +368,29 @@ bool Database::copy_memory(const std::string& path) try {
   return target.close() && done;
 } catch (const OpenError&) {
   return false;
+}
+
+uint64_t Database::copy_point(const std::string& path) {
+  Store& store = *stores_[0];
+  uint64_t stamp;
+  {
+    Gate::Slice slice(gate);
+    if (!noted(store.begin_copy(), store)) throw std::runtime_error(error_text());
+    stamp = store.point();
+  }
+  const std::unique_ptr<Store, void (*)(Store*)> end(&store, [](Store* its) { its->end_copy(); });
+  PointCopy copy(path);
+  for (;;) {
+    {
+      Gate::Slice slice(gate);
+      const TCHDB* const file = store.copied();
+      if (file == nullptr) return 0;
+      if (!copy.read(file)) break;
+    }
+    copy.write();
+  }
+  copy.finish();
+  return stamp;
 }
 
 const char* Database::type_name() const {

@@ -128,6 +128,10 @@ class Database {
   bool optimize(const std::string& parameters);
   bool vanish();
   bool copy(const std::string& path);
+  // Of a durable file: copies it, as it is at some moment from here on, to the device; see
+  // storage/point_copy.h. The stamp of that moment; 0 if that was disturbed, and somebody should try again.
+  // Throws std::runtime_error.
+  uint64_t copy_point(const std::string& path);
 
   // Outside the gate, after anything of the above that was `done`: whether it is logged, and kept, too.
   bool settled(bool done) { return journal.settle() && commit() && done; }

@@ -39,7 +39,7 @@ class Journal {
   // Writes what has been told so far; the stamp up to which that is.
   bool write(uint64_t* stamp) {
     *stamp = log_->stamp();
-    return log_->flush();
+    return log_->write();
   }
 
   // Inside the gate, when it is done; returns `done`.

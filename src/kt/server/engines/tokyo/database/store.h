@@ -194,7 +194,7 @@ class Store {
   // The whole database.
   bool sync();
   // See undo_log.h. Whether there should be a point soon; at any time.
-  bool wants_point() const { return changed_; }
+  bool wants_point() const { return changed_ && !copying_; }
   bool has_points() const { return log_ != nullptr; }
   bool make_point();
   // Of one that keeps what was acknowledged. Whether something can be changed now that is to be kept.
@@ -208,6 +208,11 @@ class Store {
   bool keep(std::function<bool(uint64_t*)> stamp);
   // Up to which stamp everything is in the file; at any time.
   uint64_t point() const { return point_; }
+  // Of a durable one. Makes a point, and no other by itself until `end_copy`; false if it cannot.
+  bool begin_copy();
+  void end_copy() { copying_ = false; }
+  // The file to be copied (storage/point_copy.h); null once there was another point.
+  const TCHDB* copied() const;
   // Nobody changes anything from here until `go_on`.
   void rest();
   void go_on();
@@ -280,6 +285,7 @@ class Store {
   bool settle();
   bool write_out();
   bool brought_to_device() const;
+  static bool names_to_device(const std::string& path);
   void check_mark(Keeping keeping);
   bool coming_back() const { return durable_ && stamp_ == nullptr; }
   bool remove_all();
@@ -300,6 +306,8 @@ class Store {
   std::unique_ptr<Room> room_;      // null where nothing is written to a file
   std::unique_ptr<UndoLog> log_;
   std::atomic<bool> changed_{false};  // since the last point
+  std::atomic<bool> copying_{false};
+  uint64_t copied_turn_ = 0;  // of the log
   const bool durable_ = false, commits_ = false, device_ = false;
   bool resting_ = false;
   uint64_t since_ = 0;

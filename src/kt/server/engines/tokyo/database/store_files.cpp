@@ -225,19 +225,23 @@ void Store::leave() {
 TCHDB* Store::undone_file() const { return hash_files()[0]; }
 
 bool Store::sync() {
-  if (coming_back()) return true;
+  if (coming_back() || copying_) return true;  // the update log has all
   if (type_ != Type::TREE && !settle()) return false;  // the library refuses it in a transaction
   return tcadbsync(adb_) && make_point();
 }
 
 // Whatever is new: files, their names, the log's.
 bool Store::brought_to_device() const {
-  const std::string path(this->path());
+  const std::vector<int> files = this->files();
+  return std::all_of(files.begin(), files.end(), [](int file) { return fsync(file) == 0; }) &&
+         names_to_device(path());
+}
+
+// What is new, or gone, in the directory that a file is in.
+bool Store::names_to_device(const std::string& path) {
   const std::string directory = path.substr(0, path.rfind('/') + 1);
-  std::vector<int> files = this->files();
   const int names = ::open(directory.empty() ? "." : directory.c_str(), O_RDONLY | O_CLOEXEC);
-  files.push_back(names);
-  const bool done = std::all_of(files.begin(), files.end(), [](int file) { return fsync(file) == 0; });
+  const bool done = names >= 0 && fsync(names) == 0;
   if (names >= 0) ::close(names);
   return done;
 }
@@ -262,6 +266,17 @@ bool Store::make_point() {
   const bool done = write_out() && log_->renew();
   changed_ = !done || !safe();
   return done;
+}
+
+bool Store::begin_copy() {
+  if (stamp_ == nullptr || !make_point()) return false;
+  copied_turn_ = log_->turn();
+  copying_ = true;
+  return log_->running();
+}
+
+const TCHDB* Store::copied() const {
+  return log_ != nullptr && log_->turn() == copied_turn_ ? undone_file() : nullptr;
 }
 
 bool Store::keep(std::function<bool(uint64_t*)> stamp) {
@@ -341,18 +356,19 @@ bool Store::has_space_for_copies() const {
 }
 
 // The library puts a half-written file in the place of a good one when it fails to rewrite it. So
-// the files have second names meanwhile.
+// the files have second names meanwhile; as long as there is one, it is the file that counts.
 class Store::Kept {
  public:
   static constexpr const char* SUFFIX = ".kt-before";
 
   explicit Kept(const Store& store) {
-    for (const TCHDB* file : store.hash_files()) keep(file->path);
-    if (store.type_ == Type::FIXED) keep(store.adb_->fdb->path);
+    for (const std::string& path : paths_of(store)) {
+      unlink((path + SUFFIX).c_str());
+      if (link(path.c_str(), (path + SUFFIX).c_str()) == 0) paths_.push_back(path);
+    }
+    names_to_device(store.path());
   }
-  ~Kept() {
-    for (const std::string& path : paths_) unlink((path + SUFFIX).c_str());
-  }
+  ~Kept() { forget(paths_); }
   Kept(const Kept&) = delete;
   Kept& operator=(const Kept&) = delete;
 
@@ -360,18 +376,27 @@ class Store::Kept {
     for (const std::string& path : paths_) std::rename((path + SUFFIX).c_str(), path.c_str());
   }
 
- private:
-  void keep(const std::string& path) {
-    unlink((path + SUFFIX).c_str());
-    if (link(path.c_str(), (path + SUFFIX).c_str()) == 0) paths_.push_back(path);
+  static std::vector<std::string> paths_of(const Store& store) {
+    if (store.type_ == Type::FIXED) return {store.adb_->fdb->path};
+    std::vector<std::string> paths;
+    for (const TCHDB* file : store.hash_files()) paths.emplace_back(file->path);
+    return paths;
   }
 
+  // It must not be there again after a loss of power, when the file has more.
+  static void forget(const std::vector<std::string>& paths) {
+    bool gone = false;
+    for (const std::string& path : paths) gone = unlink((path + SUFFIX).c_str()) == 0 || gone;
+    if (gone) names_to_device(paths[0]);
+  }
+
+ private:
   std::vector<std::string> paths_;
 };
 
 // Before a file is opened: whoever is killed while the library puts a new file in the place of an old one
-// leaves none of that name, or after a loss of power one of which nothing has come to the device. Whether
-// somebody was: a table's indices may be of another state then.
+// leaves none of that name, or after a loss of power one of which only a part has come to the device. The
+// old one has the same records. Whether somebody was: a table's indices may be of another state then.
 bool Store::bring_back(const std::string& path) {
   const std::string index = path + ".idx.", suffix = Kept::SUFFIX;
   std::vector<std::string> files{path};
@@ -387,7 +412,6 @@ bool Store::bring_back(const std::string& path) {
     const std::string kept = file + suffix;
     if (stat(kept.c_str(), &status) != 0) continue;
     replacing = true;
-    if (stat(file.c_str(), &status) == 0 && status.st_size > 0) continue;
     std::rename(kept.c_str(), file.c_str());
   }
   return replacing;
@@ -395,7 +419,7 @@ bool Store::bring_back(const std::string& path) {
 
 // When it is open, it needs none of those.
 void Store::forget_kept() const {
-  if (room_ != nullptr) Kept nothing(*this);
+  if (room_ != nullptr) Kept::forget(Kept::paths_of(*this));
 }
 
 // Before the library makes another file of this one. It wants no transaction; in a tree's, which it does
@@ -410,10 +434,14 @@ bool Store::optimize(const char* parameters) {
   if (room_ != nullptr && !(room_->settles() && has_space_for_copies())) return refuse();
   if (!rest_for_library()) return false;
   Shared shared(this);
-  Kept kept(*this);
-  const bool done = tcadboptimize(adb_, parameters);
-  if (!done && type_ != Type::TABLE) kept.bring_back();
-  adopt();
+  bool done;
+  {
+    Kept kept(*this);
+    done = tcadboptimize(adb_, parameters);
+    if (!done && type_ != Type::TABLE) kept.bring_back();
+    if (device_ && !brought_to_device()) done = false;
+  }
+  adopt();  // and a log that is there with a second name is the old file's
   return done;
 }
 

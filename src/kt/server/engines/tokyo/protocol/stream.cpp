@@ -129,20 +129,30 @@ Core::Events Core::take_events() {
 }
 
 Progress Stream::feed(Bytes input, Buffer* reply, bool wait) {
+  const size_t before = reply->size();
+  Progress progress = run(input, reply, wait);
+  if (LogBatch::used() && !database_.settled(true)) {
+    reply->truncate(before);  // nothing of it is acknowledged
+    progress.state = State::CLOSE;
+  }
+  took();
+  return progress;
+}
+
+// `feed`, and nothing is settled.
+Progress Stream::run(Bytes input, Buffer* reply, bool wait) {
   input_ = input;
   reply_ = reply;
   full_ = false;
   waits_ = wait;
   began_ = Clock::now();
   answered_ = 0;
-  const size_t before = reply->size();
-  State state = enter(wait);
-  if (LogBatch::used() && !database_.settled(true)) {
-    reply->truncate(before);  // nothing of it is acknowledged
-    state = State::CLOSE;
-  }
-  if (core_.timed && answered_ > 0) core_.times.add(Clock::now() - began_, answered_);
+  const State state = enter(wait);
   return Progress{state, input.size() - input_.size(), need_};
+}
+
+void Stream::took() {
+  if (core_.timed && answered_ > 0) core_.times.add(Clock::now() - began_, answered_);
 }
 
 State Stream::enter(bool wait) {
@@ -158,12 +168,14 @@ State Stream::enter(bool wait) {
 
 Servant::Step Stream::step(Bytes input) {
   Hurry hurry;
-  const Progress progress = feed(input, &output_, false);
+  const bool owes = core_.owes;
+  const Progress progress = owes ? run(input, &output_, false) : feed(input, &output_, false);
+  if (owes) took();
   const Verdict verdict = progress.state == State::MORE    ? Verdict::MORE
                           : progress.state == State::AGAIN ? Verdict::AGAIN
                                                            : Verdict::LEAVE;
   return {verdict, static_cast<int>(progress.state), progress.consumed, progress.need,
-          Bytes(output_.data(), output_.size())};
+          Bytes(output_.data(), output_.size()), owes && LogBatch::used()};
 }
 
 // Serves a whole `get` of a large value that is next; false if there is none. To find memory for it

@@ -91,6 +91,7 @@ class Core {
   const uint64_t mask;
   const bool trace;  // note every command
   bool timed = false;  // `times` are taken: for servers
+  bool owes = false;   // I/O threads settle for all connections at once
   Times times;
 
  private:
@@ -152,6 +153,8 @@ class Stream final : public Servant {
 
   using Clock = Times::Clock;
 
+  Progress run(Bytes input, Buffer* reply, bool wait);
+  void took();
   State enter(bool wait);
   State serve();
   bool large_get();

@@ -98,6 +98,7 @@ bool UndoLog::has_room() const {
 
 void UndoLog::begin() {
   weight_ = 0;
+  turn_ = ++turns_;
   if (file_->tran || file_->fatal) return;
   if (has_room() && open_log() && empty_pool(file_)) {
     tchdbtranbegin(file_);
@@ -115,12 +116,14 @@ bool UndoLog::open_log() const {
 
 bool UndoLog::end() {
   weight_ = 0;
+  turn_ = ++turns_;
   if (!file_->tran) return true;
   return tchdbtrancommit(file_) && (!(file_->omode & HDBOTSYNC) || ::fsync(file_->walfd) == 0);
 }
 
 bool UndoLog::renew() {
   weight_ = 0;
+  turn_ = ++turns_;
   if (file_->tran && !file_->fatal && has_room() &&
       tchdbmemsync(file_, file_->omode & HDBOTSYNC) && put_first_entry()) {
     return true;

@@ -22,6 +22,7 @@
 
 #include <tchdb.h>
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -44,6 +45,9 @@ class UndoLog {
   // The library does not vouch for the file any more.
   bool failed() const { return file_->fatal; }
 
+  // Which point it began at: no two have the same number.
+  uint64_t turn() const { return turn_; }
+
   // A change of that many bytes is to come.
   void weigh(size_t size) { weight_ += 1 + size / HEAVY; }
   // After a change: whether a point should be made before the log becomes too long.
@@ -58,7 +62,10 @@ class UndoLog {
 
   static constexpr size_t HEAVY = 4 << 10, LOOK_AFTER = 256;
 
+  static inline std::atomic<uint64_t> turns_{0};
+
   TCHDB* const file_;
+  uint64_t turn_ = ++turns_;
   size_t weight_ = 0;
 };
 
