@@ -8,15 +8,19 @@ from pathlib import Path
 import pytest
 
 from kt.cli.target import CLUSTERS
-from kt.cluster.settings import SCHEMES
+from kt.cluster.postgres.settings import SCHEMES as POSTGRES
+from kt.cluster.settings import SCHEMES as VALKEY
 from tests.cluster.conftest import must_be_here
 from tests.cluster.nodes import LocalCluster
+from tests.cluster.postgres.conftest import postgres
 
 from .conftest import Kt
 
+__all__ = ["postgres"]
+
 
 def test_all_schemes_are_known() -> None:
-    assert set(CLUSTERS) == {f"{scheme}://" for scheme in SCHEMES}
+    assert set(CLUSTERS) == {f"{scheme}://" for scheme in (*VALKEY, *POSTGRES)}
 
 
 @pytest.fixture(scope="module")
@@ -26,12 +30,15 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
         yield nodes
 
 
-@pytest.fixture(params=["flat", "tree"])
-def cluster_url(
-    request: pytest.FixtureRequest, cluster: LocalCluster, monkeypatch: pytest.MonkeyPatch
-) -> str:
-    cluster.empty()
-    url = cluster.url(layout=request.param)
+@pytest.fixture(params=["flat", "tree", "postgres"])
+def cluster_url(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    options = {"layout": request.param}
+    name = "cluster"
+    if request.param == "postgres":
+        name, options = "postgres", {}
+    engine = request.getfixturevalue(name)
+    engine.empty()
+    url: str = engine.url(**options)
     monkeypatch.setenv("KT_URL", url)
     return url
 

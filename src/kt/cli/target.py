@@ -10,6 +10,8 @@ kt+etcd://HOST:PORT/NAME  a service that etcd knows, whose master is found; also
 kt+unix:///PATH           the same on a Unix socket; also tt+unix
 valkey://HOST:PORT/DB     a database on a cluster of Valkey or Redis; also valkeys, redis, rediss;
                           ``?layout=tree`` and so on, as in `kt.cluster.settings`
+postgres://HOST/DBNAME    a table of PostgreSQL: ``?table=NAME``, as in
+                          `kt.cluster.postgres.settings`; also postgresql
 HOST, HOST:PORT           a Kyoto Tycoon server
 casket.kch, casket.tct    a file, opened in this process: any suffix of the Cabinet libraries, also
                           with ``#bnum=...`` after it; it must exist, unless a verb makes it
@@ -33,8 +35,11 @@ if TYPE_CHECKING:
     Tyrant: TypeAlias = TokyoTyrant[bytes, bytes]
 
 ETCD: Final = tuple(f"{scheme}://" for scheme in SERVICES)
-CLUSTERS: Final = ("valkey://", "valkeys://", "redis://", "rediss://")
-"""As in `kt.cluster.settings`, which takes longer to import than most verbs need."""
+CLUSTERS: Final = (
+    *("valkey://", "valkeys://", "redis://", "rediss://"),
+    *("postgres://", "postgresql://"),
+)
+"""As `kt.cluster.engines` has them, which takes longer to import than most verbs need."""
 SCHEMES: Final = (
     *("kt://", "tt://", "kts://", "tts://", "kt+unix://", "tt+unix://"),
     *(*ETCD, *CLUSTERS),

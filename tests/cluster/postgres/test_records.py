@@ -13,8 +13,6 @@ HERE = {
     "test_bulk_with_expiry",
     "test_bulk_as_one_operation",
     "test_a_value_that_does_not_decode",
-    # Cursors go wherever they want.
-    "test_changing_records_of_a_hash_table",
 }
 
 ELSEWHERE = NOT_ON_CLUSTERS - HERE

@@ -22,6 +22,7 @@ class ClusterSample(NamedTuple):
         slots: that are served, of 16384.
         retries: commands per second that were tried again, by the reason; those of reasons that
             there were at least once.
+        connections: to PostgreSQL; None where it is another engine.
         ack: seconds that replicas took to confirm writes, on average; None where none had to.
     """
 
@@ -31,6 +32,7 @@ class ClusterSample(NamedTuple):
     slots: int
     retries: dict[str, float]
     ack: float | None
+    connections: int | None = None
 
 
 def clusters_of(
@@ -71,12 +73,20 @@ def _sample(then: dict[str, float], now: dict[str, float], seconds: float) -> Cl
         slots=int(now.get("slots", 0)),
         retries=rates,
         ack=since["ack_seconds"] / acks if acks > 0 else None,
+        connections=int(now["connections"]) if "connections" in now else None,
     )
 
 
 def cluster_text(number: int, now: ClusterSample) -> str:
     """A sample as a line of text, without the time of confirmations."""
+    if now.connections is not None:
+        parts = [f"cluster {number}: PostgreSQL", f"{now.connections} connections"]
+        return ", ".join([*parts, *_rates(now)])
     slots = "all slots served" if now.slots == SLOTS else f"{now.slots} of {SLOTS} slots served"
     parts = [f"cluster {number}: {now.masters} masters", f"{now.replicas} replicas", slots]
-    parts += [f"{kind} {rate:.1f}/s" for kind, rate in sorted(now.retries.items()) if rate]
-    return ", ".join(parts)
+    return ", ".join([*parts, *_rates(now)])
+
+
+def _rates(now: ClusterSample) -> list[str]:
+    """How often which commands were tried again, if at all."""
+    return [f"{kind} {rate:.1f}/s" for kind, rate in sorted(now.retries.items()) if rate]

@@ -18,6 +18,13 @@ from kt.errors import ServerConnectionError
 UNKNOWN: Final = ("40003", "57P01", "57P02", "57P05")
 """SQLSTATEs, besides those of class 08, that do not say whether something was done."""
 
+KEEPALIVES: Final = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
+"""When a machine that is gone is noticed while something takes its time; in seconds."""
+
+LOCK_SHARE: Final = 0.8
+"""How much of the time for a request may pass waiting for a lock: less than until it is cut off,
+so that it is known not to be done."""
+
 _Plain = psycopg.AsyncConnection[tuple[Any, ...]]
 
 _abandoned: Final[list[_Plain]] = []
@@ -88,6 +95,7 @@ class Connection:
             "application_name": "kt",
             "target_session_attrs": "read-write",
             "connect_timeout": max(int(settings.timeout), 2),
+            **KEEPALIVES,
             **dict(settings.tls),
         }
         if settings.addresses:
@@ -100,7 +108,7 @@ class Connection:
         plain.prepare_threshold = 0
         plain.adapters.register_dumper(int, Int8BinaryDumper)
         try:
-            wait = int(settings.timeout * 1000)
+            wait = int(settings.timeout * LOCK_SHARE * 1000)
             await plain.execute(b"SET lock_timeout = %d" % max(wait, 1))
         except BaseException:
             plain.pgconn.finish()

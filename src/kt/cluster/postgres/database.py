@@ -22,6 +22,9 @@ from kt.wire.magic import NEVER
 SWEEP: Final = 100
 """Expired records that are removed at a time."""
 
+MANY: Final = 1000
+"""Records in a bulk from which on it may take its time."""
+
 Rows = list[tuple[Any, ...]]
 
 
@@ -87,7 +90,8 @@ class Database(contract.Database):
         if len(keys) == 1:
             rows = yield from self._ask(sql.GET, keys[0], now, reads=True)
             return [(rows[0][0], rows[0][1]) if rows else None]
-        rows = yield from self._ask(sql.GET_MANY, list(keys), now, reads=True, long=True)
+        long = len(keys) > MANY
+        rows = yield from self._ask(sql.GET_MANY, list(keys), now, reads=True, long=long)
         found = {key: (value, xt) for key, value, xt in rows}
         return [found.get(key) for key in keys]
 
@@ -105,7 +109,7 @@ class Database(contract.Database):
             last = {key: (value, absolute_expiry(xt, now)) for key, value, xt in records}
             values, expiries = zip(*last.values(), strict=True)
             columns = list(last), list(values), list(expiries)
-            yield from self._ask(sql.SET_MANY, *columns, long=True)
+            yield from self._ask(sql.SET_MANY, *columns, long=len(records) > MANY)
         return len(records)
 
     def remove_many(self, keys: Sequence[bytes]) -> Steps[int]:
@@ -113,7 +117,8 @@ class Database(contract.Database):
             return 0
         if len(keys) == 1:
             return len((yield from self._ask(sql.REMOVE, keys[0], self.now())))
-        [[count]] = yield from self._ask(sql.REMOVE_MANY, list(keys), self.now(), long=True)
+        long = len(keys) > MANY
+        [[count]] = yield from self._ask(sql.REMOVE_MANY, list(keys), self.now(), long=long)
         return int(count)
 
     def add(self, key: bytes, value: bytes, xt: int) -> Steps[None]:

@@ -43,7 +43,7 @@ NUMBERS: Final[dict[str, tuple[Callable[[str], Any], int, int]]] = {
     "scan-limit": (int, 1, 2**62),
 }
 
-_NAME: Final = re.compile(r"(?:\w{1,63}\.)?\w{1,63}", re.ASCII)
+_NAME: Final = re.compile(r"(?:\w{1,63}\.)?\w{1,60}", re.ASCII)
 _HOST: Final = re.compile(r"(?P<host>\[[^\]]+\]|[^:\[\]]+)(?::(?P<port>\d{1,5}))?")
 
 

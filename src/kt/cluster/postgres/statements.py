@@ -88,6 +88,7 @@ INCREMENT: Final = (
     f"{_PUT} SET v = CASE WHEN t.xt < $4 THEN excluded.v ELSE {_SUM} END, "
     f"{_KEEPS} WHERE t.xt < $4 OR {_EIGHT} RETURNING v"
 )
+# $2 is the same in all statements that write, and is of no use in this one.
 INCREMENT_ONLY: Final = (
     f"UPDATE {{table}} AS t SET v = {_SUM}, {_KEEPS} "
     f"WHERE k = $1 AND t.xt >= $4 AND $2::bytea IS NOT NULL AND {_EIGHT} RETURNING v"
