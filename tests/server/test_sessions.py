@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from kt.server.engines.kyoto._engine import Database as KyotoDatabase
 from kt.server.engines.tokyo._engine import Database as TokyoDatabase
 from kt.server.inline import Inline
+from kt.server.process.delegation import PLAIN_REQUESTS
 from kt.server.session import Session
 from kt.server.tycoon.rpc import MAX_CURSORS
 from kt.server.tycoon.service import TycoonService
@@ -46,9 +47,9 @@ class Notes:
 
 
 @contextmanager
-def tycoon_sessions() -> Iterator[MakeSession]:
+def tycoon_sessions(writes_wait: bool = False) -> Iterator[MakeSession]:
     databases = [KyotoDatabase("*"), KyotoDatabase("%")]
-    service = TycoonService(databases, Notes(), program="kt-tycoon/0")
+    service = TycoonService(databases, Notes(), program="kt-tycoon/0", writes_wait=writes_wait)
     try:
         yield lambda: TycoonSession(service)
     finally:
@@ -57,9 +58,9 @@ def tycoon_sessions() -> Iterator[MakeSession]:
 
 
 @contextmanager
-def tyrant_sessions() -> Iterator[MakeSession]:
+def tyrant_sessions(writes_wait: bool = False) -> Iterator[MakeSession]:
     database = TokyoDatabase("*")
-    service = TyrantService(database, Notes())
+    service = TyrantService(database, Notes(), writes_wait=writes_wait)
     try:
         yield lambda: TyrantSession(service)
     finally:
@@ -200,3 +201,18 @@ def test_work_that_fails_ends_the_session() -> None:
     with pytest.raises(json.JSONDecodeError):
         driver.feed(b"{")
     assert driver.closed
+
+
+SETTING = {
+    "kt-tycoon": b"\xb8" + bytes(4) + b"\0\0\0\1" + b"\0\0\0\0\0\1\0\0\0\1" + bytes(8) + b"kv",
+    "kt-tyrant": b"\xc8\x10\0\0\0\1\0\0\0\1kv",
+}
+
+
+@pytest.mark.parametrize("program", SERVERS)
+def test_who_waits_for_the_device_is_soon_in_an_io_thread(program: str) -> None:
+    """Which waits once for all of its connections."""
+    with SERVERS[program][0](writes_wait=True) as make_session:
+        session = make_session()
+        assert Inline(session).feed(SETTING[program])
+        assert session.plain >= PLAIN_REQUESTS

@@ -56,6 +56,7 @@ class TycoonService:
         timeout: seconds that a client may take to read what it gets; 0 or less for no limit.
 
     Attributes:
+        writes_wait: as it was given.
         core: runs the binary protocol on the databases.
         signals: the named conditions.
         procedures: those that work on a database.
@@ -112,14 +113,14 @@ class TycoonService:
                 database.set_update_log(history.log, index)
         self._names = {os.fsencode(os.path.basename(db.path)): db for db in databases}
         self._program = program.encode()
-        self._writes_wait = writes_wait
+        self.writes_wait = writes_wait
         self._stamp_time, self.stamp = 0, b""
         self.set_stamp()
 
     @property
     def engine_may_block(self) -> bool:
         """Whether engine calls may take long at the moment, and belong in worker threads."""
-        return bool(self.held) or self._writes_wait
+        return bool(self.held) or self.writes_wait
 
     def exclusively(self, work: Callable[[], T]) -> Callable[[], T]:
         """`work`, to be run in a worker thread soon; until it is done `engine_may_block` is set."""

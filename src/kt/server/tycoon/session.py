@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from kt.errors import ProtocolError
 from kt.server.engines.kyoto._engine import State, Stream
 from kt.server.feed import LINK_ENDED, Feed
+from kt.server.process.delegation import PLAIN_REQUESTS
 from kt.server.session import LARGE_REQUEST, Rights
 from kt.server.tycoon.answering import Answering
 from kt.server.tycoon.replication.sending import Copies, CopyFeed
@@ -242,6 +243,9 @@ class TycoonSession(Answering):
             self.write(ERROR_REPLY)
             self.close()
             return
+        if self.service.writes_wait and state == MORE:
+            # An I/O thread waits for the device for all of its connections, a worker for one.
+            self.plain = PLAIN_REQUESTS
         self._after_feed(state, reply)
 
     def _after_feed(self, state: int, reply: bytes | Reply) -> None:

@@ -48,6 +48,7 @@ class RecordLocks:
     They exclude each other, not the plain commands. Scripts may hold them for long.
 
     Attributes:
+        writes_wait: as it was given.
         all: every lock, to be taken in this order.
     """
 
@@ -117,7 +118,7 @@ class TyrantService:
         if history is not None:
             database.set_update_log(history.log, every_change=comes_back)
         self._mask = mask
-        self._writes_wait = writes_wait
+        self.writes_wait = writes_wait
 
     @property
     def engine_may_block(self) -> bool:
@@ -130,7 +131,7 @@ class TyrantService:
     @property
     def stream_waits(self) -> bool:
         """Whether whatever is called may take long."""
-        return bool(self.held) or self._writes_wait
+        return bool(self.held) or self.writes_wait
 
     def holding(self, hold: Hold, work: Callable[[], T]) -> Callable[[], T]:
         """`work`, to be run in a worker thread soon, which holds up others in this way."""

@@ -16,6 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from kt.server.engines.tokyo._engine import State, Stream
+from kt.server.process.delegation import PLAIN_REQUESTS
 from kt.server.session import Rights
 from kt.server.tyrant.answering import Answering
 from kt.server.tyrant.binary import serve_binary
@@ -125,7 +126,9 @@ class TyrantSession(Answering):
         """Do what the stream says; where the next request, or the rest of this one, begins."""
         if reply:
             self.write(reply)
-        self.plain = self.plain + 1 if state == MORE else 0
+        # An I/O thread waits for the device for all of its connections, a worker for one.
+        steps = PLAIN_REQUESTS if self.service.writes_wait else 1
+        self.plain = self.plain + steps if state == MORE else 0
         if state == MORE:
             self.need = need
         elif state == AGAIN:
