@@ -118,6 +118,33 @@ def test_a_deadlock_is_tried_again(table: LocalPostgres) -> None:
         assert db.get_bulk(["a", "b"]) == {"a": "2", "b": "2"}
 
 
+def test_what_cannot_be_serialized_is_tried_again(table: LocalPostgres) -> None:
+    """Writers of one record, where the server lets none pass that has seen an older state."""
+    table.run("ALTER ROLE kt SET default_transaction_isolation = 'serializable'")
+    try:
+        clients = [kt.connect(table.url(timeout=60)) for _ in range(3)]
+        failed: list[BaseException] = []
+
+        def count(client: kt.KyotoTycoon[str, str]) -> None:
+            try:
+                for _ in range(30):
+                    client.incr("n")
+            except BaseException as error:
+                failed.append(error)
+
+        threads = [threading.Thread(target=count, args=(client,)) for client in clients]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert failed == []
+        assert clients[0].incr("n", 0) == 90
+        for client in clients:
+            client.close()
+    finally:
+        table.run("ALTER ROLE kt RESET default_transaction_isolation")
+
+
 def test_a_lock_that_is_held_for_too_long(table: LocalPostgres) -> None:
     with kt.connect(table.url(timeout=2)) as db, table.connect() as other:
         db.set("k", "0")
