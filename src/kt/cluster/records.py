@@ -168,10 +168,7 @@ class Records(Database):
     # Many records, each by itself
 
     def get_many(self, keys: Sequence[bytes]) -> Steps[list[tuple[bytes, int] | None]]:
-        replies = yield [self.get_command(key) for key in keys]
-        for reply in replies:
-            good(reply)
-        return [self.found(reply) for reply in replies]
+        return [self.found(reply) for reply in (yield [self.get_command(key) for key in keys])]
 
     def set_many(self, records: Sequence[tuple[bytes, bytes, int]]) -> Steps[int]:
         replies = yield [self.set_command(*record) for record in records]
