@@ -119,6 +119,25 @@ def tycoon_loads(mib: int, listed: int) -> Mapping[str, Load]:
         "rpc append": lambda sock: http(sock, call(b"append", b"key\tk\nvalue\tx")),
         "rpc set_bulk": lambda sock: http(sock, call(b"set_bulk", b"_k\t" + value)),
         "rpc get_bulk": lambda sock: http(sock, call(b"get_bulk", b"_k\t")),
+        **bulk_loads(listed),
+    }
+
+
+def bulk_loads(listed: int) -> Mapping[str, Load]:
+    """Many records of kt-tycoon by their names."""
+    names = [b"m%03d" % number for number in range(listed)]
+    head = struct.pack(">BIIHIIq", 0xB8, 0, 1, 0, 4, MIB, 2**62)
+
+    def put_many(sock: socket.socket) -> int:
+        for name in names:
+            sock.sendall(head + name + b"p" * MIB)
+            drain(sock, 5)
+        return listed * MIB
+
+    wanted = b"".join(b"_%b\t\n" % name for name in names)
+    return {
+        f"set of {listed} x 1 MiB": put_many,
+        f"rpc get_bulk of {listed} x 1 MiB": lambda sock: http(sock, call(b"get_bulk", wanted)),
     }
 
 
@@ -144,13 +163,18 @@ def next_record(sock: socket.socket) -> int:
     return misc(sock, b"iternext")
 
 
-def get_memcached(sock: socket.socket) -> int:
-    """Ask kt-tyrant in memcached's words."""
-    sock.sendall(b"get k\r\n")
-    head = b""
-    while not head.endswith(b"\n"):
-        head += sock.recv(1)
-    return drain(sock, int(head.split()[3]) + 7)
+def get_memcached(sock: socket.socket, *keys: bytes) -> int:
+    """Ask kt-tyrant in memcached's words; how long the values are together."""
+    sock.sendall(b"get %b\r\n" % b" ".join(keys))
+    size = 0
+    while True:
+        head = b""
+        while not head.endswith(b"\n"):
+            head += sock.recv(1)
+        if head == b"END\r\n":
+            return size
+        size += drain(sock, int(head.split()[3]))
+        drain(sock, 2)
 
 
 def tyrant_scans(listed: int, ordered: bool) -> Mapping[str, Load]:
@@ -200,7 +224,9 @@ def tyrant_loads(mib: int, listed: int, ordered: bool) -> Mapping[str, Load]:
         f"mget of {listed} x 1 MiB": listed_get,
         "getlist": lambda sock: misc(sock, b"getlist", b"k"),
         "memcached set": lambda sock: asked(sock, store, 8),
-        "memcached get": get_memcached,
+        "memcached get": lambda sock: get_memcached(sock, b"k"),
+        f"getlist of {listed} x 1 MiB": lambda sock: misc(sock, b"getlist", *[b"p"] * listed),
+        f"memcached get of {listed} x 1 MiB": lambda sock: get_memcached(sock, *[b"p"] * listed),
         "PUT": lambda sock: http(sock, put(b"/k", value)),
         "GET": lambda sock: http(sock, b"GET /k HTTP/1.1\r\nHost: x\r\n\r\n"),
         **tyrant_scans(listed, ordered),

@@ -64,6 +64,6 @@ class LineServer(Server):
 
 
 if __name__ == "__main__":
-    fields, _ = read_command_line("line-server", SERVICE_FLAGS, {}, sys.argv[1:])
+    fields, _ = read_command_line("line-server", SERVICE_FLAGS, sys.argv[1:])
     options = ServiceOptions(program="line-server", **fields)
     sys.exit(run(options, lambda start: LineServer(options, start).run()))

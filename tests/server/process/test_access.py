@@ -230,10 +230,11 @@ def test_commands(start: Start) -> None:
 
 
 MISC = {
-    Rights.READ: "get getlist getpart iterinit iternext regex range error search metasearch other",
+    Rights.READ: "get getlist getpart iterinit iternext regex range error search metasearch",
     Rights.WRITE: "put putkeep putcat putdup putdupback out putlist outlist vanish genuid",
     Rights.ADMIN: "sync optimize defrag cacheclear setindex",
     Rights.READ | Rights.WRITE: "@out %putcat @@out",
+    Rights.READ | Rights.WRITE | Rights.ADMIN: "other",  # a plug-in may have it
 }
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from kt.server.process.delegation import PLAIN_REQUESTS
-from kt.server.tycoon.options import FLAGS, MISSING
+from kt.server.tycoon.options import FLAGS
 from kt.version import VERSION
 from kt.wire.tycoon import NEVER, pack_get_bulk, pack_set
 from tests.ports import free_port
@@ -33,16 +33,6 @@ def run(*args: str, code: str | None = None) -> subprocess.CompletedProcess[str]
 
 
 # The command line
-
-
-@pytest.mark.parametrize("flag", MISSING)
-def test_flags_that_are_not_there_yet_are_refused_by_name(flag: str) -> None:
-    ended = run(flag, "x", "*")
-    assert ended.returncode == 1
-    assert ended.stdout == ""
-    assert re.fullmatch(
-        rf"kt-tycoon: {flag} \(.+\) is not supported by kt-tycoon yet\n", ended.stderr
-    )
 
 
 @pytest.mark.parametrize(

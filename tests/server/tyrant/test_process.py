@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from kt.server.tyrant.options import FLAGS, MISSING, Command, command_mask, tyrant_options
+from kt.server.tyrant.options import FLAGS, Command, command_mask, tyrant_options
 from kt.version import VERSION
 from kt.wire import tyrant_commands as codes
 from tests.ports import free_port
@@ -66,16 +66,6 @@ def count(peer: Peer) -> int:
 
 
 # The command line
-
-
-@pytest.mark.parametrize("flag", MISSING)
-def test_flags_that_are_not_there_yet_are_refused_by_name(flag: str) -> None:
-    ended = run(flag, "x", "*")
-    assert ended.returncode == 1
-    assert ended.stdout == ""
-    assert re.fullmatch(
-        rf"kt-tyrant: {flag} \(.+\) is not supported by kt-tyrant yet\n", ended.stderr
-    )
 
 
 @pytest.mark.parametrize(

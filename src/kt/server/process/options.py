@@ -9,7 +9,7 @@ as long as that thing is not asked for, in the originals and here, so start scri
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from math import isnan
@@ -242,7 +242,6 @@ def spin(word: str) -> int:
 def read_command_line(
     program: str,
     flags: Sequence[Flag],
-    missing: Mapping[str, str],
     words: Sequence[str],
 ) -> tuple[dict[str, Any], list[str]]:
     """Read a command line by a table of flags.
@@ -250,7 +249,6 @@ def read_command_line(
     Args:
         program: name for messages.
         flags: the table.
-        missing: flags of the original server that ours does not have, with what they would do.
         words: the command line after the program's name.
 
     Returns:
@@ -266,10 +264,6 @@ def read_command_line(
         name = rest.pop(0)
         if name == "--":
             break
-        if name in missing:
-            raise ImproperlyConfigured(
-                f"{name} ({missing[name]}) is not supported by {program} yet"
-            )
         flag = table.get(name)
         if flag is None:
             raise ImproperlyConfigured(f"{name}: no such option; {program} --help lists them")

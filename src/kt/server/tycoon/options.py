@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 MAX_DATABASES: Final = 200
 ACK_TIMEOUT: Final = 5.0
 """Seconds."""
+VOID: Final = "ktplugdbvoid"
+"""The original's plug-in database, but for ``.so``."""
 MAX_SLAVES: Final = 100
 PURPOSE: Final = """Serve Kyoto Cabinet databases by the protocols of Kyoto Tycoon, or those on a
 cluster of Valkey or Redis: valkey://HOST:PORT,HOST:PORT/NUMBER?layout=flat (or layout=tree)."""
@@ -85,7 +88,7 @@ class TycoonOptions(ServiceOptions):
             less for no limit.
         memcached: the front for memcached's clients; None: there is none.
         memcached_expression: what ``-plex`` says of it.
-        forgets: the databases keep nothing.
+        keeps_nothing: no records; what is written goes to the update log only.
     """
 
     databases: list[str] = field(default_factory=lambda: [":"])
@@ -119,7 +122,16 @@ class TycoonOptions(ServiceOptions):
     ack_timeout: float = ACK_TIMEOUT
     memcached: MemcachedOptions | None = None
     memcached_expression: str = ""
-    forgets: bool = False
+    keeps_nothing: bool = False
+
+
+def plugin_database(word: str) -> bool:
+    """Whether the plug-in database is meant that there is; its path does not matter."""
+    if os.path.splitext(os.path.basename(word))[0] != VOID:
+        raise ValueError(
+            f"there is no such plug-in database here, only {VOID}.so (keeps no records)"
+        )
+    return True
 
 
 def slaves(word: str) -> int:
@@ -188,13 +200,17 @@ FLAGS: Final = (
         "EXPRESSION",
         str,
     ),
+    Flag(
+        "-pldb",
+        "keeps_nothing",
+        "keep no records, only the update log; the one LIBRARY is ktplugdbvoid.so",
+        "LIBRARY",
+        plugin_database,
+    ),
     *RESTORE_FLAGS,
     *SCRIPT_FLAGS,
     *ACCESS_FLAGS,
 )
-
-MISSING: Final = {"-pldb": "plug-in databases"}
-"""Flags of the original that are refused, and what they would be for."""
 
 
 def tycoon_options(program: str, words: Sequence[str]) -> TycoonOptions:
@@ -203,7 +219,7 @@ def tycoon_options(program: str, words: Sequence[str]) -> TycoonOptions:
     Raises:
         ImproperlyConfigured: it is wrong; the message says what.
     """
-    fields, databases = read_command_line(program, FLAGS, MISSING, words)
+    fields, databases = read_command_line(program, FLAGS, words)
     if databases:
         fields["databases"] = databases
     if len(databases) > MAX_DATABASES:
@@ -211,7 +227,17 @@ def tycoon_options(program: str, words: Sequence[str]) -> TycoonOptions:
     options = TycoonOptions(program=program, **fields)
     if options.memcached is not None:
         _set_front(options)
+    if options.keeps_nothing:
+        _set_void(options, databases)
     return options
+
+
+def _set_void(options: TycoonOptions, databases: Sequence[str]) -> None:
+    if not databases:
+        raise ImproperlyConfigured("-pldb needs a database: any name, under which it is reported")
+    if options.restore_to is not None:
+        raise ImproperlyConfigured("-pldb keeps no records: there is nothing to restore")
+    options.databases = [f"{spec}#type=void" for spec in databases]
 
 
 def _set_front(options: TycoonOptions) -> None:

@@ -245,7 +245,7 @@ class TycoonServer(Server):
                 raise ImproperlyConfigured("-durable needs databases that can be written: not -ord")
             if options.durable == "device" and options.snapshot_directory is None:
                 raise ImproperlyConfigured("-durable device needs snapshots: -bgs")
-        for spec in options.databases:
+        for spec in () if options.keeps_nothing else options.databases:
             path = spec.partition("#")[0]
             if options.durable != "none":
                 set_torn_aside(path, self.log)

@@ -120,6 +120,7 @@ class TyrantOptions(ServiceOptions):
 
     Attributes:
         database: Tokyo Cabinet's database expression, such as ``*`` or ``casket.tch#bnum=1m``.
+        plugin: shared library whose database it is; None: Tokyo Cabinet's.
         stores: number of files that a new database is made of; 0 for one that is a file itself.
         mask: the bits of the forbidden commands.
         kill: end the server that the pid file names, before this one starts.
@@ -138,6 +139,7 @@ class TyrantOptions(ServiceOptions):
     """
 
     database: str = "*"
+    plugin: str | None = None
     stores: int = 0
     mask: int = 0
     kill: bool = False
@@ -209,6 +211,7 @@ FLAGS: Final = (
     Flag("-ld", "log_level", "log every command too", value=Level.DEBUG),
     Flag("-le", "log_level", "log start, stop and errors only", value=Level.SYSTEM),
     Flag("-mul", "stores", "spread a new database over so many files", "NUMBER", number),
+    Flag("-skel", "plugin", "serve the database of this library for ttserver", "LIBRARY", str),
     Flag("-ulog", "log_directory", "keep an update log; needs -sid", "DIRECTORY", str),
     Flag("-ulim", "log_limit", "bytes of a file of it (1g); 0 for no limit", "BYTES", log_limit),
     LOG_KEEP_FLAG,
@@ -241,11 +244,6 @@ FLAGS: Final = (
     *ACCESS_FLAGS,
 )
 
-MISSING: Final = {
-    "-skel": "database plug-ins",
-}
-"""Flags of the original that are refused, and what they would be for."""
-
 
 def tyrant_options(program: str, words: Sequence[str]) -> TyrantOptions:
     """Read kt-tyrant's command line.
@@ -253,7 +251,7 @@ def tyrant_options(program: str, words: Sequence[str]) -> TyrantOptions:
     Raises:
         ImproperlyConfigured: it is wrong; the message says what.
     """
-    fields, databases = read_command_line(program, FLAGS, MISSING, words)
+    fields, databases = read_command_line(program, FLAGS, words)
     if len(databases) > 1:
         raise ImproperlyConfigured(f"one database, not {len(databases)}: {' '.join(databases)}")
     if databases:
@@ -261,4 +259,16 @@ def tyrant_options(program: str, words: Sequence[str]) -> TyrantOptions:
     options = TyrantOptions(program=program, **fields)
     if options.pid_path is None and (options.daemon or options.kill):
         options.pid_path = PID_FILE
+    if options.plugin is not None:
+        _check_plugin(options)
     return options
+
+
+def _check_plugin(options: TyrantOptions) -> None:
+    for flag, given in (
+        ("-mul", options.stores > 0),
+        ("-durable", options.durable != "none"),
+        ("-restore-to", options.restore_to is not None),
+    ):
+        if given:
+            raise ImproperlyConfigured(f"{flag} is for Tokyo Cabinet's own files: not with -skel")

@@ -120,6 +120,8 @@ class TyrantServer(Server):
 
     def _open_database(self) -> Database:
         options = self.options
+        if options.plugin is not None:
+            self.log.system(f"skeleton database library: {options.plugin}")
         self.log.system(f"opening the database: {options.database}")
         database = self.start.when_free(
             lambda: Database(
@@ -127,6 +129,7 @@ class TyrantServer(Server):
                 stores=options.stores,
                 durable=self._comes_back,
                 forget=options.durable == "forget",
+                plugin=options.plugin,
             ),
             options.database,
         )

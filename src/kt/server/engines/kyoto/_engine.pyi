@@ -107,7 +107,8 @@ class Database:
         no_repair: bool = False,
         logger: Logger | None = None,
     ) -> None:
-        """Open or create: `spec` is a path, or ``- + : * %``, then any ``#name=value``.
+        """Open or create: `spec` is a path, or ``- + : * %``, then any ``#name=value``. With
+        ``#type=void`` no record is there, whatever is stored; the update log has it.
 
         The flags are ktserver's -ord -oat -oas -onl -otl -onr. `logger` gets the engine's warnings
         and errors. Raises `FileLocked` where `try_lock` is set and another process has the file.

@@ -42,6 +42,7 @@ class Database:
         forget: bool = False,
         commit: bool = False,
         device: bool = False,
+        plugin: str | None = None,
     ) -> None:
         """Open or create: `name` is ``*``, ``+`` or a path, then any ``#parameter=value``.
 
@@ -53,8 +54,11 @@ class Database:
         is all of it or nothing; with `device`, a loss of power, too. Not for fixed-length files.
 
         With `stores`, the path is a directory of so many files (or of as many as are there) that
-        share the keys. Raises `ImproperlyConfigured`, and `FileLocked` instead of waiting for a
-        file (unless the parameter ``mode`` says so itself).
+        share the keys. With `plugin`, the database is that of a shared library for ttserver's
+        ``-skel``, and `name` is what it makes of it.
+
+        Raises `ImproperlyConfigured`, and `FileLocked` instead of waiting for a file (unless the
+        parameter ``mode`` says so itself).
         """
 
     def stop_matching(self) -> None:

@@ -59,6 +59,7 @@ cdef extern from "tokyo/database/database.h" namespace "kt::tokyo" nogil:
         NONE
     cdef cppclass CDatabase "kt::tokyo::Database":
         CDatabase(const string &, int, CKeeping) except +
+        CDatabase(const string &, const string &) except +
         uint64_t since()
         uint64_t point()
         cbool connect(ChangeLog *) except +
@@ -223,7 +224,7 @@ cdef class Database:
     cdef Loggable update_log
 
     def __init__(self, str name, *, int stores=0, cbool durable=False, cbool forget=False,
-                 cbool commit=False, cbool device=False):
+                 cbool commit=False, cbool device=False, str plugin=None):
         cdef CKeeping keeping = CKeeping.DURABLE if durable else CKeeping.NONE
         if forget:
             keeping = CKeeping.FORGET
@@ -231,11 +232,16 @@ cdef class Database:
             keeping = CKeeping.DEVICE if device else CKeeping.COMMIT
         self.name = name
         try:
-            self.database.reset(new CDatabase(fsencode(name), stores, keeping))
+            if plugin is not None:
+                self.database.reset(
+                    new CDatabase(<string>fsencode(name), <string>fsencode(plugin)))
+            else:
+                self.database.reset(new CDatabase(fsencode(name), stores, keeping))
         except RuntimeError as error:
             if str(error).encode() == LOCKED:
                 raise FileLocked(f"{name}: {error}") from None
-            raise ImproperlyConfigured(f"cannot open the database {name}: {error}") from None
+            by = f" by {plugin}" if plugin is not None else ""
+            raise ImproperlyConfigured(f"cannot open the database {name}{by}: {error}") from None
 
     def set_update_log(self, Loggable log not None, *, cbool every_change=False):
         cdef cbool done

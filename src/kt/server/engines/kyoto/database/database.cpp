@@ -10,6 +10,7 @@
 #include "kyoto/storage/directory.h"
 #include "kyoto/storage/gaps.h"
 #include "kyoto/storage/log_check.h"
+#include "kyoto/storage/void.h"
 #include "kyoto/upkeep/maintenance.h"
 #include "kyoto/upkeep/pages.h"
 
@@ -73,10 +74,19 @@ Kind kind_of(kc::BasicDB* engine) {
   } else if (auto* forest = dynamic_cast<kc::ForestDB*>(engine)) {
     kind.pages = true;
     kind.lexical = lexical(forest);
+  } else if (dynamic_cast<VoidEngine*>(engine)) {
+    kind.in_memory = true;
   } else if (dynamic_cast<kc::TextDB*>(engine)) {
     kind.removes = false;
   }
   return kind;
+}
+
+// A type that the engine itself has not.
+bool is_void(const std::string& spec) {
+  std::vector<std::string> parts;
+  kc::strsplit(spec, '#', &parts);
+  return std::find(parts.begin(), parts.end(), "type=void") != parts.end();
 }
 
 // The object whose pages are written back; null where there is no file.
@@ -128,6 +138,7 @@ Error Database::open() {
 // The engine applies a log without looking whether it is whole, as soon as it has the lock; so we
 // must have it before. Null if there is no log.
 std::shared_ptr<File> Database::mend_log() {
+  if (is_void(spec_)) return nullptr;
   const std::string path = spec_.substr(0, spec_.find('#'));
   if (!options_.read_only) undo_clearing(path);
   if (!options_.read_only && !options_.no_lock) undo_making(path, !options_.try_lock);
@@ -140,6 +151,7 @@ std::shared_ptr<File> Database::mend_log() {
 
 Error Database::open_engine(const std::string& spec, std::unique_ptr<kc::PolyDB>* engine) {
   auto opened = std::make_unique<kc::PolyDB>();
+  if (is_void(spec)) opened->set_internal_db(new VoidEngine);
   if (logger_ != nullptr) {
     opened->tune_logger(logger_, kc::BasicDB::Logger::WARN | kc::BasicDB::Logger::ERROR);
   }

@@ -45,13 +45,7 @@ std::vector<std::string> existing_stores(const std::string& directory, const std
 Database::Database(const std::string& name, int stores, Keeping keeping)
     : durable_(keeping == Keeping::DURABLE),
       commits_(keeping == Keeping::COMMIT || keeping == Keeping::DEVICE) {
-  gate.on_reading = [this](bool reading) {
-    for (const auto& store : stores_) {
-      if (reading) store->rest();
-      store->share(reading);
-      if (!reading) store->go_on();
-    }
-  };
+  tell_of_reading();
   if (stores > 0) {
     open_many(name, std::min(stores, MAX_STORES));
   } else {
@@ -63,6 +57,23 @@ Database::Database(const std::string& name, int stores, Keeping keeping)
     journal.only_while([store = stores_[0].get()] { return store->safe(); });
   }
   if (stores_[0]->has_points()) points_.start(POINTS_AFTER, [this] { make_points(); });
+}
+
+Database::Database(const std::string& name, const std::string& library)
+    : durable_(false), commits_(false) {
+  tell_of_reading();
+  stores_.push_back(std::make_unique<Store>(name, std::make_unique<Plugin>(library)));
+  if (const char* path = stores_[0]->path()) path_ = path;
+}
+
+void Database::tell_of_reading() {
+  gate.on_reading = [this](bool reading) {
+    for (const auto& store : stores_) {
+      if (reading) store->rest();
+      store->share(reading);
+      if (!reading) store->go_on();
+    }
+  };
 }
 
 bool Database::connect(ChangeLog* log) {
@@ -400,6 +411,7 @@ const char* Database::type_name() const {
     case Store::Type::HASH: return "hash";
     case Store::Type::TREE: return "B+ tree";
     case Store::Type::FIXED: return "fixed-length";
+    case Store::Type::PLUGIN: return "skeleton";
     default: return "table";
   }
 }

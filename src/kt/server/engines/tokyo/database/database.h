@@ -31,6 +31,8 @@ class Database {
   // `stores` is 0 for a plain database, else the number of stores that a new one is made of; those
   // that exist already are all used. Throws OpenError.
   Database(const std::string& name, int stores, Keeping keeping = Keeping::NONE);
+  // One of a plug-in's. All functions of `misc` are its own, and each call is one for it.
+  Database(const std::string& name, const std::string& library);
   // The stamp after which everything that the update log has is to be carried out first; 0 for nothing.
   uint64_t since() const { return stores_[0]->since(); }
   // Outside the gate: from now on changes are logged. False if the files cannot be made safe now.
@@ -64,6 +66,7 @@ class Database {
   Visit<Gate::Writing> writing() { return Visit<Gate::Writing>(this); }
 
   bool is_table() const { return stores_[0]->type() == Store::Type::TABLE; }
+  bool is_plugin() const { return stores_[0]->type() == Store::Type::PLUGIN; }
 
   // Inside the gate.
   bool put(Bytes key, Bytes value);
@@ -157,6 +160,7 @@ class Database {
   // What the stores find.
   using Found = std::vector<ListPointer>;
 
+  void tell_of_reading();
   void open_many(const std::string& name, int stores);
   void make_points();
   bool commit();

@@ -185,6 +185,17 @@ Store::Store(const std::string& name, Keeping keeping)
   }
 }
 
+Store::Store(const std::string& name, std::unique_ptr<Plugin> library)
+    : plugin_(std::move(library)), adb_(tcadbnew()), type_(Type::PLUGIN) {
+  try {
+    plugin_->serve(adb_);
+    if (!tcadbopen(adb_, name.c_str())) throw OpenError("the plug-in does not open it");
+  } catch (...) {
+    tcadbdel(adb_);
+    throw;
+  }
+}
+
 void Store::open(const std::string& name) {
   const std::string own = impatient(name);
   const std::string path = name.substr(0, name.find('#'));
@@ -257,6 +268,7 @@ int Store::error() {
     case Type::TREE: return tcbdbecode(adb_->bdb);
     case Type::FIXED: return tcfdbecode(adb_->fdb);
     case Type::TABLE: return tctdbecode(adb_->tdb);
+    case Type::PLUGIN: return TCEMISC;  // it does not say
     default: return TCENOREC;
   }
 }
@@ -417,7 +429,7 @@ int Store::get_into(Bytes key, char* at, size_t size) {
 }
 
 int Store::vsiz(Bytes key) {
-  return tcadbvsiz(adb_, key.data(), length(key));
+  return plugin_ ? plugin_->value_size(key) : tcadbvsiz(adb_, key.data(), length(key));
 }
 
 // Whether a counter can be a row with this key.
@@ -560,7 +572,7 @@ bool Store::acceptable_index(const Arguments& arguments) {
 bool Store::guarded_misc(const std::string& name, const Arguments& arguments) {
   const bool has_key = !arguments.empty();
   if (name == "iterinit" && has_key && arguments[0].empty()) {
-    return type_ != Type::HASH && type_ != Type::TABLE;
+    return type_ != Type::HASH && type_ != Type::TABLE && type_ != Type::PLUGIN;
   }
   if (name == "putcat" && type_ != Type::TABLE && arguments.size() > 1) {
     return can_append(arguments[0], arguments[1]);
@@ -659,6 +671,7 @@ std::unique_ptr<Cursor> Store::cursor(const Bytes* begin, bool values) {
     case Type::HASH: return hash_cursor(adb_->hdb, values);
     case Type::TREE: return tree_cursor(adb_->bdb, begin, values);
     case Type::FIXED: return fixed_cursor(adb_->fdb, begin, values);
+    case Type::PLUGIN: throw std::logic_error("nothing is looked through that is a plug-in's");
     default: return hash_cursor(adb_->tdb->hdb, values);
   }
 }

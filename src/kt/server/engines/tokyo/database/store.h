@@ -36,6 +36,7 @@
 #include <vector>
 
 #include "tokyo/database/cursor.h"
+#include "tokyo/storage/plugin.h"
 #include "tokyo/storage/room.h"
 #include "tokyo/storage/undo_log.h"
 
@@ -115,10 +116,12 @@ class Search;
 
 class Store {
  public:
-  enum class Type { MEMORY_HASH, MEMORY_TREE, HASH, TREE, FIXED, TABLE };
+  enum class Type { MEMORY_HASH, MEMORY_TREE, HASH, TREE, FIXED, TABLE, PLUGIN };
 
   // `name` is `*`, `+` or a file name, then any `#name=value`. Throws OpenError.
   explicit Store(const std::string& name, Keeping keeping = Keeping::NONE);
+  // What the name means is the library's business.
+  Store(const std::string& name, std::unique_ptr<Plugin> library);
   ~Store();
   Store(const Store&) = delete;
   Store& operator=(const Store&) = delete;
@@ -231,6 +234,8 @@ class Store {
 
   // A cursor from `begin` on, or from the first record. Without `values` it shows keys only.
   std::unique_ptr<Cursor> cursor(const Bytes* begin, bool values);
+  // The keys of a plug-in that begin so.
+  ListPointer plugin_keys(Bytes prefix, int limit) { return ListPointer(plugin_->keys(prefix, limit)); }
   // In a tree, how keys are ordered: negative if `left` comes before `right`.
   int compare(Bytes left, Bytes right) const;
 
@@ -299,6 +304,7 @@ class Store {
   static void* place(const void* value, int size, int* new_size, void* room);
   static void* shift(const void* value, int size, int* new_size, void* operation);
 
+  std::unique_ptr<Plugin> plugin_;  // longer than what it serves
   TCADB* adb_ = nullptr;
   Type type_ = Type::MEMORY_HASH;
   bool rebuilt_ = false;

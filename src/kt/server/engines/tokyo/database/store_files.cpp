@@ -429,7 +429,7 @@ bool Store::rest_for_library() {
 }
 
 bool Store::optimize(const char* parameters) {
-  if (in_memory()) return tcadboptimize(adb_, parameters);
+  if (in_memory() || plugin_) return tcadboptimize(adb_, parameters);
   if (coming_back()) return true;  // it holds the same records
   if (room_ != nullptr && !(room_->settles() && has_space_for_copies())) return refuse();
   if (!rest_for_library()) return false;
@@ -493,7 +493,7 @@ bool Store::can_copy(const char* path) const {
 
 bool Store::copy(const char* path) {
   const bool command = *path == '@';
-  return (command || (!is_own(path) && can_copy(path))) && tcadbcopy(adb_, path);
+  return (command || plugin_ || (!is_own(path) && can_copy(path))) && tcadbcopy(adb_, path);
 }
 
 }  // namespace kt::tokyo

@@ -143,7 +143,7 @@ int Database::peek(std::string* key) {
 }
 
 bool Database::gives_large(Bytes name, const Arguments& arguments) {
-  if (!large_) return false;
+  if (!large_ || is_plugin()) return false;
   if (name == "iternext") {
     std::string key;
     return !is_table() && peek(&key) > static_cast<int>(LARGE);

@@ -129,13 +129,14 @@ struct Interval {
 }  // namespace
 
 bool Database::quick_fwmkeys(int limit) const {
+  if (is_plugin()) return false;
   const bool few = limit >= 0 && limit <= QUICK_COUNT;
   return (few && stores_[0]->ordered()) || count() <= QUICK_COUNT;
 }
 
 bool Database::quick_misc(Bytes name, const Arguments& arguments) const {
   switch (kind_of(name)) {
-    case Kind::UNKNOWN:
+    case Kind::UNKNOWN: return !is_plugin();
     case Kind::READ:
     case Kind::WRITE:
     case Kind::ITERATE:
@@ -143,12 +144,12 @@ bool Database::quick_misc(Bytes name, const Arguments& arguments) const {
     case Kind::ERROR: return true;
     case Kind::LISTED: return arguments.size() <= QUICK_COUNT && bytes_of(arguments) <= LARGE;
     case Kind::SCAN: {
-      if (name == "regex") return false;  // matching may take long, with a single key
+      if (name == "regex" || is_plugin()) return false;  // matching may take long, with a single key
       const int64_t limit = limit_of(arguments);
       return quick_fwmkeys(static_cast<int>(std::min<int64_t>(limit, INT_MAX)));
     }
     case Kind::TABLE:
-      return name != "setindex" && count() <= QUICK_COUNT && scans_.empty() &&
+      return name != "setindex" && !is_plugin() && count() <= QUICK_COUNT && scans_.empty() &&
              !has_pattern(arguments) && record_bytes() <= LARGE;
     default: return false;
   }
@@ -177,6 +178,7 @@ bool Database::logs(Bytes name, bool asks) const {
 
 uint8_t Database::rights_for(Bytes name, const Arguments& arguments) {
   switch (kind_of(name)) {
+    case Kind::UNKNOWN: return READ | WRITE | ADMIN;  // a plug-in may have it
     case Kind::WRITE:
     case Kind::UID: return WRITE;
     case Kind::LISTED: return name == "getlist" ? READ : WRITE;
@@ -208,7 +210,7 @@ bool Database::misc(const std::string& name, const Arguments& arguments, List* r
   if (!logs(name, logged)) return call(name, arguments, result);
   const bool ready = journal.admits();
   if (!ready && !only_reads(name)) return refused();
-  if (kind_of(name) == Kind::LISTED) {
+  if (kind_of(name) == Kind::LISTED && !is_plugin()) {
     const size_t end = listed(name, arguments, 0, arguments.size(), result);
     const bool done = end == arguments.size();
     return ready ? tell_listed(name, arguments, 0, end, done) : done;
@@ -218,6 +220,7 @@ bool Database::misc(const std::string& name, const Arguments& arguments, List* r
 }
 
 bool Database::call(const std::string& name, const Arguments& arguments, List* result) {
+  if (is_plugin()) return everywhere(name, arguments, result);
   switch (kind_of(name)) {
     case Kind::READ:
     case Kind::WRITE: return at_key(name, arguments, result);
@@ -244,6 +247,10 @@ bool Database::call(const std::string& name, const Arguments& arguments, List* r
 bool Database::long_misc(const std::string& name, const Arguments& arguments, List* result,
                          bool asks) {
   const bool logged = logs(name, asks);
+  if (is_plugin()) {
+    Gate::Writing writing(gate);
+    return misc(name, arguments, result, asks);
+  }
   if (kind_of(name) == Kind::TABLE) return tabular(name, arguments, result, logged);
   if (fetch(name, arguments, result)) {
     Gate::Turn turn(gate);
@@ -577,11 +584,14 @@ bool Database::fwmkeys(Bytes prefix, int limit, List* result) {
 
 void Database::long_fwmkeys(Bytes prefix, int limit, List* result) {
   std::unique_ptr<Scan> scan;
-  {
+  if (is_plugin()) {
+    Gate::Turn turn(gate);
+    add_all(stores_[0]->plugin_keys(prefix, limit).get(), result);
+  } else {
     Gate::Turn turn(gate);
     scan = prefix_scan(prefix, limit, result);
   }
-  run(scan.get());
+  if (scan) run(scan.get());
   if (result->too_long()) throw std::overflow_error("more keys than a list may have");
 }
 

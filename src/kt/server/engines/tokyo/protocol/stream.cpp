@@ -347,7 +347,8 @@ State Stream::misc() {
   if (count > LIST_LIMIT) return broken(MISC, elements);
   if (input_.size() < elements + name_size) return wait(elements + name_size);
   const Bytes name = slice(input_.data() + elements, name_size);
-  if (name == "putlist" || name == "outlist" || name == "getlist") {
+  const bool listed = name == "putlist" || name == "outlist" || name == "getlist";
+  if (listed && !database_.is_plugin()) {
     return begin_list(MISC, name, count);
   }
   if (walked_ == 0) {
