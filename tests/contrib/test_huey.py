@@ -80,9 +80,11 @@ def test_suite(server: Any, kind: Any) -> None:
             return kind("suite", place=server, blocking=False, utc=False)
 
     result = unittest.TestResult()
-    unittest.defaultTestLoader.loadTestsFromTestCase(Suite).run(result)
+    suite = unittest.defaultTestLoader.loadTestsFromTestCase(Suite)
+    count = suite.countTestCases()  # testsRun leaves skipped ones out in CPython 3.12.1
+    suite.run(result)
     assert not [text for _, text in result.errors + result.failures]
-    assert result.testsRun - len(result.skipped) >= 6
+    assert count - len(result.skipped) >= 6
 
 
 @pytest.mark.parametrize("kind", [KtStorage, KtPriorityStorage])
