@@ -19,12 +19,13 @@ import pytest
 
 from tests.cluster.conftest import Direct
 
-from .server import LocalPostgres, find_program
+from .server import LocalPostgres, why_not_here
 
 
 def must_be_here() -> None:
-    if find_program("initdb") is None:
-        pytest.skip("there is no PostgreSQL: initdb is not on PATH")
+    reason = why_not_here()
+    if reason:
+        pytest.skip(reason)
 
 
 @pytest.fixture(scope="session")

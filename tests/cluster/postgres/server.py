@@ -1,7 +1,6 @@
 """A real PostgreSQL on this machine, for as long as a test wants it.
 
-Its programs are on PATH, or where Debian has them. What is written need not last, so the server
-does not wait for the disk.
+What is written need not last, so the server does not wait for the disk.
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ import psycopg
 
 from tests.cluster.nodes import wait_for
 from tests.ports import free_port
+from tests.programs import environment, find_program
 
 OPTIONS = {
     "fsync": "off",
@@ -30,13 +30,6 @@ OPTIONS = {
 }
 
 
-def find_program(name: str) -> str | None:
-    """A program of PostgreSQL; None if there is none."""
-    places = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
-    paths = os.pathsep.join([os.environ.get("PATH", ""), *map(str, places)])
-    return shutil.which(name, path=paths)
-
-
 def someone_else() -> dict[str, Any]:
     """Whom the server runs as: it refuses root."""
     if os.getuid() != 0:
@@ -44,6 +37,24 @@ def someone_else() -> dict[str, Any]:
     names = {one.pw_name: one for one in pwd.getpwall()}
     user = names.get("postgres") or names["nobody"]
     return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+
+
+def why_not_here() -> str:
+    """Why none can be started; empty if one can."""
+    program = find_program("initdb")
+    if program is None:
+        return "there is no PostgreSQL (Debian: postgresql)"
+    try:
+        subprocess.run(
+            [program, "--version"],
+            capture_output=True,
+            cwd="/",
+            env=environment(program),
+            **someone_else(),
+        )
+    except PermissionError:
+        return f"it refuses root, and others may not run {program}"
+    return ""
 
 
 class LocalPostgres:
@@ -68,6 +79,7 @@ class LocalPostgres:
             capture_output=True,
             text=True,
             cwd="/",
+            env=environment(str(find_program("initdb"))),
             **self._who,
         )
         assert done.returncode == 0, done.stderr
@@ -84,6 +96,7 @@ class LocalPostgres:
                 stdout=log,
                 stderr=log,
                 cwd="/",
+                env=environment(str(find_program("postgres"))),
                 **self._who,
             )
         wait_for(self._serves)

@@ -11,13 +11,16 @@ import json
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from kt.server.engines import EngineError
 from kt.server.engines.kyoto._engine import Database
 
+from ..disks import fill_up, mounted, small_disk
 from ..http_client import Caller
 from ..processes import ServerProcess
 from .kyoto import contents, set_bulk
@@ -155,6 +158,36 @@ def test_each_record_of_many_gets_its_own_value(tmp_path: Path) -> None:
     ended = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert ended.returncode == 0, ended.stderr
     assert 50 < int(ended.stdout) < 1999
+
+
+@small_disk
+@pytest.mark.parametrize("auto_transaction", [False, True])
+@pytest.mark.parametrize("name", ["casket.kch", "casket.kct"])
+def test_no_transaction_without_room(tmp_path: Path, name: str, auto_transaction: bool) -> None:
+    """Neither gaps that are to be closed nor a transaction that cannot begin leave the file marked
+    as broken: it would be made anew when it is opened next, for which there is no room."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    records = {b"%d" % number: b"%d" % number * 400 for number in range(3000)}
+    with mounted(disk, "size=24m"):
+        with Database(str(disk / name), auto_transaction=auto_transaction) as database:
+            database.set_bulk(records)
+            for key in list(records)[::3]:
+                database.remove(key)
+                del records[key]
+            database.synchronize()
+            fill_up(disk / "filler")
+            for _ in range(200):
+                database.tick()
+            with suppress(EngineError):
+                database.vacuum()
+            with suppress(EngineError):
+                database.begin_transaction()
+                database.end_transaction(commit=False)
+            assert contents(database) == records
+        assert (disk / name).read_bytes()[24] == 0
+        with Database(str(disk / name), auto_transaction=auto_transaction) as database:
+            assert contents(database) == records
 
 
 @pytest.mark.parametrize(("spec", "size", "limit", "transactions"), TREES)

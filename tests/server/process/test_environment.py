@@ -10,9 +10,8 @@ from __future__ import annotations
 import os
 import signal
 import stat
-import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from itertools import count, islice
 from pathlib import Path
 from time import monotonic
@@ -22,6 +21,7 @@ import pytest
 import kt
 from kt import KT_NONE, KyotoTycoon, ServerError, TokyoTyrant
 
+from ..disks import fill_up, mounted, small_disk
 from ..processes import HOST, SECONDS
 from .served import FILES, TYRANT_FILES, VALUE, Served, both, every_file, file_of, program_of
 
@@ -31,11 +31,6 @@ LOCALES = {
     "unknown": {"LANG": "xx_YY.ISO-8859-15", "LC_ALL": ""},
     "mixed": {"LANG": "C.UTF-8", "LC_NUMERIC": "de_DE", "LC_CTYPE": "POSIX"},
 }
-
-
-small_disk = pytest.mark.skipif(
-    os.geteuid() != 0, reason="needs a small file system, which root may mount"
-)
 
 
 # Locales and environments
@@ -169,17 +164,6 @@ def unwritable(tmp_path: Path) -> Iterator[Path]:
         directory.chmod(0o755) if os.geteuid() else None
 
 
-def mounted(directory: Path, options: str) -> ExitStack:
-    """Mount a file system in memory there, until the end of the block; skip if we may not."""
-    stack = ExitStack()
-    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(directory)]
-    done = subprocess.run(command, capture_output=True, timeout=SECONDS)
-    if done.returncode:
-        pytest.skip(f"cannot mount: {done.stderr.decode()}")
-    stack.callback(subprocess.run, ["umount", "-l", str(directory)], check=True, timeout=SECONDS)
-    return stack
-
-
 @every_file
 def test_a_directory_that_cannot_be_written_to(file: str, tmp_path: Path, unwritable: Path) -> None:
     server = Served(program_of(file), file=str(unwritable / file), directory=tmp_path)
@@ -203,12 +187,6 @@ def test_files_that_cannot_be_written(
 
 INDEXED = [f"casket.tct#idx=column:{kind}" for kind in ("lex", "tok")]
 """Tables with an index, which is a file of its own."""
-
-
-def fill_up(filler: Path) -> None:
-    with filler.open("wb", buffering=0) as out, suppress(OSError):
-        while out.write(bytes(1 << 12)):
-            pass
 
 
 @small_disk
@@ -250,13 +228,13 @@ def test_a_full_disk(file: str, large: bool, tmp_path: Path) -> None:
 
 
 @small_disk
-@pytest.mark.parametrize("file", ["casket.tcb", "casket.tct#idx=column:lex"])
+@pytest.mark.parametrize("file", ["casket.kch", "casket.kct", "casket.tcb", INDEXED[0]])
 def test_a_torn_file_on_a_full_disk(file: str, tmp_path: Path) -> None:
     """There is no space to put it right: it stays as it is, and is not served."""
     disk = tmp_path / "disk"
     disk.mkdir()
     with mounted(disk, "size=24m"):
-        server = Served("kt-tyrant", file=str(disk / file), directory=tmp_path)
+        server = Served(program_of(file), file=str(disk / file), directory=tmp_path)
         with server:
             assert server.put()
             assert server.stop() == 0

@@ -17,7 +17,7 @@ from kt import KyotoTycoon, TokyoTyrant
 from kt.moments import show_moment
 from kt.serializers import KT_NONE
 
-from ..process.test_environment import mounted, small_disk
+from ..disks import mounted, small_disk
 from ..processes import BUNDLED, HOST, SECONDS, ServerProcess
 from .test_restoring import KYOTO_FILES, LOG, TOKYO_FILES, moment, run
 

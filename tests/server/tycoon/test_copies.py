@@ -12,7 +12,7 @@ import pytest
 
 from kt import KTError, KyotoTycoon
 
-from ..process.test_environment import mounted, small_disk
+from ..disks import mounted, small_disk
 from ..processes import HOST, SECONDS, ServerProcess
 from .pairs import (
     BUNDLED,

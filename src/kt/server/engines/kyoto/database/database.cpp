@@ -10,6 +10,7 @@
 #include "kyoto/storage/directory.h"
 #include "kyoto/storage/gaps.h"
 #include "kyoto/storage/log_check.h"
+#include "kyoto/storage/log_room.h"
 #include "kyoto/storage/void.h"
 #include "kyoto/upkeep/maintenance.h"
 #include "kyoto/upkeep/pages.h"
@@ -118,6 +119,9 @@ Database::~Database() { close(); }
 Error Database::open() {
   read_spec();
   std::shared_ptr<File> before = mend_log();
+  if (!before && !options_.no_lock && !options_.no_repair && lacks_room_for_repair(path_in_spec())) {
+    return Error(Error::SYSTEM, "it was not closed, and there is no room to put it right beside it");
+  }
   std::unique_ptr<kc::PolyDB> engine;
   Error error = open_engine(spec_, &engine);
   if (failed(error)) return error;
@@ -139,7 +143,7 @@ Error Database::open() {
 // must have it before. Null if there is no log.
 std::shared_ptr<File> Database::mend_log() {
   if (is_void(spec_)) return nullptr;
-  const std::string path = spec_.substr(0, spec_.find('#'));
+  const std::string path = path_in_spec();
   if (!options_.read_only) undo_clearing(path);
   if (!options_.read_only && !options_.no_lock) undo_making(path, !options_.try_lock);
   if (options_.no_lock || ::access(log_of(path).c_str(), F_OK) != 0) return nullptr;
@@ -349,10 +353,14 @@ Error Database::visit_all(const std::vector<std::string>& keys, RecordVisitor& v
   return error;
 }
 
+bool Database::begins_transaction(bool hard) {
+  return begins(file_under(engine_->reveal_inner_db()), [&] { return engine_->begin_transaction_try(hard); });
+}
+
 // For the engine, each record would be a transaction; a kill could leave some of them. Alone inside:
 // what others change at the same time would be undone with it.
 Error Database::commit_all(const std::vector<std::string>& keys, RecordVisitor& visitor) {
-  if (!engine_->begin_transaction_try(options_.auto_synchronize)) return engine_->error();
+  if (!begins_transaction(options_.auto_synchronize)) return engine_->error();
   Error error = visit_all(keys, visitor, true);
   const bool whole = !failed(error) && visitor.failure() == nullptr;
   const bool ended = engine_->end_transaction(whole);
@@ -428,7 +436,7 @@ Error Database::begin_transaction(bool hard, double timeout) {
   Isolation alone(gate_);
   if (!is_open()) return not_open();
   clean_rest(*this);
-  if (!engine_->begin_transaction_try(hard)) {
+  if (!begins_transaction(hard)) {
     log_.begin();
     return engine_->error();
   }

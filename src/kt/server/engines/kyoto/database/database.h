@@ -194,9 +194,11 @@ class Database {
   Error try_accept(Bytes key, RecordVisitor& visitor, bool writable);
   bool has_room_inside(size_t size);
   Error visit_all(const std::vector<std::string>& keys, RecordVisitor& visitor, bool writable);
+  bool begins_transaction(bool hard);
   Error commit_all(const std::vector<std::string>& keys, RecordVisitor& visitor);
   void correct_all(const std::vector<std::string>& keys, const RecordVisitor& visitor);
   void read_spec();
+  std::string path_in_spec() const { return spec_.substr(0, spec_.find('#')); }
   std::shared_ptr<File> mend_log();
   void load_persistence();
   void adopt_engine(std::shared_ptr<File> before);

@@ -68,6 +68,9 @@ struct FreeBlocks {  // the gaps that a file knows of, the largest last
 struct PagesDirectory {  // the directory under a tree that is in one
   friend constexpr auto reveal(PagesDirectory);
 };
+struct FileMarks {  // whether a file is open, or broken, as it will be written into it
+  friend constexpr auto reveal(FileMarks);
+};
 struct RenamesFiles {  // whether a directory's record is a new file that gets its name when whole
   friend constexpr auto reveal(RenamesFiles);
 };
@@ -188,6 +191,7 @@ KT_REVEAL_PLACES(ForestDB)
 
 template struct Reveal<PagesFile, &kc::TreeDB::db_>;
 template struct Reveal<FileEnd, &kc::HashDB::lsiz_>;
+template struct Reveal<FileMarks, &kc::HashDB::flags_>;
 template struct Reveal<FreeBlocks, &kc::HashDB::fbp_>;
 template struct Reveal<PagesDirectory, &kc::ForestDB::db_>;
 template struct Reveal<RenamesFiles, &kc::DirDB::autotran_>;

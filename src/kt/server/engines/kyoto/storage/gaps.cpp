@@ -17,8 +17,12 @@ bool is_gap(const Block& block) { return block.psiz == UINT16_MAX; }
 
 class Mover {
  public:
-  explicit Mover(kc::HashDB& file)
-      : file_(file), from_(file.*reveal(GapCursor{})), to_(from_), end_(file.*reveal(FileEnd{})) {}
+  Mover(kc::HashDB& file, LogRoom* room)
+      : file_(file),
+        room_(room),
+        from_(file.*reveal(GapCursor{})),
+        to_(from_),
+        end_(file.*reveal(FileEnd{})) {}
 
   // Go on behind the next gap. False if the file is broken.
   bool find(int64_t* steps) {
@@ -36,6 +40,10 @@ class Mover {
   bool move(int64_t steps) {
     for (; from_ < end_ && steps > 0; steps--) {
       if (!read()) return false;
+      if (!is_gap(block_) && room_ != nullptr && !room_->holds(block_.rsiz)) {
+        delete[] block_.bbuf;
+        break;
+      }
       (file_.*reveal(EscapeCursors{}))(from_, to_);
       from_ += block_.rsiz;
       if (!is_gap(block_) && !shift()) return false;
@@ -83,6 +91,7 @@ class Mover {
   }
 
   kc::HashDB& file_;
+  LogRoom* const room_;
   int64_t from_;
   int64_t to_;
   const int64_t end_;
@@ -97,9 +106,9 @@ kc::HashDB* file_under(kc::BasicDB* engine) {
   return dynamic_cast<kc::HashDB*>(engine);
 }
 
-bool move_records(kc::HashDB& file, int64_t steps) {
+bool move_records(kc::HashDB& file, int64_t steps, LogRoom* room) {
   file.*reveal(Fragments{}) = 0;
-  Mover mover(file);
+  Mover mover(file, room);
   return mover.find(&steps) && mover.move(steps) && mover.finish();
 }
 

@@ -11,16 +11,16 @@
 #ifndef KT_KYOTO_GAPS_H
 #define KT_KYOTO_GAPS_H
 
-#include "kyoto/storage/engine.h"
+#include "kyoto/storage/log_room.h"
 
 namespace kt {
 
 // The file that the engine keeps its records or pages in; null if there is no such file.
 kyotocabinet::HashDB* file_under(kyotocabinet::BasicDB* engine);
 
-// Look at so many records and gaps, from wherever the last call stopped; alone, in a transaction.
-// False if the file is broken.
-bool move_records(kyotocabinet::HashDB& file, int64_t steps);
+// Look at so many records and gaps, from wherever the last call stopped, or at fewer if the log of
+// the transaction holds no more (null: it does); alone, in a transaction. False if the file is broken.
+bool move_records(kyotocabinet::HashDB& file, int64_t steps, LogRoom* room);
 
 // Give back what is behind the last record; alone, and in no transaction.
 void cut_tail(kyotocabinet::HashDB& file);

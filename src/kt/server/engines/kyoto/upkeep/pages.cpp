@@ -8,6 +8,7 @@
 
 #include "kyoto/database/internals.h"
 #include "kyoto/storage/gaps.h"
+#include "kyoto/storage/log_check.h"
 
 namespace kt {
 
@@ -156,12 +157,20 @@ Error close_some_gaps(Database& database, int64_t steps) {
   kc::HashDB* file = file_under(database.engine().reveal_inner_db());
   if (file == nullptr) return succeeded();
   if (database.in_transaction() || database.log().running()) {
-    return move_records(*file, steps) ? succeeded() : file->error();
+    return move_records(*file, steps, nullptr) ? succeeded() : file->error();
   }
-  if (!file->begin_transaction_try(database.options().auto_synchronize)) return file->error();
-  const bool moved = move_records(*file, steps);
-  Error error = moved ? succeeded() : file->error();
-  if (!file->end_transaction(moved) && moved) error = file->error();
+  const bool hard = database.options().auto_synchronize;
+  if (!begins(file, [&] { return file->begin_transaction_try(hard); })) return file->error();
+  Error error = succeeded();
+  {
+    LogRoom room(log_of(file->path()));
+    if (room.holds(0)) {
+      if (!move_records(*file, steps, &room)) error = file->error();
+    } else {
+      error = Error(Error::SYSTEM, "no room for the log of what moves");
+    }
+    if (!file->end_transaction(!failed(error)) && !failed(error)) error = file->error();
+  }
   cut_tail(*file);
   if (database.file()) database.file()->forget_room();
   return error;

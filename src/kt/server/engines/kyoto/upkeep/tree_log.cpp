@@ -31,7 +31,8 @@ bool TreeLog::wanted() const {
 
 void TreeLog::begin() {
   if (running_ || !wanted()) return;
-  running_ = pages_under(database_.engine().reveal_inner_db())->begin_transaction_try(false);
+  kc::BasicDB* engine = database_.engine().reveal_inner_db();
+  running_ = begins(file_under(engine), [&] { return pages_under(engine)->begin_transaction_try(false); });
 }
 
 void TreeLog::end() {
