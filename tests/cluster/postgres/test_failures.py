@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
@@ -121,8 +122,9 @@ def test_a_deadlock_is_tried_again(table: LocalPostgres) -> None:
 def test_what_cannot_be_serialized_is_tried_again(table: LocalPostgres) -> None:
     """Writers of one record, where the server lets none pass that has seen an older state."""
     table.run("ALTER ROLE kt SET default_transaction_isolation = 'serializable'")
-    try:
-        clients = [kt.connect(table.url(timeout=60)) for _ in range(3)]
+    with ExitStack() as stack:
+        stack.callback(table.run, "ALTER ROLE kt RESET default_transaction_isolation")
+        clients = [stack.enter_context(kt.connect(table.url(timeout=60))) for _ in range(3)]
         failed: list[BaseException] = []
 
         def count(client: kt.KyotoTycoon[str, str]) -> None:
@@ -139,10 +141,6 @@ def test_what_cannot_be_serialized_is_tried_again(table: LocalPostgres) -> None:
             thread.join()
         assert failed == []
         assert clients[0].incr("n", 0) == 90
-        for client in clients:
-            client.close()
-    finally:
-        table.run("ALTER ROLE kt RESET default_transaction_isolation")
 
 
 def test_a_lock_that_is_held_for_too_long(table: LocalPostgres) -> None:
@@ -161,7 +159,8 @@ def test_a_lock_that_is_held_for_too_long(table: LocalPostgres) -> None:
 def test_a_connection_that_is_silent(table: LocalPostgres) -> None:
     with kt.connect(table.url(timeout=1)) as db:
         db.set("k", "0")
-        [[pid]] = table.run("SELECT pid FROM pg_stat_activity WHERE application_name = 'kt'")
+        newest = "application_name = 'kt' ORDER BY backend_start DESC LIMIT 1"
+        [[pid]] = table.run(f"SELECT pid FROM pg_stat_activity WHERE {newest}")
         os.kill(pid, signal.SIGSTOP)
         try:
             with pytest.raises(OutcomeUnknown):

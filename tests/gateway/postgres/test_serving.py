@@ -10,18 +10,12 @@ from tests.cluster.nodes import LocalCluster, wait_for
 from tests.cluster.postgres.server import LocalPostgres
 from tests.gateway.conftest import Gateway
 from tests.gateway.test_limits import called
-from tests.gateway.test_serving import received
+from tests.gateway.test_serving import (
+    test_requests_of_one_connection_are_answered_in_their_order,
+)
 from tests.ports import free_port
 
-
-def test_requests_of_one_connection_are_answered_in_their_order(tycoon_server: Gateway) -> None:
-    sent = b"".join(
-        b"PUT /k HTTP/1.1\r\nContent-Length: 2\r\n\r\n%02d" % number + b"GET /k HTTP/1.1\r\n\r\n"
-        for number in range(50)
-    )
-    replies = received(sent, tycoon_server).split(b"HTTP/1.1 ")[1:]
-    assert [reply[:3] for reply in replies] == [b"201", b"200"] * 50
-    assert [int(reply[-2:]) for reply in replies[1::2]] == list(range(50))
+__all__ = ["test_requests_of_one_connection_are_answered_in_their_order"]
 
 
 def test_atomic_bulks(tycoon_server: Gateway, tycoon: KyotoTycoon) -> None:
