@@ -187,8 +187,8 @@ class Etcd:
             try:
                 status, answer = self._post(place, f"/v3/{path}", body, max(left, 0.001))
             except (OSError, HTTPException) as error:
-                why = failure(error) if isinstance(error, OSError) else None
-                failures.append(f"{place[0]}:{place[1]}: {why or error or type(error).__name__}")
+                why = str(error) or type(error).__name__
+                failures.append(f"{place[0]}:{place[1]}: {why}")
                 continue
             if status in CUT_OFF:
                 failures.append(f"{place[0]}:{place[1]}: {_said(answer)}")
@@ -204,12 +204,23 @@ class Etcd:
             else HTTPSConnection(*place, timeout=seconds, context=self._tls)
         )
         try:
+            _connect(connection)
             headers = {"Authorization": self._token} if self._token else {}
             connection.request("POST", path, body, headers)
             response = connection.getresponse()
             return response.status, response.read()
         finally:
             connection.close()
+
+
+def _connect(connection: HTTPConnection) -> None:
+    try:
+        connection.connect()
+    except OSError as error:
+        why = failure(error) if isinstance(connection, HTTPSConnection) else None
+        if why is None:
+            raise
+        raise OSError(why) from None
 
 
 def _checked(status: int, answer: bytes) -> dict[str, Any]:
