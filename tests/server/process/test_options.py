@@ -14,6 +14,7 @@ from kt.server.tycoon.options import (
     PURPOSE,
     TycoonOptions,
     compressor,
+    plugin_database,
     tycoon_options,
 )
 
@@ -39,10 +40,11 @@ def test_every_flag_sets_its_field() -> None:
         compressor: "zlib",
         durable: "process",
         plugin_server: "ktplugservmemc.so",
+        plugin_database: "ktplugdbvoid.so",
     }
     for flag in FLAGS:
         given = [words.get(flag.convert, "7")] * len(flag.word.split())  # type: ignore[arg-type]
-        options = tycoon_options("p", [flag.name, *given])
+        options = tycoon_options("p", [flag.name, *given, "*"])
         expected = flag.value if flag.convert is None else flag.convert(*given)
         if flag.combine is not None:
             expected = flag.combine(None, expected)
