@@ -1,6 +1,6 @@
 """How long other connections wait while a bundled server does something long.
 
-    python bench/stalls.py [tycoon|tyrant ...] [--database DATABASE ...] [--records 1000000]
+    python bench/stalls.py [tycoon|tyrant ...] [--database DATABASE ...] [--records 1000000] [--log]
 
 The database is filled; then, for each long operation, one connection asks for it while two others,
 each in a process of its own, ask for something small as often as the server answers: one a record
@@ -8,12 +8,16 @@ by the binary protocol, the other something that the event loop serves in Python
 how long the operation took, and the longest wait and the 99.9th percentile of the two, in
 milliseconds. The first line is the same without any operation: what the machine adds. (Atomic bulk
 calls lock all their records, so others have to wait for their end: that is what atomic means.)
+
+With ``--log`` there is an update log, of which each MiB is a file, and kt-tycoon takes one snapshot
+of the database after the other.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import select
 import subprocess
 import sys
@@ -108,13 +112,22 @@ def probes(
     return started
 
 
-def rows(program: str, database: str, count: int) -> Iterator[list[str]]:
+def logging(program: str, folder: str) -> list[str]:
+    """Arguments for an update log with small files, and for snapshots all the time."""
+    for name in ("log", "snapshots"):
+        os.mkdir(f"{folder}/{name}")
+    words = ["-ulog", f"{folder}/log", "-ulim", "1m", "-sid", "1"]
+    return words + ["-bgs", f"{folder}/snapshots", "-bgsi", "0.1"] * (program == "tycoon")
+
+
+def rows(program: str, database: str, count: int, log: bool) -> Iterator[list[str]]:
     """A row of the table for every operation."""
     tycoon = program == "tycoon"
     server_class = EmbeddedServer if tycoon else EmbeddedTokyoTyrantServer
     with tempfile.TemporaryDirectory(prefix="kt-bench-") as folder:
         path = f"{folder}/{database}" if "." in database else database
-        with server_class(f"kt-{program}", database=path) as server:
+        words = logging(program, folder) if log else []
+        with server_class(f"kt-{program}", database=path, server_args=words) as server:
             db = server.connect(timeout=None)
             fill(db, count)
             for name, operation in (TYCOON if tycoon else TYRANT).items():
@@ -138,6 +151,7 @@ def main() -> None:
     parser.add_argument("servers", nargs="*", choices=["tycoon", "tyrant", []])
     parser.add_argument("--database", action="append", help="database type, several times")
     parser.add_argument("--records", type=int, default=1_000_000)
+    parser.add_argument("--log", action="store_true", help="with update log and snapshots")
     options = parser.parse_args()
     defaults = {
         "tycoon": ["*", "%", "bench.kch", "bench.kct"],
@@ -147,7 +161,7 @@ def main() -> None:
         print(f"| kt-{program} | operation | s | binary, longest | p99.9 | loop, longest | p99.9 |")
         print("|---|---|---:|---:|---:|---:|---:|")
         for database in options.database or defaults[program]:
-            for row in rows(program, database, options.records):
+            for row in rows(program, database, options.records, options.log):
                 print("| " + " | ".join(row) + " |", flush=True)
 
 
