@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
@@ -161,3 +162,38 @@ def test_damage_ahead_is_not_taken_for_records(tmp_path: Path) -> None:
         b"001",
         b"002",
     ]
+
+
+ROTATING = """
+import sys
+from kt.server.engines.log._log import UpdateLog
+
+directory, kind = sys.argv[1:]
+log = UpdateLog(directory, kind=kind, server=1, limit=2000, durable="device")
+for number in range(40):
+    log.append(1, 1, b"x" * 300)
+    assert log.flush()
+"""
+
+
+@pytest.mark.parametrize("kind", ["tycoon", "tyrant"])
+def test_a_file_is_on_the_device_before_the_next_one_is_there(
+    kind: str, tmp_path: Path, last_call: str
+) -> None:
+    """A start looks for what a loss of power has torn at the end of the newest file only."""
+    rotated = 0
+    for call in range(1, 60):
+        log, device = tmp_path / f"log{call}", tmp_path / f"device{call}"
+        log.mkdir()
+        device.mkdir()
+        killing = {"KT_KILL_AT": str(call), "KT_FILES": ".ulog", "KT_DEVICE": str(device)}
+        subprocess.run(
+            [sys.executable, "-c", ROTATING, str(log), kind],
+            env={**os.environ, **killing, "LD_PRELOAD": last_call},
+            timeout=60,
+        )
+        *before, _newest = sorted(log.glob("*.ulog")) or [log]
+        rotated += len(before)
+        for path in before:
+            assert (device / path.name).read_bytes() == path.read_bytes(), call
+    assert rotated

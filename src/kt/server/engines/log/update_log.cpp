@@ -257,6 +257,11 @@ bool UpdateLog::scan(int file, uint64_t size, uint64_t* whole) {
 // Makes a file the one that is written, at `size_` unless it is fresh.
 void UpdateLog::open_file(uint64_t number, bool fresh) {
   const std::string path = this->path(number);
+  // A start looks for what is half written in the newest file only, so the one before is to be whole.
+  if (file_ >= 0 && durability_ == Durability::DEVICE && fdatasync(file_) != 0) {
+    device_failed_ = true;
+    fail(this->path(number_));
+  }
   const int flags = O_RDWR | O_CLOEXEC | O_CREAT | (fresh ? O_TRUNC : 0);
   const int file = open(path.c_str(), flags, 0644);
   if (file < 0) fail(path);
