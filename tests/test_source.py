@@ -23,7 +23,7 @@ import kt
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "src" / "kt"
 
-BASE = {"errors", "moments", "options", "serializers", "types", "version"}
+BASE = {"device", "errors", "moments", "options", "serializers", "types", "version"}
 """Rooms that all that stand after them may import."""
 
 CLIENTS = "client client.tycoon client.tyrant"
@@ -36,6 +36,7 @@ SERVING = (
 # Room -> what it may import besides BASE, all of it before it. A module belongs to the room with
 # the longest name that fits; "" is kt itself. Clients and servers have only wire in common.
 ROOMS = {
+    "device": "",
     "errors": "",
     "moments": "",
     "options": "",

@@ -64,6 +64,12 @@ class Engine(Protocol):
         """What `report` tells of it: ``NAME=NUMBER``, with spaces between."""
 
 
+def retries_text(retries: Mapping[str, int]) -> str:
+    """How often something was tried again, and of which kinds, as a part of `Engine.facts`."""
+    kinds = "".join(f" retries_{name}={n}" for name, n in sorted(retries.items()))
+    return f"retries={sum(retries.values())}{kinds}"
+
+
 class Seen(NamedTuple):
     """What a record was, for who wants to change it if it is still so.
 

@@ -34,6 +34,7 @@ from itertools import count
 from typing import Any, Final, Protocol
 
 from kt.cluster.commands import EVERY, FRESH, NOWHERE, Command, Steps, record_of
+from kt.cluster.contract import retries_text
 from kt.cluster.node import SILENCE, Job, Node, address_of, ask_node
 from kt.cluster.settings import Settings
 from kt.cluster.slots import NODES, Meaning, SlotMap, judge
@@ -196,12 +197,10 @@ class Engine:
 
     def facts(self) -> str:
         """What `report` tells of it."""
-        retries = sum(self.retries.values())
-        kinds = "".join(f" retries_{name}={n}" for name, n in sorted(self.retries.items()))
         acks, seconds = self.acks
         return (
             f"nodes={len(self.map.nodes)} masters={len(self.map.masters)}"
-            f" complete={int(self.map.is_complete())} retries={retries}{kinds}"
+            f" complete={int(self.map.is_complete())} {retries_text(self.retries)}"
             f" replicas={self.map.replicas_up} slots={self.map.served()}"
             f" acks={acks} ack_seconds={seconds:.6f}"
         )

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Final
 
+from kt.device import synchronize_path
 from kt.log.files import Entry, Kind
 from kt.wire.log import tycoon
 
@@ -37,11 +38,7 @@ def write_log(path: Path, kind: Kind, entries: Iterable[Entry], overwrite: bool)
     finally:
         with suppress(FileNotFoundError):
             os.unlink(name)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    synchronize_path(str(path.parent))
     return count
 
 

@@ -17,6 +17,7 @@ from glob import escape, glob
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from kt.device import synchronize_names
 from kt.errors import ImproperlyConfigured
 
 if TYPE_CHECKING:
@@ -86,19 +87,6 @@ def write_checkpoint(path: str, checkpoint: Checkpoint) -> None:
         os.fsync(file.fileno())
     os.replace(name + ".tmp", name)
     synchronize_names(name)
-
-
-def synchronize_names(path: str) -> None:
-    """Bring to the device which files there are beside `path`.
-
-    Raises:
-        OSError: that failed.
-    """
-    folder = os.open(os.path.dirname(path) or ".", os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def base_path(path: str, stamp: int | str) -> str:

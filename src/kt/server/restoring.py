@@ -19,6 +19,7 @@ from glob import escape, glob
 from itertools import chain
 from typing import Final, Self
 
+from kt.device import synchronize_names, synchronize_path
 from kt.errors import ImproperlyConfigured, ProtocolError
 from kt.moments import show_moment
 from kt.server.log_files import LogFiles, R
@@ -98,9 +99,9 @@ class Making:
             os.sync()
         else:
             for name in names:
-                _bring_to_device(name)
+                synchronize_path(name)
         _rename(self._made, self._path, names)
-        _bring_to_device(os.path.dirname(self._path) or ".")
+        synchronize_names(self._path)
 
     def __enter__(self) -> Self:
         if os.path.lexists(self._made):
@@ -155,14 +156,6 @@ def _remove(path: str) -> None:
             shutil.rmtree(name)
         else:
             os.remove(name)
-
-
-def _bring_to_device(path: str) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def later_records(

@@ -56,21 +56,25 @@ def client(process: ServerProcess) -> TokyoTyrant[str, bytes]:
 class Judged:
     """A database that is written and killed again and again, and judged by what comes back."""
 
+    promise = "process"
+
     def __init__(self, directory: Path, database: str) -> None:
         self.directory = directory
         self.database = database
         self.suffix = {"*": ".tch", "+": ".tcb"}.get(database[0]) or f".{database[7:10]}"
         self.found: dict[str, bytes] = {}
 
+    def server(self, *args: str, **environment: str) -> ServerProcess:
+        return server(self.directory, *DURABLE, *args, database=self.database, **environment)
+
     def write(self, seed: int, seconds: float, **environment: str) -> None:
         """Let somebody write for that long, or until the server kills itself; then judge."""
         acknowledged = 0
-        args = (*DURABLE, "-ulim", "64k")
-        process = server(self.directory, *args, database=self.database, **environment)
+        process = self.server("-ulim", "64k", **environment)
         try:
             process.start()
-            writer = Writer(self.suffix, seed, process.port, "process")
-        except AssertionError:
+            writer = Writer(self.suffix, seed, process.port, self.promise)
+        except (AssertionError, ServerConnectionError):
             assert "KT_KILL_AT" in environment  # the start is what was killed
         else:
             with suppress(AssertionError):  # the writer ends with the server
@@ -78,10 +82,14 @@ class Judged:
             process.kill()
             acknowledged = writer.kill()
         process.kill()
-        self.judge(Account(self.found, steps(seed, wide=WIDE), acknowledged, "process"))
+        self.lose(seed)
+        self.judge(Account(self.found, steps(seed, wide=WIDE), acknowledged, self.promise))
+
+    def lose(self, seed: int) -> None:
+        """What else happens to the machine."""
 
     def judge(self, account: Account) -> None:
-        with server(self.directory, *DURABLE, database=self.database) as process:
+        with self.server() as process:
             with client(process) as tt:
                 self.found, complaints = contents(tt, self.suffix)
             complaints += account.complaints(self.found, whole_bulks=False, in_place=False)

@@ -17,12 +17,11 @@ from pathlib import Path
 import pytest
 
 import kt
-from kt.errors import ImproperlyConfigured, KTError, ServerConnectionError
+from kt.errors import ImproperlyConfigured, KTError
 from kt.server.engines.log._log import UpdateLog
 from kt.server.engines.tokyo._engine import Database
 from kt.server.log_files import TYRANT, LogFiles
-from tests.crash.test_crash import KILLS, SEED, Writer
-from tests.crash.workload import Account, contents, steps
+from tests.crash.test_crash import KILLS, SEED
 
 from ..processes import ServerProcess, refused
 from ..test_log_retention import wait_until
@@ -32,7 +31,7 @@ from .test_tyrant_durable import (
     KEEPING,
     LONGEST,
     SCRIPT,
-    WIDE,
+    Judged,
     change_in_every_way,
     client,
     server,
@@ -82,17 +81,17 @@ def another_boot(machine: Path) -> None:
         path.write_text(json.dumps({**json.loads(path.read_text()), "boot": "another"}))
 
 
-class Judged:
+class WithoutPower(Judged):
     """A database whose machine loses power again and again, and what comes back."""
+
+    promise = "device"
 
     def __init__(self, directory: Path, database: str, last_call: str) -> None:
         self.machine, self.device = directory / "machine", directory / "device"
         self.machine.mkdir()
         self.device.mkdir()
-        self.database = database
-        self.suffix = {"*": ".tch", "+": ".tcb"}.get(database[0]) or f".{database[7:10]}"
+        super().__init__(self.machine, database)
         self.environment = {"LD_PRELOAD": last_call, "KT_DEVICE": str(self.device)}
-        self.found: dict[str, bytes] = {}
 
     def server(self, *args: str, **environment: str) -> ServerProcess:
         return server(
@@ -104,40 +103,17 @@ class Judged:
             **environment,
         )
 
-    def write(self, seed: int, **environment: str) -> None:
-        acknowledged = 0
-        process = self.server("-ulim", "64k", **environment)
-        try:
-            process.start()
-            writer = Writer(self.suffix, seed, process.port, "device")
-        except (AssertionError, ServerConnectionError):
-            assert "KT_KILL_AT" in environment  # the start is what was killed
-        else:
-            with suppress(AssertionError):  # the writer ends with the server
-                writer.watch(random.Random(seed).uniform(0, LONGEST))
-            process.kill()
-            acknowledged = writer.kill()
-        process.kill()
+    def lose(self, seed: int) -> None:
         lose_power(self.machine, self.device, seed)
-        self.judge(Account(self.found, steps(seed, wide=WIDE), acknowledged, "device"))
-
-    def judge(self, account: Account) -> None:
-        with self.server() as process:
-            with client(process) as tt:
-                self.found, complaints = contents(tt, self.suffix)
-            complaints += account.complaints(self.found, whole_bulks=False, in_place=False)
-            assert process.stop() == 0
-            assert "turned out otherwise" not in process.printed()
-        assert not complaints, "\n".join(complaints[:20]) + process.printed()
 
 
 @pytest.mark.parametrize("database", IN_MEMORY[:2] + FILES)
 def test_a_loss_of_power_loses_nothing(database: str, tmp_path: Path, last_call: str) -> None:
     seed = random.Random(f"{SEED}{database}power").randrange(10**6)
     print(f"KT_CRASH_SEED={SEED}, seed {seed}")
-    judged = Judged(tmp_path, database, last_call)
+    judged = WithoutPower(tmp_path, database, last_call)
     for turn in range(KILLS):
-        judged.write(seed + turn)
+        judged.write(seed + turn, random.Random(seed + turn).uniform(0, LONGEST))
 
 
 @pytest.mark.parametrize("files", ["/log/", "casket"])
@@ -147,15 +123,16 @@ def test_a_loss_of_power_in_any_call_loses_nothing(
 ) -> None:
     seed = random.Random(f"{SEED}{database}{files}power").randrange(10**6)
     print(f"KT_CRASH_SEED={SEED}, seed {seed}")
-    judged = Judged(tmp_path, database, last_call)
+    judged = WithoutPower(tmp_path, database, last_call)
     for turn in range(KILLS):
         call = random.Random(seed + turn).choice((*range(1, 60), 100, 300))
-        judged.write(seed + turn, KT_KILL_AT=str(call), KT_FILES=files)
+        seconds = random.Random(seed + turn).uniform(0, LONGEST)
+        judged.write(seed + turn, seconds, KT_KILL_AT=str(call), KT_FILES=files)
 
 
 @pytest.mark.parametrize("database", ["+", "casket.tch", "casket.tcb"])
 def test_every_kind_of_change_is_there_once(database: str, tmp_path: Path, last_call: str) -> None:
-    judged = Judged(tmp_path, database, last_call)
+    judged = WithoutPower(tmp_path, database, last_call)
     (judged.machine / "s.lua").write_text(SCRIPT)
     with judged.server("-ext", "s.lua") as process:
         with client(process) as tt:
@@ -173,7 +150,7 @@ def test_every_kind_of_change_is_there_once(database: str, tmp_path: Path, last_
 
 
 def test_what_many_write_at_once(tmp_path: Path, last_call: str) -> None:
-    judged = Judged(tmp_path, "casket.tch", last_call)
+    judged = WithoutPower(tmp_path, "casket.tch", last_call)
     acknowledged: list[dict[str, bytes]] = [{} for _ in range(6)]
     begun = threading.Barrier(len(acknowledged) + 1)
 
@@ -260,7 +237,7 @@ def follow(command: bytes, kept: dict[bytes, bytes]) -> None:
 
 
 def test_the_base_follows_the_log(tmp_path: Path, last_call: str) -> None:
-    judged = Judged(tmp_path, "casket.tch", last_call)
+    judged = WithoutPower(tmp_path, "casket.tch", last_call)
     with judged.server("-ulim", "4m", "-ulog-keep", "8m") as process:
         with client(process) as tt:
             assert tt.count() == 0

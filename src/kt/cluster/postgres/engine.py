@@ -23,6 +23,7 @@ import random
 from typing import TYPE_CHECKING, Any, Final
 
 from kt.cluster.commands import Failure
+from kt.cluster.contract import retries_text
 from kt.cluster.engine import is_closed
 from kt.cluster.postgres.settings import Settings
 from kt.cluster.postgres.statements import Statement
@@ -177,8 +178,7 @@ class Engine:
     def facts(self) -> str:
         """What `report` tells of it."""
         connections = sum(lane.connection.is_open for lane in self._lanes)
-        kinds = "".join(f" retries_{name}={n}" for name, n in sorted(self.retries.items()))
-        return f"connections={connections} retries={sum(self.retries.values())}{kinds}"
+        return f"connections={connections} {retries_text(self.retries)}"
 
     async def close(self) -> None:
         """Cut all connections; what waits fails."""

@@ -30,6 +30,7 @@ from dataclasses import replace
 from glob import escape, glob
 from typing import Final
 
+from kt.device import synchronize_names, synchronize_path
 from kt.errors import ImproperlyConfigured
 from kt.server.checkpoint_file import (
     Checkpoint,
@@ -41,7 +42,6 @@ from kt.server.checkpoint_file import (
     present_boot,
     read_checkpoint,
     set_aside,
-    synchronize_names,
     write_checkpoint,
 )
 from kt.server.engines.tokyo._engine import Database
@@ -213,8 +213,7 @@ class Base:
             OSError: that cannot be brought to the device.
         """
         for path in (self._path, *glob(escape(self._path) + ".idx.*")):
-            with open(path, "rb") as file:
-                os.fsync(file.fileno())
+            synchronize_path(path)
         synchronize_names(self._path)
         found = read_checkpoint(self._path)
         if found is not None:

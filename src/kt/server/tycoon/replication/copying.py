@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Final
 
+from kt.device import synchronize_names
 from kt.errors import KTError, ProtocolError
 from kt.server.engines.kyoto._engine import Database, Replay, ReplayState
 from kt.server.link import Halted, Peer
@@ -87,7 +88,7 @@ class Copy:
                 file.flush()
                 os.fsync(file.fileno())
             os.rename(self._unfinished, self.path)
-            synchronize_directory(self.path)
+            synchronize_names(self.path)
         except BaseException:
             self.clean()
             raise
@@ -199,7 +200,7 @@ class Copy:
     def remove(self) -> None:
         """The databases are whole, and the stamp is written."""
         os.remove(self.path)
-        synchronize_directory(self.path)
+        synchronize_names(self.path)
 
 
 def refuse_own(changes: bytes, server: int) -> None:
@@ -228,12 +229,3 @@ class Check:
             self._value = zlib.crc32(message.changes, self._value)
         if message.check != self._value:
             raise ProtocolError("a copy is damaged: its check does not fit")
-
-
-def synchronize_directory(path: str) -> None:
-    """Bring to the device what a file is called."""
-    directory = os.open(os.path.dirname(path) or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)

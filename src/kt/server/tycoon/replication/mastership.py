@@ -25,6 +25,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from kt.device import synchronize_names
 from kt.errors import ImproperlyConfigured
 from kt.server.engines.kyoto._engine import Database
 from kt.server.session import Journal
@@ -106,11 +107,7 @@ class Mastership:
             file.flush()
             os.fsync(file.fileno())
         os.replace(made, self._path)
-        directory = os.open(os.path.dirname(self._path) or ".", os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        synchronize_names(self._path)
         self._believe(epoch, state, address)
 
     def _believe(self, epoch: int, state: str, address: str) -> None:
