@@ -190,6 +190,54 @@ def test_no_transaction_without_room(tmp_path: Path, name: str, auto_transaction
             assert contents(database) == records
 
 
+@small_disk
+@pytest.mark.parametrize("name", ["casket.kch", "casket.kct"])
+def test_bulks_that_are_undone(tmp_path: Path, name: str) -> None:
+    """The engine cuts the file off where it ended before, so what was made room for is gone."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    with mounted(disk, "size=24m"):
+        with Database(str(disk / name), auto_transaction=True) as database:
+            records = {b"%d" % number: b"%d" % number * 400 for number in range(3000)}
+            database.set_bulk(records)
+            database.synchronize()
+            fill_up(disk / "filler")
+            refusals = 0
+            for number in range(3000, 9000):
+                more = {b"%d of %d" % (i, number): b"x" * 2000 for i in range(20)}
+                try:
+                    database.set_bulk(more, atomic=True)
+                except EngineError:
+                    refusals += 1
+                    if refusals > 30:
+                        break
+                else:
+                    records |= more
+            assert refusals > 30
+            assert contents(database) == records
+            (disk / "filler").unlink()
+        with Database(str(disk / name), auto_transaction=True) as database:
+            assert contents(database) == records
+
+
+@small_disk
+@pytest.mark.parametrize("name", ["casket.kch", "casket.kct"])
+def test_no_new_file_without_room(tmp_path: Path, name: str) -> None:
+    """Neither by opening one, nor by clearing, which takes one where it can."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    with mounted(disk, "size=24m"):
+        with Database(str(disk / name)) as database:
+            database.set_bulk({b"%d" % number: b"value" for number in range(3000)})
+            database.synchronize()
+            fill_up(disk / "filler")
+            with pytest.raises(EngineError, match="no room for a new file"):
+                Database(str(disk / f"new-{name}"))
+            database.clear()
+            assert contents(database) == {}
+        assert not (disk / f"new-{name}").exists()
+
+
 @pytest.mark.parametrize(("spec", "size", "limit", "transactions"), TREES)
 def test_a_tree_is_closed_without_room(
     tmp_path: Path, spec: str, size: int, limit: int, transactions: str

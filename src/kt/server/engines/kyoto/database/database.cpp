@@ -83,11 +83,27 @@ Kind kind_of(kc::BasicDB* engine) {
   return kind;
 }
 
+std::string path_in(const std::string& spec) { return spec.substr(0, spec.find('#')); }
+
 // A type that the engine itself has not.
 bool is_void(const std::string& spec) {
   std::vector<std::string> parts;
   kc::strsplit(spec, '#', &parts);
   return std::find(parts.begin(), parts.end(), "type=void") != parts.end();
+}
+
+// Whether a specification is of something in a file, by its type or else its name.
+bool names_file(const std::string& spec) {
+  std::vector<std::string> parts;
+  kc::strsplit(spec, '#', &parts);
+  std::string type = parts[0];
+  for (const std::string& part : parts) {
+    if (kc::strfwm(part.c_str(), "type=")) type = part.substr(sizeof("type=") - 1);
+  }
+  for (const char* memory : {"-", "+", ":", "*", "%", "void"}) {
+    if (type == memory) return false;
+  }
+  return true;
 }
 
 // The object whose pages are written back; null where there is no file.
@@ -119,7 +135,7 @@ Database::~Database() { close(); }
 Error Database::open() {
   read_spec();
   std::shared_ptr<File> before = mend_log();
-  if (!before && !options_.no_lock && !options_.no_repair && lacks_room_for_repair(path_in_spec())) {
+  if (!before && !options_.no_lock && !options_.no_repair && lacks_room_for_repair(path_in(spec_))) {
     return Error(Error::SYSTEM, "it was not closed, and there is no room to put it right beside it");
   }
   std::unique_ptr<kc::PolyDB> engine;
@@ -143,7 +159,7 @@ Error Database::open() {
 // must have it before. Null if there is no log.
 std::shared_ptr<File> Database::mend_log() {
   if (is_void(spec_)) return nullptr;
-  const std::string path = path_in_spec();
+  const std::string path = path_in(spec_);
   if (!options_.read_only) undo_clearing(path);
   if (!options_.read_only && !options_.no_lock) undo_making(path, !options_.try_lock);
   if (options_.no_lock || ::access(log_of(path).c_str(), F_OK) != 0) return nullptr;
@@ -154,6 +170,9 @@ std::shared_ptr<File> Database::mend_log() {
 }
 
 Error Database::open_engine(const std::string& spec, std::unique_ptr<kc::PolyDB>* engine) {
+  if (!options_.read_only && names_file(spec) && lacks_room_for_new_file(path_in(spec))) {
+    return Error(Error::SYSTEM, "there is no room for a new file");
+  }
   auto opened = std::make_unique<kc::PolyDB>();
   if (is_void(spec)) opened->set_internal_db(new VoidEngine);
   if (logger_ != nullptr) {
@@ -307,6 +326,7 @@ Error Database::try_accept(Bytes key, RecordVisitor& visitor, bool writable) {
     visitor.begin(terms());
     if (!entry.engine().accept(key.data(), key.size(), &visitor, writable)) {
       error = entry.engine().error();
+      forget_room();
       if (visitor.told()) journal_.correct(entry.engine(), key);
     }
   }
@@ -349,8 +369,19 @@ Error Database::visit_all(const std::vector<std::string>& keys, RecordVisitor& v
   visitor.begin(terms());
   if (engine_->accept_bulk(keys, &visitor, writable)) return succeeded();
   Error error = engine_->error();
+  forget_room();
   correct_all(keys, visitor);
   return error;
+}
+
+// The engine has cut the file off where it ended before, and with it the room that we had made.
+void Database::forget_room() {
+  if (file_) file_->forget_room();
+}
+
+void Database::note_undone() {
+  epoch_++;
+  forget_room();
 }
 
 bool Database::begins_transaction(bool hard) {
@@ -366,7 +397,7 @@ Error Database::commit_all(const std::vector<std::string>& keys, RecordVisitor& 
   const bool ended = engine_->end_transaction(whole);
   if (whole && ended) return succeeded();
   if (!failed(error) && !ended) error = engine_->error();
-  epoch_++;
+  note_undone();
   correct_all(keys, visitor);
   return error;
 }
@@ -453,7 +484,7 @@ Error Database::end_transaction(bool commit) {
     Border border(*this);
     const bool ended = engine_->end_transaction(commit);
     if (!ended) error = engine_->error();
-    if (!commit || !ended) epoch_++;
+    if (!commit || !ended) note_undone();
     journal_.release(commit);
     in_transaction_ = false;
     log_.begin();

@@ -130,6 +130,12 @@ class Database {
   // Open another engine object as this database is opened; `spec` may differ.
   Error open_engine(const std::string& spec, std::unique_ptr<kc::PolyDB>* engine);
 
+  // Something failed, or was undone: what was made room for is not to be relied on.
+  void forget_room();
+
+  // Begin a transaction of the engine's; alone inside. The file is as it was if that fails.
+  bool begins_transaction(bool hard);
+
   // Exchange the engine object, alone inside. Cursors lose their places.
   void replace_engine(std::unique_ptr<kc::PolyDB>* engine);
   void store_persistence() { store_persistence(*engine_); }
@@ -194,11 +200,10 @@ class Database {
   Error try_accept(Bytes key, RecordVisitor& visitor, bool writable);
   bool has_room_inside(size_t size);
   Error visit_all(const std::vector<std::string>& keys, RecordVisitor& visitor, bool writable);
-  bool begins_transaction(bool hard);
+  void note_undone();  // a transaction
   Error commit_all(const std::vector<std::string>& keys, RecordVisitor& visitor);
   void correct_all(const std::vector<std::string>& keys, const RecordVisitor& visitor);
   void read_spec();
-  std::string path_in_spec() const { return spec_.substr(0, spec_.find('#')); }
   std::shared_ptr<File> mend_log();
   void load_persistence();
   void adopt_engine(std::shared_ptr<File> before);

@@ -4,7 +4,6 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -25,6 +24,10 @@ bool is_directory_at(int descriptor) {
 }
 
 }  // namespace
+
+int64_t usable(const struct statvfs& system) {
+  return std::min(static_cast<int64_t>(system.f_bavail * system.f_frsize), size_limit());
+}
 
 File::File(const std::string& path, bool read_only, std::shared_ptr<File> before)
     : before_(std::move(before)),
@@ -76,7 +79,7 @@ bool File::make_room(int64_t end, int64_t more) {
 int64_t File::free_space() const {
   struct statvfs status;
   if (::fstatvfs(descriptor_, &status) != 0) return 0;
-  return std::min(static_cast<int64_t>(status.f_bavail * status.f_frsize), size_limit());
+  return usable(status);
 }
 
 void File::give_room_back() {

@@ -7,6 +7,8 @@
 #ifndef KT_KYOTO_FILE_H
 #define KT_KYOTO_FILE_H
 
+#include <sys/statvfs.h>
+
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -14,6 +16,9 @@
 #include <string>
 
 namespace kt {
+
+// What a process may still write to a file system, in one file.
+int64_t usable(const struct statvfs& system);
 
 // It must live longer than the engine object: closing any descriptor of a file drops the process's
 // lock on it. So does `before`, another one of the same file, if there is one.

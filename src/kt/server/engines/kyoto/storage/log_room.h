@@ -9,14 +9,15 @@
 #include <string>
 
 #include "kyoto/database/internals.h"
+#include "kyoto/storage/file.h"
 
 namespace kt {
 
 // For a transaction that has begun; what is left of the room is given back when it ends.
 class LogRoom {
  public:
-  explicit LogRoom(const std::string& log_path);
-  ~LogRoom();
+  explicit LogRoom(const std::string& log_path) : file_(log_path, false) {}
+  ~LogRoom() { file_.give_room_back(); }
   LogRoom(const LogRoom&) = delete;
   LogRoom& operator=(const LogRoom&) = delete;
 
@@ -24,9 +25,8 @@ class LogRoom {
   bool holds(int64_t more);
 
  private:
-  const int descriptor_;
+  File file_;
   int64_t used_ = 0;
-  int64_t room_ = 0;
 };
 
 // Calls `begin`, which begins a transaction of this file (null: of none). If that fails nothing has
@@ -39,6 +39,10 @@ bool begins(kc::HashDB* file, Begin begin) {
   if (!begun) file->*reveal(FileMarks{}) = marks;
   return begun;
 }
+
+// Whether there will be a new file at this path, and no room for its header, which the engine writes
+// through a memory map: where there is no block for it, that is a signal that ends the process.
+bool lacks_room_for_new_file(const std::string& path);
 
 // Whether the file at this path, unless somebody has it open, is to be made anew when it is opened,
 // and there is no room for that. The engine would find that out by a signal that ends the process.

@@ -38,6 +38,7 @@ PageStore* PageStore::of(const void* tree) {
 
 void PageStore::fail() {
   failing_ = true;
+  if (file_) file_->forget_room();  // what was undone for it has cut the file off
   if (attempt_ != nullptr && &attempt_->store_ == this) attempt_->failed_ = true;
 }
 

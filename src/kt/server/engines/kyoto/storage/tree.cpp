@@ -2,7 +2,7 @@
 
 #include "kyoto/storage/engine.h"
 #include "kyoto/database/internals.h"
-#include "kyoto/storage/log_room.h"
+#include "kyoto/storage/gaps.h"
 #include "kyoto/storage/page_store.h"
 
 namespace kt {
@@ -42,9 +42,6 @@ std::string inner_page(const Inner& inner) {
   }
   return page;
 }
-
-kc::HashDB* file_of(kc::HashDB& pages) { return &pages; }
-kc::HashDB* file_of(kc::DirDB&) { return nullptr; }
 
 int64_t end_of(kc::HashDB& pages) { return pages.*reveal(FileEnd{}); }
 int64_t end_of(kc::DirDB&) { return 0; }

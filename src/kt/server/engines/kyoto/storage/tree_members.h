@@ -94,7 +94,7 @@ bool KT_TREE::commit_transaction() {
 template <>
 bool KT_TREE::fix_auto_transaction_tree() {
   const std::vector<bool*> changed = kt::changed_pages(lslots_, islots_, SLOTNUM);
-  bool saved = kt::begins(kt::file_of(db_), [&] { return db_.begin_transaction(autosync_); });
+  bool saved = kt::begins(kt::file_under(&db_), [&] { return db_.begin_transaction(autosync_); });
   if (saved) {
     saved = clean_leaf_cache() && clean_inner_cache();
     for (const bool* dirty : changed) saved = saved && !*dirty;

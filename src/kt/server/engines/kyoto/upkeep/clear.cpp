@@ -123,7 +123,7 @@ bool replace_file(Database& database, std::unique_ptr<kc::PolyDB>* engine, bool*
   const std::string aside = put_aside(path);
   struct stat status;
   if (::lstat(path.c_str(), &status) != 0 || !S_ISREG(status.st_mode)) return false;
-  if (database.options().auto_transaction && database.engine().begin_transaction_try()) {
+  if (database.options().auto_transaction && database.begins_transaction(false)) {
     database.engine().end_transaction(true);
   }
   const std::string parameters = likeness(database);

@@ -33,11 +33,6 @@ struct FileState {
   }
 };
 
-// The engine has cut the file off behind its last record, and with it the room that we had made.
-void note_cut(Database& database) {
-  if (database.file()) database.file()->forget_room();
-}
-
 // Lest the log of a tree become as large as its file.
 void make_point_alone(Database& database) {
   if (!database.log().running()) return;
@@ -86,7 +81,7 @@ Error write_to_file(Database& database) {
   Isolation alone(database.gate());
   if (!database.is_open()) return not_open();
   const bool done = database.engine().synchronize(false);
-  note_cut(database);
+  database.forget_room();  // the engine has cut the file off behind its last record
   return done ? succeeded() : database.engine().error();
 }
 
@@ -121,7 +116,7 @@ Error synchronize(Database& database, bool hard, kc::BasicDB::FileProcessor* pro
     // The engine's hard way puts a list of the gaps into the file, and believes it after a kill.
     Entry entry(database);
     const bool done = entry.engine().synchronize(hard && !by_ourselves, processor);
-    note_cut(database);
+    database.forget_room();  // the engine has cut the file off behind its last record
     if (!done) return entry.engine().error();
   }
   if (by_ourselves && hard && !file->synchronize()) return Error(Error::SYSTEM, "fsync failed");

@@ -172,7 +172,7 @@ Error close_some_gaps(Database& database, int64_t steps) {
     if (!file->end_transaction(!failed(error)) && !failed(error)) error = file->error();
   }
   cut_tail(*file);
-  if (database.file()) database.file()->forget_room();
+  database.forget_room();
   return error;
 }
 
