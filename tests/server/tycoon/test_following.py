@@ -296,6 +296,8 @@ def test_it_is_tuned_while_it_runs(tmp_path: Path) -> None:
         assert facts(slave) == {"repl_epoch": 0}
         kt.tune_replication(HOST, one.port, interval=0.5)
         wait_until(lambda: kt.get(b"first") == b"1", "it follows the first")
+        # What it gets first is a copy; it connects once more for what comes then.
+        wait_until(lambda: facts(slave)["repl_connected"] == 1, "it is connected")
         said = facts(slave)
         assert (said["repl_master_host"], said["repl_master_port"]) == (HOST, one.port)
         assert (said["repl_interval"], said["repl_connected"]) == (0.5, 1)
