@@ -1,6 +1,6 @@
 /* Preloaded into a server. With KT_KILL_AT=N, it is killed in the N-th call that changes a file whose path
  * has KT_FILES in it. Of a write, half may have been made then, up to the boundary of a page: that is
- * where the kernel looks for signals. With KT_NAMES only calls count that change names. With KT_DEVICE=DIR, what is
+ * where the kernel looks for signals; of a change of a file's size, all with KT_AFTER. With KT_NAMES only calls count that change names. With KT_DEVICE=DIR, what is
  * brought to the device is copied there under its name: all that a loss of power would leave, if it leaves
  * no more than it must. (Names that come or go do so at once.) */
 
@@ -66,8 +66,11 @@ ssize_t write(int file, const void *data, size_t size) {
 }
 
 int ftruncate64(int file, off64_t size) {
-  if (is_last_of(file)) end();
-  return REAL(ftruncate64)(file, size);
+  const int last = is_last_of(file);
+  if (last && getenv("KT_AFTER") == NULL) end();
+  const int done = REAL(ftruncate64)(file, size);
+  if (last) end();
+  return done;
 }
 
 int ftruncate(int file, off_t size) { return ftruncate64(file, size); }
@@ -117,6 +120,18 @@ int link(const char *from, const char *to) {
   snprintf(path, sizeof path, "/%s", from);
   snprintf(target, sizeof target, "/%s", to);
   if (done == 0 && on_device(path, old) && on_device(target, new)) REAL(link)(old, new);
+  return done;
+}
+
+/* From a descriptor, or from a name. */
+int linkat(int from_directory, const char *from, int to_directory, const char *to, int flags) {
+  char present[PATH_MAX], old[PATH_MAX], new[PATH_MAX], target[PATH_MAX];
+  if (is_last(to)) end();
+  const int done = REAL(linkat)(from_directory, from, to_directory, to, flags);
+  snprintf(target, sizeof target, "/%s", to);
+  if (done == 0 && realpath(from, present) != NULL && on_device(present, old) && on_device(target, new)) {
+    REAL(link)(old, new);
+  }
   return done;
 }
 

@@ -11,6 +11,7 @@
 #include "kyoto/storage/gaps.h"
 #include "kyoto/storage/log_check.h"
 #include "kyoto/storage/log_room.h"
+#include "kyoto/storage/new_file.h"
 #include "kyoto/storage/void.h"
 #include "kyoto/upkeep/maintenance.h"
 #include "kyoto/upkeep/pages.h"
@@ -83,27 +84,11 @@ Kind kind_of(kc::BasicDB* engine) {
   return kind;
 }
 
-std::string path_in(const std::string& spec) { return spec.substr(0, spec.find('#')); }
-
 // A type that the engine itself has not.
 bool is_void(const std::string& spec) {
   std::vector<std::string> parts;
   kc::strsplit(spec, '#', &parts);
   return std::find(parts.begin(), parts.end(), "type=void") != parts.end();
-}
-
-// Whether a specification is of something in a file, by its type or else its name.
-bool names_file(const std::string& spec) {
-  std::vector<std::string> parts;
-  kc::strsplit(spec, '#', &parts);
-  std::string type = parts[0];
-  for (const std::string& part : parts) {
-    if (kc::strfwm(part.c_str(), "type=")) type = part.substr(sizeof("type=") - 1);
-  }
-  for (const char* memory : {"-", "+", ":", "*", "%", "void"}) {
-    if (type == memory) return false;
-  }
-  return true;
 }
 
 // The object whose pages are written back; null where there is no file.
@@ -138,6 +123,7 @@ Error Database::open() {
   if (!before && !options_.no_lock && !options_.no_repair && lacks_room_for_repair(path_in(spec_))) {
     return Error(Error::SYSTEM, "it was not closed, and there is no room to put it right beside it");
   }
+  if (!options_.read_only) make_file(spec_, options_.auto_synchronize);
   std::unique_ptr<kc::PolyDB> engine;
   Error error = open_engine(spec_, &engine);
   if (failed(error)) return error;
@@ -170,7 +156,7 @@ std::shared_ptr<File> Database::mend_log() {
 }
 
 Error Database::open_engine(const std::string& spec, std::unique_ptr<kc::PolyDB>* engine) {
-  if (!options_.read_only && names_file(spec) && lacks_room_for_new_file(path_in(spec))) {
+  if (!options_.read_only && lacks_room_for_new_file(spec)) {
     return Error(Error::SYSTEM, "there is no room for a new file");
   }
   auto opened = std::make_unique<kc::PolyDB>();

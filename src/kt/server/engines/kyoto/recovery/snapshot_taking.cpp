@@ -1,6 +1,5 @@
 #include "kyoto/recovery/snapshot_taking.h"
 
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,6 +13,7 @@
 #include "kyoto/database/cursor.h"
 #include "kyoto/database/old_records.h"
 #include "kyoto/database/scan.h"
+#include "kyoto/storage/directory.h"
 
 namespace kt {
 
@@ -213,16 +213,6 @@ void verify(const std::string& path) {
   while (reader.next(&key, &stored)) continue;
 }
 
-void synchronize_directory_of(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  const std::string directory = slash == std::string::npos ? "." : path.substr(0, slash + 1);
-  const int file = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  const bool done = file >= 0 && ::fsync(file) == 0;
-  const std::string why = std::strerror(errno);
-  if (file >= 0) ::close(file);
-  if (!done) throw std::runtime_error(directory + ": " + why);
-}
-
 }  // namespace
 
 SnapshotHeader take_snapshot(Database& database, const std::string& path,
@@ -235,7 +225,7 @@ SnapshotHeader take_snapshot(Database& database, const std::string& path,
     if (std::rename(temporary.c_str(), path.c_str()) != 0) {
       throw std::runtime_error(path + ": " + std::strerror(errno));
     }
-    synchronize_directory_of(path);
+    if (!synchronize_directory_of(path)) throw std::runtime_error(path + ": " + std::strerror(errno));
     return header;
   } catch (...) {
     ::unlink(temporary.c_str());

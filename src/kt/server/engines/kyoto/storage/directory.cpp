@@ -8,9 +8,11 @@
 
 #include "kyoto/storage/directory.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -52,6 +54,18 @@ void undo_making(const std::string& path, bool waits) {
   ::unlink((path + "/__opq__").c_str());
   ::unlink(magic.c_str());
   ::rmdir(path.c_str());
+}
+
+bool synchronize_directory_of(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  const std::string directory = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  const int descriptor = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (descriptor < 0) return false;
+  const bool done = ::fsync(descriptor) == 0;
+  const int error = errno;
+  ::close(descriptor);
+  errno = error;
+  return done;
 }
 
 }  // namespace kt

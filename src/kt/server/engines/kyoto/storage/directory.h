@@ -1,4 +1,4 @@
-// Makes a directory fit to be opened.
+// Directories: of records, and of files.
 
 #ifndef KT_KYOTO_DIRECTORY_H
 #define KT_KYOTO_DIRECTORY_H
@@ -10,6 +10,9 @@ namespace kt {
 // Remove a directory whose making was not finished, so that it is made anew. Not if another process
 // has it; `waits` for that one to let it go.
 void undo_making(const std::string& path, bool waits);
+
+// Bring to the device what names there are where this path is. False if that failed, as errno says.
+bool synchronize_directory_of(const std::string& path);
 
 }  // namespace kt
 

@@ -37,16 +37,6 @@ bool LogRoom::holds(int64_t more) {
   return file_.is_open() && file_.has_room(0, used_);
 }
 
-bool lacks_room_for_new_file(const std::string& path) {
-  constexpr int64_t ENOUGH = 1 << 20;
-  struct stat status;
-  struct statvfs system;
-  if (::stat(path.c_str(), &status) == 0 && status.st_size > 0) return false;
-  const std::string directory = path.substr(0, path.rfind('/') + 1);
-  if (::statvfs(directory.empty() ? "." : directory.c_str(), &system) != 0) return false;
-  return static_cast<int64_t>(system.f_bavail * system.f_frsize) < ENOUGH;
-}
-
 bool lacks_room_for_repair(const std::string& path) {
   struct stat status;
   struct statvfs system;

@@ -40,10 +40,6 @@ bool begins(kc::HashDB* file, Begin begin) {
   return begun;
 }
 
-// Whether there will be a new file at this path, and no room for its header, which the engine writes
-// through a memory map: where there is no block for it, that is a signal that ends the process.
-bool lacks_room_for_new_file(const std::string& path);
-
 // Whether the file at this path, unless somebody has it open, is to be made anew when it is opened,
 // and there is no room for that. The engine would find that out by a signal that ends the process.
 bool lacks_room_for_repair(const std::string& path);

@@ -26,6 +26,7 @@
 #include <set>
 
 #include "kyoto/storage/log_check.h"
+#include "kyoto/storage/new_file.h"
 #include "kyoto/upkeep/maintenance.h"
 #include "kyoto/upkeep/pages.h"
 
@@ -35,7 +36,6 @@ namespace {
 
 std::string put_aside(const std::string& path) { return path + ".kt-cleared"; }
 std::string kept_log(const std::string& path) { return log_of(path) + ".kept"; }
-std::string new_file_of(const std::string& path) { return path + ".kt-new"; }
 
 // What a link leads to.
 std::string real(const std::string& path) {
@@ -104,7 +104,7 @@ std::string likeness(Database& database) {
 }
 
 // Makes the new file, complete, under another name.
-bool make_file(Database& database, const std::string& parameters, const struct stat& like) {
+bool make_similar(Database& database, const std::string& parameters, const struct stat& like) {
   const std::string path = new_file_of(real(database.path()));
   ::unlink(path.c_str());
   std::unique_ptr<kc::PolyDB> engine;
@@ -128,7 +128,7 @@ bool replace_file(Database& database, std::unique_ptr<kc::PolyDB>* engine, bool*
   }
   const std::string parameters = likeness(database);
   ::unlink(aside.c_str());
-  if (!make_file(database, parameters, status) || ::link(path.c_str(), aside.c_str()) != 0) return false;
+  if (!make_similar(database, parameters, status) || ::link(path.c_str(), aside.c_str()) != 0) return false;
   if (!rename_file(new_file_of(path), path)) return false;
   *had_log = rename_file(log_of(database.path()), log_of(aside));
   if (failed(database.open_engine(database.path() + parameters, engine))) {
