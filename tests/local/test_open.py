@@ -92,6 +92,15 @@ def test_once_in_a_process(tmp_path: Path, name: str) -> None:
     kt.open(tmp_path / name).close()
 
 
+@pytest.mark.parametrize(("name", "kind"), [("kch", "hash"), ("kct", "tree")])
+def test_a_type_in_words_needs_no_suffix(name: str, kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "casket"
+    with kt.open(f"{path}#type={kind}") as db:
+        db.set("key", "value")
+    with kt.open(f"{path}#type={name}") as db:
+        assert db.get("key") == "value"
+
+
 def test_names() -> None:
     with kt.open() as db:
         assert isinstance(db, kt.KyotoTycoon)

@@ -305,11 +305,14 @@ def _kind(specs: list[str], server: Kind | None) -> Kind:
         name = spec.partition("#")[0]
         if name.endswith(TOKYO):
             kinds.add("tyrant")
-        elif name.endswith(KYOTO) or name in ("%", "-", ":"):
+        elif name.endswith(KYOTO) or name in ("%", "-", ":") or "#type=" in spec:
             kinds.add("tycoon")
         elif name not in ("*", "+") and server is None:
             known = " ".join((*KYOTO, *TOKYO))
-            raise ArgumentError(f"{name!r} has none of the suffixes {known}: which type is it?")
+            raise ArgumentError(
+                f"{name!r} has none of the suffixes {known}: which type is it? "
+                "Say so by #type=… (Kyoto Cabinet's parameter), or whose it is by server="
+            )
     if server is not None:
         kinds.add(server)
     if len(kinds) > 1:
