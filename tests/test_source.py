@@ -30,7 +30,7 @@ CLIENTS = "client client.tycoon client.tyrant"
 SERVING = (
     "server.times server.engines server.holders server.session server.reading server.history "
     "server.feed server.link server.log_files server.restoring server.stamp_file "
-    "server.checkpoint_file server.progress server.scripting server.process"
+    "server.log_place server.checkpoint_file server.progress server.scripting server.process"
 )
 
 # Room -> what it may import besides BASE, all of it before it. A module belongs to the room with
@@ -65,7 +65,8 @@ ROOMS = {
     "server.restoring": "server.log_files server.session",
     "server.stamp_file": "",
     "server.progress": "server.session",
-    "server.checkpoint_file": "server.engines server.session server.history",
+    "server.log_place": "server.engines",
+    "server.checkpoint_file": "server.engines server.session server.history server.log_place",
     "server.scripting": "server.holders",
     "server.process": "server.session server.holders server.engines server.scripting",
     "server.tycoon": f"{SERVING} wire",

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Literal
 
 from kt.device import synchronize_names
 from kt.errors import ImproperlyConfigured
+from kt.server.log_place import LogPlace, why_another
 
 if TYPE_CHECKING:
     from kt.server.engines.log._log import Durable
@@ -40,6 +41,7 @@ class Checkpoint:
         durable: what the server had been told to keep.
         log: where the update log ended before: the number of its newest file, and bytes of that.
         inode: of its directory; 0 if that is not known.
+        place: where it ended before, as a `LogPlace`; empty if that is not known.
     """
 
     index: int
@@ -49,6 +51,7 @@ class Checkpoint:
     durable: Durable
     log: Sequence[int] = (0, 0)
     inode: int = 0
+    place: Sequence[int] = ()
 
 
 def checkpoint_path(path: str) -> str:
@@ -153,28 +156,50 @@ def present_boot() -> str:
         return ""
 
 
-def check_log(path: str, checkpoint: Checkpoint, history: History) -> None:
+def check_log(path: str, checkpoint: Checkpoint, history: History, forget: str) -> None:
     """Before the update log is applied to a file that was not closed: whether it is that file's.
 
-    After a loss of power the log may be shorter.
+    After a loss of power the log may be shorter, if it is not kept on the device.
 
     Args:
         path: of the file.
         checkpoint: what is known of it.
         history: the update log.
+        forget: what to do to go on without its changes.
 
     Raises:
         ImproperlyConfigured: it ends before what the file has of it, or is another one.
     """
+    place = LogPlace(*checkpoint.place or (0,) * 5)
+    refuse_another(path, place, history, forget, all_there=checkpoint.durable == "device")
+    if place.first:
+        return
     end = history.log.position()
     moved = checkpoint.inode not in (0, history.inode)
     missing = end < tuple(checkpoint.log) or (moved and end == tuple(checkpoint.log))
     if missing and checkpoint.boot == present_boot():
-        raise ImproperlyConfigured(
-            f"{path} was not closed, and the update log in {history.directory} is not the one that "
-            "has its changes: start with the same -ulog, or remove "
-            f"{checkpoint_path(path)} to go on without them"
-        )
+        raise ImproperlyConfigured(_not_the_one(path, history, "", forget))
+
+
+def refuse_another(
+    path: str, place: LogPlace, history: History, forget: str, *, all_there: bool
+) -> None:
+    """Likewise, where it is known in which place the log had ended; see `why_another`.
+
+    Raises:
+        ImproperlyConfigured: it is another one.
+    """
+    if why := why_another(place, history.log, all_there=all_there):
+        raise ImproperlyConfigured(_not_the_one(path, history, why, forget))
+
+
+def _not_the_one(path: str, history: History, why: str, forget: str) -> str:
+    because = f" ({why})" if why else ""
+    return (
+        f"{path} was not closed, and the update log in {history.directory} is not the one that has "
+        f"its changes{because}: start with the same -ulog, or with a copy of all of its files; or "
+        f"{forget} to go on without them"
+    )
 
 
 def _places(path: str) -> Sequence[str]:

@@ -9,6 +9,7 @@ import shutil
 import threading
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +20,7 @@ from tests.crash.test_crash import KILLS, SEED, Writer
 from tests.crash.workload import Account, contents, steps
 
 from ..processes import HOST, ServerProcess, refused
+from ..test_log_retention import wait_until
 
 FILES = ("casket.kch", "casket.kct", "casket.kcd", "casket.kcf")
 KEEPING = ("-ulog", "log", "-sid", "7", "-le")
@@ -273,9 +275,43 @@ def test_another_log_is_none_to_come_back_from(tmp_path: Path, *, restarted: boo
     other = ("-durable", "process", "-ulog", "other", "-sid", "7", "-le")
     for _ in range(2):
         said = refused(server(tmp_path, *other, database="casket.kct"))
-        assert "not the one that has its changes: start with the same -ulog" in said
+        assert "not the one that has its changes" in said
+        assert "start with the same -ulog" in said
     with server(tmp_path, *PROCESS, database="casket.kct") as process, client(process) as kt:
         assert kt.count() == 1001
+
+
+@pytest.mark.parametrize("longer", [False, True])
+@pytest.mark.parametrize("durable", [PROCESS, DEVICE], ids=["process", "device"])
+def test_a_log_that_was_removed_or_exchanged(
+    tmp_path: Path, *, durable: tuple[str, ...], longer: bool
+) -> None:
+    with server(tmp_path, *durable, database="casket.kct") as process:
+        with client(process) as kt:
+            kt.set("first", b"x")
+            wait_until(lambda: "place" in state(tmp_path) and state(tmp_path)["place"][2] > 0)
+            kt.set("last", b"x")
+        process.kill()
+    (tmp_path / "log").rename(tmp_path / "kept")
+    (tmp_path / "log").mkdir()
+    if longer:
+        with server(tmp_path, *KEEPING, database="%") as other, client(other) as kt:
+            kt.set_bulk({str(number): b"x" for number in range(1000)})
+            assert other.stop() == 0
+    why = "its file 1 is another one" if longer else "it is empty"
+    for _ in range(2):
+        said = refused(server(tmp_path, *durable, database="casket.kct"))
+        assert f"not the one that has its changes ({why})" in said
+        assert "remove casket.kct.durable to go on without" in said
+    shutil.rmtree(tmp_path / "log")
+    (tmp_path / "kept").rename(tmp_path / "log")
+    with server(tmp_path, *durable, database="casket.kct") as process, client(process) as kt:
+        assert kt.count() == 2
+
+
+def state(directory: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((directory / "casket.kct.durable").read_bytes())
+    return found
 
 
 def test_databases_are_known_by_their_numbers(tmp_path: Path) -> None:

@@ -309,6 +309,39 @@ def test_after_a_loss_of_power_it_is_for_its_server_only(database: str, tmp_path
         assert process.stop() == 0
 
 
+@pytest.mark.parametrize("database", KEPT)
+def test_a_closed_file_that_gets_another_log(database: str, tmp_path: Path) -> None:
+    """What was written between the base and the stop is in neither that base nor that log."""
+    assert written(tmp_path, database).stop() == 0
+    (tmp_path / "other").mkdir()
+    other = ("-durable", "device", "-ulog", "other", "-sid", "7")
+    with server(tmp_path, *other, database=database) as process:
+        with client(process) as tt:
+            tt.misc("put", ["later", "c", "x"] if "tct" in database else ["later", "x"])
+        process.kill()
+        another_boot(tmp_path)
+        process.start()
+        assert "is set aside as" in process.printed()
+        with client(process) as tt:
+            assert tt.count() == 101
+
+
+@pytest.mark.parametrize("database", KEPT)
+def test_a_log_that_was_removed(database: str, tmp_path: Path) -> None:
+    written(tmp_path, database).kill()
+    [log] = (tmp_path / "log").glob("*.ulog")
+    kept = log.rename(tmp_path / "kept")
+    for boot in ("", "another"):
+        if boot:
+            another_boot(tmp_path)
+        said = refused(server(tmp_path, *DEVICE, database=database))
+        assert "not the one that has its changes (it is empty)" in said
+        assert "-durable forget" in said
+    kept.rename(log)
+    with server(tmp_path, *DEVICE, database=database) as process, client(process) as tt:
+        assert tt.count() == 100
+
+
 def test_what_only_the_log_has_can_be_given_up(tmp_path: Path) -> None:
     written(tmp_path, "casket.tcb").kill()
     another_boot(tmp_path)

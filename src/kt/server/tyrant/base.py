@@ -46,7 +46,9 @@ from kt.server.checkpoint_file import (
 )
 from kt.server.engines.tokyo._engine import Database
 from kt.server.history import History
+from kt.server.log_place import LogPlace, why_another
 from kt.server.session import Journal
+from kt.server.tyrant.recovery import FORGET
 
 BYTES: Final = 64 << 20
 """So much of the update log is behind a base at least before there is another one."""
@@ -115,6 +117,7 @@ class Base:
             found = None  # somebody begins anew
         self.stamp = found.stamp if found is not None else 0
         self._position = (found.log[0], found.log[1]) if found is not None else (0, 0)
+        self._place = found.place if found is not None else ()
         self._remove_others()
         if found is None:
             if not os.path.lexists(path):
@@ -123,7 +126,7 @@ class Base:
         if found.state == "closed":
             self._write("open")
         else:  # what the log had then was on the device
-            check_log(path, replace(found, boot=present_boot()), history)
+            check_log(path, replace(found, boot=present_boot()), history, FORGET)
         bring_back(path, log)
 
     def begin(self, database: Database) -> None:
@@ -132,10 +135,16 @@ class Base:
         Raises:
             ImproperlyConfigured: there is no base, so it cannot be kept.
         """
-        if self.stamp and self.stamp <= self._history.log.stamp():
+        if self.stamp and self._log_goes_on():
             self._write("open")
         elif not self._make(database):
             raise ImproperlyConfigured(f"{self._path} cannot be kept: {self._trouble}")
+
+    def _log_goes_on(self) -> bool:
+        """Whether it has all since the base: a file that was closed may get another one."""
+        place, log = LogPlace(*self._place or (0,) * 5), self._history.log
+        known = place.first > 0 and self.stamp <= log.stamp()
+        return known and not why_another(place, log, all_there=True)
 
     def tick(self, database: Database, workers: Callable[[], Executor]) -> None:
         """Ten times a second: make another one when it is time."""
@@ -174,15 +183,15 @@ class Base:
     def _count_on(self, stamp: int) -> None:
         """From now on it is the base of that stamp that counts."""
         synchronize_names(self._path)
-        position = self._history.log.position()
+        position, place = self._history.log.position(), self._history.log.place()
         if not self._history.log.flush() or not self._history.log.synchronize():
             raise OSError("the update log cannot be brought to the device")
-        before = self.stamp, self._position
-        self.stamp, self._position = stamp, position
+        before = self.stamp, self._position, self._place
+        self.stamp, self._position, self._place = stamp, position, place
         try:
             self._write("open")
         except OSError:
-            self.stamp, self._position = before
+            self.stamp, self._position, self._place = before
             raise
         self._remove_others()
 
@@ -203,6 +212,7 @@ class Base:
                 durable="device",
                 log=self._position,
                 inode=self._history.inode,
+                place=self._place,
             ),
         )
 

@@ -17,9 +17,11 @@ from collections.abc import Callable
 from typing import Final
 
 from kt.errors import ImproperlyConfigured, ProtocolError
+from kt.server.checkpoint_file import refuse_another
 from kt.server.engines.log._log import BROKEN, MORE
 from kt.server.engines.tokyo._engine import Database, End, Next, Replay
 from kt.server.history import History
+from kt.server.log_place import LogPlace
 from kt.server.progress import Progress
 from kt.server.session import Journal
 from kt.server.tyrant.applying import Applier
@@ -27,12 +29,29 @@ from kt.server.tyrant.binary import carry_out
 from kt.server.tyrant.service import TyrantService
 from kt.wire import tyrant_commands as codes
 from kt.wire.log.tyrant import READING, Record
+from kt.wire.tyrant import SYNC_REQUEST
 
 BYTES_AT_ONCE: Final = 4 << 20
+FORGET: Final = "start once with -durable forget"
 NOBODY: Final = 0xFFFFFFFF
 """A number that no server has: none of its commands are left out."""
 
 _HEAD: Final = codes.UPDATE_HEAD
+
+
+def begin_log(history: History) -> None:
+    """Before a file is to be kept: let its log have something, by which its mark can know it.
+
+    An empty one is like any other. What it gets is a command that changes nothing.
+
+    Raises:
+        ImproperlyConfigured: it cannot be written.
+    """
+    if LogPlace(*history.log.place()).first:
+        return
+    history.log.append(history.server, 0, SYNC_REQUEST + b"\0")
+    if not history.log.flush():
+        raise ImproperlyConfigured(f"the update log cannot be written: {history.log.trouble()}")
 
 
 class Recovery:
@@ -64,13 +83,20 @@ class Recovery:
             ImproperlyConfigured: the log is damaged, or has not everything.
         """
         since = self._database.since
+        refuse_another(
+            self._database.name.partition("#")[0],
+            LogPlace(*self._database.log_then),
+            self._history,
+            FORGET,
+            all_there=False,
+        )
         behind = f" after {since}" if since else ""
         self._log.system(f"carrying out the update log: {self._history.directory}{behind}")
         try:
             self._read(check)
         except (OSError, ProtocolError) as error:
             give_up = (
-                "start once with -durable forget to go on without what only the log has"
+                f"{FORGET} to go on without what only the log has"
                 if since
                 else "move it away to begin with an empty database"
             )

@@ -36,7 +36,7 @@ from kt.server.tyrant.base import Base, give_up
 from kt.server.tyrant.binary import carry_out
 from kt.server.tyrant.following import Following
 from kt.server.tyrant.options import Command, TyrantOptions
-from kt.server.tyrant.recovery import Recovery
+from kt.server.tyrant.recovery import Recovery, begin_log
 from kt.server.tyrant.scripts import Scripts
 from kt.server.tyrant.service import TyrantService
 from kt.server.tyrant.session import TyrantSession
@@ -76,6 +76,8 @@ class TyrantServer(Server):
         history = self._history or self._open_history()
         if self._comes_back and history is not None and (self._in_memory or database.since):
             Recovery(database, history, self.log).run(self.start.check)
+        if self._comes_back and history is not None and not self._in_memory:
+            begin_log(history)
         self.service = TyrantService(
             database,
             self.log,

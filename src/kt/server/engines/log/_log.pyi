@@ -4,6 +4,7 @@ from typing import Literal, final
 
 Kind = Literal["tycoon", "tyrant"]
 Durable = Literal["none", "process", "device"]
+Numbers = tuple[int, int, int, int, int]
 
 class Loggable:
     """What an engine can tell what it changes."""
@@ -59,6 +60,12 @@ class UpdateLog(Loggable):
 
     def position(self) -> tuple[int, int]:
         """The number of the newest file, and its size."""
+
+    def place(self) -> Numbers:
+        """Where what has been written ends: the fields of `kt.server.log_place.LogPlace`."""
+
+    def place_at(self, number: int, size: int) -> Numbers:
+        """Likewise, of so many bytes of a file; of fewer, if it has no more."""
 
     def files(self) -> dict[int, str]:
         """The paths of the files, by their numbers."""

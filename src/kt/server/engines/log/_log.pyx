@@ -19,6 +19,11 @@ cdef extern from *:
     void append_to(ChangeLog &, uint16_t, uint16_t, const char *, size_t) except + nogil
 
 
+cdef extern from "log/change_log.h" namespace "kt" nogil:
+    cppclass CPlace "kt::LogPlace":
+        uint64_t number, size, first, tail, boot
+
+
 cdef extern from "log/update_log.h" namespace "kt" nogil:
     enum class CFormat "kt::Format":
         TYCOON
@@ -41,6 +46,8 @@ cdef extern from "log/update_log.h" namespace "kt" nogil:
         const string &findings()
         cpp_map[uint64_t, string] files() except +IOError
         Position position()
+        CPlace place() except +
+        CPlace place_at(uint64_t, uint64_t) except +
         int descriptor()
         void await_more() except +
         void heard()
@@ -132,6 +139,14 @@ cdef class UpdateLog(Loggable):
     def position(self):
         cdef Position position = self._native.position()
         return position.number, position.size
+
+    def place(self):
+        cdef CPlace place = self._native.place()
+        return place.number, place.size, place.first, place.tail, place.boot
+
+    def place_at(self, uint64_t number, uint64_t size):
+        cdef CPlace place = self._native.place_at(number, size)
+        return place.number, place.size, place.first, place.tail, place.boot
 
     def files(self):
         return {number: fsdecode(<bytes>path) for number, path in self._native.files()}

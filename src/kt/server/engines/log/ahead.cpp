@@ -57,18 +57,6 @@ uint64_t check_of(uint64_t turn, const Ahead::Place& place) {
   return mixed(mixed(mixed(1, turn), place.number), place.offset);
 }
 
-// Changes whenever the machine starts.
-uint64_t present_boot() {
-  static const uint64_t boot = [] {
-    char id[64];
-    const int file = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-    const ssize_t size = file < 0 ? 0 : read(file, id, sizeof id);
-    if (file >= 0) close(file);
-    return size > 0 ? check_of(0, 0, {id, static_cast<size_t>(size)}) : 0;
-  }();
-  return boot;
-}
-
 [[noreturn]] void fail(const std::string& path) {
   throw std::runtime_error(path + ": " + std::strerror(errno));
 }
@@ -108,6 +96,17 @@ void read_pieces(std::string_view bytes, Ahead::Left* left) {
 }
 
 }  // namespace
+
+uint64_t present_boot() {
+  static const uint64_t boot = [] {
+    char id[64];
+    const int file = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    const ssize_t size = file < 0 ? 0 : read(file, id, sizeof id);
+    if (file >= 0) close(file);
+    return size > 0 ? check_of(0, 0, {id, static_cast<size_t>(size)}) : 0;
+  }();
+  return boot;
+}
 
 Ahead::Ahead(const std::string& path)
     : path_(path),

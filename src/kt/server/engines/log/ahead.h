@@ -19,6 +19,9 @@
 
 namespace kt {
 
+// Changes whenever the machine starts; 0 where the system does not say.
+uint64_t present_boot();
+
 class Ahead {
  public:
   // Where in the log the records belong.

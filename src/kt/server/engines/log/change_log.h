@@ -25,6 +25,16 @@ struct Origin {
   uint16_t master = 0;  // from where it has come to us; 0 if it was made here. Tokyo Tyrant's only
 };
 
+// Some end that a log has had, by what stands there: so the log is known again wherever it has been moved or
+// copied to, and another one is not taken for it.
+struct LogPlace {
+  uint64_t number = 0;  // of the file
+  uint64_t size = 0;    // bytes of that
+  uint64_t first = 0;   // the stamp of its first record; 0 if it had none, which may be any log
+  uint64_t tail = 0;    // a sum of the last bytes
+  uint64_t boot = 0;    // changes whenever the machine starts; 0 if not known
+};
+
 class ChangeLog {
  public:
   virtual ~ChangeLog() = default;
@@ -50,6 +60,8 @@ class ChangeLog {
   virtual bool flush() = 0;
   // Only writes it.
   virtual bool write() = 0;
+  // Where what has been written ends.
+  virtual LogPlace place() = 0;
 
   // Why not; empty if it can.
   virtual std::string trouble() = 0;

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "io/buffer.h"
+#include "log/place.h"
 
 namespace kt {
 
@@ -372,6 +373,17 @@ bool UpdateLog::bring_to_device() {
   trouble_ = "the device has failed; what it has will be known at the next start";
   device_failed_ = failing_ = true;
   return false;
+}
+
+LogPlace UpdateLog::place() {
+  std::lock_guard<std::mutex> guard(file_lock_);
+  const bool fresh = size_ <= header_size(format_);
+  if (fresh && number_ > 1) return place_at(number_ - 1, UINT64_MAX);
+  return place_at(number_, size_);
+}
+
+LogPlace UpdateLog::place_at(uint64_t number, uint64_t size) const {
+  return place_in(format_, path(number), number, size);
 }
 
 // With `file_lock_`: makes the pending ones of those that are appended.

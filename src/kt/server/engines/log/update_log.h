@@ -71,6 +71,10 @@ class UpdateLog final : public ChangeLog {
   bool flush() override;
   // Whatever the durability.
   bool write() override;
+  // With the end of the file before where the newest one has nothing yet.
+  LogPlace place() override;
+  // So many bytes of that file; of fewer, if it has no more.
+  LogPlace place_at(uint64_t number, uint64_t size) const;
   std::string trouble() override;
 
   // Brings to the device what has been written. False if that fails.

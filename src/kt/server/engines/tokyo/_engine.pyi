@@ -13,7 +13,7 @@ from enum import IntEnum
 from typing import Final
 
 from kt.server.engines.io._io import Reply, Servable
-from kt.server.engines.log._log import Loggable
+from kt.server.engines.log._log import Loggable, Numbers
 
 LIBRARY_VERSION: Final[str]
 """Version of the Tokyo Cabinet library, such as ``1.4.48``."""
@@ -167,6 +167,10 @@ class Database:
     @property
     def since(self) -> int:
         """The stamp after which the log is to be carried out; 0 for nothing. Of a durable file."""
+
+    @property
+    def log_then(self) -> Numbers:
+        """Where the log ended then: the fields of `kt.server.log_place.LogPlace`."""
 
     @property
     def point(self) -> int:

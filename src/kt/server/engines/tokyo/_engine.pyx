@@ -40,6 +40,10 @@ cdef extern from "tokyo/database/list.h" namespace "kt::tokyo" nogil:
         string_view frame()
         void reply(Buffer *)
 
+cdef extern from "log/change_log.h" namespace "kt" nogil:
+    cdef cppclass CPlace "kt::LogPlace":
+        uint64_t number, size, first, tail, boot
+
 cdef extern from "tokyo/database/store.h" namespace "kt::tokyo" nogil:
     const char *LOCKED
     const size_t LARGE
@@ -61,6 +65,7 @@ cdef extern from "tokyo/database/database.h" namespace "kt::tokyo" nogil:
         CDatabase(const string &, int, CKeeping) except +
         CDatabase(const string &, const string &) except +
         uint64_t since()
+        CPlace log_then()
         uint64_t point()
         cbool connect(ChangeLog *) except +
         cbool close() except +
@@ -503,6 +508,11 @@ cdef class Database:
     @property
     def since(self):
         return self.database.get().since()
+
+    @property
+    def log_then(self):
+        cdef CPlace place = self.database.get().log_then()
+        return place.number, place.size, place.first, place.tail, place.boot
 
     @property
     def point(self):

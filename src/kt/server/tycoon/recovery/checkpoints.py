@@ -40,6 +40,7 @@ from kt.server.checkpoint_file import (
 )
 from kt.server.engines.kyoto._engine import Database
 from kt.server.history import History
+from kt.server.log_place import LogPlace
 from kt.server.session import Journal
 from kt.server.tycoon.recovery.snapshots import carry_out
 
@@ -115,6 +116,7 @@ class Checkpoints:
         self._boot = present_boot()
         self._due = 0.0
         self._position = (0, 0)
+        self._known = False  # by its place; an empty one may be any
         self._running: Future[bool] | None = None
         self._begun = False
         _check_kinds(databases, comes_back)
@@ -143,7 +145,9 @@ class Checkpoints:
         if not self._unclosed:
             return
         for index in self._unclosed:
-            check_log(self._files[index].path, self._found[index], self._history)
+            path = self._files[index].path
+            forget = f"remove {checkpoint_path(path)}"
+            check_log(path, self._found[index], self._history, forget)
         stamps = [
             (database, self._stamps[index] if index in self._unclosed else None)
             for index, database in enumerate(self._databases)
@@ -173,12 +177,14 @@ class Checkpoints:
             return
         position = self._history.log.position()
         grown = position[0] != self._position[0] or position[1] - self._position[1] >= BYTES
+        begun = not self._known and position != self._position
         late = position != self._position and time.monotonic() >= self._due
-        if grown or late:
+        if grown or late or begun:
             self._running = workers().submit(self._make_all)
 
     def _make_all(self) -> bool:
         self._position = self._history.log.position()
+        self._known = LogPlace(*self._history.log.place()).first > 0
         self._due = time.monotonic() + INTERVAL
         done = [self._make(index, database) for index, database in self._files.items()]
         if self._stamps:
@@ -187,9 +193,12 @@ class Checkpoints:
 
     def _make(self, index: int, database: Database) -> bool:
         try:
-            end = self._history.log.position()
+            end, place = self._history.log.position(), self._history.log.place()
             stamp = database.checkpoint()
-            self._write(index, stamp, "open", end)
+            if self._durable == "device" and not self._history.log.synchronize():
+                self._log.error(f"no checkpoint of {database.path}: the log's device has failed")
+                return False
+            self._write(index, stamp, "open", end, place)
         except OSError as error:
             self._log.error(f"no checkpoint of {database.path}: {error}")
             return False
@@ -205,7 +214,14 @@ class Checkpoints:
             "log has of it is found under this number only; start once in the old order"
         )
 
-    def _write(self, index: int, stamp: int, state: State, log: tuple[int, int] = (0, 0)) -> None:
+    def _write(
+        self,
+        index: int,
+        stamp: int,
+        state: State,
+        log: tuple[int, int] = (0, 0),
+        place: Sequence[int] = (),
+    ) -> None:
         write_checkpoint(
             self._files[index].path,
             Checkpoint(
@@ -216,6 +232,7 @@ class Checkpoints:
                 durable=self._durable,
                 log=log,
                 inode=self._history.inode,
+                place=place,
             ),
         )
 

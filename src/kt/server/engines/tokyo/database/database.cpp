@@ -82,7 +82,7 @@ bool Database::connect(ChangeLog* log) {
   Store* const store = stores_[0].get();
   journal.only_while([store] { return store->safe(); });
   Gate::Slice slice(gate);
-  return noted(store->keep([this](uint64_t* stamp) { return journal.write(stamp); }), *store);
+  return noted(store->keep([this](Mark* mark) { return journal.write(mark); }), *store);
 }
 
 // So that a kill does not take more than the last of what was written.

@@ -35,6 +35,7 @@ class Database {
   Database(const std::string& name, const std::string& library);
   // The stamp after which everything that the update log has is to be carried out first; 0 for nothing.
   uint64_t since() const { return stores_[0]->since(); }
+  const LogPlace& log_then() const { return stores_[0]->log_then(); }
   // Outside the gate: from now on changes are logged. False if the files cannot be made safe now.
   bool connect(ChangeLog* log);
   // Up to which stamp everything is in the files of a durable one.

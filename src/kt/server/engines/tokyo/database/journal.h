@@ -36,10 +36,12 @@ class Journal {
   bool admits() { return (log_ == nullptr || log_->ready()) && (!safe_ || safe_()); }
   // And while this says no.
   void only_while(std::function<bool()> safe) { safe_ = std::move(safe); }
-  // Writes what has been told so far; the stamp up to which that is.
-  bool write(uint64_t* stamp) {
-    *stamp = log_->stamp();
-    return log_->write();
+  // Writes what has been told so far, and says up to where that is.
+  bool write(Mark* mark) {
+    *mark = {true, log_->stamp(), {}};
+    if (!log_->write()) return false;
+    mark->log = log_->place();
+    return true;
   }
 
   // Inside the gate, when it is done; returns `done`.

@@ -206,9 +206,11 @@ class Store {
   }
   // The stamp after which everything that the update log has is to be carried out, before anything else;
   // 0 for nothing. Until `keep` nothing of that stays, should the process end.
-  uint64_t since() const { return since_; }
+  uint64_t since() const { return found_.stamp; }
+  // And where the log ended then.
+  const LogPlace& log_then() const { return found_.log; }
   // From now on: `stamp` writes the update log, and tells up to where; false if that cannot be done.
-  bool keep(std::function<bool(uint64_t*)> stamp);
+  bool keep(std::function<bool(Mark*)> stamp);
   // Up to which stamp everything is in the file; at any time.
   uint64_t point() const { return point_; }
   // Of a durable one. Makes a point, and no other by itself until `end_copy`; false if it cannot.
@@ -316,9 +318,9 @@ class Store {
   uint64_t copied_turn_ = 0;  // of the log
   const bool durable_ = false, commits_ = false, device_ = false;
   bool resting_ = false;
-  uint64_t since_ = 0;
+  Mark found_, mark_;  // when it was opened; of the last point
   std::atomic<uint64_t> point_{0};
-  std::function<bool(uint64_t*)> stamp_;
+  std::function<bool(Mark*)> stamp_;
   std::vector<Tidying> tidying_;    // what the library would do by itself
   std::atomic<bool> refused_{false};  // what has just failed, for want of room
   std::vector<std::pair<void**, void*>> taken_;  // the library's locks, and where they belong

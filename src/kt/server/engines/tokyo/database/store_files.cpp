@@ -50,7 +50,7 @@ void Store::adopt() {
   const bool keeps = durable_ || commits_;
   if (room_ != nullptr && (type_ == Type::TREE || (keeps && type_ != Type::FIXED))) {
     log_ = std::make_unique<UndoLog>(undone_file(), device_);
-    if (durable_ && !coming_back()) set_mark(undone_file(), {true, point_});
+    if (durable_ && !coming_back()) set_mark(undone_file(), mark_);
     log_->begin();
     if (device_ && !brought_to_device()) {
       tchdbsetecode(undone_file(), TCESYNC, __FILE__, __LINE__, __func__);
@@ -156,9 +156,8 @@ void Store::check_mark(Keeping keeping) {
     if (commits_) throw OpenError("there is no log of fixed-length files (.tcf) that can keep each change");
     return;
   }
-  const Mark mark = mark_of(undone_file());
-  since_ = mark.stamp;
-  if (!mark.open || durable_) return;
+  found_ = mark_of(undone_file());
+  if (!found_.open || durable_) return;
   if (keeping == Keeping::FORGET && (undone_file()->omode & HDBOWRITER)) {
     return set_mark(undone_file(), Mark());
   }
@@ -253,10 +252,11 @@ bool Store::settle() { return log_ == nullptr || (write_out() && log_->end()); }
 bool Store::write_out() {
   if (type_ == Type::TREE && !room_->settles()) return false;
   if (durable_) {
-    uint64_t stamp = 0;
-    if (!stamp_(&stamp)) return false;
-    set_mark(undone_file(), {true, stamp});
-    point_ = stamp;
+    Mark mark;
+    if (!stamp_(&mark)) return false;
+    set_mark(undone_file(), mark);
+    mark_ = mark;
+    point_ = mark.stamp;
   }
   return true;
 }
@@ -279,7 +279,7 @@ const TCHDB* Store::copied() const {
   return log_ != nullptr && log_->turn() == copied_turn_ ? undone_file() : nullptr;
 }
 
-bool Store::keep(std::function<bool(uint64_t*)> stamp) {
+bool Store::keep(std::function<bool(Mark*)> stamp) {
   if (log_ == nullptr) return true;
   stamp_ = std::move(stamp);
   return make_point();
@@ -308,7 +308,7 @@ void Store::rest() {
 void Store::go_on() {
   resting_ = false;
   if (log_ == nullptr) return;
-  if (durable_ && !coming_back()) set_mark(undone_file(), {true, point_});
+  if (durable_ && !coming_back()) set_mark(undone_file(), mark_);
   log_->begin();
 }
 

@@ -5,6 +5,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <array>
 #include <cstring>
 
 #include "io/allocate.h"
@@ -37,9 +38,17 @@ class Descriptor {
   const int number;
 };
 
-// In what the library leaves to others of a file's header (it and its tables take 64 bytes of 128).
-constexpr char MAGIC[] = "ktmark1";  // with its final zero
-constexpr size_t MARK = 104;
+// In what the library leaves to others of a file's header (it and its tables take 64 bytes of 128):
+//
+//     64  | number 8 | size 8 | first 8 | tail 8 | boot 8     of a LogPlace
+//     104 | magic 8 | stamp 8
+constexpr char MAGIC[] = "ktmark2";  // with its final zero
+constexpr char WITHOUT_LOG[] = "ktmark1";
+constexpr size_t LOG = 64, MARK = 104;
+
+std::array<uint64_t*, 5> fields_of(LogPlace* place) {
+  return {&place->number, &place->size, &place->first, &place->tail, &place->boot};
+}
 
 uint64_t number_in(const unsigned char* bytes, int size, bool big_endian) {
   uint64_t number = 0;
@@ -156,15 +165,28 @@ bool UndoLog::is_long() {
 }
 
 Mark mark_of(TCHDB* file) {
-  const char* at = tchdbopaque(file) + MARK;
-  if (std::memcmp(at, MAGIC, sizeof MAGIC) != 0) return {};
-  return {true, load_big_endian(at + sizeof MAGIC, 8)};
+  const char* const at = tchdbopaque(file) + MARK;
+  const bool with_log = std::memcmp(at, MAGIC, sizeof MAGIC) == 0;
+  if (!with_log && std::memcmp(at, WITHOUT_LOG, sizeof WITHOUT_LOG) != 0) return {};
+  Mark mark{true, load_big_endian(at + sizeof MAGIC, 8), {}};
+  const char* number = tchdbopaque(file) + LOG;
+  for (uint64_t* field : fields_of(&mark.log)) {
+    if (with_log) *field = load_big_endian(number, 8);
+    number += 8;
+  }
+  return mark;
 }
 
 void set_mark(TCHDB* file, const Mark& mark) {
   char* at = tchdbopaque(file) + MARK;
-  std::memset(at, 0, sizeof MAGIC + 8);
+  char* number = tchdbopaque(file) + LOG;
+  std::memset(number, 0, MARK - LOG + sizeof MAGIC + 8);
   if (!mark.open) return;
+  LogPlace log = mark.log;
+  for (const uint64_t* field : fields_of(&log)) {
+    store_big_endian(number, 8, *field);
+    number += 8;
+  }
   store_big_endian(at + sizeof MAGIC, 8, mark.stamp);
   std::memcpy(at, MAGIC, sizeof MAGIC);
 }

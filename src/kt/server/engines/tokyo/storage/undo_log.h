@@ -27,6 +27,8 @@
 #include <cstdint>
 #include <string>
 
+#include "log/change_log.h"
+
 namespace kt::tokyo {
 
 class UndoLog {
@@ -69,11 +71,13 @@ class UndoLog {
   size_t weight_ = 0;
 };
 
-// What a file says of itself whose server keeps all that was acknowledged: that it is open, and up to
-// which stamp of the update log everything is in it. Where the library leaves room for its users.
+// What a file says of itself whose server keeps all that was acknowledged: that it is open, up to which
+// stamp of the update log everything is in it, and which log that is, by where it ended then (nowhere in files
+// of before that). Where the library leaves room for its users.
 struct Mark {
   bool open = false;
   uint64_t stamp = 0;
+  LogPlace log;
 };
 Mark mark_of(TCHDB* file);
 void set_mark(TCHDB* file, const Mark& mark);
