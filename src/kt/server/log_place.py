@@ -51,4 +51,5 @@ def why_another(place: LogPlace, log: UpdateLog, *, all_there: bool) -> str:
     if found.size < place.size:
         lost = not all_there and 0 not in (place.boot, found.boot) and place.boot != found.boot
         return "" if lost else f"it lacks the last {place.size - found.size} bytes that one had"
-    return "" if found.tail == place.tail else "that one has gone on otherwise"
+    same = found.tail == place.tail
+    return "" if same else "it has something else there: it is damaged, or has gone on otherwise"

@@ -395,7 +395,8 @@ def test_a_file_needs_the_log_behind_its_mark(tmp_path: Path) -> None:
     killed(tmp_path, "casket.tch")
     [path] = (tmp_path / "log").glob("*.ulog")
     data = path.read_bytes()
-    path.write_bytes(b"\0" + data[1:])
+    at = data.rindex(b"\xc9\x00")  # of the last command
+    path.write_bytes(data[:at] + b"\0" + data[at + 1 :])
     complaint = refused(server(tmp_path, *DURABLE, database="casket.tch"))
     assert "does not come back from the update log" in complaint
     assert "-durable forget" in complaint
