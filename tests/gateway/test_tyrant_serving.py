@@ -187,3 +187,15 @@ async def test_a_lost_part_is_no_missing_record(lone_masters: LocalCluster) -> N
         with pytest.raises(KTError):
             await client.set_bulk(dict.fromkeys(keys, "w"))
         await client.close()
+
+
+def test_synchronizing_without_replicas_fails(lone_masters: LocalCluster) -> None:
+    with (
+        TyrantGateway([lone_masters.url(layout="flat", ack_timeout=0.1)]) as gateway,
+        gateway.connect(timeout=30) as tyrant,
+    ):
+        tyrant.set("key", "value")
+        with pytest.raises(ServerError):
+            tyrant.synchronize()
+        assert tyrant.misc("sync") is False
+        assert tyrant.get("key") == "value"

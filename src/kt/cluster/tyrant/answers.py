@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from kt.cluster.commands import Failure, Steps, illogical, no_record
 from kt.cluster.contract import Database
-from kt.cluster.tyrant.functions import ADD, APPEND, FUNCTIONS, SET, Iterator, Store
+from kt.cluster.tyrant.functions import ADD, APPEND, FUNCTIONS, SET, Iterator, Store, synchronize
 from kt.wire import tyrant_commands as codes
 from kt.wire.magic import NEVER
 from kt.wire.reading import Buffer, Incomplete, Reader
@@ -233,7 +233,7 @@ def _adddouble(session: Session, request: AddDouble) -> Steps[bytes]:
 
 
 def _sync(session: Session, request: None) -> Steps[bytes]:
-    yield from session.database.synchronize(False)
+    yield from synchronize(session.database)
     return codes.OK_REPLY
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final, TypeAlias
 
-from kt.cluster.commands import Steps, illogical, no_record, not_here
+from kt.cluster.commands import Failure, Steps, illogical, no_record, not_here
 from kt.cluster.contract import Database
 from kt.cluster.walks import PAGE_MAX, Ahead, Bounds
 from kt.wire.magic import NEVER
@@ -145,8 +145,19 @@ def _iternext(database: Database, iterator: Iterator, items: Items) -> Steps[Ite
     return list((yield from iterator.next()))
 
 
+def synchronize(database: Database) -> Steps[None]:
+    """As the database's own; that it failed is told like a request that cannot be met.
+
+    Unlike where a record is asked for, the protocol's failure means just this here.
+    """
+    try:
+        yield from database.synchronize(False)
+    except Failure as error:
+        raise illogical("no replica has all of it") from error
+
+
 def _sync(database: Database, iterator: Iterator, items: Items) -> Steps[Items]:
-    yield from database.synchronize(False)
+    yield from synchronize(database)
     return []
 
 
