@@ -190,6 +190,41 @@ def test_no_transaction_without_room(tmp_path: Path, name: str, auto_transaction
             assert contents(database) == records
 
 
+ATOMIC = """
+import os, random, resource, sys
+from kt.server.engines import EngineError
+from kt.server.engines.kyoto._engine import Database
+
+path, parameters = sys.argv[1:]
+unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+with Database(path) as database:
+    database.set_bulk({b"%d" % number: b"old" for number in range(20000)})
+chance = random.Random(os.path.basename(path))
+refusals = 0
+with Database(path + parameters) as database:  # without a page in memory
+    limit = os.path.getsize(path) + chance.randint(100_000, 1_000_000)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, unlimited[1]))
+    for _ in range(60):
+        value = b"x" * chance.randint(10, 5000)
+        records = {b"%d" % chance.randrange(20000): value for _ in range(chance.randint(2, 40))}
+        before = database.get_bulk(records)
+        try:
+            database.set_bulk(records, atomic=True)
+        except EngineError:
+            refusals += 1
+            assert database.get_bulk(records) == before
+    resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+assert refusals
+"""
+
+
+@pytest.mark.parametrize("parameters", ["", "#pccap=100k"])
+def test_a_refused_atomic_bulk_changes_nothing(tmp_path: Path, parameters: str) -> None:
+    for number in range(4):
+        code = [sys.executable, "-c", ATOMIC, str(tmp_path / f"{number}.kct"), parameters]
+        subprocess.run(code, check=True)
+
+
 @small_disk
 @pytest.mark.parametrize("name", ["casket.kch", "casket.kct"])
 def test_bulks_that_are_undone(tmp_path: Path, name: str) -> None:

@@ -276,22 +276,24 @@ bool Database::has_room_for_pages(size_t more) const {
   return file_->has_room(tree_->*reveal(PagesFile{}).*reveal(FileEnd{}), bytes);
 }
 
-bool Database::has_room_inside(size_t size) {
-  Entry entry(*this);
-  return has_room(size);
+// Every page in memory counts as one that will be written. `exactly`: those that the records go to are
+// looked up before, and some room is left for pages that are divided; else it is found too little half-way.
+bool Database::has_room_for_all(const std::vector<std::string>& keys, size_t size, bool exactly) {
+  if (!exactly || !has_room(size)) return has_room(size);
+  for (const std::string& key : keys) engine_->check(key);
+  return has_room(2 * size);
 }
 
 bool Database::make_room() {
   constexpr int64_t WORTH = 64 << 10;
   {
     Entry entry(*this);
-    const bool keeps_pages = tree_ != nullptr || forest_ != nullptr;
-    if (!keeps_pages || in_transaction_ || unwritten() < least_unwritten_ + WORTH) return false;
+    if (!keeps_pages() || in_transaction_ || unwritten() < least_unwritten_ + WORTH) return false;
   }
   if (failed(clean_pages(*this, Pace::BRISK))) return false;
   drop_clean_pages(*this);
   Entry entry(*this);
-  if (tree_ == nullptr && forest_ == nullptr) return false;
+  if (!keeps_pages()) return false;
   least_unwritten_ = unwritten();
   if (ballast_) ballast_->shrink(unwritten() + DIRECTORY_SLACK);
   return true;
@@ -328,25 +330,42 @@ Error Database::accept_bulk(const std::vector<std::string>& keys, RecordVisitor&
                             bool writable, size_t size) {
   Error error = writable ? journal_.admit() : succeeded();
   if (failed(error)) return error;
-  if (writable && !has_room_inside(size) && !(make_room() && has_room_inside(size))) return no_room();
-  const bool whole = writable && options_.auto_transaction && !kind_.in_memory && kind_.removes;
-  const bool logged_whole = writable && journal_.connected() && (kind_.pages || kind_.in_memory);
-  if (whole || logged_whole) {
-    Isolation alone(gate_);
-    Journal::Together together(journal_);
-    const bool commits = whole && !in_transaction_;
-    error = commits ? commit_all(keys, visitor) : visit_all(keys, visitor, writable);
-    together.end();
-  } else {
-    Entry entry(*this);
-    error = visit_all(keys, visitor, writable);
-  }
+  bool begun = false;
+  error = try_bulk(keys, visitor, writable, size, &begun);
+  if (!begun && make_room()) error = try_bulk(keys, visitor, writable, size, &begun);
   if (failed(error)) return error;
   if (visitor.failure() != nullptr) return failure_of(visitor);
   if (!writable) return succeeded();
   if (refuses_writes()) return no_room();
   after_writes(static_cast<int64_t>(keys.size()));
   return journal_.settle();
+}
+
+// Whether pages of a tree may soon find no place.
+bool Database::is_nearly_full() {
+  Entry entry(*this);
+  return keeps_pages() && !log_.has_room();
+}
+
+// Not begun if there is no room. On a disk that is nearly full nobody comes in between.
+Error Database::try_bulk(const std::vector<std::string>& keys, RecordVisitor& visitor, bool writable,
+                         size_t size, bool* begun) {
+  const bool whole = writable && options_.auto_transaction && !kind_.in_memory && kind_.removes;
+  const bool logged_whole = writable && journal_.connected() && (kind_.pages || kind_.in_memory);
+  const bool exactly = writable && is_nearly_full();
+  if (whole || logged_whole || exactly) {
+    Isolation alone(gate_);
+    *begun = has_room_for_all(keys, size, exactly);
+    if (!*begun) return no_room();
+    Journal::Together together(journal_);
+    const bool commits = whole && !in_transaction_;
+    const Error error = commits ? commit_all(keys, visitor) : visit_all(keys, visitor, writable);
+    together.end();
+    return error;
+  }
+  Entry entry(*this);
+  *begun = !writable || has_room_for_all(keys, size, false);
+  return *begun ? visit_all(keys, visitor, writable) : no_room();
 }
 
 Error Database::visit_all(const std::vector<std::string>& keys, RecordVisitor& visitor,

@@ -151,7 +151,7 @@ class Database {
   // Whether the file can take a record of that size, and all pages that are in memory.
   bool has_room(size_t size) {
     if (hash_ != nullptr) return file_->has_room(end_of_records(), static_cast<int64_t>(size));
-    if (tree_ != nullptr || forest_ != nullptr) return has_room_for_pages(size);
+    if (keeps_pages()) return has_room_for_pages(size);
     return !directory_ || directory_->has_room(0, static_cast<int64_t>(size));
   }
 
@@ -198,7 +198,11 @@ class Database {
   class Border;
 
   Error try_accept(Bytes key, RecordVisitor& visitor, bool writable);
-  bool has_room_inside(size_t size);
+  bool keeps_pages() const { return tree_ != nullptr || forest_ != nullptr; }
+  bool is_nearly_full();
+  bool has_room_for_all(const std::vector<std::string>& keys, size_t size, bool exactly);
+  Error try_bulk(const std::vector<std::string>& keys, RecordVisitor& visitor, bool writable, size_t size,
+                 bool* begun);
   Error visit_all(const std::vector<std::string>& keys, RecordVisitor& visitor, bool writable);
   void note_undone();  // a transaction
   Error commit_all(const std::vector<std::string>& keys, RecordVisitor& visitor);
