@@ -1,8 +1,8 @@
 /* Preloaded into a server. With KT_KILL_AT=N, it is killed in the N-th call that changes a file whose path
  * has KT_FILES in it. Of a write, half may have been made then, up to the boundary of a page: that is
- * where the kernel looks for signals; of a change of a file's size, all with KT_AFTER. With KT_NAMES only calls count that change names. With KT_DEVICE=DIR, what is
- * brought to the device is copied there under its name: all that a loss of power would leave, if it leaves
- * no more than it must. (Names that come or go do so at once.) */
+ * where the kernel looks for signals; of a change of a file's size, all with KT_AFTER. With KT_NAMES only calls
+ * count that change names. With KT_DEVICE=DIR, what is brought to the device is copied there under its name: all
+ * that a loss of power would leave, if it leaves no more than it must. (Names that come or go do so at once.) */
 
 #define _GNU_SOURCE
 #include <dlfcn.h>

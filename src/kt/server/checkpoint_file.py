@@ -170,7 +170,7 @@ def check_log(path: str, checkpoint: Checkpoint, history: History, forget: str) 
     Raises:
         ImproperlyConfigured: it ends before what the file has of it, or is another one.
     """
-    place = LogPlace(*checkpoint.place or (0,) * 5)
+    place = LogPlace(*checkpoint.place)
     refuse_another(path, place, history, forget, all_there=checkpoint.durable == "device")
     if place.first:
         return

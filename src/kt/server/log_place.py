@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class LogPlace(NamedTuple):
-    """Where an update log ended.
+    """Where an update log ended; nothing is known without arguments.
 
     Attributes:
         number: of its newest file that had something.
@@ -24,11 +24,11 @@ class LogPlace(NamedTuple):
         boot: of the machine then, as a number; 0 if that is not known.
     """
 
-    number: int
-    size: int
-    first: int
-    tail: int
-    boot: int
+    number: int = 0
+    size: int = 0
+    first: int = 0
+    tail: int = 0
+    boot: int = 0
 
 
 def why_another(place: LogPlace, log: UpdateLog, *, all_there: bool) -> str:

@@ -142,7 +142,7 @@ class Base:
 
     def _log_goes_on(self) -> bool:
         """Whether it has all since the base: a file that was closed may get another one."""
-        place, log = LogPlace(*self._place or (0,) * 5), self._history.log
+        place, log = LogPlace(*self._place), self._history.log
         known = place.first > 0 and self.stamp <= log.stamp()
         return known and not why_another(place, log, all_there=True)
 
