@@ -17,7 +17,13 @@ small_disk = pytest.mark.skipif(
 
 
 def mounted(directory: Path, options: str) -> ExitStack:
-    """Mount a file system in memory there, until the end of the block; skip if we may not."""
+    """Mount a file system in memory there, until the end of the block; skip if we may not.
+
+    Args:
+        directory: made if there is none.
+        options: of tmpfs.
+    """
+    directory.mkdir(exist_ok=True)
     stack = ExitStack()
     command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(directory)]
     done = subprocess.run(command, capture_output=True, timeout=SECONDS)

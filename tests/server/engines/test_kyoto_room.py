@@ -167,7 +167,6 @@ def test_no_transaction_without_room(tmp_path: Path, name: str, auto_transaction
     """Neither gaps that are to be closed nor a transaction that cannot begin leave the file marked
     as broken: it would be made anew when it is opened next, for which there is no room."""
     disk = tmp_path / "disk"
-    disk.mkdir()
     records = {b"%d" % number: b"%d" % number * 400 for number in range(3000)}
     with mounted(disk, "size=24m"):
         with Database(str(disk / name), auto_transaction=auto_transaction) as database:
@@ -230,7 +229,6 @@ def test_a_refused_atomic_bulk_changes_nothing(tmp_path: Path, parameters: str) 
 def test_bulks_that_are_undone(tmp_path: Path, name: str) -> None:
     """The engine cuts the file off where it ended before, so what was made room for is gone."""
     disk = tmp_path / "disk"
-    disk.mkdir()
     with mounted(disk, "size=24m"):
         with Database(str(disk / name), auto_transaction=True) as database:
             records = {b"%d" % number: b"%d" % number * 400 for number in range(3000)}
@@ -260,7 +258,6 @@ def test_bulks_that_are_undone(tmp_path: Path, name: str) -> None:
 def test_no_new_file_without_room(tmp_path: Path, name: str) -> None:
     """Neither by opening one, nor by clearing, which takes one where it can."""
     disk = tmp_path / "disk"
-    disk.mkdir()
     with mounted(disk, "size=24m"):
         with Database(str(disk / name)) as database:
             database.set_bulk({b"%d" % number: b"value" for number in range(3000)})

@@ -199,7 +199,6 @@ def test_a_full_disk(file: str, large: bool, tmp_path: Path) -> None:
     """Writes are refused and reads go on; what was acknowledged is there after the end, too, though
     the disk is full all the time; and with room again there are writes."""
     disk = tmp_path / "disk"
-    disk.mkdir()
     value = b"column\0" + b"x" * (300_000 if large else 2_000)
     with mounted(disk, "size=24m"):
         log = ("-log", str(tmp_path / "log"))
@@ -232,7 +231,6 @@ def test_a_full_disk(file: str, large: bool, tmp_path: Path) -> None:
 def test_a_torn_file_on_a_full_disk(file: str, tmp_path: Path) -> None:
     """There is no space to put it right: it stays as it is, and is not served."""
     disk = tmp_path / "disk"
-    disk.mkdir()
     with mounted(disk, "size=24m"):
         server = Served(program_of(file), file=str(disk / file), directory=tmp_path)
         with server:
@@ -262,7 +260,6 @@ def wait_until_put(server: Served, key: bytes) -> None:
 def test_what_was_acknowledged_while_the_disk_ran_full(file: str, tmp_path: Path) -> None:
     """It is all there when the server has ended on the full disk, and changes go on with room."""
     disk = tmp_path / "disk"
-    disk.mkdir()
     stored: dict[str, bytes] = {}
     with mounted(disk, "size=12m"):
         filler = disk / "filler"
@@ -309,7 +306,6 @@ def stores(db: TokyoTyrant[str, bytes] | KyotoTycoon[str, bytes], key: str, valu
 def test_a_full_disk_in_ones_own_process(file: str, tmp_path: Path) -> None:
     """As with servers: what was stored is there after the database was closed, and reads go on."""
     disk = tmp_path / "disk"
-    disk.mkdir()
     stored: dict[str, bytes] = {}
     with mounted(disk, "size=12m"):
         filler = disk / "filler"

@@ -80,7 +80,6 @@ def test_a_full_disk(name: str, tmp_path: Path) -> None:
     """Nothing is there then; with room, the same command makes all of it."""
     source, disk = tmp_path / "source", tmp_path / "disk"
     source.mkdir()
-    disk.mkdir()
     stored = written(name, LARGE_COUNT, source)
     words = ("-restore-to", moment(), "-ulog", str(source / "log"), f"{disk / name}#bnum=1000")
     with mounted(disk, "size=2m"):
@@ -97,7 +96,6 @@ def test_a_full_disk(name: str, tmp_path: Path) -> None:
 def test_a_snapshot_on_a_full_disk(name: str, tmp_path: Path) -> None:
     source, disk = tmp_path / "source", tmp_path / "disk"
     source.mkdir()
-    disk.mkdir()
     stored = written(name, LARGE_COUNT, source, "-bgs", "snapshots")
     options = ("-ulog", str(source / "log"), "-bgs", str(source / "snapshots"))
     words = ("-restore-to", moment(), *options, f"{disk / name}#bnum=1000")
