@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 import pytest
@@ -36,6 +37,14 @@ def waiting(server: LocalPostgres) -> int:
     """How many wait for a lock that others have."""
     [[number]] = server.run("SELECT count(*) FROM pg_locks WHERE NOT granted")
     return int(number)
+
+
+def refused(server: LocalPostgres) -> bool:
+    """Whether somebody's last statement was to make a table, and is over."""
+    [[number]] = server.run(
+        "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'CREATE TABLE%' AND state = 'idle'"
+    )
+    return bool(number)
 
 
 def test_nobody_answers() -> None:
@@ -90,6 +99,17 @@ def test_many_make_the_table_at_once(table: LocalPostgres) -> None:
     assert clients[0].count() == 8
     for client in clients:
         client.close()
+
+
+def test_somebody_else_has_made_the_type_but_not_yet_the_table(table: LocalPostgres) -> None:
+    """What CREATE TABLE meets in the moment in which another one is nearly done."""
+    table.run("CREATE DOMAIN kt AS integer")
+    with kt.connect(table.url(timeout=60)) as db, ThreadPoolExecutor(1) as pool:
+        stored = pool.submit(db.set, "k", "v")
+        wait_for(lambda: refused(table) or stored.done())
+        table.run("DROP DOMAIN kt")
+        assert stored.result()
+        assert db.get("k") == "v"
 
 
 def test_a_key_that_is_too_long_harms_nobody_else(table: LocalPostgres) -> None:

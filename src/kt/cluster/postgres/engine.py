@@ -47,9 +47,10 @@ PAUSE: Final = 0.05
 LONG: Final = 1000
 """What a job that takes its time counts as much as, where lanes are compared."""
 
-NOT_DONE: Final = frozenset(("40001", "40P01", "25006", "26000", "42P07", "23505"))
+NOT_DONE: Final = frozenset(("40001", "40P01", "25006", "26000", "42P07", "42710", "23505"))
 """SQLSTATEs of what is tried again: serialization failure, deadlock, a server that only reads, a
-prepared statement that is gone, and two for a table that somebody else makes at the same time."""
+prepared statement that is gone, and three for a table that somebody else makes at the same time:
+the name of the table, that of the type of its rows, or a row of the catalogue is there already."""
 
 LOCKED: Final = "55P03"
 ANEW: Final = frozenset(("25006", "26000"))
