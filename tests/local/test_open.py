@@ -22,6 +22,8 @@ from kt import ArgumentError, ImproperlyConfigured, KTError, ServerConnectionErr
 KYOTO = ("a.kch", "a.kct", "a.kcd", "a.kcf")
 TOKYO = ("a.tch", "a.tcb", "a.tcf", "a.tct")
 FILES = KYOTO + TOKYO
+SECONDS = 120
+"""Until a process of ours is taken to hang."""
 
 
 def stored(db: Any, path: str) -> None:
@@ -43,6 +45,7 @@ def run(program: str, *arguments: object) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
+        timeout=SECONDS,
     )
 
 
@@ -171,6 +174,41 @@ def test_any_number_of_threads() -> None:
             thread.join()
         assert db.incr("n", 0) == 1600
         assert db.count() == 1601
+
+
+HELD = """
+import kt, os, sys, threading, time
+path, server = sys.argv[1:]
+os.chdir(os.path.dirname(path))
+with open("wait", "w") as script:
+    script.write("#!/bin/sh\\n>begun; until [ -e end ]; do sleep 0.05; done\\n")
+os.chmod("wait", 0o755)
+with kt.open(path, server=server) as db:
+    db.set("k", "v")
+    if server == "tyrant":
+        holder = threading.Thread(target=lambda: db.copy("@./wait"))
+    else:
+        holder = threading.Thread(target=lambda: db.synchronize(command="wait"))
+    holder.start()
+    while not os.path.exists("begun"):
+        time.sleep(0.01)
+    found = []
+    readers = [threading.Thread(target=lambda: found.append(db.get("k"))) for _ in range(3)]
+    for reader in readers:
+        reader.start()
+    time.sleep(0.2)
+    open("end", "w").close()
+    for thread in (holder, *readers):
+        thread.join()
+    print(*found)
+"""
+
+
+@pytest.mark.parametrize("name", ["a.kch", "a.kct", "a.tch", "a.tcb"])
+def test_threads_that_wait_for_the_database_hold_up_no_others(tmp_path: Path, name: str) -> None:
+    server = "tyrant" if name in TOKYO else "tycoon"
+    done = run(HELD, tmp_path / name, server)
+    assert (done.stdout, done.stderr) == ("v v v\n", "")
 
 
 def test_signals_between_threads() -> None:

@@ -25,6 +25,8 @@ from kt.version import VERSION
 if TYPE_CHECKING:
     from kt.server.engines.kyoto._engine import Database as KyotoDatabase
     from kt.server.engines.tokyo._engine import Database as TokyoDatabase
+    from kt.server.tycoon.service import TycoonService
+    from kt.server.tyrant.service import TyrantService
 
 
 FIXED = (".tcf", ".fdb")
@@ -104,6 +106,7 @@ def open_tycoon(wanted: Wanted) -> Lines:
         Synchronizing(".", service.log), ("misc",), Synchronizing.pace
     )
     opened.before_close = service.signals.end
+    _share_lock(service, wanted)
     service.report = lambda: report(service, process)
     make_script = None
     if wanted.scripts is not None:
@@ -185,6 +188,7 @@ def open_tyrant(wanted: Wanted) -> Lines:
         raise _unopened(spec, error) from None
     opened = Open([database], [], places)
     service = TyrantService(database, Journal(), writes_wait=wanted.waits)
+    _share_lock(service, wanted)
     make_script = None
     if wanted.scripts is not None:
         make_script = _loaded(
@@ -197,6 +201,16 @@ def open_tyrant(wanted: Wanted) -> Lines:
     return lines_of(
         opened, lambda: TyrantSession(service), make_script, lambda: service.stream_waits
     )
+
+
+def _share_lock(service: TycoonService | TyrantService, wanted: Wanted) -> None:
+    """Let brief calls keep the interpreter's lock, unless something holds the databases for long.
+
+    Scripts do whenever they like, and want that lock themselves while others wait for theirs.
+    """
+    if wanted.scripts is None and not wanted.waits:
+        service.core.release()
+        service.held.watch((service.core,))
 
 
 def _check_kept(name: str) -> None:

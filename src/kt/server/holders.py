@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class Holdable(Protocol):
-    """Whoever can be kept out of the engine: an I/O thread."""
+    """Whoever can be kept out of the engine: an I/O thread, or one with the interpreter's lock."""
 
     def hold(self) -> None: ...
     def release(self) -> None: ...

@@ -13,6 +13,13 @@ cdef extern from "io/buffer.h" namespace "kt" nogil:
         void swap(Buffer &)
         void give_back(size_t)
 
+cdef extern from "io/brevity.h" namespace "kt" nogil:
+    cppclass Brevity:
+        bint expects(size_t)
+        void begin()
+        void end()
+        void doubt()
+
 cdef extern from "io/effort.h" namespace "kt" nogil:
     cppclass NativeCaller "kt::Caller":
         void become(CallerState)
@@ -34,6 +41,7 @@ cdef extern from "io/times.h" namespace "kt" nogil:
 
 cdef class Servable:
     cdef Servant *servant  # belongs to the subclass
+    cdef Brevity brevity   # of its calls
 
 
 cdef class Caller:

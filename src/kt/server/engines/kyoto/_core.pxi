@@ -22,14 +22,24 @@ cdef class Stream(Servable):
         cdef Py_buffer buffer
         cdef size_t consumed = 0
         cdef NativeState state
+        cdef string_view left
         PyObject_GetBuffer(data, &buffer, PyBUF_SIMPLE)
         try:
             if not 0 <= start <= buffer.len:
                 raise IndexError("start is outside of the data")
-            with nogil:
-                state = native.feed(<const char *>buffer.buf + start, buffer.len - start, &consumed)
+            left = string_view(<const char *>buffer.buf + start, buffer.len - start)
+            self.brevity.begin()
+            if self._core._native.keeps_lock and self.brevity.expects(left.size()):
+                state = native.feed(left.data(), left.size(), &consumed)
+                self.brevity.end()
+            else:
+                with nogil:
+                    state = native.feed(left.data(), left.size(), &consumed)
+                    self.brevity.end()
         finally:
             PyBuffer_Release(&buffer)
+        if state == NativeState.AGAIN:
+            self.brevity.doubt()
         return <int>state, consumed, self._take_reply()
 
     def finish(self):
@@ -99,6 +109,12 @@ cdef class BinaryCore:
 
     def leave_writes(self):
         self._native.leaves_writes = True
+
+    def hold(self):
+        self._native.keeps_lock = False
+
+    def release(self):
+        self._native.keeps_lock = True
 
     @property
     def timed(self):

@@ -174,12 +174,13 @@ cdef extern from "kyoto/protocol/core.h" namespace "kt" nogil:
         boolean timed
         boolean owes
         boolean leaves_writes
+        boolean keeps_lock
         Times times
         Counts present_counts()
         void set_stamp(string_view) except +
 
     enum class NativeState "kt::State":
-        pass
+        AGAIN
 
     cppclass NativeStream "kt::Stream"(Servant):
         NativeStream(NativeCore &) except +

@@ -386,6 +386,15 @@ class BinaryCore:
     def commands(self) -> dict[str, int]:
         """Commands so far that streams have run, by protocol and name."""
 
+    def hold(self) -> None:
+        """Let each call of `feed` let go of the interpreter's lock. They do from the beginning."""
+
+    def release(self) -> None:
+        """Let calls keep that lock which are expected to be brief.
+
+        Nobody may hold a lock of the engine then who waits for the interpreter's, or for long.
+        """
+
     def took(self, seconds: float) -> None:
         """Count a request that was served elsewhere among those that were timed, if they are."""
 

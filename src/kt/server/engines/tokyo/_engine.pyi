@@ -256,6 +256,15 @@ class BinaryCore:
     def settle_together(self) -> None:
         """Let I/O threads settle with the update log once for all connections that are ready."""
 
+    def hold(self) -> None:
+        """Let each call of `feed` let go of the interpreter's lock. They do from the beginning."""
+
+    def release(self) -> None:
+        """Let calls keep that lock which are expected to be brief.
+
+        Nobody may hold a lock of the engine then who waits for the interpreter's, or for long.
+        """
+
     def took(self, seconds: float) -> None:
         """Count a request that was served elsewhere among those that were timed, if they are."""
 

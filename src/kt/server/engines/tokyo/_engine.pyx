@@ -125,13 +125,14 @@ cdef extern from "tokyo/protocol/stream.h" namespace "kt::tokyo" nogil:
     cdef enum class CEvent "kt::tokyo::Event":
         DOING
     cdef enum class CState "kt::tokyo::State":
-        MORE
+        AGAIN
     cdef cppclass CCore "kt::tokyo::Core":
         CCore(CDatabase *, uint64_t, cbool)
         void add(int, uint64_t)
         uint64_t count(int)
         cbool timed
         cbool owes
+        cbool keeps_lock
         Times times
         vector[pair[CCommand, CEvent]] take_events()
     cdef cppclass Progress:
@@ -571,6 +572,12 @@ cdef class BinaryCore:
     def settle_together(self):
         self.core.get().owes = True
 
+    def hold(self):
+        self.core.get().keeps_lock = False
+
+    def release(self):
+        self.core.get().keeps_lock = True
+
     def took(self, double seconds):
         if self.core.get().timed:
             self.core.get().times.add_nanoseconds(<uint64_t>(max(seconds, 0.0) * 1e9), 1)
@@ -604,8 +611,16 @@ cdef class Stream(Servable):
         cdef string_view left = string_view(<const char *>&data[start], data.shape[0] - start)
         cdef Buffer out
         cdef Progress progress
-        with nogil:
+        self.brevity.begin()
+        if self.core.core.get().keeps_lock and not wait and self.brevity.expects(left.size()):
             progress = self.stream.get().feed(left, &out, wait)
+            self.brevity.end()
+        else:
+            with nogil:
+                progress = self.stream.get().feed(left, &out, wait)
+                self.brevity.end()
+        if progress.state == CState.AGAIN:
+            self.brevity.doubt()
         reply = reply_of(&out, 0) if out.size() else b""
         return <int>progress.state, progress.consumed, progress.need, reply
 

@@ -49,6 +49,7 @@ struct Core {
   bool timed = false;  // `times` are taken: for servers
   bool owes = false;   // I/O threads settle for all connections at once
   bool leaves_writes = false;  // I/O threads run no request that may write
+  bool keeps_lock = false;     // brief calls do not let go of the interpreter's lock
   Times times;
   Counts counts;
   std::string stamp;  // what HTTP replies begin with; empty: no HTTP request is run here

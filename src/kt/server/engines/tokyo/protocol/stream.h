@@ -92,6 +92,7 @@ class Core {
   const bool trace;  // note every command
   bool timed = false;  // `times` are taken: for servers
   bool owes = false;   // I/O threads settle for all connections at once
+  bool keeps_lock = false;  // brief calls do not let go of the interpreter's lock
   Times times;
 
  private:
