@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import resource
@@ -9,16 +10,19 @@ import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from kt import KyotoTycoon, read_snapshot
 from kt.serializers import KT_NONE
 from kt.server.engines.kyoto._engine import LIBRARY_FEATURES
+from kt.server.log_place import LogPlace
 
 from ..processes import HOST, SECONDS, ServerProcess, refused
+from ..test_log_retention import wait_until
 from ..update_logs import original
 
 MEMORY = ("*", "%", ":", "+", "-")
@@ -310,6 +314,112 @@ def test_a_broken_log_is_not_passed_over(tmp_path: Path) -> None:
         path.write_bytes(whole[:500] + bytes(100) + whole[600:])
         assert "the update log cannot be applied" in refused(process)
         assert snapshot(tmp_path).exists()
+
+
+def take_away(log: Path, _: int) -> str:
+    log.mkdir()
+    return "it is empty"
+
+
+def take_another(log: Path, _: int) -> str:
+    args = ("-ulog", log.name, "-sid", "11")
+    with ServerProcess("kt-tycoon", *args, databases=("%",), directory=log.parent) as process:
+        with client(process) as kt:
+            kt.set_bulk({b"%d" % i: b"other" for i in range(1000)})
+        process.stop()
+    return "its file 1 is another one"
+
+
+def go_back(log: Path, size: int) -> str:
+    """A copy from when it was so long, which has the same first record."""
+    shutil.copytree(log.parent / "kept", log)
+    for path in log.iterdir():
+        if path.suffix == ".ulog":
+            path.write_bytes(path.read_bytes()[:size])
+        else:
+            path.unlink()
+    return "it lacks the last"
+
+
+@pytest.mark.parametrize("durable", ["none", "process", "device"])
+@pytest.mark.parametrize("exchange", [take_away, take_another, go_back])
+def test_another_log_is_none_to_come_back_from(
+    exchange: Callable[[Path, int], str], durable: str, tmp_path: Path
+) -> None:
+    kept, log = tmp_path / "kept", tmp_path / "log"
+    with server(tmp_path, *LOG, "-durable", durable, "-bgsi", "0.1") as process:
+        with client(process) as kt:
+            kt.set(b"first", b"1")
+            wait_until(lambda: place(tmp_path).first > 0)
+            size = place(tmp_path).size
+            kt.set(b"second", b"1")
+            wait_until(lambda: place(tmp_path).size > size)
+            kt.set(b"last", b"2")
+        process.kill()
+        log.rename(kept)
+        why = exchange(log, size)
+        for _ in range(2):
+            said = refused(process)
+            assert f"not the one that has its changes ({why}" in said
+            assert "start with the same -ulog" in said
+        shutil.rmtree(log)
+        kept.rename(log)
+        process.start()
+        with client(process) as kt:
+            assert contents(kt) == {b"first": b"1", b"second": b"1", b"last": b"2"}
+
+
+def place(directory: Path) -> LogPlace:
+    return LogPlace(*noted(directory)["place"])
+
+
+def noted(directory: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((directory / "snapshots/snapshots.durable").read_bytes())
+    return found
+
+
+def test_another_log_on_purpose(tmp_path: Path) -> None:
+    """Without any, when it says so, and after a stop, when the snapshots have everything."""
+    with server(tmp_path, *LOG) as process:
+        with client(process) as kt:
+            kt.set(b"a", b"1")
+        assert process.stop() == 0
+    assert noted(tmp_path)["state"] == "closed"
+    other = ("-ulog", "other", "-sid", "11")
+    with server(tmp_path, *other) as process:
+        with client(process) as kt:
+            assert contents(kt) == {b"a": b"1"}
+            kt.set(b"b", b"2")
+        process.kill()
+    (tmp_path / "snapshots/snapshots.durable").unlink()
+    with server(tmp_path, *LOG) as process:
+        with client(process) as kt:
+            assert contents(kt) == {b"a": b"1"}
+        process.kill()
+    with server(tmp_path) as process, client(process) as kt:
+        assert contents(kt) == {b"a": b"1"}
+        assert not (tmp_path / "snapshots/snapshots.durable").exists()
+
+
+def test_the_log_is_known_though_its_files_are_removed(tmp_path: Path) -> None:
+    """Those that the snapshots have outlived."""
+    args = (*LOG, "-ulim", "64k", "-bgsi", "0.1", "-ulog-keep", "128k")
+    log = tmp_path / "log"
+    with server(tmp_path, *args) as process:
+        with client(process) as kt:
+            wrote = 0
+            while not removed(log):
+                kt.set_bulk({b"%d" % i: b"%d" % wrote * 100 for i in range(100)})
+                wrote += 1
+            before = contents(kt)
+        process.kill()
+        process.start()
+        with client(process) as kt:
+            assert contents(kt) == before
+
+
+def removed(log: Path) -> bool:
+    return not (log / "0000000001.ulog").exists()
 
 
 def test_removing_files_of_the_log_leaves_what_a_start_needs(tmp_path: Path) -> None:

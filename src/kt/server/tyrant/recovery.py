@@ -151,7 +151,10 @@ class Recovery:
         end, _, differences, first = self._replay.carry_out(0, False)
         self._differ(differences, first)
         if end == End.REFUSED:
-            raise ProtocolError(f"the database fails: {self._database.error_text}")
+            raise ImproperlyConfigured(
+                "the update log cannot be carried out, because the database fails: "
+                f"{self._database.error_text}. Make room on the disk if that is full"
+            )
 
     def _alone(self, data: bytes, at: int) -> int:
         """Do a command that is rare; where the next one is."""

@@ -216,6 +216,7 @@ cdef extern from "kyoto/recovery/checkpoint.h" namespace "kt" nogil:
 
 
 cdef extern from "kyoto/recovery/restoring.h" namespace "kt" nogil:
+    int64_t NO_ROOM_LEFT
     cppclass NativeLoader "kt::SnapshotLoader":
         NativeLoader(NativeDatabase &, const string &) except +IOError
         const NativeHeader &header()

@@ -11,6 +11,12 @@ cdef object header_of(const NativeHeader &header):
     return SnapshotHeader(header.stamp, header.records, header.size)
 
 
+cdef int64_t check_room(int64_t count) except -1:
+    if count == NO_ROOM_LEFT:
+        raise OSError(ENOSPC, "no room for a record")
+    return count
+
+
 cdef class SnapshotLoader:
     cdef NativeLoader *_native
     cdef Database _database
@@ -30,7 +36,7 @@ cdef class SnapshotLoader:
         cdef int64_t count
         with nogil:
             count = self._native.load(limit)
-        return count
+        return check_room(count)
 
 
 cdef class SnapshotFrames:
@@ -67,4 +73,4 @@ def restore_changes(stamps, bytes frames not None):
         databases.push_back(restored)
     with nogil:
         count = do_restore_changes(databases, given)
-    return count
+    return check_room(count)

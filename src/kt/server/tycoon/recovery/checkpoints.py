@@ -42,7 +42,7 @@ from kt.server.engines.kyoto._engine import Database
 from kt.server.history import History
 from kt.server.log_place import LogPlace
 from kt.server.session import Journal
-from kt.server.tycoon.recovery.snapshots import carry_out
+from kt.server.tycoon.recovery.snapshots import cannot_apply, carry_out
 
 if TYPE_CHECKING:
     from kt.server.engines.log._log import Durable
@@ -156,10 +156,8 @@ class Checkpoints:
             carry_out(self._history, stamps, self._log, check)
         except OSError as error:
             paths = ", ".join(checkpoint_path(self._files[i].path) for i in sorted(self._unclosed))
-            raise ImproperlyConfigured(
-                f"the update log cannot be applied: {error}. Mend it, or remove {paths} to start "
-                "with what the files have"
-            ) from None
+            advice = f"Mend it, or remove {paths} to start with what the files have"
+            raise cannot_apply("the update log", error, advice) from None
 
     def begin(self) -> None:
         """All databases are as they should be: from now on they change.

@@ -15,6 +15,7 @@ stamp on has every change since. Therefore `History.needed_since` keeps that par
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import re
@@ -22,7 +23,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import suppress
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from kt.errors import ImproperlyConfigured
 from kt.moments import show_moment
@@ -36,6 +37,10 @@ from kt.server.engines.log._log import BROKEN, MORE
 from kt.server.history import History
 from kt.server.progress import Progress
 from kt.server.session import Journal
+from kt.server.tycoon.recovery.snapshot_log import SnapshotLog
+
+if TYPE_CHECKING:
+    from kt.server.checkpoint_file import State
 
 NAME: Final = re.compile(r"([0-9]+)\.ktss")
 RECORDS_AT_ONCE: Final = 100_000
@@ -84,7 +89,7 @@ class Snapshots:
         self._interval = interval
         self._known = known
         self._log = log
-        self._history: History | None = None
+        self._log_of_them = SnapshotLog(directory)
         self._stamps: dict[int, int] = {}
         self._old: dict[int, int] = {}  # of those that were not applied
         self.restored: set[int] = set()
@@ -126,7 +131,7 @@ class Snapshots:
         Raises:
             ImproperlyConfigured: something cannot be brought back.
         """
-        self._history = history
+        self._log_of_them.history = history
         for index, path in snapshot_files(self._directory).items():
             if index >= len(self._databases):
                 self._log.error(f"there is no database for a snapshot: {path}")
@@ -138,6 +143,7 @@ class Snapshots:
                 self._log.system(f"the database is a file, its snapshot is not applied: {path}")
         self.restored = set(self._stamps)
         if history is not None and self._stamps:
+            self._log_of_them.check()
             self._replay(history, check)
         self._look_at_old()
         for index in self._known or ():
@@ -158,9 +164,8 @@ class Snapshots:
         try:
             carry_out(history, stamps, self._log, check)
         except OSError as error:
-            raise ImproperlyConfigured(
-                f"the update log cannot be applied: {error}. Mend it, or move it away to start "
-                "with the snapshot alone"
+            raise cannot_apply(
+                "the update log", error, "Mend it, or start without -ulog, with the snapshot alone"
             ) from None
 
     # Running
@@ -175,27 +180,42 @@ class Snapshots:
             needed = database.in_memory or self._known is not None
             if needed and index not in self._stamps and not self._take(index):
                 raise ImproperlyConfigured(f"no snapshot can be written: {self._path(index)}")
+        if not self._note_log():
+            raise ImproperlyConfigured(f"nothing can be written: {self._directory}")
         self._due = time.monotonic() + self._interval
         self._begun = True
         self._tell_history()
 
     def tick(self, workers: Callable[[], Executor]) -> None:
         """Ten times a second: take snapshots when it is time."""
-        busy = self._running is not None and not self._running.done()
-        if self._interval > 0 and not busy and time.monotonic() >= self._due:
+        if self._running is not None and not self._running.done():
+            return
+        if self._interval > 0 and time.monotonic() >= self._due:
             self._due = time.monotonic() + self._interval
             self._running = workers().submit(self._take_all)
+        elif self._log_of_them.is_to_be_noted:
+            self._running = workers().submit(self._note_log)
 
     def close(self) -> bool:
         """Take the last ones, if the start came to its end; False if that failed."""
-        done = not self._begun or self._take_all()
+        done = not self._begun or self._take_all("closed")
         os.close(self._lock_file)
         return done
 
-    def _take_all(self) -> bool:
-        done = [self._take(index) for index in range(len(self._databases))]
+    def _take_all(self, state: State = "open") -> bool:
+        taken = [self._take(index) for index in range(len(self._databases))]
+        noted = self._note_log(state if all(taken) else "open")
         self._tell_history()
-        return all(done)
+        return all(taken) and noted
+
+    def _note_log(self, state: State = "open") -> bool:
+        """After snapshots were taken: a file of the log that is known now has what comes later."""
+        try:
+            self._log_of_them.note(min(self._stamps.values(), default=0), state)
+        except OSError as error:
+            self._log.error(f"it was not noted which update log the snapshots have: {error}")
+            return False
+        return True
 
     def _take(self, index: int) -> bool:
         began = time.monotonic()
@@ -217,11 +237,12 @@ class Snapshots:
             for i, database in enumerate(self._databases)
             if database.in_memory or self._known is not None
         ]
-        if self._history is not None and stamps:
-            self._history.needs["snapshots"] = min(stamps)
+        history = self._log_of_them.history
+        if history is not None and stamps:
+            history.needs["snapshots"] = min(stamps)
         every = {**self._old, **self._stamps}
-        if self._history is not None and every:
-            self._history.old_files.worth["snapshots"] = min(every.values())
+        if history is not None and every:
+            history.old_files.worth["snapshots"] = min(every.values())
 
 
 def snapshot_files(directory: str) -> dict[int, str]:
@@ -280,14 +301,18 @@ def load_snapshot(
             progress.add(loaded)
             check()
     except OSError as error:
-        advice = (
-            "Make room on the disk"
-            if "no room" in str(error)
-            else "Put a good one in its place, or move it away to start without it"
-        )
-        raise ImproperlyConfigured(f"a snapshot cannot be applied: {error}. {advice}") from None
+        raise cannot_apply(
+            "a snapshot", error, "Put a good one in its place, or move it away to start without it"
+        ) from None
     progress.end()
     return stamp
+
+
+def cannot_apply(what: str, error: OSError, advice: str) -> ImproperlyConfigured:
+    """Why a database cannot come back, and what to do, unless that is to make room."""
+    if error.errno == errno.ENOSPC:
+        advice = "Make room on the disk"
+    return ImproperlyConfigured(f"{what} cannot be applied: {error}. {advice}")
 
 
 def carry_out(

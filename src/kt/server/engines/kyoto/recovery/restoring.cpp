@@ -20,6 +20,9 @@ constexpr uint8_t CLEAR = 0xA5;
   throw std::runtime_error(std::string(error.name()) + ": " + error.message());
 }
 
+// Thrown within this file.
+struct NoRoom {};
+
 [[noreturn]] void broken() {
   throw std::runtime_error("a change in the update log cannot be read");
 }
@@ -35,7 +38,7 @@ uint64_t taken_number(Bytes* bytes) {
 // As it is stored, expiry included.
 void set(Database& database, kc::PolyDB& engine, Bytes key, Bytes stored, const Terms& terms) {
   if (database.refuses_writes() || !database.has_room(2 * (key.size() + stored.size()))) {
-    fail(no_room());
+    throw NoRoom{};
   }
   if (!engine.set(key.data(), key.size(), stored.data(), stored.size())) fail(engine.error());
   database.note_changed();
@@ -78,7 +81,7 @@ bool carry_out(Database& database, Bytes message) {
 
 int64_t SnapshotLoader::load(int64_t limit) {
   int64_t count = 0;
-  {
+  try {
     Entry entry(database_);
     const Terms terms = database_.terms();
     Bytes key;
@@ -87,12 +90,14 @@ int64_t SnapshotLoader::load(int64_t limit) {
       set(database_, entry.engine(), key, stored, terms);
       count++;
     }
+  } catch (const NoRoom&) {
+    return NO_ROOM_LEFT;
   }
   database_.after_writes(count);
   return count;
 }
 
-int64_t restore_changes(const std::vector<Restored>& databases, Bytes frames) {
+int64_t restore_changes(const std::vector<Restored>& databases, Bytes frames) try {
   int64_t count = 0;
   while (!frames.empty()) {
     if (frames[0] != CHANGE || frames.size() < CHANGE_HEAD) broken();
@@ -110,6 +115,8 @@ int64_t restore_changes(const std::vector<Restored>& databases, Bytes frames) {
     count += carry_out(*restored.database, message);
   }
   return count;
+} catch (const NoRoom&) {
+  return NO_ROOM_LEFT;
 }
 
 }  // namespace kt

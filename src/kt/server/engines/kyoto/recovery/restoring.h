@@ -1,7 +1,8 @@
 // Brings a database back at the start, before anybody uses it: the records of a snapshot, then what
 // the update log has of later changes.
 //
-// Nobody is told of these changes: they are in the log already. Failures are std::runtime_error.
+// Nobody is told of these changes: they are in the log already. Failures are std::runtime_error,
+// but for a full disk, which is nobody's fault but can be helped.
 
 #ifndef KT_KYOTO_RESTORING_H
 #define KT_KYOTO_RESTORING_H
@@ -15,6 +16,8 @@
 
 namespace kt {
 
+constexpr int64_t NO_ROOM_LEFT = -1;
+
 // Sets the records of a snapshot, so many at a time.
 class SnapshotLoader {
  public:
@@ -24,7 +27,7 @@ class SnapshotLoader {
 
   const SnapshotHeader& header() const { return reader_.header(); }
 
-  // How many more have been set; 0 at the end.
+  // How many more have been set; 0 at the end, or NO_ROOM_LEFT.
   int64_t load(int64_t limit);
 
  private:
@@ -39,7 +42,7 @@ struct Restored {
 };
 
 // Carries out what log/log_reader.h gives out, whole messages, in the databases of these numbers;
-// those with none are left out. Returns how many changes that were.
+// those with none are left out. Returns how many changes that were, or NO_ROOM_LEFT.
 int64_t restore_changes(const std::vector<Restored>& databases, Bytes frames);
 
 }  // namespace kt
