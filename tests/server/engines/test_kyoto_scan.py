@@ -111,6 +111,18 @@ class TestMatches:
                 assert database.match_prefix(b"") == FRUIT
                 assert database.match_prefix(b"grape", 1) == [b"grape"]
 
+    @pytest.mark.parametrize(("prefix", "limit"), [(b"00000", -1), (b"", 10)])
+    def test_nothing_is_read_behind_the_last_one(
+        self, tmp_path: Path, prefix: bytes, limit: int
+    ) -> None:
+        """The cache of pages has no more than those of the keys, and of the one that comes next."""
+        with opened("casket.kct", tmp_path) as database:
+            database.set_bulk({b"%06d" % number: bytes(100) for number in range(20_000)})
+        with opened("casket.kct", tmp_path) as database:
+            assert len(database.match_prefix(prefix, limit)) == 10
+            status = database.status()
+            assert 0 < int(status[b"cusage"]) < 3 * int(status[b"psiz"])
+
     @pytest.mark.parametrize("spec", ["%", "casket.kct"])
     def test_other_orders(self, tmp_path: Path, spec: str) -> None:
         numbers = [b"%d" % number for number in range(30)]

@@ -39,6 +39,8 @@ class Filter {
            std::memcmp(key.data(), prefix_.data(), prefix_.size()) == 0;
   }
   virtual bool wants(const std::string& key) { return begins_right(key); }
+  // Whether that is all there is to it.
+  virtual bool is_prefix() const { return true; }
 
  private:
   const std::string prefix_;
@@ -51,6 +53,7 @@ class RegexFilter final : public Filter {
 
   bool valid() const { return matcher_.valid(); }
   bool wants(const std::string& key) override { return matcher_.matches(key); }
+  bool is_prefix() const override { return false; }
 
  private:
   Matcher matcher_;
@@ -74,6 +77,7 @@ class SimilarFilter final : public Filter {
   }
 
   bool wants(const std::string& key) override { return distance(key) != FAR; }
+  bool is_prefix() const override { return false; }
 
  private:
   static void decode(const std::string& text, std::vector<uint32_t>* characters) {
@@ -91,18 +95,40 @@ class SimilarFilter final : public Filter {
   std::vector<uint32_t> key_characters_;
 };
 
-// Notes the keys that the cursor passes.
+// Notes the keys that the cursor passes, but for those that are not wanted as is seen at once.
 class Collector final : public RecordVisitor {
  public:
-  explicit Collector(Keys* keys) : RecordVisitor(true), keys_(keys) {}
+  // If `sorted`, no wanted key comes behind one that does not begin right.
+  Collector(const Filter& filter, bool sorted, Keys* keys)
+      : RecordVisitor(true), filter_(filter), sorted_(sorted), keys_(keys) {}
+
+  // `most`: how many are wanted; all if negative.
+  void begin(const Terms& terms, int64_t most) {
+    RecordVisitor::begin(terms);
+    most_ = most;
+    done_ = false;
+  }
+  // There is no need to go on: the last key is behind all that are wanted, or there are enough.
+  bool done() const { return done_; }
 
  private:
   Change on_record(Bytes key, Bytes, int64_t) override {
+    if (!filter_.begins_right(key)) {
+      if (!sorted_) return Change::keep();
+      done_ = true;
+    }
     keys_->emplace_back(key);
+    if (most_ >= 0 && filter_.is_prefix() && static_cast<int64_t>(keys_->size()) >= most_) {
+      done_ = true;
+    }
     return Change::keep();
   }
 
+  const Filter& filter_;
+  const bool sorted_;
   Keys* const keys_;
+  int64_t most_ = -1;
+  bool done_ = false;
 };
 
 class Existence final : public RecordVisitor {
@@ -143,7 +169,9 @@ class Scan {
   }
 
  private:
-  bool enough() const { return limit_ >= 0 && static_cast<int64_t>(keys_->size()) >= limit_; }
+  // How many more are wanted; negative if all are.
+  int64_t left() const { return limit_ < 0 ? -1 : limit_ - static_cast<int64_t>(keys_->size()); }
+  bool enough() const { return limit_ >= 0 && left() <= 0; }
   bool ends_after_prefix() const { return database_.kind().lexical && !filter_.prefix().empty(); }
 
   Error pass();
@@ -162,14 +190,16 @@ class Scan {
 Error Scan::pass() {
   Cursor cursor(database_);
   Keys passed;
-  Collector collector(&passed);
+  Collector collector(filter_, ends_after_prefix(), &passed);
   Turns turns(database_.gate());
   kc::BasicDB::Cursor* place = cursor.engine_cursor();
   if (place == nullptr) return not_open();
   bool more = ends_after_prefix() ? place->jump(filter_.prefix()) : place->jump();
   for (;;) {
-    collector.begin(database_.terms());
-    while (more && !turns.over()) more = place->accept(&collector, false, true);
+    collector.begin(database_.terms(), left());
+    while (more && !collector.done() && !turns.over()) {
+      more = place->accept(&collector, false, true);
+    }
     Error error = more ? succeeded() : database_.engine().error();
     turns.pause();
     more = judge(passed) && more;
