@@ -129,9 +129,10 @@ class Feed:
         return self._reader.stamp()
 
     @property
-    def behind(self) -> int:
-        """Bytes of the log that have not been sent."""
-        return self._history.bytes_after(self.position)
+    def behind(self) -> str:
+        """What of the log has not been sent, for a report."""
+        history, position = self._history, self.position
+        return f"bytes={history.bytes_after(position)} changes={history.changes_after(position)}"
 
     def end(self) -> None:
         """The client is gone: it needs nothing of the log any more."""

@@ -9,18 +9,21 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, Future
 from contextlib import suppress
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from kt.errors import ImproperlyConfigured
 from kt.server.engines.log._log import LogReader, UpdateLog
+from kt.server.log_files import TYCOON, TYRANT, Form, count_records
 from kt.server.session import Journal
 
 if TYPE_CHECKING:
     from kt.server.engines.log._log import Durable, Kind
+
+FORMS: Final[Mapping[str, Form[Any]]] = {"tycoon": TYCOON, "tyrant": TYRANT}
 
 DISORDER: Final = 30_000_000
 """Microseconds by which stamps in a log of the original Tokyo Tyrant may go back."""
@@ -174,6 +177,16 @@ class History:
                 with suppress(FileNotFoundError):
                     total += os.stat(path).st_size
         return max(total, 0)
+
+    def changes_after(self, position: tuple[int, int]) -> int:
+        """How many changes these bytes are: counted if few, else as many as the next ones say."""
+        total = self.bytes_after(position)
+        if not total:
+            return 0
+        count, size = 1, total
+        with suppress(FileNotFoundError):  # it has just been removed
+            count, size = count_records(self.log.files(), position, FORMS[self.kind])
+        return max(round(count * total / size), 1) if size else 0
 
     # Files. For any thread.
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from itertools import pairwise
 from typing import Final, Generic, NamedTuple, TypeVar
 
@@ -20,6 +21,7 @@ from kt.wire.reading import Incomplete, Reader
 R = TypeVar("R", tycoon.Record, tyrant.Record)
 
 CHUNK: Final = 1 << 20
+SAMPLE: Final = 1 << 14
 AHEAD: Final = ("ahead.0", "ahead.1")
 
 
@@ -39,6 +41,34 @@ class Form(NamedTuple, Generic[R]):
 
 TYCOON: Final = Form(re.compile(r"([0-9]{10})\.ulog"), True, tycoon.read_record)
 TYRANT: Final = Form(re.compile(r"([0-9]{8})\.ulog"), False, tyrant.read_record)
+
+
+def count_records(
+    files: Mapping[int, str], position: tuple[int, int], form: Form[R]
+) -> tuple[int, int]:
+    """The next records behind a position, some KB in one file: how many, and how long.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    at, offset = position
+    for number in sorted(files):
+        if number < at:
+            continue
+        begin = offset if number == at else tycoon.HEADER_SIZE if form.header else 0
+        with open(files[number], "rb") as file:
+            file.seek(begin)
+            data = file.read(SAMPLE)
+        count, pos = 0, 0
+        with suppress(ProtocolError):
+            while not isinstance(reading := form.read(data, pos), Incomplete):
+                _, pos = reading
+                count += 1
+            if reading.need > SAMPLE:
+                return count + 1, pos + reading.need
+        if count:
+            return count, pos
+    return 0, 0
 
 
 class LogFiles(Generic[R]):

@@ -380,7 +380,7 @@ class TycoonSession(Answering):
         delay = max(time.time() - self._confirmed_stamp / 1e9, 0.0)
         return (
             f"peer={self.peer} sid={self._follower} state=following ts={self._confirmed_stamp}"
-            f" delay={delay:.6f} bytes={self._feed.behind}"
+            f" delay={delay:.6f} {self._feed.behind}"
         )
 
     # I/O threads
