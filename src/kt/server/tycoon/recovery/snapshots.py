@@ -89,7 +89,7 @@ class Snapshots:
         self._interval = interval
         self._known = known
         self._log = log
-        self._log_of_them = SnapshotLog(directory)
+        self._snapshot_log = SnapshotLog(directory)
         self._stamps: dict[int, int] = {}
         self._old: dict[int, int] = {}  # of those that were not applied
         self.restored: set[int] = set()
@@ -131,7 +131,7 @@ class Snapshots:
         Raises:
             ImproperlyConfigured: something cannot be brought back.
         """
-        self._log_of_them.history = history
+        self._snapshot_log.history = history
         for index, path in snapshot_files(self._directory).items():
             if index >= len(self._databases):
                 self._log.error(f"there is no database for a snapshot: {path}")
@@ -143,7 +143,7 @@ class Snapshots:
                 self._log.system(f"the database is a file, its snapshot is not applied: {path}")
         self.restored = set(self._stamps)
         if history is not None and self._stamps:
-            self._log_of_them.check()
+            self._snapshot_log.check()
             self._replay(history, check)
         self._look_at_old()
         for index in self._known or ():
@@ -193,7 +193,7 @@ class Snapshots:
         if self._interval > 0 and time.monotonic() >= self._due:
             self._due = time.monotonic() + self._interval
             self._running = workers().submit(self._take_all)
-        elif self._log_of_them.is_to_be_noted:
+        elif self._snapshot_log.is_to_be_noted:
             self._running = workers().submit(self._note_log)
 
     def close(self) -> bool:
@@ -211,7 +211,7 @@ class Snapshots:
     def _note_log(self, state: State = "open") -> bool:
         """After snapshots were taken: a file of the log that is known now has what comes later."""
         try:
-            self._log_of_them.note(min(self._stamps.values(), default=0), state)
+            self._snapshot_log.note(min(self._stamps.values(), default=0), state)
         except OSError as error:
             self._log.error(f"it was not noted which update log the snapshots have: {error}")
             return False
@@ -237,7 +237,7 @@ class Snapshots:
             for i, database in enumerate(self._databases)
             if database.in_memory or self._known is not None
         ]
-        history = self._log_of_them.history
+        history = self._snapshot_log.history
         if history is not None and stamps:
             history.needs["snapshots"] = min(stamps)
         every = {**self._old, **self._stamps}
