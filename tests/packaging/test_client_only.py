@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import shutil
 import sysconfig
 from pathlib import Path
 
@@ -81,25 +80,24 @@ def test_what_servers_say_leads_to_engines(
     """
     said = client_only.run("kt-tycoon").stderr.strip()
     words = shlex.split(said[said.index("then kt again: ") + len("then kt again: ") :])
-    compilers, installed = tmp_path / "compilers", tmp_path / "installed"
-    make_hasty_compilers(compilers)
-    again = Environment(client_only.directory, f"{compilers}:{os.environ['PATH']}")
+    installed = tmp_path / "installed"
+    again = Environment(client_only.directory, os.environ["PATH"])
     options = ["--no-build-isolation", "--target", str(installed)]
-    succeed(again.run(*words, *options, **offline))
+    succeed(again.run(*words, *options, **offline, **hasty_compilers(tmp_path)))
     engines = "kt.server.engines.kyoto._engine, kt.server.engines.tokyo._engine"
     succeed(again.run("python", "-c", f"import {engines}", PYTHONPATH=str(installed)))
 
 
-def make_hasty_compilers(directory: Path) -> None:
-    """The compilers that this Python asks for, each with an option more."""
-    directory.mkdir()
-    for words in sysconfig.get_config_vars("CC", "CXX"):
-        name = Path(shlex.split(words)[0]).name
-        found = shutil.which(name)
-        assert found is not None, name
-        program = directory / name
-        program.write_text(f'#!/bin/sh\nexec {shlex.quote(found)} "$@" -O0\n')
+def hasty_compilers(directory: Path) -> dict[str, str]:
+    """Variables that name the compilers that this Python asks for, each with an option more."""
+    named = {}
+    for variable in ("CC", "CXX"):
+        command = sysconfig.get_config_var(variable)
+        program = directory / variable
+        program.write_text(f'#!/bin/sh\nexec {command} "$@" -O0\n')
         program.chmod(0o755)
+        named[variable] = str(program)
+    return named
 
 
 @pytest.mark.parametrize(
