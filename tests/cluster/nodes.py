@@ -12,7 +12,9 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Sequence
 from importlib.util import find_spec
+from itertools import count
 from pathlib import Path
 from typing import Any, Self
 
@@ -181,6 +183,17 @@ class LocalCluster:
         for node in self.nodes[self.masters :]:
             wait_for(lambda node=node: node.info("replication").get("master_link_status") == "up")
         wait_for(lambda: all(self._is_ok(node) for node in self.nodes))
+        for number in range(self.masters):
+            self._see_a_write(self.nodes[number :: self.masters])
+
+    def _see_a_write(self, nodes: Sequence[Node]) -> None:
+        """A master's comes to its replicas: a link that is up may be lost and be made once more."""
+        master = nodes[0]
+        keys = (f"written {number}" for number in count())
+        key = next(key for key in keys if master.ask("SET", key, "") == b"OK")
+        wait_for(lambda: all(node.ask("DBSIZE") == 1 for node in nodes))
+        master.ask("DEL", key)
+        wait_for(lambda: all(node.ask("DBSIZE") == 0 for node in nodes))
 
     def _knows_all(self, node: Node) -> bool:
         lines = node.ask("CLUSTER", "NODES").decode().splitlines()
