@@ -187,7 +187,7 @@ class LocalCluster:
             self._see_a_write(self.nodes[number :: self.masters])
 
     def _see_a_write(self, nodes: Sequence[Node]) -> None:
-        """A master's comes to its replicas: a link that is up may be lost and be made once more."""
+        """A master's comes to its replicas. It may still keep them back when the link is up."""
         master = nodes[0]
         keys = (f"written {number}" for number in count())
         key = next(key for key in keys if master.ask("SET", key, "") == b"OK")

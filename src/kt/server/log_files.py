@@ -22,6 +22,7 @@ R = TypeVar("R", tycoon.Record, tyrant.Record)
 
 CHUNK: Final = 1 << 20
 SAMPLE: Final = 1 << 14
+"""Bytes in which records are counted, for a report."""
 AHEAD: Final = ("ahead.0", "ahead.1")
 
 

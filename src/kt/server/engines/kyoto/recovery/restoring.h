@@ -1,8 +1,8 @@
 // Brings a database back at the start, before anybody uses it: the records of a snapshot, then what
 // the update log has of later changes.
 //
-// Nobody is told of these changes: they are in the log already. Failures are std::runtime_error,
-// but for a full disk, which is nobody's fault but can be helped.
+// Nobody is told of these changes: they are in the log already. Failures are std::runtime_error;
+// a full disk is NO_ROOM_LEFT, because what helps then is something else.
 
 #ifndef KT_KYOTO_RESTORING_H
 #define KT_KYOTO_RESTORING_H
