@@ -131,8 +131,8 @@ class Feed:
     @property
     def behind(self) -> str:
         """What of the log has not been sent, for a report."""
-        history, position = self._history, self.position
-        return f"bytes={history.bytes_after(position)} changes={history.changes_after(position)}"
+        size, changes = self._history.after(self.position)
+        return f"bytes={size} changes={changes}"
 
     def end(self) -> None:
         """The client is gone: it needs nothing of the log any more."""

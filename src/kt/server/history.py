@@ -178,15 +178,15 @@ class History:
                     total += os.stat(path).st_size
         return max(total, 0)
 
-    def changes_after(self, position: tuple[int, int]) -> int:
-        """How many changes these bytes are: counted if few, else as many as the next ones say."""
+    def after(self, position: tuple[int, int]) -> tuple[int, int]:
+        """Likewise, bytes and changes: counted if they are few, else as the next ones say."""
         total = self.bytes_after(position)
         if not total:
-            return 0
+            return 0, 0
         count, size = 1, total
         with suppress(FileNotFoundError):  # it has just been removed
             count, size = count_records(self.log.files(), position, FORMS[self.kind])
-        return max(round(count * total / size), 1) if size else 0
+        return total, max(round(count * total / size), 1) if size else 0
 
     # Files. For any thread.
 
