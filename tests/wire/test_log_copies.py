@@ -10,8 +10,11 @@ from kt.wire.log.copies import (
     Done,
     Failure,
     Message,
+    Resumed,
     pack_copy_message,
+    pack_place,
     read_copy_message,
+    read_place,
 )
 
 from .feeding import read, read_all_ways
@@ -20,6 +23,7 @@ U32 = st.integers(0, 2**32 - 1)
 MESSAGES = st.one_of(
     st.builds(Block, st.binary(max_size=300), U32),
     st.builds(Done, st.integers(0, 2**64 - 1), U32),
+    st.builds(Resumed, U32),
     st.builds(Failure, st.text(max_size=50)),
 )
 
@@ -27,6 +31,12 @@ MESSAGES = st.one_of(
 @given(MESSAGES, st.integers(1, 400))
 def test_round_trip(message: Message, step: int) -> None:
     assert read_all_ways(read_copy_message, pack_copy_message(message), step) == message
+
+
+@given(U32, U32)
+def test_places(blocks: int, check: int) -> None:
+    assert read_place(pack_place(blocks, check)) == (blocks, check)
+    assert 0 <= pack_place(blocks, check) < 2**64
 
 
 @pytest.mark.parametrize(

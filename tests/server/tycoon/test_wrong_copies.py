@@ -13,7 +13,7 @@ from kt import KT_NONE, KyotoTycoon
 from kt.types import Change, What
 from kt.wire import tycoon as binary
 from kt.wire.log import tycoon as log
-from kt.wire.log.copies import COPY, Block, Done, Failure, pack_copy_message
+from kt.wire.log.copies import COPY, Block, Done, Failure, Resumed, pack_copy_message, pack_place
 from kt.wire.tycoon_rpc import HttpRequest, pack_rpc_reply
 from tests.client.peers import Behaviour, Conversation, HungUp, Peer
 
@@ -40,13 +40,14 @@ def copy(*keys: bytes, damage: int | None = None) -> bytes:
     return b"".join([*parts, pack_copy_message(Done(STAMP, check))])
 
 
-def answering(sent: bytes, asked_for: int = COPY) -> Behaviour:
+def answering(sent: bytes, asked_for: int = COPY, since: int | None = None) -> Behaviour:
     """Answer the calls of a slave, then what it asks for with this, and hang up."""
 
     def behave(talk: Conversation) -> None:
         while isinstance(request := talk.request(), HttpRequest):
             talk.send(facts_of_master(request))
         assert request.flags == asked_for
+        assert since is None or request.since == since
         with suppress(HungUp, OSError):
             talk.send(ACCEPTED + sent)
 
@@ -116,6 +117,11 @@ WRONG = {
     "cut off in a block": (copy(b"a", b"b")[:30], "it has ended the connection"),
     "failed": (pack_copy_message(Failure("no room there")), "no room there"),
     "a log in the middle": (copy(b"a")[:-13] + beat(1), "a message begins with byte 0xb0"),
+    "a begin elsewhere": (pack_copy_message(Resumed(1)) + copy(b"a"), "a copy goes on elsewhere"),
+    "a begin in the middle": (
+        copy(b"a", b"b")[:-13] + pack_copy_message(Resumed(1)),
+        "a copy goes on elsewhere",
+    ),
     "a size too large": (b"\xb2\xff\xff\xff\xff" + bytes(4), "a part of a copy announces"),
 }
 
@@ -134,3 +140,31 @@ def test_what_is_wrong_is_not_applied(
     kt.tune_replication()
     assert facts(slave) == {"repl_epoch": 0}
     assert int((tmp_path / "slave" / "rts").read_text()) >= STAMP
+
+
+GONE_ON = {
+    "it goes on": (
+        pack_copy_message(Resumed(1)) + copy(b"a", b"b")[9 + len(record(b"a")) :],
+        [b"a", b"b"],
+    ),
+    "nothing was missing but the end": (
+        pack_copy_message(Resumed(1)) + copy(b"a")[9 + len(record(b"a")) :],
+        [b"a"],
+    ),
+    "it begins anew": (copy(b"c", b"d"), [b"c", b"d"]),
+}
+
+
+@pytest.mark.parametrize(("sent", "keys"), GONE_ON.values(), ids=GONE_ON)
+def test_a_master_is_told_what_has_come(
+    sent: bytes, keys: list[bytes], peer: Peer, slave: ServerProcess, kt: KyotoTycoon
+) -> None:
+    """It may go on there, or not, as one that does not know how."""
+    part = copy(b"a", b"b")[: 9 + len(record(b"a")) + 20]
+    place = pack_place(1, zlib.crc32(record(b"a")))
+    followed = [answering(b"", asked_for=log.CONFIRMS)] * 60
+    peer.behave(answering(part, since=0), answering(sent, since=place), *followed)
+    kt.tune_replication(peer.host, peer.port)
+    slave.wait_for_output("the copy has been applied")
+    assert sorted(kt.match_prefix(b"")) == keys
+    kt.tune_replication()

@@ -81,6 +81,7 @@ class TycoonOptions(ServiceOptions):
             average; 0 for no limit.
         copies: take a full copy of the master's databases where its log does not suffice.
         copy_rate: bytes a second that a slave gets of a copy at most; 0 for no limit.
+        copy_keep: seconds for which a copy can go on after its link has ended.
         read_only_slave: while it follows a master, store only what that sends.
         leased: take writes only until a time that whoever decides about masters puts off.
         ack: so many slaves must have a write before it is acknowledged.
@@ -116,6 +117,7 @@ class TycoonOptions(ServiceOptions):
     replication_interval: float = 0.0
     copies: bool = False
     copy_rate: int = 32 << 20
+    copy_keep: float = 300.0
     read_only_slave: bool = False
     leased: bool = False
     ack: int = 0
@@ -184,6 +186,7 @@ FLAGS: Final = (
     Flag(
         "-copy-rate", "copy_rate", "send slaves so much of one a second (32m)", "BYTES", log_limit
     ),
+    Flag("-copy-keep", "copy_keep", "let it go on so long after a cut (300)", "SECONDS", seconds),
     Flag("-cmd", "command_directory", "the commands that synchronize may run", "DIRECTORY", str),
     Flag("-scr", "script", "the Lua functions that clients may call", "FILE", str),
     Flag(

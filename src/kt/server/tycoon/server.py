@@ -179,8 +179,13 @@ class TycoonServer(Server):
         if self._following is not None:
             self._following.finish_copy(self.start.check)
         if self._history is not None:
-            rate = self.options.copy_rate
-            self._copies = Copies(self.databases, self._history, rate, self.log)
+            self._copies = Copies(
+                self.databases,
+                self._history,
+                rate=self.options.copy_rate,
+                keep=self.options.copy_keep,
+                log=self.log,
+            )
             self.service.copies = self._copies
         if self.options.ack and self._history is not None:
             seconds, databases = self.options.ack_timeout, self.databases
@@ -410,6 +415,8 @@ class TycoonServer(Server):
         self.service.set_stamp()
         if self._history is not None:
             self._history.tick(lambda: self.workers)
+        if self._copies is not None:
+            self._copies.tick()
         if self._snapshots is not None:
             self._snapshots.tick(lambda: self.workers)
         if self._checkpoints is not None:

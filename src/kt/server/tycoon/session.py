@@ -296,7 +296,7 @@ class TycoonSession(Answering):
             self.close()
             return
         if request.flags & COPY and service.copies is not None:
-            self._send_copy(service.copies, request.server)
+            self._send_copy(service.copies, request.server, request.since)
             return
         since, server = request.since, request.server
         looking = bool(request.flags & LOOK)
@@ -321,17 +321,19 @@ class TycoonSession(Answering):
         )
         if not looking:
             service.followers.join(self)
+            if service.copies is not None:
+                service.copies.forget(server)
         if quorum is not None:
             quorum.join(self, server, since)
         self._feed.go_on()
 
-    def _send_copy(self, copies: Copies, server: int) -> None:
+    def _send_copy(self, copies: Copies, server: int, place: int) -> None:
         self.service.log.system(f"({self.peer}): takes a copy of the databases: sid={server}")
         self._follower = server
         self.write(FRAME)
-        self._copy = CopyFeed(self, copies, self.service.timeout)
+        self._copy = CopyFeed(self, copies, self.service.timeout, server, place)
         self.service.followers.join(self)
-        self._copy.go_on()
+        self._copy.begin()
 
     def _caught_up(self) -> None:
         """All has been sent."""

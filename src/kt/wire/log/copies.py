@@ -4,6 +4,7 @@ It is asked for as the update log is, with the flag `COPY`. All integers are big
 
     BLOCK     B2 size:u32 check:u32 changes[size]
     DONE      B3 stamp:u64 check:u32
+    RESUMED   B4 blocks:u32
     FAILURE   BF size:u32 why[size]
 
 All blocks together hold changes as the update log's stream has them (`kt.wire.tycoon.read_update`),
@@ -11,6 +12,11 @@ with the stamp 0: for each database that it is cleared, then its records. A chan
 block and end in a later one; one without bytes says only that there is more to come. `check` is
 the CRC-32 of all changes so far, so no block can be missing. `stamp` (nanoseconds) is that of the
 update log behind which to go on.
+
+Who has got some of a copy says in the request, instead of a stamp, how many blocks with changes
+these were, and the check of the last one (`pack_place`). `RESUMED` then says first that what comes
+goes on behind these. Without that, all of a copy comes, from its beginning: the old one is not
+there any more, or the master is of a version that knows no other way.
 """
 
 from __future__ import annotations
@@ -27,12 +33,15 @@ COPY: Final = 0x100
 
 BLOCK: Final = 0xB2
 DONE: Final = 0xB3
+RESUMED: Final = 0xB4
 BLOCK_MAX: Final = 1 << 29
 """Bytes of the longest block: one record of the greatest size, and a little more."""
 
 _BLOCK: Final = struct.Struct(">BII")
 _DONE: Final = struct.Struct(">BQI")
+_RESUMED: Final = struct.Struct(">BI")
 _FAILURE: Final = struct.Struct(">BI")
+_HEADS: Final = {BLOCK: _BLOCK, DONE: _DONE, RESUMED: _RESUMED, ERROR: _FAILURE}
 _WORDS_MAX: Final = 1 << 16
 
 
@@ -50,13 +59,29 @@ class Done(NamedTuple):
     check: int
 
 
+class Resumed(NamedTuple):
+    """What follows goes on behind so many blocks."""
+
+    blocks: int
+
+
 class Failure(NamedTuple):
     """There is no copy, or no more of it."""
 
     why: str
 
 
-Message: TypeAlias = Block | Done | Failure
+Message: TypeAlias = Block | Done | Resumed | Failure
+
+
+def pack_place(blocks: int, check: int) -> int:
+    """Instead of a stamp in a request: what has come of a copy; 0 if nothing has."""
+    return blocks << 32 | check
+
+
+def read_place(stamp: int) -> tuple[int, int]:
+    """What `pack_place` packs."""
+    return stamp >> 32, stamp & 0xFFFF_FFFF
 
 
 def pack_copy_message(message: Message) -> bytes:
@@ -65,6 +90,8 @@ def pack_copy_message(message: Message) -> bytes:
         return _BLOCK.pack(BLOCK, len(message.changes), message.check) + message.changes
     if isinstance(message, Done):
         return _DONE.pack(DONE, *message)
+    if isinstance(message, Resumed):
+        return _RESUMED.pack(RESUMED, message.blocks)
     why = message.why.encode("utf-8", "replace")[:_WORDS_MAX]
     return _FAILURE.pack(ERROR, len(why)) + why
 
@@ -74,15 +101,17 @@ def read_copy_message(data: Buffer, pos: int) -> tuple[Message, int] | Incomplet
     if len(data) <= pos:
         return Incomplete(1, read_copy_message)
     first = data[pos]
-    if first not in (BLOCK, DONE, ERROR):
+    if first not in _HEADS:
         raise faults.wrong_magic(first, BLOCK)
-    head = {BLOCK: _BLOCK, DONE: _DONE, ERROR: _FAILURE}[first]
+    head = _HEADS[first]
     if len(data) < pos + head.size:
         return Incomplete(head.size, read_copy_message)
     _, number, *check = head.unpack_from(data, pos)
     begin = pos + head.size
     if first == DONE:
         return Done(number, *check), begin
+    if first == RESUMED:
+        return Resumed(number), begin
     if number > (BLOCK_MAX if first == BLOCK else _WORDS_MAX):
         raise faults.too_long_a_block(number)
     if len(data) < begin + number:

@@ -205,10 +205,16 @@ cdef extern from "kyoto/recovery/snapshot_taking.h" namespace "kt" nogil:
 
 
 cdef extern from "kyoto/recovery/snapshot_frames.h" namespace "kt" nogil:
+    cppclass NativePlace "kt::SnapshotReader::Place":
+        uint64_t offset
+        int64_t records
+
     cppclass NativeFrames "kt::SnapshotFrames":
         NativeFrames(const string &, uint16_t, uint16_t) except +IOError
+        NativeFrames(const NativeFrames &, NativePlace) except +IOError
         const NativeHeader &header()
         string read(size_t) except +IOError
+        NativePlace place()
 
 
 cdef extern from "kyoto/recovery/checkpoint.h" namespace "kt" nogil:

@@ -446,10 +446,13 @@ class SnapshotFrames:
 
     Attributes:
         header: what it says of itself.
+        place: where `read` goes on.
     """
 
     header: Final[SnapshotHeader]
 
+    @property
+    def place(self) -> tuple[int, int]: ...
     def __init__(self, path: str, server: int, database: int) -> None:
         """The file may be removed afterwards.
 
@@ -460,6 +463,15 @@ class SnapshotFrames:
 
         Raises:
             OSError: it cannot be read, is no snapshot, or its compressor is not here.
+        """
+
+    def from_place(self, place: tuple[int, int]) -> SnapshotFrames:
+        """Another one for the same file, which goes on where this one was, after a `read`.
+
+        The snapshot must have no compressor. For any thread, also while another one reads here.
+
+        Raises:
+            OSError: there are no descriptors left.
         """
 
     def read(self, size: int) -> bytes:

@@ -51,6 +51,19 @@ cdef class SnapshotFrames:
     def __dealloc__(self):
         del self._native
 
+    @property
+    def place(self):
+        cdef NativePlace place = self._native.place()
+        return place.offset, place.records
+
+    def from_place(self, place not None):
+        cdef SnapshotFrames frames = SnapshotFrames.__new__(SnapshotFrames)
+        cdef NativePlace native
+        native.offset, native.records = place
+        frames._native = new NativeFrames(self._native[0], native)
+        frames.header = self.header
+        return frames
+
     def read(self, size_t size):
         cdef string frames
         with nogil:

@@ -157,7 +157,8 @@ class Following:
         try:
             stamp = self._file.read()
             self._file.write(stamp)
-            self._copy.clean()
+            if not self._copies:
+                self._copy.clean()
         except OSError as error:
             raise ImproperlyConfigured(f"the time stamp cannot be kept: {error}") from None
         self._was_slave = stamp > 0
@@ -259,6 +260,7 @@ class Following:
         master = self._link.master
         self._link.follow(None)
         self._link.join()
+        self._copy.clean()
         self._mastership.follow(None)
         if master is not None:
             self._log.system(f"following of {master} has ended: rts={self._stamp}")
@@ -322,6 +324,7 @@ class Following:
         if self._needs_copy(stamp, vetted.missing, master):
             self._take_copy(peer, master, vetted.missing, tuned)
             return
+        self._copy.clean()
         if vetted.missing:
             raise Halted(vetted.missing)
         own = self._own_of(vetted)
@@ -469,8 +472,9 @@ class Following:
                 peer.rest(min(2.0**self._failures, COPY_PAUSE))
             self._failures += 1
             began = time.monotonic()
-            data = self._ask(peer, 0, COPY)
-            self._copy.receive(peer, data, self._server, SILENCE)
+            self._copy.receive(
+                peer, lambda place: self._ask(peer, place, COPY), self._server, SILENCE
+            )
             self._log.system(
                 f"a copy has come: size={self._copy.count} time={time.monotonic() - began:.3f}"
             )
@@ -483,6 +487,8 @@ class Following:
             raise
         finally:
             self._state = ""
+            if self._copy.resumed:  # which costs the master no snapshot
+                self._failures = 0
 
     def finish_copy(self, check: Callable[[], None]) -> None:
         """At the start: apply the copy that a server has left that was killed meanwhile.

@@ -153,9 +153,9 @@ SnapshotReader::SnapshotReader(const std::string& path)
   try {
     struct stat status;
     if (::fstat(file_, &status) != 0) fail_at(path);
-    left_ = static_cast<uint64_t>(status.st_size);
+    end_ = static_cast<uint64_t>(status.st_size);
     std::string bytes;
-    read(std::min<uint64_t>(left_, HEADER_SIZE), &bytes);
+    read(std::min<uint64_t>(left(), HEADER_SIZE), &bytes);
     if (bytes.size() < HEADER_SIZE || std::memcmp(bytes.data(), MAGIC, sizeof MAGIC) != 0) {
       fail("it does not begin as a snapshot");
     }
@@ -168,6 +168,16 @@ SnapshotReader::SnapshotReader(const std::string& path)
     ::close(file_);
     throw;
   }
+}
+
+SnapshotReader::SnapshotReader(const SnapshotReader& other, Place place)
+    : path_(other.path_),
+      file_(::fcntl(other.file_, F_DUPFD_CLOEXEC, 0)),
+      end_(other.end_),
+      offset_(place.offset),
+      header_(other.header_),
+      records_(place.records) {
+  if (file_ < 0) fail_at(path_);
 }
 
 SnapshotReader::~SnapshotReader() { ::close(file_); }
@@ -209,7 +219,7 @@ bool SnapshotReader::take(Bytes* key, Bytes* stored) {
   uint64_t size;
   if (!take_number(&rest, &key_size) || !take_number(&rest, &size)) return false;
   if (key_size > rest.size() || size > rest.size() - key_size) {
-    const uint64_t more = rest.size() + (compressor_ ? 0 : left_);
+    const uint64_t more = rest.size() + (compressor_ ? 0 : left());
     if (key_size > more || size > more - key_size) fail("it ends within a record");
     return false;
   }
@@ -221,7 +231,7 @@ bool SnapshotReader::take(Bytes* key, Bytes* stored) {
 
 // False at the end of the file.
 bool SnapshotReader::refill() {
-  if (left_ == 0) return false;
+  if (left() == 0) return false;
   if (compressor_) {
     if (at_ < data_.size()) fail("it ends within a record");
     read_block();
@@ -230,16 +240,16 @@ bool SnapshotReader::refill() {
   data_.erase(0, at_);
   at_ = 0;
   // Doubling: a large record must not be looked at once for each piece of it.
-  read(std::min<uint64_t>(left_, std::max(CHUNK, data_.size())), &data_);
+  read(std::min<uint64_t>(left(), std::max(CHUNK, data_.size())), &data_);
   return true;
 }
 
 void SnapshotReader::read_block() {
   std::string packed;
-  if (left_ < 4) fail("it ends within a block");
+  if (left() < 4) fail("it ends within a block");
   read(4, &packed);
   const uint32_t size = load32(packed.data());
-  if (size > left_) fail("it ends within a block");
+  if (size > left()) fail("it ends within a block");
   packed.clear();
   read(size, &packed);
   size_t plain_size;
@@ -255,13 +265,14 @@ void SnapshotReader::read(size_t size, std::string* to) {
   const size_t before = to->size();
   to->resize(before + size);
   for (size_t done = 0; done < size;) {
-    const ssize_t n = ::read(file_, &(*to)[before + done], size - done);
+    const ssize_t n = ::pread(file_, &(*to)[before + done], size - done,
+                              static_cast<off_t>(offset_ + done));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) fail_at(path_);
     if (n == 0) fail("it has become shorter while it was read");
     done += static_cast<size_t>(n);
   }
-  left_ -= size;
+  offset_ += size;
 }
 
 }  // namespace kt

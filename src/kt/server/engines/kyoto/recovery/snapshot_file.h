@@ -67,8 +67,17 @@ class SnapshotWriter {
 
 class SnapshotReader {
  public:
+  // Where the next record begins, and how many there were before it.
+  struct Place {
+    uint64_t offset;
+    int64_t records;
+  };
+
   // Reads the header.
   explicit SnapshotReader(const std::string& path);
+  // Reads what `other` reads, from a place of it on. The file must have no compressor. Another
+  // thread may read with `other` meanwhile.
+  SnapshotReader(const SnapshotReader& other, Place place);
   ~SnapshotReader();
   SnapshotReader(const SnapshotReader&) = delete;
   SnapshotReader& operator=(const SnapshotReader&) = delete;
@@ -79,9 +88,13 @@ class SnapshotReader {
   // the header says.
   bool next(Bytes* key, Bytes* stored);
 
+  // Where `next` goes on, in a file without a compressor.
+  Place place() const { return {offset_ - (data_.size() - at_), records_}; }
+
  private:
   [[noreturn]] void fail(const std::string& why) const;
   void find_compressor();
+  uint64_t left() const { return end_ - offset_; }
   bool take(Bytes* key, Bytes* stored);
   bool refill();
   void read_block();
@@ -89,7 +102,8 @@ class SnapshotReader {
 
   const std::string path_;
   const int file_;
-  uint64_t left_ = 0;  // bytes of the file
+  uint64_t end_ = 0;     // of the file
+  uint64_t offset_ = 0;  // in it, behind what has been read
   SnapshotHeader header_;
   std::unique_ptr<kc::Compressor> compressor_;
   std::string data_;

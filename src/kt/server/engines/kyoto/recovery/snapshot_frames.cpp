@@ -21,6 +21,12 @@ void add_big_endian(std::string* to, size_t width, uint64_t number) {
 SnapshotFrames::SnapshotFrames(const std::string& path, uint16_t server, uint16_t database)
     : reader_(path), server_(server), database_(database) {}
 
+SnapshotFrames::SnapshotFrames(const SnapshotFrames& other, SnapshotReader::Place place)
+    : reader_(other.reader_, place),
+      server_(other.server_),
+      database_(other.database_),
+      begun_(true) {}
+
 std::string SnapshotFrames::read(size_t size) {
   std::string frames;
   if (!begun_) {

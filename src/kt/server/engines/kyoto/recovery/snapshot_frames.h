@@ -18,11 +18,15 @@ class SnapshotFrames {
   // Reads the header. The file may be removed afterwards. `server` is who has made the changes,
   // `database` the number of the database.
   SnapshotFrames(const std::string& path, uint16_t server, uint16_t database);
+  // Goes on where `other` was when it was at `place`, which is behind something it has read.
+  SnapshotFrames(const SnapshotFrames& other, SnapshotReader::Place place);
 
   const SnapshotHeader& header() const { return reader_.header(); }
 
   // The next changes: those of at least `size` bytes, if there are so many; none at the end.
   std::string read(size_t size);
+
+  SnapshotReader::Place place() const { return reader_.place(); }
 
  private:
   void begin_message(std::string* to, size_t body, char what);
@@ -30,7 +34,7 @@ class SnapshotFrames {
   SnapshotReader reader_;
   const uint16_t server_;
   const uint16_t database_;
-  bool begun_ = false;
+  bool begun_ = false;  // the clearing has been read
 };
 
 }  // namespace kt
