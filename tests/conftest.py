@@ -50,6 +50,8 @@ if TYPE_CHECKING:
 settings.register_profile("kt", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("kt")
 
+os.environ.pop("PYTHONUNBUFFERED", None)  # programs are started as their users start them
+
 PROGRAMS = ("bundled", "original")
 KINDS = (*PROGRAMS, "local")
 

@@ -23,7 +23,7 @@ import kt
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "src" / "kt"
 
-BASE = {"device", "errors", "moments", "options", "serializers", "types", "version"}
+BASE = {"device", "errors", "moments", "options", "output", "serializers", "types", "version"}
 """Rooms that all that stand after them may import."""
 
 CLIENTS = "client client.tycoon client.tyrant"
@@ -40,6 +40,7 @@ ROOMS = {
     "errors": "",
     "moments": "",
     "options": "",
+    "output": "",
     "version": "",
     "types": "",
     "serializers": "",

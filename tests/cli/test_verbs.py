@@ -202,7 +202,28 @@ def test_closed_and_full_files(tycoon_url: str) -> None:
             f"{command} {line}", shell=True, capture_output=True, check=False, text=True
         )
         assert (done.returncode, done.stdout[:3]) == (status, "k" if "head" in line else "")
-        assert "Traceback" not in done.stderr
+        assert done.stderr.count("\n") <= 1, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("line", "status"),
+    [
+        ("kt.cli --version", 3),
+        ("kt.cli help get", 3),
+        ("kt.log verify {log}", 2),
+        ("kt.server tycoon --version", 1),
+        ("kt.server tyrant --help", 1),
+        ("kt.failover --help", 0),
+    ],
+)
+def test_full_files_of_all_programs(line: str, status: int, tmp_path: Path) -> None:
+    """One error, and the status of the program, not that of an interpreter that cannot end."""
+    log = tmp_path / "0000000001.ulog"
+    log.write_bytes(b"\xa0" + (17).to_bytes(8, "big") + bytes(8))
+    command = f"{sys.executable} -m {line.format(log=log)} >/dev/full"
+    done = subprocess.run(command, shell=True, capture_output=True, check=False, text=True)
+    assert done.returncode == status
+    assert done.stderr.count("\n") <= 1, done.stderr
 
 
 def test_words_that_look_like_urls(kt: Kt, tycoon_url: str) -> None:

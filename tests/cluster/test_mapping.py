@@ -108,6 +108,8 @@ def test_a_url_says_everything() -> None:
     [
         ("valkey:///0", "no host"),
         ("valkey://h:x", "node"),
+        ("valkey://[::1", "node"),
+        ("valkey://h,x[::1]:7001", "node"),
         ("valkey://h/one", "number"),
         ("valkey://h?layout=list", "flat or tree"),
         ("valkey://h?layout=tree&buckets=3", "power of 2"),

@@ -14,9 +14,9 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from kt.cli.faults import OK
 from kt.cli.performing import explained, perform, show_help, show_version
 from kt.cli.target import is_file, is_url
+from kt.output import written
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -56,11 +56,7 @@ def run(words: list[str]) -> int:
 def guarded(work: Callable[[], int], name: str) -> int:
     """Return what `work` returns, or the exit status of its error, which is told."""
     try:
-        status = work()
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads on
-        return OK
+        status = written(work)
     except KeyboardInterrupt:
         return 130
     except Exception as error:  # noqa: BLE001 - whatever it is, users get no traceback

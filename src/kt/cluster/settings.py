@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from kt.errors import ArgumentError, ImproperlyConfigured
@@ -82,7 +82,7 @@ def parse_valkey_url(url: str) -> Settings:
         ArgumentError: it is none, or has parts that mean nothing.
         ImproperlyConfigured: the file with the password cannot be read.
     """
-    parts = urlsplit(url)
+    parts = split_url(url)
     if parts.scheme not in SCHEMES or parts.fragment:
         raise ArgumentError(
             f"a cluster is valkey://HOST:PORT,HOST:PORT/NUMBER, not {without_login(url)!r}"
@@ -103,8 +103,29 @@ def parse_valkey_url(url: str) -> Settings:
     return Settings(**fields)
 
 
+class SplitURL(NamedTuple):
+    """The parts of a URL, as `urllib.parse.SplitResult` has them."""
+
+    scheme: str
+    netloc: str
+    path: str
+    query: str
+    fragment: str
+
+
+def split_url(url: str) -> SplitURL:
+    """Split a URL of several hosts. `urlsplit` refuses these where one is an IPv6 address."""
+    scheme, _, rest = url.partition("://")
+    rest, _, fragment = rest.partition("#")
+    rest, _, query = rest.partition("?")
+    netloc, slash, path = rest.partition("/")
+    return SplitURL(scheme.lower(), netloc, slash + path, query, fragment)
+
+
 def _address(text: str, url: str) -> tuple[str, int]:
     shown = without_login(url)
+    if "[" in text[1:]:  # which some versions of Python pass over
+        raise ArgumentError(f"{shown!r} has a node {text!r}: a bracket is in the middle")
     try:
         parts = urlsplit(f"//{text}")
         host, port = parts.hostname, parts.port

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kt.failover.program import main
+from kt.output import written
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(written(main))

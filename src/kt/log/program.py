@@ -18,6 +18,7 @@ from kt.log import showing
 from kt.log.cutting import write_log
 from kt.log.files import Damage, Entry, Kind, LogFile, find_files
 from kt.moments import read_moment
+from kt.output import written
 from kt.types import Change
 from kt.wire.log import tycoon
 from kt.wire.log.selection import Selection
@@ -31,13 +32,14 @@ snapshots of Kyoto Tycoon. PATH is a file, or a folder with logs or snapshots.""
 
 def main(arguments: Sequence[str] | None = None, program: str = "python -m kt.log") -> int:
     """Run the program and return its exit status."""
-    options = _parser(program).parse_args(arguments)
-    command: Callable[[argparse.Namespace], int] = options.command
-    try:
+
+    def run() -> int:
+        options = _parser(program).parse_args(arguments)
+        command: Callable[[argparse.Namespace], int] = options.command
         return command(options)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads on
-        return 0
+
+    try:
+        return written(run)
     except (KTError, OSError) as error:
         print(f"kt.log: {error}", file=sys.stderr)
         return 2

@@ -88,7 +88,8 @@ def failure(error: OSError) -> str | None:
     """Return what a failed handshake means; None if that was something else."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is not accepted: {error.verify_message}"
-    if isinstance(error, (ssl.SSLEOFError, ConnectionResetError, BrokenPipeError)):
+    ended = ssl.SSLEOFError, ssl.SSLZeroReturnError, ConnectionResetError, BrokenPipeError
+    if isinstance(error, ended):
         return "it does not speak TLS (it ended the connection)"
     if isinstance(error, ssl.SSLError):
         reason = error.reason or str(error)

@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from kt.errors import ImproperlyConfigured, KTError
+from kt.output import written
 
 if TYPE_CHECKING:
     from kt.server.process.log import Log
@@ -147,14 +148,17 @@ def _need_engine(engine: str, library: str, debian: str, brew: str) -> None:
         raise ImproperlyConfigured(without_engine(error, library, debian, brew)) from None
 
 
-def _run(program: str, main: Callable[[str, Sequence[str]], int], words: Sequence[str]) -> None:
-    if "--version" in words[:1]:
-        from kt.version import VERSION
+def _show_version(program: str) -> int:
+    from kt.version import VERSION
 
-        print(f"{program} {VERSION}")
-        return
+    print(f"{program} {VERSION}")
+    return 0
+
+
+def _run(program: str, main: Callable[[str, Sequence[str]], int], words: Sequence[str]) -> None:
+    shows_version = "--version" in words[:1]
     try:
-        status = main(program, words)
+        status = written(lambda: _show_version(program) if shows_version else main(program, words))
     except (KTError, OSError) as error:
         print(f"{program}: {error}", file=sys.stderr)
         status = 1

@@ -47,6 +47,8 @@ def test_a_url_says_everything() -> None:
     ("url", "reason"),
     [
         ("postgres://h:x/d", "server"),
+        ("postgres://[::1/d", "server"),
+        ("postgres://h,x[::1]/d", "server"),
         ("postgres://h:0/d", "server"),
         ("postgres://h/d?table=a;b", "table"),
         ("postgres://h/d?table=a.b.c", "table"),

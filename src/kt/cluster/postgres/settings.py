@@ -26,9 +26,9 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
-from urllib.parse import parse_qsl, quote, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote
 
-from kt.cluster.settings import login_of, number_of
+from kt.cluster.settings import login_of, number_of, split_url
 from kt.errors import ArgumentError
 from kt.net.endpoint import without_login
 
@@ -103,7 +103,7 @@ def parse_postgres_url(url: str) -> Settings:
         ArgumentError: it is none, or has parts that mean nothing.
         ImproperlyConfigured: the file with the password cannot be read.
     """
-    parts = urlsplit(url)
+    parts = split_url(url)
     if parts.scheme not in SCHEMES or parts.fragment:
         raise ArgumentError(f"it is postgres://HOST:PORT/DBNAME, not {without_login(url)!r}")
     login, _, hosts = parts.netloc.rpartition("@")

@@ -12,9 +12,9 @@ import pytest
 
 from kt import KTError, KyotoTycoon
 
-from ..disks import mounted, small_disk
-from ..processes import HOST, SECONDS, ServerProcess
-from .pairs import (
+from ...disks import mounted, small_disk
+from ...processes import HOST, SECONDS, ServerProcess
+from ..pairs import (
     BUNDLED,
     DATABASES,
     client,

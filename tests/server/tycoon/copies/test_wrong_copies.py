@@ -17,9 +17,9 @@ from kt.wire.log.copies import COPY, Block, Done, Failure, Resumed, pack_copy_me
 from kt.wire.tycoon_rpc import HttpRequest, pack_rpc_reply
 from tests.client.peers import Behaviour, Conversation, HungUp, Peer
 
-from ..processes import HOST, ServerProcess
-from .pairs import BUNDLED, facts, server, wait_for_trouble, wait_until
-from .test_wrong_masters import ACCEPTED, STAMP, beat, facts_of_master, message
+from ...processes import HOST, ServerProcess
+from ..pairs import BUNDLED, facts, server, wait_for_trouble, wait_until
+from ..test_wrong_masters import ACCEPTED, STAMP, beat, facts_of_master, message
 
 LATER = pack_rpc_reply(200, [(b"log/0000000005.ulog", b"17:%d" % (STAMP + 10**10))])
 

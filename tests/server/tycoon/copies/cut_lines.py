@@ -8,7 +8,7 @@ import threading
 from contextlib import suppress
 from typing import Self
 
-from ..processes import HOST
+from ...processes import HOST
 
 
 class CutLine:

@@ -9,10 +9,10 @@ import pytest
 
 from kt import KyotoTycoon
 
-from ..disks import mounted, small_disk
-from ..processes import HOST, ServerProcess
+from ...disks import mounted, small_disk
+from ...processes import HOST, ServerProcess
+from ..pairs import BUNDLED, client, contents, facts, server, wait_until, wait_until_equal
 from .cut_lines import CutLine
-from .pairs import BUNDLED, client, contents, facts, server, wait_until, wait_until_equal
 from .test_copies import SLOW, fill, master, without_begin
 
 BLOCK = 1 << 18
