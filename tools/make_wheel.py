@@ -89,7 +89,9 @@ def make_archive(sources: Path, directory: Path) -> Path:
 def make_wheel(archive: Path, scratch: Path) -> Path:
     """Make a wheel of the archive, for this machine as it is."""
     with tarfile.open(archive) as opened:
-        opened.extractall(scratch, filter="data")
+        if hasattr(tarfile, "data_filter"):  # Debian's Python 3.11 is older than that
+            opened.extraction_filter = tarfile.data_filter
+        opened.extractall(scratch)
     sources = only(scratch, "*")
     out = sources / "dist"
     run(*BUILD, "--wheel", "--outdir", out, cwd=sources)
