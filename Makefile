@@ -2,6 +2,7 @@
 # make test      the same set-up, then every check there is
 # make test-all  the same with every Python that this machine has
 # make test-crash  kill writers and servers 200 times, and look at what their files hold
+# make test-cluster  lose masters, and move slots, of three masters with two replicas each, 10 times
 # make wheel     dist/: the source archive, and a wheel that needs no compiler and no library
 # make bench     compare servers and clients (with the originals where KTSERVER, TTSERVER name them)
 # make format    format the sources
@@ -19,7 +20,7 @@ BIN = $(VENV)/bin
 # What is compiled; files made by Cython begin with an underscore and end in .c or .cpp.
 SOURCES = $(shell find src -name '*.pyx' -o -name '*.px[di]' -o -name '*.h' -o -name '[a-z]*.cpp')
 
-.PHONY: demo test test-all test-crash wheel bench docs format build clean
+.PHONY: demo test test-all test-crash test-cluster wheel bench docs format build clean
 
 demo: build
 	$(BIN)/python examples/demo.py
@@ -39,6 +40,9 @@ test-all:
 
 test-crash: build
 	KT_CRASH_KILLS=200 $(BIN)/pytest -n auto tests/crash
+
+test-cluster: build $(VENV)/test-servers
+	KT_CLUSTER_ROUNDS=10 KT_CLUSTER_REPLICAS=2 $(BIN)/pytest -n auto tests/cluster tests/gateway
 
 wheel: build
 	$(BIN)/python tools/make_wheel.py

@@ -5,7 +5,8 @@ fixture            gives
 =================  ===============================================================================
 engine             ``valkey`` and ``redis``
 cluster            three masters with a replica each, for all tests of a worker
-own_cluster        the same for one test, which may damage it
+turn               the number of a round, of as many as there are to be (`make test-cluster`)
+own_cluster        three masters with replicas for one test, which may damage it, and its turn
 lone_masters       likewise, without replicas
 layout             ``flat`` and ``tree``
 tycoon_server      what the tests of the clients use of a server: `connect`, `connect_async`
@@ -27,7 +28,7 @@ from kt.client.tycoon.client_async import AsyncKyotoTycoon
 from kt.cluster.opening import connect, connect_async
 from tests.client.conftest import pytest_generate_tests, pytest_pyfunc_call
 
-from .nodes import ENGINES, LocalCluster, find_program
+from .nodes import ENGINES, REPLICAS, ROUNDS, LocalCluster, find_program
 
 __all__ = ["pytest_generate_tests", "pytest_pyfunc_call"]
 
@@ -49,14 +50,19 @@ def cluster(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[L
         yield nodes
 
 
+@pytest.fixture(params=range(ROUNDS), ids="turn{}".format)
+def turn(request: pytest.FixtureRequest) -> int:
+    return int(request.param)
+
+
 @pytest.fixture
-def own_cluster(engine: str, tmp_path: Path) -> Iterator[LocalCluster]:
-    with LocalCluster(tmp_path / "nodes", engine=engine) as nodes:
+def own_cluster(engine: str, turn: int, tmp_path: Path) -> Iterator[LocalCluster]:
+    with LocalCluster(tmp_path / "nodes", replicas=REPLICAS, engine=engine) as nodes:
         yield nodes
 
 
 @pytest.fixture
-def lone_masters(engine: str, tmp_path: Path) -> Iterator[LocalCluster]:
+def lone_masters(engine: str, turn: int, tmp_path: Path) -> Iterator[LocalCluster]:
     with LocalCluster(tmp_path / "nodes", replicas=0, engine=engine) as nodes:
         yield nodes
 

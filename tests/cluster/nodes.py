@@ -29,6 +29,10 @@ NODE_TIMEOUT = 2000
 
 PATIENCE = 60
 
+ROUNDS = int(os.environ.get("KT_CLUSTER_ROUNDS", "1"))
+"""How often each test is run that loses nodes, or moves slots."""
+REPLICAS = int(os.environ.get("KT_CLUSTER_REPLICAS", "1"))
+"""Of each master, where a test loses one."""
 
 ENGINES = ("valkey", "redis")
 
@@ -194,6 +198,11 @@ class LocalCluster:
         wait_for(lambda: all(node.ask("DBSIZE") == 1 for node in nodes))
         master.ask("DEL", key)
         wait_for(lambda: all(node.ask("DBSIZE") == 0 for node in nodes))
+
+    def await_replacement(self, number: int = 0) -> None:
+        """Wait until a replica of this master is the master in its place."""
+        replicas = self.nodes[self.masters + number :: self.masters]
+        wait_for(lambda: any(b"master" in node.ask("ROLE")[0] for node in replicas))
 
     def _knows_all(self, node: Node) -> bool:
         lines = node.ask("CLUSTER", "NODES").decode().splitlines()

@@ -70,10 +70,9 @@ async def lose(cluster: LocalCluster, *, pause: bool) -> None:
     db = kt.connect_async(cluster.url(layout="tree", buckets=16, timeout=60))
     writers = Writers([db], OutcomeUnknown)
     await writers.written(200)
-    victim, replica = cluster.nodes[0], cluster.nodes[cluster.masters]
+    victim = cluster.nodes[0]
     await asyncio.to_thread(victim.pause if pause else victim.kill)
-    while b"master" not in (await asyncio.to_thread(replica.ask, "ROLE"))[0]:
-        await asyncio.sleep(0.05)
+    await asyncio.to_thread(cluster.await_replacement)
     victim.resume()
     await writers.written(500)
     await writers.check(db)

@@ -8,14 +8,14 @@ from collections.abc import Iterator
 import pytest
 
 from kt.errors import KTError, OutcomeUnknown, ServerError
-from tests.cluster.conftest import lone_masters, own_cluster
+from tests.cluster.conftest import lone_masters, own_cluster, turn
 from tests.cluster.nodes import LocalCluster, wait_for
 from tests.cluster.writers import Writers
 
 from .conftest import Gateway
 from .test_serving import received
 
-__all__ = ["lone_masters", "own_cluster"]
+__all__ = ["lone_masters", "own_cluster", "turn"]
 
 
 @pytest.fixture
@@ -32,10 +32,8 @@ async def test_a_killed_master_loses_nothing_acknowledged(
     clients = [gateway.connect_async(timeout=60) for gateway in pair]
     writers = Writers(clients, KTError)
     await writers.written(200)
-    replica = own_cluster.nodes[own_cluster.masters]
     await asyncio.to_thread(own_cluster.nodes[0].kill)
-    while b"master" not in (await asyncio.to_thread(replica.ask, "ROLE"))[0]:
-        await asyncio.sleep(0.05)
+    await asyncio.to_thread(own_cluster.await_replacement)
     await writers.written(300)
     await writers.check(clients[0])
     report = await clients[0].report()

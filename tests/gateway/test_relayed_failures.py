@@ -16,14 +16,14 @@ from kt.wire.magic import NEVER
 from kt.wire.reading import Incomplete
 from kt.wire.tycoon import pack_get_bulk, pack_set_bulk_details, read_get_bulk_reply
 from kt.wire.tycoon_rpc import pack_rpc
-from tests.cluster.conftest import lone_masters, own_cluster
+from tests.cluster.conftest import lone_masters, own_cluster, turn
 from tests.cluster.nodes import LocalCluster, Node, wait_for
 from tests.cluster.test_login import login, with_login
 
 from .conftest import Gateway
 from .relayed import Relayed, relayed_requests
 
-__all__ = ["login", "lone_masters", "own_cluster"]
+__all__ = ["login", "lone_masters", "own_cluster", "turn"]
 
 pytestmark = pytest.mark.skipif(not SUPPORTED, reason="there are no native threads on this system")
 
@@ -111,12 +111,12 @@ class Writers:
 @pytest.mark.parametrize("pause", [False, True], ids=["killed", "paused"])
 def test_a_master_is_replaced(own_cluster: LocalCluster, pause: bool) -> None:
     """Nothing that was acknowledged is lost, and threads go on with the new one."""
-    victim, replica = own_cluster.nodes[0], own_cluster.nodes[own_cluster.masters]
+    victim = own_cluster.nodes[0]
     with Gateway([own_cluster.url(layout="flat", timeout=60)]) as gateway:
         with Writers(gateway) as writers:
             writers.written(500)
             victim.pause() if pause else victim.kill()
-            wait_for(lambda: b"master" in replica.ask("ROLE")[0])
+            own_cluster.await_replacement()
             victim.resume()
             writers.written(1000)
         writers.check()

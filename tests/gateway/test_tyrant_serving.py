@@ -12,14 +12,14 @@ import pytest
 from kt.client.tyrant.client import TokyoTyrant
 from kt.errors import KTError, ServerConnectionError, ServerError
 from kt.wire.tyrant import pack_get, pack_put, pack_putcat, pack_putnr, pack_repl
-from tests.cluster.conftest import lone_masters
+from tests.cluster.conftest import lone_masters, turn
 from tests.cluster.nodes import LocalCluster
 from tests.ports import free_port
 
 from .conftest import Gateway, TyrantGateway
 from .test_serving import received
 
-__all__ = ["lone_masters"]
+__all__ = ["lone_masters", "turn"]
 
 
 @pytest.mark.parametrize("tyrant_database", ["*", "+"], indirect=True)
