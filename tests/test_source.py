@@ -76,7 +76,8 @@ ROOMS = {
     "local": f"net {CLIENTS} server.inline server.session server.scripting server.engines "
     "server.checkpoint_file server.tycoon server.tyrant",
     "cluster": f"net {CLIENTS} wire server.tycoon",
-    "gateway": "net cluster server.engines server.session server.process server.tycoon "
+    "gateway": "net cluster server.engines server.session server.process server.holders "
+    "server.scripting server.tycoon "
     "server.tyrant wire",
     "server.__main__": "server.advice server.process server.tycoon server.tyrant cluster gateway",
     "contrib": f"{CLIENTS} embedded local lua",

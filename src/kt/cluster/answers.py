@@ -103,12 +103,13 @@ def refusal(request: Request, error: KTError, stamp: bytes = b"") -> bytes:
     if not isinstance(request, HttpRequest):
         return ERROR_REPLY
     if is_rpc(request):
-        return _pack_rpc(request, 503, {b"ERROR": text}, stamp)
+        return pack_answer(request, 503, {b"ERROR": text}, stamp)
     headers = [(b"X-Kt-Error", text.replace(b"\n", b" "))]
     return pack_http_reply(503, headers, keep_alive=request.keep_alive, stamp=stamp)
 
 
-def _pack_rpc(request: HttpRequest, status: int, columns: Columns, stamp: bytes) -> bytes:
+def pack_answer(request: HttpRequest, status: int, columns: Columns, stamp: bytes) -> bytes:
+    """The reply to a call."""
     return pack_rpc_reply(
         status,
         columns.items(),
@@ -116,6 +117,10 @@ def _pack_rpc(request: HttpRequest, status: int, columns: Columns, stamp: bytes)
         stamp=stamp,
         bodiless=request.method == b"HEAD",
     )
+
+
+def no_signals() -> Failure:
+    return not_here("waiting for signals, which would reach one gateway only")
 
 
 class Session:
@@ -227,12 +232,12 @@ class Session:
             columns = yield from self._procedure(*call)
         except Failure as failure:
             status, columns = failure.status, {b"ERROR": failure.text.encode("utf-8", "replace")}
-        return _pack_rpc(request, status, columns, self._stamp())
+        return pack_answer(request, status, columns, self._stamp())
 
     def _procedure(self, name: bytes, columns: Columns) -> Steps[Columns]:
         self._check(name)
         if b"WAIT" in columns or b"SIGNAL" in columns:
-            raise not_here("waiting for signals, which would reach one gateway only")
+            raise no_signals()
         if name in NOT_HERE:
             raise not_here(NOT_HERE[name])
         if name in (b"void", b"echo"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import fields
 from typing import Final
 
@@ -15,12 +15,13 @@ from kt.server.tycoon.options import TycoonOptions
 from kt.server.tyrant.options import FLAGS as TYRANT_FLAGS
 from kt.server.tyrant.options import TyrantOptions
 
-OF_FILES_AND_SCRIPTS: Final = {
-    *("script", "script_seconds", "script_memory"),
+OF_FILES: Final = {
     *("master_tls_ca", "master_tls_cert", "master_tls_key"),
     *("restore_to", "restore_from"),
 }
 """Options of all servers that mean nothing here."""
+OF_SCRIPTS: Final = {"script", "script_seconds", "script_memory"}
+"""Those that do for kt-tycoon only."""
 
 OF_TYRANT: Final = {"mask", "kill"}
 """Options of kt-tyrant that do mean something."""
@@ -31,31 +32,34 @@ def check_tycoon_options(options: TycoonOptions) -> None:
 
     Raises:
         ImproperlyConfigured: a database is not on a cluster, or an option is about files, update
-            logs, scripts or replication; the message says which.
+            logs or replication; the message says which.
         ArgumentError: a URL is none.
     """
-    _check(options, TYCOON_FLAGS, options.databases)
+    _check(options, TYCOON_FLAGS, options.databases, OF_SCRIPTS)
 
 
 def check_tyrant_options(options: TyrantOptions) -> None:
     """The same for kt-tyrant."""
-    _check(options, TYRANT_FLAGS, [options.database])
+    _check(options, TYRANT_FLAGS, [options.database], OF_TYRANT)
 
 
-def _check(options: ServiceOptions, flags: Sequence[Flag], databases: Sequence[str]) -> None:
+def _check(
+    options: ServiceOptions, flags: Sequence[Flag], databases: Sequence[str], own: Set[str]
+) -> None:
+    """See to it, where options of these names do mean something."""
     if not all(map(is_cluster_url, databases)):
         shown = ", ".join(map(without_login, databases))
         raise ImproperlyConfigured(f"these databases are not all on clusters: {shown}")
-    given = dict.fromkeys(flag.name for flag in flags if _means_nothing(flag, options))
+    given = dict.fromkeys(flag.name for flag in flags if _means_nothing(flag, options, own))
     if given:
         raise ImproperlyConfigured(f"not for databases on a cluster: {', '.join(given)}")
     for url in databases:
         parse_cluster_url(url)
 
 
-def _means_nothing(flag: Flag, options: ServiceOptions) -> bool:
+def _means_nothing(flag: Flag, options: ServiceOptions, own: Set[str]) -> bool:
     """Tell whether it is given and is about something that a gateway has not."""
     known = {field.name: field for field in fields(options)}[flag.field]
-    of_all = {field.name for field in fields(ServiceOptions)} - OF_FILES_AND_SCRIPTS
+    of_all = {field.name for field in fields(ServiceOptions)} - OF_FILES - OF_SCRIPTS
     given: bool = getattr(options, flag.field) != known.default
-    return given and flag.field not in of_all | OF_TYRANT
+    return given and flag.field not in of_all | own

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from kt.cluster.cluster import Cluster
@@ -69,11 +70,24 @@ class GatewayServer(Server):
 class TycoonGateway(GatewayServer):
     """kt-tycoon in front of clusters."""
 
+    options: TycoonOptions
+
     def __init__(self, options: TycoonOptions, start: Start) -> None:
         super().__init__(options, start, options.databases)
 
     def connect(self) -> Connection:
         return Connection(self, TycoonGatewaySession(self._service))
+
+    def open(self) -> None:
+        super().open()
+        if self.options.script is None:
+            return
+        from kt.gateway.scripts import answer_by_script, start_scripts
+
+        # A script may use the cluster at once, for which the loop has to run.
+        start = partial(start_scripts, self.options, self._cluster, self.loop, self.log)
+        self.scripts = self.loop.run_until_complete(self.loop.run_in_executor(None, start))
+        self._service.answer_by_script = answer_by_script
 
     def delegate(self) -> Delegation | None:
         return start_relay(self.loop, self._service, self.options.spin)

@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from email.utils import formatdate
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from kt.cluster.answers import Request
 from kt.cluster.cluster import Cluster
@@ -45,6 +45,8 @@ class GatewayService:
         counts: how many requests there were, by `COUNTS`.
         tasks: those that carry out requests.
         start_time: Unix time of the start.
+        answer_by_script: lets a script answer a request, in a thread that has one; it gets what
+            replies by HTTP begin with, too. None: there are no scripts.
         location: what comes before the path of a record that was stored by HTTP.
     """
 
@@ -61,6 +63,7 @@ class GatewayService:
         self.log = log
         self.counts: Counter[str] = Counter()
         self.tasks: set[asyncio.Task[None]] = set()
+        self.answer_by_script: Callable[[Request, bytes, Any], bytes] | None = None
         self.location = location_of(port)
         numbered = [
             (number, one.settings)

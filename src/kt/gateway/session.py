@@ -50,6 +50,14 @@ class GatewaySession(Session):
         """Whether the connection ends after it."""
         return False
 
+    def is_script(self, request: Any) -> bool:
+        """Whether a script is to answer it: nothing else is under way then."""
+        return False
+
+    def play(self, request: Any) -> None:
+        """Let a script answer it."""
+        raise NotImplementedError
+
     def takes(self, requests: list[Any], size: int) -> None:
         """These requests, of so many bytes together, are going to be answered."""
 
@@ -84,7 +92,14 @@ class GatewaySession(Session):
                     if not requests:
                         self._await_more(data, pos, found)
                     break
-                request, pos = found
+                request, end = found
+                if self.is_script(request):
+                    if requests:
+                        break
+                    self.service.counts["requests"] += 1
+                    self.play(request)
+                    return end
+                pos = end
                 requests.append(request)
                 if self.is_last(request):
                     break

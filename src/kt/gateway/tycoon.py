@@ -7,9 +7,10 @@ the reply, as that of a kt-tycoon does with ``-ack``.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from kt.cluster.answers import REQUEST_MAX, Request, read_request, refusal
+from kt.cluster.answers import REQUEST_MAX, Request, pack_answer, read_request, refusal
 from kt.cluster.answers import Session as Answers
 from kt.errors import KTError, OutcomeUnknown, ProtocolError
 from kt.gateway.relaying import replies_of
@@ -23,6 +24,7 @@ from kt.wire.reading import Buffer, Incomplete
 from kt.wire.tycoon import (
     ERROR_REPLY,
     GetBulk,
+    PlayScript,
     RemoveBulk,
     SetBulk,
     pack_remove_bulk_reply,
@@ -39,6 +41,8 @@ PLAIN_MAX: Final = 1 << 20
 BULKS: Final = (GET_BULK, SET_BULK, REMOVE_BULK)
 BULK_HEAD: Final = 9
 """Bytes of one before its records."""
+
+PLAY: Final = b"/rpc/play_script"
 
 TRACED: Final = (
     *("GetBulk", "SetBulk", "RemoveBulk"),
@@ -66,6 +70,34 @@ class TycoonGatewaySession(GatewaySession):
 
     def read(self, data: Buffer, pos: int) -> tuple[Request, int] | Incomplete[Request]:
         return read_request(data, pos)
+
+    def is_script(self, request: Request) -> bool:
+        if self.service.answer_by_script is None:
+            return False
+        if isinstance(request, HttpRequest):
+            return request.target.partition(b"?")[0] == PLAY
+        return isinstance(request, PlayScript)
+
+    def play(self, request: Request) -> None:
+        answer = self.service.answer_by_script
+        assert answer is not None
+        self._speaks_http = isinstance(request, HttpRequest)
+        self.plain = 0
+        stamp = self.service.stamp()
+        if (why := self._refuses(b"play_script")) is None:
+            self.in_script(partial(answer, request, stamp), partial(self._played, request))
+        elif isinstance(request, HttpRequest):
+            self._played(request, pack_answer(request, 403, {b"ERROR": why.encode()}, stamp))
+        else:
+            self._played(request, ERROR_REPLY)
+
+    def _played(self, request: Request, reply: bytes) -> None:
+        if isinstance(request, HttpRequest) or not request.flags & NO_REPLY:
+            self.write(reply)
+        if self.service.log.info_wanted:
+            self.service.log.info(f"({self.peer}): {self.name_of(request)}")
+        if self.is_last(request):
+            self.close()
 
     def is_last(self, request: Request) -> bool:
         return isinstance(request, HttpRequest) and not request.keep_alive

@@ -43,13 +43,13 @@ def _tycoon(program: str, words: Sequence[str]) -> int:
         return _gateway(options)
 
     def serve(start: Start) -> int:
-        _need_engine("kyoto", "Kyoto Cabinet", "libkyotocabinet-dev", "kyoto-cabinet")
+        _need_kyoto()
         from kt.server.tycoon.server import TycoonServer
 
         return TycoonServer(options, start).run()
 
     def restore(log: Log) -> None:
-        _need_engine("kyoto", "Kyoto Cabinet", "libkyotocabinet-dev", "kyoto-cabinet")
+        _need_kyoto()
         from kt.server.tycoon.recovery.restoring import restore
 
         restore(options, log)
@@ -60,13 +60,15 @@ def _tycoon(program: str, words: Sequence[str]) -> int:
 
 
 def _gateway(options: TycoonOptions) -> int:
-    """Serve databases on clusters, for which no engine is needed here."""
+    """Serve databases on clusters, for which no engine is needed here, but by scripts."""
     from kt.gateway.options import check_tycoon_options
     from kt.server.process.start import run
 
     check_tycoon_options(options)
 
     def serve(start: Start) -> int:
+        if options.script is not None:
+            _need_kyoto()
         from kt.gateway.server import TycoonGateway
 
         return TycoonGateway(options, start).run()
@@ -136,6 +138,10 @@ def _helped(
 
     print(usage(program, purpose, flags, arguments), end="")
     return True
+
+
+def _need_kyoto() -> None:
+    _need_engine("kyoto", "Kyoto Cabinet", "libkyotocabinet-dev", "kyoto-cabinet")
 
 
 def _need_engine(engine: str, library: str, debian: str, brew: str) -> None:

@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable, MutableSet, Sequence
 from math import isfinite
 from threading import Lock
-from typing import Any, Final, NoReturn, TypeAlias
+from typing import Any, Final, NoReturn, Protocol, TypeAlias
 
 from kt.errors import ImproperlyConfigured
 from kt.server.checkpoint_file import check_complete, leave_alone
@@ -59,6 +59,17 @@ DISABLED: Final = Unusable(lambda: invalid("the cursor is disabled"))
 VISITED: Final = Unusable(lambda: UsedByVisitor("a visitor cannot use its own database"))
 
 
+class UsedDatabase(Protocol):
+    """A database that scripts use: the engine's, or what has its methods.
+
+    Host functions know these by their names; see `database_host`.
+    """
+
+    @property
+    def path(self) -> str: ...
+    def end_transaction(self, commit: bool = True) -> None: ...
+
+
 class Guarded:
     """Stands in for the engine of one of the server's databases while a visitor of another runs.
 
@@ -67,7 +78,7 @@ class Guarded:
         enter: called before that is used; raises what ends the script if it must not be.
     """
 
-    def __init__(self, engine: Database, enter: Callable[[], None]) -> None:
+    def __init__(self, engine: UsedDatabase, enter: Callable[[], None]) -> None:
         self.engine = engine
         self.enter = enter
 
@@ -86,7 +97,7 @@ class SharedDatabase:
         engine: the engine's.
     """
 
-    def __init__(self, engine: Database) -> None:
+    def __init__(self, engine: UsedDatabase) -> None:
         self.engine = engine
         self._turn = Lock()  # held from before the begin until after the end
         self._ending = Lock()  # of what follows

@@ -12,18 +12,56 @@ from kt.server.scripting.visits import Visits
 from kt.server.scripting.workers import Workers
 from kt.server.tycoon.procedures import INVALID, Columns, Procedure, Refused
 from kt.server.tycoon.script import NOT_THERE, SUCCESS, Service, TycoonScript
-from kt.server.tycoon.script_handles import SharedDatabase
+from kt.server.tycoon.script_handles import SharedDatabase, UsedDatabase
 from kt.server.tycoon.service import TycoonService
 from kt.wire.tycoon import ERROR_REPLY, PlayScript, pack_play_script_reply
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from kt.server.scripting.state import Aside
+    from kt.server.session import Journal
 
 STATUSES: Final = {NOT_THERE: 501, 2: 400, 3: 450, 4: 503}
 """HTTP statuses for what a script returns, ``RVENOIMPL`` and so on; others are 500."""
+
+
+def made_service(
+    databases: Sequence[UsedDatabase],
+    path: str,
+    limits: Limits,
+    stop: Event,
+    visits: Visits,
+    log: Journal,
+) -> Service:
+    """What all interpreters of a server have in common.
+
+    Args:
+        databases: that the script may use.
+        path: its file, or the name of one of ours.
+        limits: of each call.
+        stop: set when scripts are to end.
+        visits: to be told of visitors.
+        log: the server's.
+
+    Raises:
+        ImproperlyConfigured: there is no such script.
+    """
+    path = find_script(path)
+    log.system(f"loading a script file: path={path}")
+    return Service(
+        path=path,
+        databases=[SharedDatabase(database) for database in databases],
+        names={
+            os.fsencode(os.path.basename(database.path)): index
+            for index, database in enumerate(databases)
+        },
+        limits=limits,
+        stop=stop,
+        visits=visits,
+        log=log,
+    )
 
 
 def script_maker(
@@ -31,29 +69,10 @@ def script_maker(
 ) -> Callable[[int, Aside], TycoonScript]:
     """What loads a script for one more thread: gets its number, and what to tell when it waits.
 
-    Args:
-        service: what it may use.
-        path: its file, or the name of one of ours.
-        limits: of each call.
-        stop: set when scripts are to end.
-
-    Raises:
-        ImproperlyConfigured: there is no such script.
+    The arguments are those of `made_service`; so is what it raises.
     """
-    path = find_script(path)
-    service.log.system(f"loading a script file: path={path}")
-    made = Service(
-        path=path,
-        databases=[SharedDatabase(database) for database in service.databases],
-        names={
-            os.fsencode(os.path.basename(database.path)): index
-            for index, database in enumerate(service.databases)
-        },
-        limits=limits,
-        stop=stop,
-        visits=Visits(service.held, service.turn),
-        log=service.log,
-    )
+    visits = Visits(service.held, service.turn)
+    made = made_service(service.databases, path, limits, stop, visits, service.log)
     service.has_scripts = True
     return partial(TycoonScript, made)
 
@@ -70,7 +89,7 @@ def start_scripts(
     return Workers(threads, script_maker(service, path, limits, stop), loop, stop)
 
 
-def _play(script: TycoonScript, columns: Columns) -> Columns:
+def play(script: TycoonScript, columns: Columns) -> Columns:
     """Call a Lua function; its parameters and results are the columns that begin with ``_``."""
     name = columns.get(b"name", b"").partition(b"\0")[0]  # a C string in the original
     if not name.isalnum():
@@ -84,7 +103,7 @@ def _play(script: TycoonScript, columns: Columns) -> Columns:
     return {b"_" + key: value for key, value in records.items()}
 
 
-PLAY_SCRIPT: Final = Procedure(_play, ("script",))
+PLAY_SCRIPT: Final = Procedure(play, ("script",))
 """The RPC; it works on a script, in a thread that has one."""
 
 DISABLED: Final = b"the scripting extention is disabled"
