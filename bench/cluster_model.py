@@ -158,11 +158,8 @@ def on_paper(cluster: Cluster, added: int) -> Iterator[Row]:
     yield both("of one, of %.0f GB" % (cluster.memory / 1e9), lambda layout: fits(cluster, layout))
     yield both("records that it can hold", lambda layout: f"{cluster.capacity(layout):.1e}")
     yield both("reads, or else writes, a second", lambda layout: rates(cluster, layout))
-    yield (
-        "the fullest master has more than the mean",
-        f"{cluster.imbalance(SLOTS):.1%}",
-        f"{cluster.imbalance(cluster.buckets):.1%}",
-    )
+    slots, buckets = cluster.imbalance(SLOTS), cluster.imbalance(cluster.buckets)
+    yield "the fullest master has more than the mean", f"{slots:.1%}", f"{buckets:.1%}"
     engines, gateway, waited = cluster.jump()
     yield (
         "a search by prefix, a jump",
