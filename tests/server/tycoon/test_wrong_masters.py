@@ -195,7 +195,10 @@ def test_cut_at_every_byte_of_records(peer: Peer, slave: ServerProcess, kt: Kyot
         peer.wait_for_end_of(connection)
         done = sum(end <= size for end in ends) - 1
         wanted = [*stamps, STAMP + 4 * 10**6][max(done, 0)]
-        wait_until(lambda: cut_off_at(slave) == wanted, f"it is cut off behind {wanted}")
+        wait_until(
+            lambda wanted=wanted: cut_off_at(slave) == wanted,  # type: ignore[misc]
+            f"it is cut off behind {wanted}",
+        )
     sizes.append(ends[-1] + 1)
     wait_until(lambda: facts(slave)["repl_connected"] == 1, "it comes back")
     assert kt.get(b"key1") == b"value1"
