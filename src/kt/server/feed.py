@@ -90,6 +90,7 @@ class Feed:
             called.
         sent: called when something has been sent and there is more. It says whether to go on at
             once; else it sees to it that `go_on` is called. None: always at once.
+        tell: called when something has been sent and there is more, before `sent`.
         log: the server's.
         looking: the client wants to know what there is, so nothing is missing if changes have been
             removed.
@@ -105,6 +106,7 @@ class Feed:
         timeout: float,
         caught_up: Callable[[], None],
         sent: Callable[[], bool] | None = None,
+        tell: Callable[[], None] | None = None,
         log: Journal,
         looking: bool = False,
     ) -> None:
@@ -115,6 +117,7 @@ class Feed:
         self._timeout = timeout
         self._caught_up = caught_up
         self._sent = sent
+        self._tell = tell
         self._log = log
         self._looking = looking
         self._seen = (0, 0)
@@ -129,9 +132,14 @@ class Feed:
         return self._reader.stamp()
 
     @property
-    def behind(self) -> str:
-        """What of the log has not been sent, for a report."""
-        size, changes = self._history.after(self.position)
+    def behind(self) -> tuple[int, int]:
+        """Bytes and changes of the log that have not been sent."""
+        return self._history.after(self.position)
+
+    @property
+    def behind_text(self) -> str:
+        """The same for a report."""
+        size, changes = self.behind
         return f"bytes={size} changes={changes}"
 
     def end(self) -> None:
@@ -172,6 +180,8 @@ class Feed:
             self._log.error(f"({session.peer}): {self.trouble}")
             session.close()
         elif state == MORE:
+            if self._tell is not None:
+                self._tell()
             session.work = Drain(self._timeout, self._drained)
         else:
             self._caught_up()

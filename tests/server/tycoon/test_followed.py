@@ -14,6 +14,7 @@ from ..processes import HOST, SECONDS, ServerProcess
 from .pairs import (
     BUNDLED,
     client,
+    facts,
     following,
     server,
     wait_for_trouble,
@@ -65,6 +66,24 @@ def test_a_master_tells_how_far_each_slave_is(tmp_path: Path) -> None:
             assert lost(kt) == {"3": "the connection has ended"}
             third.start()
             wait_until(lambda: lost(kt) == {}, "it is back")
+
+
+def test_a_slave_says_how_much_it_has_not_got(tmp_path: Path) -> None:
+    """As its master tells it: many parts of the log are left when one is applied slowly."""
+    with server(BUNDLED, 1, tmp_path / "1", databases=ONE) as first, client(first) as kt:
+        args = (*following(first), "-riv", "1")
+        with server(BUNDLED, 2, tmp_path / "2", *args, databases=ONE) as second:
+            wait_until(lambda: facts(second).get("repl_bytes") == 0, "it has all")
+            assert facts(second)["repl_changes"] == 0
+            for begin in range(0, 60_000, 10_000):
+                kt.set_bulk({b"key %d" % i: b"v" * 100 for i in range(begin, begin + 10_000)})
+            wait_until(lambda: int(facts(second)["repl_bytes"]) > 100_000, "much is left")
+            left = facts(second)
+            assert 100 < int(left["repl_bytes"]) / int(left["repl_changes"]) < 200
+            with client(second) as other:
+                other.tune_replication(HOST, first.port, interval=0)
+            wait_until(lambda: facts(second).get("repl_bytes") == 0, "it has all again")
+            assert facts(second)["repl_changes"] == 0
 
 
 def test_who_does_not_read_is_given_up_and_the_report_says_so(tmp_path: Path) -> None:

@@ -56,6 +56,8 @@ FAMILIES: Final[dict[str, Family]] = {
     "kt_uptime_seconds": Family("Time since the start."),
     "kt_cpu_seconds": Family("Processor time of the server's process.", True, ("mode",)),
     "kt_replication_delay_seconds": Family("How far a slave is behind its master."),
+    "kt_replication_behind_bytes": Family("What of its master's log a slave has not been sent."),
+    "kt_replication_behind_changes": Family("How many changes that is."),
     "kt_ack_slaves": Family("Slaves that confirm writes to a kt-tycoon with -ack."),
     "kt_ack_waiting": Family("Replies that wait for slaves."),
     "kt_ack_late": Family("Writes that too few slaves confirmed in time.", True),
@@ -86,6 +88,8 @@ PLAIN: Final = {
     "ack_waiting": "kt_ack_waiting",
     "ack_late": "kt_ack_late",
     "repl_delay": "kt_replication_delay_seconds",
+    "repl_bytes": "kt_replication_behind_bytes",
+    "repl_changes": "kt_replication_behind_changes",
     "delay": "kt_replication_delay_seconds",
 }
 """From what servers call a number to its metric."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from functools import partial
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
 from kt.errors import ProtocolError
@@ -28,7 +28,7 @@ from kt.server.tycoon.scripts import play_script
 from kt.server.tycoon.service import TycoonService
 from kt.wire.http import BODY_MAX
 from kt.wire.log.copies import COPY
-from kt.wire.log.tycoon import CONFIRMS, EVERYTHING, LOOK
+from kt.wire.log.tycoon import CONFIRMS, EVERYTHING, LOOK, TELLS, pack_behind
 from kt.wire.magic import (
     ERROR,
     GET_BULK,
@@ -39,7 +39,15 @@ from kt.wire.magic import (
     SET_BULK,
 )
 from kt.wire.reading import Cutting, Incomplete, Reader, read_with_rest
-from kt.wire.tycoon import ERROR_REPLY, PlayScript, Replication, read_play_script, read_replication
+from kt.wire.tycoon import (
+    ERROR_REPLY,
+    PlayScript,
+    Replication,
+    Update,
+    pack_update,
+    read_play_script,
+    read_replication,
+)
 from kt.wire.tycoon_rpc import (
     HttpRefusal,
     HttpRequest,
@@ -73,6 +81,9 @@ FEW_CURSORS: Final = 50
 
 PULSE: Final = 0.1
 """Seconds between two heartbeats."""
+
+TELL: Final = 0.5
+"""Seconds between two times that a slave is told how far it is behind."""
 
 ONLY_OWN: Final = 1
 """The flag of replication that asks for the changes of one server only."""
@@ -115,6 +126,9 @@ class TycoonSession(Answering):
         self._beaten = 0  # up to this stamp all has been sent
         self._beaten_all = False  # nothing has been sent since
         self._confirmed_stamp = 0  # and taken
+        self._tells = False  # how much has not been sent
+        self._behind_told: tuple[int, int] | None = None
+        self._tell_behind_at = 0.0
 
     def restrict(self, rights: Rights) -> None:
         super().restrict(rights)
@@ -303,6 +317,7 @@ class TycoonSession(Answering):
         what = "looks where the update log begins" if looking else "follows the update log"
         service.log.system(f"({self.peer}): {what}: ts={since} sid={server}")
         self._follower, self._confirmed_stamp = server, since
+        self._tells = bool(request.flags & TELLS)  # else nothing that an original would not say
         self.write(FRAME)
         only, everything = bool(request.flags & ONLY_OWN), bool(request.flags & EVERYTHING)
         reader = service.history.reader(since, server, only=only, everything=everything)
@@ -316,6 +331,7 @@ class TycoonSession(Answering):
             timeout=service.timeout,
             caught_up=self._caught_up,
             sent=self._sent if quorum is not None else None,
+            tell=self._tell_behind if self._tells else None,
             log=service.log,
             looking=looking,
         )
@@ -339,6 +355,8 @@ class TycoonSession(Answering):
         """All has been sent."""
         self._beaten_all = not self._answer_due
         if self._beaten_all:
+            if self._tells:
+                self._tell((0, 0))
             self._beat()
 
     def _sent(self) -> bool:
@@ -356,6 +374,21 @@ class TycoonSession(Answering):
         self._beaten = self._feed.stamp
         self.write(BEAT + self._beaten.to_bytes(8, "big"))
         self._answer_due = True
+
+    def _tell_behind(self) -> None:
+        """Say how much has not been sent, but not too often: to count it takes a moment."""
+        assert self._feed is not None
+        if (now := monotonic()) >= self._tell_behind_at:
+            self._tell_behind_at = now + TELL
+            self._tell(self._feed.behind)
+
+    def _tell(self, behind: tuple[int, int]) -> None:
+        feed, history = self._feed, self.service.history
+        assert feed is not None
+        assert history is not None
+        if behind != self._behind_told:
+            self._behind_told = behind
+            self.write(pack_update(Update(feed.stamp, pack_behind(history.server, *behind))))
 
     def _confirmed(self, feed: Feed, data: bytes | bytearray, pos: int) -> int:
         if data[pos] != FRAME[0] or not self._answer_due:
@@ -382,7 +415,7 @@ class TycoonSession(Answering):
         delay = max(time.time() - self._confirmed_stamp / 1e9, 0.0)
         return (
             f"peer={self.peer} sid={self._follower} state=following ts={self._confirmed_stamp}"
-            f" delay={delay:.6f} {self._feed.behind}"
+            f" delay={delay:.6f} {self._feed.behind_text}"
         )
 
     # I/O threads

@@ -58,7 +58,7 @@ class Supply:
         delay = max(time.time() - stamp / MICROSECONDS, 0.0)
         return (
             f"peer={self._session.peer} sid={self._server} state=following ts={stamp}"
-            f" delay={delay:.6f} {self._feed.behind}"
+            f" delay={delay:.6f} {self._feed.behind_text}"
         )
 
     def _caught_up(self) -> None:

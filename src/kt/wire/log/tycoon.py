@@ -19,7 +19,10 @@ Stamps are nanoseconds since the epoch and rise strictly. Other codes than these
 written by the original and not applied by its slaves: they are `What.OTHER` here.
 
 Replication sends the same messages, framed as `kt.wire.tycoon` describes. The slave answers each
-message that says there is nothing more with `ACKNOWLEDGEMENT`.
+message that says there is nothing more with `ACKNOWLEDGEMENT`. Who asks for that (`TELLS`) is told
+now and then, before such a message, how much of the log has not been sent; that is in no file::
+
+    MESSAGE  sid:u16 0:u16 E1 bytes:u64 changes:u64
 """
 
 from __future__ import annotations
@@ -39,6 +42,7 @@ RECORD_END: Final = 0xA2
 SET: Final = 0xA1
 REMOVE: Final = 0xA2
 CLEAR: Final = 0xA5
+BEHIND: Final = 0xE1
 
 ONLY_SERVER: Final = 1
 """Flag of replication: send only what the server of that id has done."""
@@ -51,6 +55,9 @@ CONFIRMS: Final = 0x400
 
 EVERYTHING: Final = 0x800
 """Flag of replication: send what the server of that id has done, too. Only our servers know it."""
+
+TELLS: Final = 0x1000
+"""Flag of replication: tell how much has not been sent. An original server ignores it."""
 
 ACKNOWLEDGEMENT: Final = bytes([REPLICATION])
 """The slave's answer to a message that says there is nothing more."""
@@ -65,6 +72,7 @@ MESSAGE_MAX: Final = 2 * SIZE_MAX + 64
 _HEADER: Final = struct.Struct(">BQQ")
 _RECORD: Final = struct.Struct(">BQI")
 _MESSAGE: Final = struct.Struct(">HHB")
+_BEHIND: Final = struct.Struct(">HHBQQ")
 
 HEADER_SIZE: Final = _HEADER.size
 RECORD_OVERHEAD: Final = _RECORD.size + 1
@@ -138,6 +146,11 @@ def _expect(magic: int, data: Buffer, pos: int) -> None:
 
 
 # -------------------------------------------------------------------------------------- messages
+
+
+def pack_behind(server: int, size: int, changes: int) -> bytes:
+    """A message of this server that tells how much of its log has not been sent; see `TELLS`."""
+    return _BEHIND.pack(server, 0, BEHIND, size, changes)
 
 
 def pack_message(change: Change[bytes, bytes], *, persistent: bool = False) -> bytes:

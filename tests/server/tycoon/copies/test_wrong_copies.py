@@ -79,7 +79,7 @@ def test_an_original_with_all_of_its_log_is_followed_from_the_start(
     """It knows no copies, and sends the log."""
 
     def stay(talk: Conversation) -> None:
-        answering(message(1), asked_for=log.CONFIRMS)(talk)
+        answering(message(1), asked_for=log.CONFIRMS | log.TELLS)(talk)
         with suppress(OSError):
             talk.wait_for_end()
 
@@ -162,7 +162,7 @@ def test_a_master_is_told_what_has_come(
     """It may go on there, or not, as one that does not know how."""
     part = copy(b"a", b"b")[: 9 + len(record(b"a")) + 20]
     place = pack_place(1, zlib.crc32(record(b"a")))
-    followed = [answering(b"", asked_for=log.CONFIRMS)] * 60
+    followed = [answering(b"", asked_for=log.CONFIRMS | log.TELLS)] * 60
     peer.behave(answering(part, since=0), answering(sent, since=place), *followed)
     kt.tune_replication(peer.host, peer.port)
     slave.wait_for_output("the copy has been applied")

@@ -182,6 +182,11 @@ cdef class Replay:
         return set(self._native.unknown())
 
     @property
+    def behind(self):
+        cdef NativeBehind behind = self._native.behind()
+        return (behind.bytes, behind.changes) if behind.told else None
+
+    @property
     def trouble(self):
         cdef bytes text = self._native.trouble()
         return text.decode("utf-8", "replace")

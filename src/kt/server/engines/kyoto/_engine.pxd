@@ -245,6 +245,10 @@ cdef extern from "kyoto/protocol/replay.h" namespace "kt" nogil:
         uint64_t until
         vector[boolean] whole
 
+    cppclass NativeBehind "kt::Behind":
+        boolean told
+        uint64_t bytes, changes
+
     cppclass NativeReplay "kt::Replay":
         NativeReplay(const vector[NativeDatabase *] &, uint16_t, NativeOwn) except +
         NativeReplayState apply(const char *, size_t, size_t *) except +
@@ -252,4 +256,5 @@ cdef extern from "kyoto/protocol/replay.h" namespace "kt" nogil:
         uint64_t read()
         uint64_t applied()
         const cpp_set[uint16_t] &unknown()
+        const NativeBehind &behind()
         const string &trouble()

@@ -523,6 +523,8 @@ class Replay:
     """How many changes have been applied."""
     unknown: Final[set[int]]
     """Numbers of databases that there were changes for, and that are not here."""
+    behind: Final[tuple[int, int] | None]
+    """Bytes and changes of the master's log that had not been sent when it last said so."""
     trouble: Final[str]
     """What is wrong, after `ReplayState.BROKEN` and `ReplayState.REFUSED`."""
 

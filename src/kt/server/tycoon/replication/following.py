@@ -51,6 +51,7 @@ from kt.wire.log.tycoon import (
     EVERYTHING,
     LOOK,
     STAMP_MAX,
+    TELLS,
 )
 from kt.wire.magic import ERROR, REPLICATION
 from kt.wire.tycoon import pack_replication
@@ -145,6 +146,7 @@ class Following:
         self._lock = threading.Lock()  # of what follows, and of the file
         self._stamp = self._begin(empty)
         self._tuned = 0  # how often the stamp was set
+        self._behind: tuple[int, int] | None = None  # bytes and changes, as the master says
         self._ahead = 0.0  # seconds by which the master's clock is ahead of ours
         self._saver: ThreadPoolExecutor | None = None
         self._saving: Future[None] | None = None
@@ -271,6 +273,8 @@ class Following:
         if (master := link.master) is None:
             return {}
         delay = time.time() + self._ahead - self._stamp / 1e9
+        behind = self._behind
+        told = {} if behind is None else {"repl_bytes": behind[0], "repl_changes": behind[1]}
         return {
             "repl_master_host": master.host,
             "repl_master_port": master.port,
@@ -278,6 +282,7 @@ class Following:
             "repl_ahead": f"{self._ahead:.6f}",
             "repl_interval": f"{self._interval:.6f}",
             "repl_delay": f"{max(delay, 0.0):.6f}",
+            **told,
             "repl_connected": int(link.connected),
             "repl_state": self._state or ("following" if link.connected else "waiting"),
             "repl_copied": self._copy.count,
@@ -331,12 +336,14 @@ class Following:
         as_it_is = own is not None and self._read_only
         if own is not None and not as_it_is:
             self._catch_up(peer, own, tuned)
-        data = self._ask(peer, self._stamp, CONFIRMS | EVERYTHING if as_it_is else CONFIRMS)
+        flags = CONFIRMS | TELLS | (EVERYTHING if as_it_is else 0)
+        data = self._ask(peer, self._stamp, flags)
         self._link.reached()
         self._log.system(f"replication started: host={master.host} port={master.port} rts={stamp}")
         try:
             self._apply_all(peer, data, tuned, own if as_it_is else None)
         finally:
+            self._behind = None
             if self._saving is not None:
                 self._saving.result()
             self._save(self._stamp, tuned)
@@ -436,6 +443,7 @@ class Following:
                 self._stamp = replay.stamp
                 self._logged = replay.stamp, self._newest()
             self._changed = self._changed or replay.applied > 0
+        self._behind = replay.behind
         self._checkpoint(tuned)
 
     # Copies

@@ -20,6 +20,8 @@ constexpr uint32_t LONGEST = (1u << 29) + 64;  // a key and a value of the large
 constexpr uint8_t SET = 0xA1;
 constexpr uint8_t REMOVE = 0xA2;
 constexpr uint8_t CLEAR = 0xA5;
+constexpr uint8_t BEHIND = 0xE1;
+constexpr size_t BEHIND_SIZE = 16;
 
 constexpr std::chrono::milliseconds TIME_AT_ONCE{1};
 
@@ -66,7 +68,7 @@ struct Replay::Message {
   uint16_t database = 0;
   uint8_t what = 0;
   Bytes key;
-  Bytes stored;
+  Bytes stored;  // of what is none of these three: all that follows
 
   // False if it is none.
   bool read(Bytes bytes) {
@@ -76,7 +78,10 @@ struct Replay::Message {
     what = static_cast<uint8_t>(bytes[4]);
     bytes.remove_prefix(MESSAGE_HEAD);
     if (what == CLEAR) return bytes.empty();
-    if (what != SET && what != REMOVE) return true;
+    if (what != SET && what != REMOVE) {
+      stored = bytes;
+      return true;
+    }
     uint64_t key_size = 0;
     uint64_t size = 0;
     if (!take_number(&bytes, &key_size) || (what == SET && !take_number(&bytes, &size))) return false;
@@ -206,6 +211,9 @@ uint16_t Replay::maker(const Message& message) const {
 
 // MORE if it is done.
 Replay::State Replay::change(Run& run, const Message& message) {
+  if (message.what == BEHIND && message.stored.size() == BEHIND_SIZE) {
+    behind_ = {true, load64(message.stored.data()), load64(message.stored.data() + 8)};
+  }
   if (message.what != SET && message.what != REMOVE && message.what != CLEAR) return State::MORE;
   if (message.database >= databases_.size()) {
     unknown_.insert(message.database);

@@ -3,6 +3,9 @@
 //     change     B1 | stamp 8 | size 4 | message        as in the update log, see journal.h; may be empty
 //     heartbeat  B0 | stamp 8                           there is nothing more for now; wants an answer
 //
+// A message may also tell how much of the master's log has not come yet: E1 | bytes 8 | changes 8, behind
+// the numbers of server and database. Only those of ours do who are asked to.
+//
 // Messages are states and no deltas, so it does no harm to apply one twice. A record is stored as it
 // is, expiry included. What is changed goes into our own log under the number of the server where it
 // was made, so it is not sent back there; what we have made ourselves is passed over.
@@ -29,6 +32,13 @@ struct Own {
   uint16_t master = 0;  // its number, under which they go into our log
   uint64_t until = 0;
   std::vector<bool> whole;  // for each database; without any, none is applied
+};
+
+// What of the master's log has not come, as it has said last.
+struct Behind {
+  bool told = false;
+  uint64_t bytes = 0;
+  uint64_t changes = 0;
 };
 
 class Replay {
@@ -58,6 +68,7 @@ class Replay {
   uint64_t applied() const { return applied_; }
   // For which databases, which we do not have, there were changes.
   const std::set<uint16_t>& unknown() const { return unknown_; }
+  const Behind& behind() const { return behind_; }
   const std::string& trouble() const { return trouble_; }
 
  private:
@@ -79,6 +90,7 @@ class Replay {
   uint64_t read_ = 0;
   uint64_t applied_ = 0;
   std::set<uint16_t> unknown_;
+  Behind behind_;
   std::string trouble_;
 };
 
