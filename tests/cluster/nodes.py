@@ -22,6 +22,7 @@ from kt.cluster.layout import SLOTS
 from kt.wire.reading import Incomplete
 from kt.wire.resp import pack_command, read_resp_reply
 from tests import programs
+from tests.certificates import Authority
 from tests.ports import free_port
 
 NODE_TIMEOUT = 2000
@@ -54,8 +55,9 @@ def find_program(engine: str = "valkey") -> str | None:
 class Node:
     """A server."""
 
-    def __init__(self, program: str, directory: Path) -> None:
+    def __init__(self, program: str, directory: Path, authority: Authority | None = None) -> None:
         self.port = free_port()
+        self.public = self.port if authority is None else free_port()  # where clients come
         self.bus = free_port()
         self.directory = directory
         directory.mkdir(parents=True)
@@ -71,6 +73,14 @@ class Node:
             "appendonly": "no",
             "repl-diskless-sync-delay": 0,
         }
+        if authority is not None:
+            options |= {
+                "tls-port": self.public,
+                "tls-cluster": "yes",
+                "tls-ca-cert-file": authority.ca,
+                "tls-cert-file": authority.server,
+                "tls-key-file": authority.server,
+            }
         words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
         if "valkey 9" in self._version(program):
             words += ["--cluster-databases", "16"]
@@ -114,10 +124,10 @@ class Node:
                 data += more
 
     def wait_until_up(self) -> None:
-        wait_for(lambda: self.process.poll() is not None or self._answers())
+        wait_for(lambda: self.process.poll() is not None or self.answers())
         assert self.process.poll() is None, (self.directory / "log").read_text()
 
-    def _answers(self) -> bool:
+    def answers(self) -> bool:
         try:
             return bool(self.ask("PING") == b"PONG")
         except OSError:
@@ -151,16 +161,25 @@ class LocalCluster:
 
     Attributes:
         nodes: the masters first, then the replicas, the first one of each, then the second ones.
+
+    With an authority for certificates, nodes and clients speak TLS, and clients show one.
     """
 
     def __init__(
-        self, directory: Path, masters: int = 3, replicas: int = 1, engine: str = "valkey"
+        self,
+        directory: Path,
+        masters: int = 3,
+        replicas: int = 1,
+        engine: str = "valkey",
+        authority: Authority | None = None,
     ) -> None:
         program = find_program(engine)
         assert program is not None
         self.masters = masters
+        self.scheme = "valkey" if authority is None else "valkeys"
         self.nodes = [
-            Node(program, directory / str(number)) for number in range(masters * (1 + replicas))
+            Node(program, directory / str(number), authority)
+            for number in range(masters * (1 + replicas))
         ]
         try:
             self._join()
@@ -174,7 +193,7 @@ class LocalCluster:
             node.ask("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
         for node in self.nodes[1:]:
             first = self.nodes[0]
-            node.ask("CLUSTER", "MEET", "127.0.0.1", first.port, first.bus)
+            node.ask("CLUSTER", "MEET", "127.0.0.1", first.public, first.bus)
         for number, node in enumerate(self.nodes[: self.masters]):
             first, last = (SLOTS * at // self.masters for at in (number, number + 1))
             node.ask("CLUSTER", "ADDSLOTSRANGE", first, last - 1)
@@ -218,9 +237,9 @@ class LocalCluster:
 
     def url(self, number: int = 0, **options: object) -> str:
         """The URL of a database on it."""
-        hosts = ",".join(f"127.0.0.1:{node.port}" for node in self.nodes[: self.masters])
+        hosts = ",".join(f"127.0.0.1:{node.public}" for node in self.nodes[: self.masters])
         given = "&".join(f"{name.replace('_', '-')}={value}" for name, value in options.items())
-        return f"valkey://{hosts}/{number}?{given}"
+        return f"{self.scheme}://{hosts}/{number}?{given}"
 
     def urls(self) -> list[str]:
         """A flat database and a tree, as the servers of other tests have ``*`` and ``%``.

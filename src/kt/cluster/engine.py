@@ -35,7 +35,7 @@ from typing import Any, Final, Protocol
 
 from kt.cluster.commands import EVERY, FRESH, NOWHERE, Command, Steps, record_of
 from kt.cluster.contract import retries_text
-from kt.cluster.node import SILENCE, Job, Node, address_of, ask_node
+from kt.cluster.node import SILENCE, Job, Node, address_of, ask_node, trouble_of
 from kt.cluster.settings import Settings
 from kt.cluster.slots import NODES, Meaning, SlotMap, judge
 from kt.errors import (
@@ -507,7 +507,7 @@ class Engine:
             async with asyncio.timeout(MAP_TIMEOUT):
                 text = await ask_node(self.settings, address, NODES)
         except (OSError, KTError, TimeoutError) as error:
-            self._trouble = f"{address}: {error or 'no answer'}"
+            self._trouble = f"{address}: {trouble_of(error, self.settings)}"
             return False
         if not isinstance(text, bytes):
             self._trouble = f"{address}: {text}"

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import ssl
 from collections import deque
 from contextlib import suppress
-from functools import cache
 from typing import Any, Final, Protocol, cast
 
 from kt.cluster.commands import Command, Script, record_of
@@ -124,17 +122,6 @@ def split_address(address: str) -> tuple[str, int]:
     return host, int(port)
 
 
-def tls_context(settings: Settings) -> ssl.SSLContext | None:
-    """What connections are encrypted with."""
-    return _system_context() if settings.tls else None
-
-
-@cache
-def _system_context() -> ssl.SSLContext:
-    """It trusts whom the system trusts; to make it takes some 10 ms."""
-    return ssl.create_default_context()
-
-
 def greeting(settings: Settings) -> list[bytes]:
     """What a connection begins with: commands whose replies must be OK."""
     requests = []
@@ -144,6 +131,18 @@ def greeting(settings: Settings) -> list[bytes]:
     if settings.number:
         requests.append(pack_command([b"SELECT", b"%d" % settings.number]))
     return requests
+
+
+def trouble_of(error: Exception, settings: Settings) -> str:
+    """Why a node cannot be connected with."""
+    why = None
+    if settings.tls and isinstance(error, TimeoutError):
+        return "no answer, or it does not speak TLS"
+    if settings.tls and isinstance(error, OSError):
+        from kt.net.tls import failure
+
+        why = failure(error)
+    return why or str(error) or "no answer"
 
 
 def wait_command(settings: Settings) -> bytes:
@@ -159,7 +158,7 @@ async def ask_node(settings: Settings, address: str, words: list[bytes]) -> Any:
         OSError, KTError: it does not answer.
     """
     host, port = split_address(address)
-    reader, writer = await asyncio.open_connection(host, port, ssl=tls_context(settings))
+    reader, writer = await asyncio.open_connection(host, port, ssl=settings.tls_context())
     try:
         first = greeting(settings)
         writer.write(b"".join([*first, pack_command(words)]))
@@ -224,10 +223,10 @@ class Node(asyncio.Protocol):
         host, port = split_address(self.address)
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT):
-                context = tls_context(self._settings)
+                context = self._settings.tls_context()
                 await self._loop.create_connection(lambda: self, host, port, ssl=context)
         except Exception as error:  # noqa: BLE001 - such as a name that can be none
-            self._reason = f"cannot connect to {self.address}: {error or 'no answer'}"
+            self._reason = f"cannot connect to {self.address}: {trouble_of(error, self._settings)}"
             self._end(None)
 
     def _tried(self, connecting: asyncio.Task[None]) -> None:

@@ -23,11 +23,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from kt.errors import ArgumentError, ImproperlyConfigured
 from kt.net.endpoint import without_login
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
 
 SCHEMES: Final = {"valkey": False, "redis": False, "valkeys": True, "rediss": True}
 """Scheme -> whether it is with TLS."""
@@ -51,6 +55,9 @@ class Settings:
         timeout: seconds that a request may wait.
         scan_limit: keys that a search may look at.
         tls: whether connections are encrypted.
+        tls_ca: file with the certificates of those who are trusted; None: whom Python trusts.
+        tls_cert: file with the certificate that is shown; None: none is.
+        tls_key: file with its key; None: it is in the same file.
         user: name to log in with; None for the engine's default.
         password: None if there is none.
     """
@@ -65,6 +72,9 @@ class Settings:
     timeout: float = 10.0
     scan_limit: int = 10**7
     tls: bool = False
+    tls_ca: str | None = None
+    tls_cert: str | None = None
+    tls_key: str | None = None
     user: str | None = None
     password: str | None = field(default=None, repr=False)
 
@@ -74,12 +84,29 @@ class Settings:
         layout = f"tree&buckets={self.buckets}" if self.ordered else "flat"
         return f"{scheme}://{hosts}/{self.number}?layout={layout}"
 
+    def tls_context(self) -> SSLContext | None:
+        """What connections are encrypted with; None if they are not.
+
+        Raises:
+            ArgumentError: a file of certificates cannot be used.
+        """
+        return _context(self.tls_ca, self.tls_cert, self.tls_key) if self.tls else None
+
+
+@cache
+def _context(*files: str | None) -> SSLContext:
+    """To make it takes some 10 ms."""
+    from kt.net.tls import context_from_files  # imports ssl, which takes long
+
+    return context_from_files(*files)
+
 
 def parse_valkey_url(url: str) -> Settings:
     """Read a URL.
 
     Raises:
-        ArgumentError: it is none, or has parts that mean nothing.
+        ArgumentError: it is none, or has parts that mean nothing, or a file of certificates cannot
+            be used.
         ImproperlyConfigured: the file with the password cannot be read.
     """
     parts = split_url(url)
@@ -100,7 +127,14 @@ def parse_valkey_url(url: str) -> Settings:
         fields.update(user=unquote(user) or None, password=unquote(password))
     for name, text in parse_qsl(parts.query, keep_blank_values=True):
         _take(name, text, url, fields)
-    return Settings(**fields)
+    settings = Settings(**fields)
+    if not fields.keys().isdisjoint(TLS_FILES):
+        settings.tls_context()
+    return settings
+
+
+TLS_FILES: Final = ("tls_ca", "tls_cert", "tls_key")
+"""Options of the URL that name files of certificates."""
 
 
 class SplitURL(NamedTuple):
@@ -173,8 +207,13 @@ def _take(name: str, text: str, url: str, fields: dict[str, Any]) -> None:
         fields["prefix"] = text.encode()
     elif name == "auth-file":
         fields.update(login_of(text))
+    elif target in TLS_FILES:
+        if not fields["tls"]:
+            raise ArgumentError(f"{name} is for valkeys://, which is with TLS")
+        fields[target] = text
     else:
-        known = ", ".join(("layout", "prefix", "auth-file", *NUMBERS))
+        files = (one.replace("_", "-") for one in TLS_FILES)
+        known = ", ".join(("layout", "prefix", "auth-file", *files, *NUMBERS))
         raise ArgumentError(f"{without_login(url)!r} has an option {name!r}; there are {known}")
 
 
