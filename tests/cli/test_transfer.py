@@ -367,3 +367,89 @@ def test_read_only_sources_stay_as_they_are(kt: Kt, tmp_path: Path) -> None:
     before = source.read_bytes()
     assert kt(source, "dump", tmp_path / "d").status == 0
     assert source.read_bytes() == before
+
+
+@pytest.mark.parametrize("suffix", ["kct", "tcb"])
+def test_a_copy_follows_until_both_are_even(
+    kt: Kt, start_tycoon: StartTycoon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    """What changes while records are copied is carried out afterwards, in its order."""
+    (tmp_path / "log").mkdir()
+    server = start_tycoon("%", args=["-ulog", str(tmp_path / "log"), "-sid", "1"])
+    copy, url = str(tmp_path / f"copy.{suffix}"), f"kt://127.0.0.1:{server.port}"
+    client = server.connect(serializer=KT_NONE, decode_keys=False)
+    client.set_bulk(RECORDS)
+    client.remove(b"")  # no key of Tokyo Cabinet's trees
+    small_batches(monkeypatch)
+    store, stored = Sink.store, []
+
+    def store_and_change(sink: Sink, batch: Batch) -> int:
+        if not stored:
+            client.set(b"key00000", b"changed")
+            client.set(b"key00000", b"changed again")
+            client.set(b"new", b"1")
+            client.remove(b"key00001")
+            client.set(b"key00002", b"gone")
+            client.remove(b"key00002")
+            client.set(b"key00001", b"back")
+        stored.append(batch)
+        return store(sink, batch)
+
+    monkeypatch.setattr(Sink, "store", store_and_change)
+    done = kt("copy", url, copy, "--create", "--follow", "--until-even")
+    assert done.status == 0
+    assert "both are even" in done.err
+    assert content(copy) == dict(client.items())
+    assert content(copy)[b"key00001"] == b"back"
+    client.clear()
+    client.set(b"last", b"1")
+    client.close()
+
+
+def test_a_copy_that_follows_goes_on(
+    kt: Kt, start_tycoon: StartTycoon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Interrupted while it copies, and while it follows."""
+    (tmp_path / "log").mkdir()
+    server = start_tycoon("%", "%#ktopts=p", args=["-ulog", str(tmp_path / "log"), "-sid", "1"])
+    other = start_tycoon("*", "*")
+    state, url = tmp_path / "state", f"kt://127.0.0.1:{server.port}"
+    client = server.connect(serializer=KT_NONE, decode_keys=False)
+    client.set_bulk(RECORDS)
+    small_batches(monkeypatch)
+    store = Sink.store
+    line = ("copy", url, f"kt://127.0.0.1:{other.port}", "--resume", state, "--follow")
+    line = (*line, "--until-even")
+    monkeypatch.setattr(Sink, "store", fails_after(2))
+    assert kt(*line).status == 3
+    client.set(b"key00000", b"while it was away", expire_time=-2_000_000_000)
+    client.set(b"persistent", b"12345678", db=1)
+    client.remove(b"key00003")
+    monkeypatch.setattr(Sink, "replace", fails_after(0))
+    monkeypatch.setattr(Sink, "store", store)
+    assert kt(*line).status == 3
+    assert state.exists()
+    monkeypatch.undo()
+    client.clear(1)
+    client.set(b"after", b"clear", db=1)
+    assert kt(*line).status == 0
+    assert not state.exists()
+    copied = other.connect(serializer=KT_NONE, decode_keys=False)
+    assert dict(copied.items()) == dict(client.items())
+    assert dict(copied.items(db=1)) == {b"after": b"clear"}
+    assert copied.get_bulk_details([(0, b"key00000")]) == client.get_bulk_details(
+        [(0, b"key00000")]
+    )
+    client.close()
+    copied.close()
+
+
+def test_what_cannot_be_followed(kt: Kt, start_tycoon: StartTycoon, tmp_path: Path) -> None:
+    server, copy = start_tycoon("%"), str(tmp_path / "copy.kct")
+    line = ("copy", f"kt://127.0.0.1:{server.port}", copy, "--create")
+    assert "--until-even is for --follow" in kt(*line, "--until-even").err
+    assert "not with --prefix" in kt(*line, "--follow", "--prefix", "a").err
+    assert "keeps no update log" in kt(*line, "--follow").err
+    filled(str(tmp_path / "a.tch"))
+    said = kt("copy", tmp_path / "a.tch", tmp_path / "b.tch", "--create", "--follow")
+    assert "--follow is for Kyoto Tycoon" in said.err

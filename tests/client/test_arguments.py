@@ -104,3 +104,26 @@ def test_server_runs_with_arguments_as_text() -> None:
     with EmbeddedServer("kt-tycoon", server_args="-th 4") as server:
         assert server.client.set("k", "v") == 1
         assert server.client.port == server.port
+
+
+@pytest.mark.parametrize("client", [KyotoTycoon, TokyoTyrant])
+@pytest.mark.parametrize("call", ["get_bulk", "remove_bulk"])
+def test_several_keys(client: Callable[..., Any], call: str) -> None:
+    """What is none at all is refused as a single one is."""
+    with pytest.raises(ArgumentError, match=r"several keys are needed, .* not 5"):
+        getattr(client(), call)(5)
+
+
+WRONG_DETAILS = {
+    "get_bulk_details": ([b"key"], [5], 5),
+    "remove_bulk_details": ([b"key"], [5], 5),
+    "set_bulk_details": ([(0, "a", "b")], [5], 5),
+}
+
+
+@pytest.mark.parametrize("call", WRONG_DETAILS)
+def test_details_say_what_they_are_made_of(call: str) -> None:
+    words = r"an iterable of \(db, key" + (", value, expire_time" if call[0] == "s" else "")
+    for wrong in WRONG_DETAILS[call]:
+        with pytest.raises(ArgumentError, match=words):
+            getattr(KyotoTycoon(), call)(wrong)

@@ -129,7 +129,7 @@ def checked_db(db: int) -> int:
 
 def listed(keys: Iterable[Key]) -> Iterable[Key]:
     """Return `keys`; raises ArgumentError for a single one, which would be taken for its parts."""
-    if isinstance(keys, str | bytes | bytearray | memoryview):
+    if isinstance(keys, str | bytes | bytearray | memoryview) or not hasattr(keys, "__iter__"):
         raise ArgumentError(f"several keys are needed, in a list for example, not {keys!r}")
     return keys
 

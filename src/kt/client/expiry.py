@@ -6,12 +6,13 @@ On the wire, a positive number is seconds from now, a negative one seconds since
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from math import ceil, inf
-from typing import Final
+from typing import Any, Final
 
 from kt.errors import ArgumentError
-from kt.types import ExpireTime
+from kt.types import ExpireTime, Key
 from kt.wire.magic import NEVER
 
 NO_EXPIRY: Final = 2**40 - 1
@@ -49,6 +50,14 @@ def pack_expiry(expire_time: ExpireTime | None) -> int:
     raise ArgumentError(
         f"expire_time is seconds, a timedelta or an aware datetime, not {expire_time!r}"
     )
+
+
+def with_packed_expiry(
+    records: Iterable[tuple[int, Key, Any, ExpireTime | None]],
+) -> Iterator[tuple[int, Key, Any, int]]:
+    """The same (database, key, value, expiry), with expiries as the protocol has them."""
+    for db, key, value, xt in records:
+        yield db, key, value, pack_expiry(xt)
 
 
 def unpack_expiry(seconds: int) -> datetime | None:

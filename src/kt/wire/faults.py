@@ -105,3 +105,7 @@ def cut_frame() -> ValueError:
 
 def not_resp(begin: bytes) -> ProtocolError:
     return ProtocolError(f"not a reply of RESP: {begin!r}")
+
+
+def wrong_items(what: str, error: Exception) -> ArgumentError:
+    return ArgumentError(f"these are to be an iterable of {what}: {error}")

@@ -34,10 +34,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
-from typing import Any, NamedTuple, TypeVar
+from functools import partial, wraps
+from typing import Any, NamedTuple, TypeVar, cast
 
-from kt.errors import ArgumentError, ServerError
+from kt.errors import ArgumentError, KTError, ServerError
 from kt.wire import faults
 from kt.wire.codec import (
     cut,
@@ -157,6 +157,27 @@ def _head(magic: int, flags: int) -> bytes:
         raise ArgumentError(f"flags must be in 0..{0xFFFFFFFF}, not {flags!r}") from error
 
 
+Packer = TypeVar("Packer", bound=Callable[..., bytes])
+
+
+def of_items(what: str) -> Callable[[Packer], Packer]:
+    """Let what packs an iterable of these say so where it gets something else."""
+
+    def decorate(pack: Packer) -> Packer:
+        @wraps(pack)
+        def packed(*arguments: Any) -> bytes:
+            try:
+                return pack(*arguments)
+            except KTError:
+                raise
+            except (TypeError, ValueError) as error:
+                raise faults.wrong_items(what, error) from error
+
+        return cast("Packer", packed)
+
+    return decorate
+
+
 # ----------------------------------------------------------------------------- client: requests
 
 _GET_BULK_HEAD = _head(GET_BULK, 0)
@@ -167,6 +188,7 @@ def pack_get_bulk(keys: Iterable[Key], db: int) -> bytes:
     return pack_keys(_GET_BULK_HEAD, keys, db)
 
 
+@of_items("(db, key)")
 def pack_get_bulk_details(keys: Iterable[tuple[int, Key]]) -> bytes:
     """Request for the records of some (database, key)."""
     return pack_key_details(_GET_BULK_HEAD, keys)
@@ -179,6 +201,7 @@ def pack_set_bulk(
     return pack_records(_head(SET_BULK, flags), records, db, xt, dumps)
 
 
+@of_items("(db, key, value, expire_time)")
 def pack_set_bulk_details(
     records: Iterable[tuple[int, Key, Any, int]], dumps: Dumps, flags: int = 0
 ) -> bytes:
@@ -202,6 +225,7 @@ def pack_remove_bulk(keys: Iterable[Key], db: int, flags: int = 0) -> bytes:
     return pack_keys(_head(REMOVE_BULK, flags), keys, db)
 
 
+@of_items("(db, key)")
 def pack_remove_bulk_details(keys: Iterable[tuple[int, Key]], flags: int = 0) -> bytes:
     """Request to remove some (database, key)."""
     return pack_key_details(_head(REMOVE_BULK, flags), keys)

@@ -6,18 +6,20 @@ import json
 import os
 import sys
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from queue import Empty, Full, Queue
 from threading import Event, Thread
 from time import monotonic
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
 
 from kt.cli.output import json_value
 from kt.cli.transfer.batches import Batch
 
 if TYPE_CHECKING:
     from rich.progress import Progress
+
+T = TypeVar("T")
 
 DEPTH: Final = 8
 """Batches that wait between the source and the sink."""
@@ -33,27 +35,27 @@ class _End:
         self.error = error
 
 
-class _Fetcher:
-    """Fetches batches in a thread, as long as somebody takes them."""
+class _Fetcher(Generic[T]):
+    """Fetches items in a thread, as long as somebody takes them."""
 
-    def __init__(self, batches: Generator[Batch, None, None]) -> None:
-        self.queue: Queue[Batch | _End] = Queue(DEPTH)
+    def __init__(self, items: Generator[T, None, None], depth: int) -> None:
+        self.queue: Queue[T | _End] = Queue(depth)
         self.stopped = Event()
-        self._batches = batches
+        self._items = items
         self.thread = Thread(target=self._fetch, name="kt-source", daemon=True)
 
     def _fetch(self) -> None:
         error = None
         try:
-            with closing(self._batches) as batches:  # its connection goes back in this thread
-                for batch in batches:
-                    if not self._put(batch):
+            with closing(self._items) as items:  # its connection goes back in this thread
+                for item in items:
+                    if not self._put(item):
                         return
         except BaseException as raised:  # noqa: BLE001 - it is raised in the other thread
             error = raised
         self._put(_End(error))
 
-    def _put(self, item: Batch | _End) -> bool:
+    def _put(self, item: T | _End) -> bool:
         while not self.stopped.is_set():
             try:
                 self.queue.put(item, timeout=PATIENCE)
@@ -65,7 +67,7 @@ class _Fetcher:
 
 def ahead(batches: Generator[Batch, None, None]) -> Iterator[Batch]:
     """Yield batches that a thread fetches meanwhile."""
-    fetcher = _Fetcher(batches)
+    fetcher = _Fetcher(batches, DEPTH)
     fetcher.thread.start()
     try:
         while not isinstance(item := _taken(fetcher.queue), _End):
@@ -83,6 +85,38 @@ def _taken(queue: Queue[Batch | _End]) -> Batch | _End:
             return queue.get(timeout=60)  # with a timeout, so that Ctrl-C ends it
         except Empty:
             continue
+
+
+def bunches(
+    items: Generator[T, None, None], most: int, seconds: float, stop: Callable[[], object]
+) -> Iterator[list[T]]:
+    """Yield what a thread has fetched meanwhile, for ever.
+
+    Args:
+        items: come when they come.
+        most: items at once.
+        seconds: after so many without any, what is yielded is empty.
+        stop: lets `items` end.
+    """
+    fetcher = _Fetcher(items, most)
+    fetcher.thread.start()
+    try:
+        while True:
+            bunch: list[T] = []
+            with suppress(Empty):
+                item = fetcher.queue.get(timeout=seconds)
+                while not isinstance(item, _End):
+                    bunch.append(item)
+                    if len(bunch) == most:
+                        break
+                    item = fetcher.queue.get_nowait()
+                else:
+                    raise item.error or EOFError("there are no more changes")
+            yield bunch
+    finally:
+        fetcher.stopped.set()
+        stop()
+        fetcher.thread.join()
 
 
 class Meter:
@@ -166,6 +200,7 @@ class State:
         self._path = path
         self._between = between
         self._saved = monotonic()
+        self._kept: dict[str, Any] = {}
         self.members: dict[str, Any] = {}
         if path is not None and os.path.exists(path):
             from kt.cli.faults import Usage
@@ -176,9 +211,14 @@ class State:
                 raise Usage(f"{path} is of another transfer: {found.get('between')}")
             self.members = found["members"]
 
+    def keep(self, **members: Any) -> None:
+        """Remember this besides how far it has come."""
+        self._kept = members
+
     def reached(self, **members: Any) -> None:
         """Remember how far it has come; written now and then."""
-        self.members = {name: json_value(value) for name, value in members.items()}
+        known = {**self._kept, **members}
+        self.members = {name: json_value(value) for name, value in known.items()}
         if monotonic() - self._saved > SAVE_EVERY:
             self.save()
 

@@ -84,6 +84,25 @@ class Sink:
         client = self.target.tycoon
         return client._write(request(batch, db), False, batch.number)
 
+    def replace(self, batch: Batch) -> None:
+        """Store records of different keys, each in place of what is there."""
+        self._last = None  # no duplicate of what came before
+        self.store(batch)
+
+    def remove(self, db: int, keys: list[bytes]) -> None:
+        """Remove the records of these keys, as far as there are any."""
+        if self.target.kind == "tyrant":
+            self.target.tyrant.remove_bulk(keys)
+        else:
+            self.target.tycoon.remove_bulk(keys, db if self.db is None else self.db)
+
+    def clear(self, db: int) -> None:
+        """Remove all records."""
+        if self.target.kind == "tyrant":
+            self.target.tyrant.clear()
+        else:
+            self.target.tycoon.clear(db if self.db is None else self.db)
+
     def _missing(self, batch: Batch, db: int) -> Batch:
         """Those of the records that there are none of yet."""
         records = batch.records()

@@ -29,6 +29,7 @@ from kt.cli.transfer.dumps import (
     is_lines,
     make_header,
 )
+from kt.cli.transfer.followed import Following
 from kt.cli.transfer.running import Meter, State, ahead, run
 from kt.cli.transfer.sinks import Differences, Mode, Sink
 from kt.cli.transfer.sources import Source, indices_of
@@ -297,6 +298,8 @@ def _load(reader: Reader, sink: Sink, state: State, meter: Meter, records: int) 
     DROP,
     option("resume", "--resume", help="FILE that tells where to go on after an interruption."),
     flag("create", "--create", help="Make the database file that is copied to."),
+    flag("follow", "--follow", help="Then carry out there what changes, until Ctrl-C."),
+    flag("until_even", "--until-even", help="With --follow: end when both have the same."),
     QUIET,
     patient=True,
 )
@@ -311,28 +314,47 @@ def do_copy(
     drop_expiry: bool,
     resume: str | None,
     create: bool,
+    follow: bool,
+    until_even: bool,
     quiet: bool,
 ) -> None:
-    """Copy records from one server or file to another, of any kind."""
+    """Copy records from one server or file to another, of any kind.
+
+    With --follow, what changes at FROM from the beginning of the copy on is carried out at TO: FROM
+    is a Kyoto Tycoon that keeps an update log.
+    """
+    if until_even and not follow:
+        raise Usage("--until-even is for --follow")
     call.read_only = True
-    target = open_target(_second(call, words), call.timeout, create=create)
-    try:
+    with closing(open_target(_second(call, words), call.timeout, create=create)) as target:
         source = source_of(call, prefix, regex)
         databases = chosen(call, source)
         if to_db is None and target.kind == "tycoon" and target.tycoon.default_db:
             to_db = target.tycoon.default_db
         sink = Sink(target, to_db, mode_of(overwrite, keep), drop_expiry)
-        between = {"from": call.target.url, "to": target.url, "filters": str(source.filters)}
-        state = State(resume, between)
-        if state.members:
-            sink.mode = "overwrite" if sink.mode == "empty" else sink.mode
+        following = Following(source, databases, sink, quiet) if follow else None
+        state = _state(resume, source, sink)
         sink.check(databases, source.is_table())
         with Meter("copy", total_of(source, databases), quiet) as meter:
-            _copy(source, databases, sink, state, meter)
-    finally:
-        target.close()
+            _copy_for(following, source, databases, sink, state, meter)
+        if following is not None:
+            following.run(state, until_even)
+        state.finished()
     if call.out.as_json:
         call.out.object({"records": meter.records, "seconds": round(meter.seconds, 3)})
+
+
+def _state(resume: str | None, source: Source, sink: Sink) -> State:
+    """Where to go on; then records that are there are those that have been copied."""
+    between = {
+        "from": source.target.url,
+        "to": sink.target.url,
+        "filters": str(source.filters),
+    }
+    state = State(resume, between)
+    if state.members:
+        sink.mode = "overwrite" if sink.mode == "empty" else sink.mode
+    return state
 
 
 def _second(call: Call, words: tuple[str, ...]) -> str:
@@ -344,10 +366,30 @@ def _second(call: Call, words: tuple[str, ...]) -> str:
     return words[-1]
 
 
+def _copy_for(
+    following: Following | None,
+    source: Source,
+    databases: list[int],
+    sink: Sink,
+    state: State,
+    meter: Meter,
+) -> None:
+    """Copy, or go on with it, unless that is done and only what changes is to be followed."""
+    if following is None:
+        _copy(source, databases, sink, state, meter)
+        return
+    if "copied" in state.members:
+        return
+    state.keep(since=state.members.get("since") or following.now())
+    _copy(source, databases, sink, state, meter)
+    state.reached(copied=True)
+    state.save()
+
+
 def _copy(source: Source, databases: list[int], sink: Sink, state: State, meter: Meter) -> None:
     members = state.members
-    after = bytes_of(members["last"]) if members else None
-    first = int(members["db"]) if members else None
+    after = bytes_of(members["last"]) if "last" in members else None
+    first = int(members["db"]) if "db" in members else None
     columns = Columns() if source.is_table() else None
 
     def work(batch: Batch) -> int:
@@ -367,7 +409,6 @@ def _copy(source: Source, databases: list[int], sink: Sink, state: State, meter:
         raise
     if columns is not None:
         sink.make_indices(indices_of(source.target, columns.names))
-    state.finished()
 
 
 @verb(word("source", shown="FROM"), word("made", shown="TO"), DROP, QUIET, patient=True)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from kt.client.arguments import checked_db, listed, mapped, merged, no_counter, no_function
-from kt.client.expiry import pack_expiry, seconds_until, unpack_expiry
+from kt.client.expiry import pack_expiry, seconds_until, unpack_expiry, with_packed_expiry
 from kt.client.patterns import glob_regex
 from kt.client.tycoon.admin_async import AsyncTycoonAdmin
 from kt.client.tycoon.columns import (
@@ -431,7 +431,7 @@ class AsyncTycoonRecords(AsyncTycoonAdmin[K, V]):
             ServerError: the server has not all of these databases; the records of those that it
                 has were stored.
         """
-        packed = ((db, key, value, pack_expiry(xt)) for db, key, value, xt in records)
+        packed = with_packed_expiry(records)
         with self._values.encoding:
             request = pack_set_bulk_details(packed, self._values.dumps, NO_REPLY if no_reply else 0)
         return await self._write(request, no_reply, records_of(request))

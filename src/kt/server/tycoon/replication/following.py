@@ -111,6 +111,7 @@ class Following:
     _logged = 0, 0  # a stamp of the master, and what our own log had when we were there
     _must_copy = False
     _whole: frozenset[int] = frozenset()  # see `_catch_up`
+    _behind: tuple[int, int] | None = None  # bytes and changes, as the master says
 
     def __init__(
         self,
@@ -146,7 +147,6 @@ class Following:
         self._lock = threading.Lock()  # of what follows, and of the file
         self._stamp = self._begin(empty)
         self._tuned = 0  # how often the stamp was set
-        self._behind: tuple[int, int] | None = None  # bytes and changes, as the master says
         self._ahead = 0.0  # seconds by which the master's clock is ahead of ours
         self._saver: ThreadPoolExecutor | None = None
         self._saving: Future[None] | None = None
