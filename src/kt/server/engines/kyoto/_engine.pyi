@@ -247,7 +247,7 @@ class Database:
         Args:
             path: of the file.
             compressor: ``none``, ``zlib``, ``lzo`` or ``lzma``.
-            calm: hold the database for a tenth of the time, not for half of it if others wait.
+            calm: if others wait, hold the database for 4 % of the time, not for half of it.
 
         Raises:
             OSError: it could not be written, or the database could not be read.

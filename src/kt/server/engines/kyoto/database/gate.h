@@ -42,10 +42,14 @@ class Gate {
   }
   void leave_isolated() { lock_.unlock(); }
 
-  // Called outside: if somebody waits to get in, let them have some time.
-  void give_way() {
-    if (waiting_ > 0) std::this_thread::sleep_for(TURN);
+  // Called outside: if somebody waits to get in, let them have some time; false if nobody does.
+  bool give_way() {
+    if (waiting_ == 0) return false;
+    std::this_thread::sleep_for(TURN);
+    return true;
   }
+
+  bool is_waited_for() const { return waiting_ > 0; }
 
   // How long a turn lasts, and how long others get between two.
   static constexpr std::chrono::microseconds TURN{500};
@@ -81,10 +85,12 @@ class Turns {
   // Whether this turn has lasted long enough; looks at the clock now and then.
   bool over() { return (++asked_ & 7) == 0 && Clock::now() - began_ > Gate::TURN; }
 
-  void pause() {
+  // Whether somebody has waited for its end.
+  bool pause() {
+    const bool waited = gate_.is_waited_for();
     gate_.leave_isolated();
     inside_ = false;
-    gate_.give_way();
+    return gate_.give_way() || waited;
   }
 
   void resume() {

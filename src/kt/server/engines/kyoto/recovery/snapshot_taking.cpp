@@ -19,7 +19,7 @@ namespace kt {
 
 namespace {
 
-constexpr auto CALM = 9 * Gate::TURN;  // others have so much time to themselves for each turn
+constexpr auto CALM = 24 * Gate::TURN;  // who waits for a turn has so much time behind it
 constexpr size_t PIECE = 1 << 20;  // of a large value
 
 [[noreturn]] void fail(const Error& error) {
@@ -160,13 +160,13 @@ void Taking::pass() {
     collector.begin(database_.terms());
     while (more && !turns.over()) more = place->accept(&collector, false, true);
     const Error error = more ? succeeded() : database_.engine().error();
-    turns.pause();
+    const bool waited = turns.pause();
     if (collector.out_of_memory()) throw std::runtime_error("out of memory");
     writer_.write_full();
     if (epoch_ != database_.epoch()) return;
     if (failed(error) && error.code() != Error::NOREC) fail(error);
     if (!more) return;
-    if (calm_) std::this_thread::sleep_for(CALM);
+    if (calm_ && waited) std::this_thread::sleep_for(CALM);
     turns.resume();
     place = cursor.engine_cursor();
   }
