@@ -168,3 +168,23 @@ def test_a_master_is_told_what_has_come(
     slave.wait_for_output("the copy has been applied")
     assert sorted(kt.match_prefix(b"")) == keys
     kt.tune_replication()
+
+
+def test_a_file_that_somebody_has_removed(
+    peer: Peer, slave: ServerProcess, kt: KyotoTycoon, tmp_path: Path
+) -> None:
+    """What has come is counted in memory; it has to be there, too."""
+    unfinished = tmp_path / "slave" / "rts.copy.tmp"
+    part = copy(b"a", b"b")[: 9 + len(record(b"a")) + 20]
+
+    def behave(talk: Conversation) -> None:
+        wait_until(unfinished.exists, "there is something")
+        unfinished.unlink()
+        answering(copy(b"c", b"d"), since=0)(talk)
+
+    followed = [answering(b"", asked_for=log.CONFIRMS | log.TELLS)] * 60
+    peer.behave(answering(part, since=0), behave, *followed)
+    kt.tune_replication(peer.host, peer.port)
+    slave.wait_for_output("the copy has been applied")
+    assert sorted(kt.match_prefix(b"")) == [b"c", b"d"]
+    kt.tune_replication()

@@ -205,9 +205,9 @@ class Unfinished:
             pause: called now and then; may raise to end it.
         """
         self._file = file = open(self._path, "a+b")  # noqa: SIM115 - see `close`
-        if self._tally is None:
+        if self._tally is None or os.fstat(file.fileno()).st_size < self._tally.end:
             self._tally = count_whole(file, server, pause)
-        file.truncate(self._tally.size + self._tally.blocks * BLOCK_HEAD)
+        file.truncate(self._tally.end)
         self._synchronized = 0
         return self._tally
 
@@ -286,6 +286,11 @@ class Tally:
     def __init__(self, server: int) -> None:
         self._server = server
         self.blocks = self.check = self.size = 0
+
+    @property
+    def end(self) -> int:
+        """Bytes of all blocks, as they are sent and stored."""
+        return self.size + self.blocks * BLOCK_HEAD
 
     def take(self, message: Block | Done | Resumed) -> None:
         """The next message.
