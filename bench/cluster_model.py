@@ -220,26 +220,25 @@ def measured(cluster: Cluster) -> Iterator[Row]:
     from tests.cluster.nodes import LocalCluster
 
     yield f"{cluster.masters} masters, {cluster.records:,.0f} records", "model", "found"
-    with (
-        tempfile.TemporaryDirectory(prefix="kt-bench-") as folder,
-        LocalCluster(Path(folder) / "nodes", cluster.masters, replicas=0) as nodes,
-    ):
-        for layout in LAYOUTS:
-            nodes.empty()
+    for layout in LAYOUTS:
+        with (
+            tempfile.TemporaryDirectory(prefix="kt-bench-") as folder,
+            LocalCluster(Path(folder) / "nodes", cluster.masters, replicas=0) as nodes,
+        ):
             before = sum(used(node, "memory", "used_memory") for node in nodes.nodes)
             buckets = {} if layout == "flat" else {"buckets": cluster.buckets}
             with kt.connect(nodes.url(layout=layout, timeout=60, **buckets)) as db:
                 fill(db, cluster)
-                after = sum(used(node, "memory", "used_memory") for node in nodes.nodes)
-                size = (after - before) / cluster.records
-                model = cluster.record_size(layout)
-                yield f"{layout}: bytes of a record", f"{model:.0f}", f"{size:.0f}"
-                keys = [node.ask("DBSIZE") for node in nodes.nodes]
-                parts = SLOTS if layout == "flat" else cluster.buckets
-                found = max(keys) * len(keys) / sum(keys) - 1
-                title = f"{layout}: the fullest master has more than the mean"
-                yield title, f"{cluster.imbalance(parts):.1%}", f"{found:.1%}"
-                if layout == "tree":
+            after = sum(used(node, "memory", "used_memory") for node in nodes.nodes)
+            size, model = (after - before) / cluster.records, cluster.record_size(layout)
+            yield f"{layout}: bytes of a record", f"{model:.0f}", f"{size:.0f}"
+            keys = [node.ask("DBSIZE") for node in nodes.nodes]
+            parts = SLOTS if layout == "flat" else cluster.buckets
+            found = max(keys) * len(keys) / sum(keys) - 1
+            title = f"{layout}: the fullest master has more than the mean"
+            yield title, f"{cluster.imbalance(parts):.1%}", f"{found:.1%}"
+            if layout == "tree":
+                with kt.connect(nodes.url(layout=layout, timeout=60, **buckets)) as db:
                     yield from questions(cluster, nodes.nodes, db)
 
 
