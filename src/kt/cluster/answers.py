@@ -119,8 +119,10 @@ def pack_answer(request: HttpRequest, status: int, columns: Columns, stamp: byte
     )
 
 
-def no_signals() -> Failure:
-    return not_here("waiting for signals, which would reach one gateway only")
+def refuse_signals(columns: Columns) -> None:
+    """Raise `Failure` if a call is to wait for a signal, or to send one."""
+    if b"WAIT" in columns or b"SIGNAL" in columns:
+        raise not_here("waiting for signals, which would reach one gateway only")
 
 
 class Session:
@@ -236,8 +238,7 @@ class Session:
 
     def _procedure(self, name: bytes, columns: Columns) -> Steps[Columns]:
         self._check(name)
-        if b"WAIT" in columns or b"SIGNAL" in columns:
-            raise no_signals()
+        refuse_signals(columns)
         if name in NOT_HERE:
             raise not_here(NOT_HERE[name])
         if name in (b"void", b"echo"):

@@ -22,7 +22,7 @@ from functools import partial
 from threading import Event
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
-from kt.cluster.answers import Request, no_signals, pack_answer
+from kt.cluster.answers import Request, pack_answer, refuse_signals
 from kt.cluster.cluster import Cluster
 from kt.cluster.commands import Failure, Steps, at_home
 from kt.cluster.contract import SWAPS, Cursor, Database
@@ -349,8 +349,9 @@ def answer_by_script(request: Request, stamp: bytes, script: TycoonScript) -> by
     called = decode_rpc(request)
     assert called is not None
     _, columns = called
-    if b"WAIT" in columns or b"SIGNAL" in columns:
-        failure = no_signals()
+    try:
+        refuse_signals(columns)
+    except Failure as failure:
         return pack_answer(request, failure.status, {b"ERROR": failure.text.encode()}, stamp)
     outcome = run(PLAY_SCRIPT, script, columns)
     return pack_answer(request, outcome.status, outcome.columns, stamp)

@@ -36,13 +36,34 @@ class _End:
 
 
 class _Fetcher(Generic[T]):
-    """Fetches items in a thread, as long as somebody takes them."""
+    """Fetches items in a thread while its context lasts, which gets the queue that they are put in.
 
-    def __init__(self, items: Generator[T, None, None], depth: int) -> None:
-        self.queue: Queue[T | _End] = Queue(depth)
-        self.stopped = Event()
+    Args:
+        items: to be fetched.
+        depth: how many wait at most.
+        stop: called at the end, to let `items` end that wait for something.
+    """
+
+    def __init__(
+        self,
+        items: Generator[T, None, None],
+        depth: int,
+        stop: Callable[[], object] = lambda: None,
+    ) -> None:
+        self._queue: Queue[T | _End] = Queue(depth)
+        self._stopped = Event()
         self._items = items
-        self.thread = Thread(target=self._fetch, name="kt-source", daemon=True)
+        self._stop = stop
+        self._thread = Thread(target=self._fetch, name="kt-source", daemon=True)
+
+    def __enter__(self) -> Queue[T | _End]:
+        self._thread.start()
+        return self._queue
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped.set()
+        self._stop()
+        self._thread.join()
 
     def _fetch(self) -> None:
         error = None
@@ -56,9 +77,9 @@ class _Fetcher(Generic[T]):
         self._put(_End(error))
 
     def _put(self, item: T | _End) -> bool:
-        while not self.stopped.is_set():
+        while not self._stopped.is_set():
             try:
-                self.queue.put(item, timeout=PATIENCE)
+                self._queue.put(item, timeout=PATIENCE)
             except Full:
                 continue
             return True
@@ -67,16 +88,11 @@ class _Fetcher(Generic[T]):
 
 def ahead(batches: Generator[Batch, None, None]) -> Iterator[Batch]:
     """Yield batches that a thread fetches meanwhile."""
-    fetcher = _Fetcher(batches, DEPTH)
-    fetcher.thread.start()
-    try:
-        while not isinstance(item := _taken(fetcher.queue), _End):
+    with _Fetcher(batches, DEPTH) as queue:
+        while not isinstance(item := _taken(queue), _End):
             yield item
         if item.error is not None:
             raise item.error
-    finally:
-        fetcher.stopped.set()
-        fetcher.thread.join()
 
 
 def _taken(queue: Queue[Batch | _End]) -> Batch | _End:
@@ -98,25 +114,19 @@ def bunches(
         seconds: after so many without any, what is yielded is empty.
         stop: lets `items` end.
     """
-    fetcher = _Fetcher(items, most)
-    fetcher.thread.start()
-    try:
+    with _Fetcher(items, most, stop) as queue:
         while True:
             bunch: list[T] = []
             with suppress(Empty):
-                item = fetcher.queue.get(timeout=seconds)
+                item = queue.get(timeout=seconds)
                 while not isinstance(item, _End):
                     bunch.append(item)
                     if len(bunch) == most:
                         break
-                    item = fetcher.queue.get_nowait()
+                    item = queue.get_nowait()
                 else:
                     raise item.error or EOFError("there are no more changes")
             yield bunch
-    finally:
-        fetcher.stopped.set()
-        stop()
-        fetcher.thread.join()
 
 
 class Meter:

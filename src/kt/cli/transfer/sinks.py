@@ -74,7 +74,7 @@ class Sink:
 
     def store(self, batch: Batch) -> int:
         """Store a batch and return how many records were."""
-        db = batch.db if self.db is None else self.db
+        db = self._into(batch.db)
         if self.mode == "keep":
             batch = self._missing(batch, db)
         if not batch.number:
@@ -94,14 +94,18 @@ class Sink:
         if self.target.kind == "tyrant":
             self.target.tyrant.remove_bulk(keys)
         else:
-            self.target.tycoon.remove_bulk(keys, db if self.db is None else self.db)
+            self.target.tycoon.remove_bulk(keys, self._into(db))
 
     def clear(self, db: int) -> None:
         """Remove all records."""
         if self.target.kind == "tyrant":
             self.target.tyrant.clear()
         else:
-            self.target.tycoon.clear(db if self.db is None else self.db)
+            self.target.tycoon.clear(self._into(db))
+
+    def _into(self, db: int) -> int:
+        """The database for what comes from this one."""
+        return db if self.db is None else self.db
 
     def _missing(self, batch: Batch, db: int) -> Batch:
         """Those of the records that there are none of yet."""

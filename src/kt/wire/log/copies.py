@@ -38,6 +38,8 @@ BLOCK_MAX: Final = 1 << 29
 """Bytes of the longest block: one record of the greatest size, and a little more."""
 
 _BLOCK: Final = struct.Struct(">BII")
+BLOCK_HEAD: Final = _BLOCK.size
+"""Bytes of a block before its changes."""
 _DONE: Final = struct.Struct(">BQI")
 _RESUMED: Final = struct.Struct(">BI")
 _FAILURE: Final = struct.Struct(">BI")

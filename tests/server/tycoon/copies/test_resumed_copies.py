@@ -11,7 +11,16 @@ from kt import KyotoTycoon
 
 from ...disks import mounted, small_disk
 from ...processes import HOST, ServerProcess
-from ..pairs import BUNDLED, client, contents, facts, server, wait_until, wait_until_equal
+from ..pairs import (
+    BUNDLED,
+    client,
+    contents,
+    facts,
+    following,
+    server,
+    wait_until,
+    wait_until_equal,
+)
 from .cut_lines import CutLine
 from .test_copies import SLOW, fill, master, without_begin
 
@@ -124,7 +133,7 @@ def test_it_begins_anew_where_nothing_fits(tmp_path: Path) -> None:
         cut_off(first, tmp_path / "3").rename(tmp_path / "4")
         (directory := tmp_path / "5").mkdir()
         (tmp_path / "4").rename(directory / "rts.copy.tmp")
-        follow = ("-mhost", HOST, "-mport", str(first.port), "-rts", "rts", "-copy")
+        follow = (*following(first), "-copy")
         with server(BUNDLED, 3, directory, *follow, databases=("%",)) as third:
             wait_until_equal(first, third, 1)
         assert resumed(first) == []
@@ -184,7 +193,7 @@ def test_it_makes_room_for_another_one(tmp_path: Path) -> None:
         kt.ulog_remove()
         cut_off(first, tmp_path / "2")
         wait_until(lambda: "slave_lost_2" in kt.report(), "the master has heard of it")
-        follow = ("-mhost", HOST, "-mport", str(first.port), "-rts", "rts", "-copy")
+        follow = (*following(first), "-copy")
         with server(BUNDLED, 3, tmp_path / "3", *follow, databases=("%",)) as third:
             wait_until_equal(first, third, 1)
         assert "no room" not in first.printed()

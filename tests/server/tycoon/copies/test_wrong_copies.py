@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kt import KT_NONE, KyotoTycoon
+from kt import KyotoTycoon
 from kt.types import Change, What
 from kt.wire import tycoon as binary
 from kt.wire.log import tycoon as log
@@ -17,9 +17,11 @@ from kt.wire.log.copies import COPY, Block, Done, Failure, Resumed, pack_copy_me
 from kt.wire.tycoon_rpc import HttpRequest, pack_rpc_reply
 from tests.client.peers import Behaviour, Conversation, HungUp, Peer
 
-from ...processes import HOST, ServerProcess
+from ...processes import ServerProcess
 from ..pairs import BUNDLED, facts, server, wait_for_trouble, wait_until
-from ..test_wrong_masters import ACCEPTED, STAMP, beat, facts_of_master, message
+from ..test_wrong_masters import ACCEPTED, STAMP, beat, facts_of_master, kt, message, peer
+
+__all__ = ["kt", "peer"]
 
 LATER = pack_rpc_reply(200, [(b"log/0000000005.ulog", b"17:%d" % (STAMP + 10**10))])
 
@@ -55,22 +57,10 @@ def answering(sent: bytes, asked_for: int = COPY, since: int | None = None) -> B
 
 
 @pytest.fixture
-def peer() -> Iterator[Peer]:
-    with Peer() as peer:
-        yield peer
-
-
-@pytest.fixture
 def slave(tmp_path: Path) -> Iterator[ServerProcess]:
     args = ("-rts", "rts", "-copy")
     with server(BUNDLED, 2, tmp_path / "slave", *args, databases=("*",)) as process:
         yield process
-
-
-@pytest.fixture
-def kt(slave: ServerProcess) -> Iterator[KyotoTycoon]:
-    with KyotoTycoon(HOST, slave.port, serializer=KT_NONE, decode_keys=False) as client:
-        yield client
 
 
 def test_an_original_with_all_of_its_log_is_followed_from_the_start(

@@ -28,6 +28,7 @@ from kt.server.engines.kyoto._engine import Database, Replay, ReplayState
 from kt.server.link import Halted, Interrupted, Peer
 from kt.server.tycoon.replication.vetting import receive
 from kt.wire.log.copies import (
+    BLOCK_HEAD,
     Block,
     Done,
     Failure,
@@ -42,8 +43,6 @@ from kt.wire.reading import Incomplete
 SYNCHRONIZED: Final = 64 << 20
 """Bytes after which what was received is brought to the device: not all of it at the end."""
 READ_SIZE: Final = 1 << 18
-BLOCK_HEAD: Final = 9
-"""Bytes of a block before its changes."""
 FRAME_HEAD: Final = 13
 """Bytes of a change before the number of its server."""
 BUSY_PAUSE: Final = 0.01
