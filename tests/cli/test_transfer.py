@@ -453,3 +453,25 @@ def test_what_cannot_be_followed(kt: Kt, start_tycoon: StartTycoon, tmp_path: Pa
     filled(str(tmp_path / "a.tch"))
     said = kt("copy", tmp_path / "a.tch", tmp_path / "b.tch", "--create", "--follow")
     assert "--follow is for Kyoto Tycoon" in said.err
+
+
+def test_a_copy_that_was_begun_without_following(
+    kt: Kt, start_tycoon: StartTycoon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It cannot be followed from its middle on: what changed before would be missing."""
+    (tmp_path / "log").mkdir()
+    server = start_tycoon("%", args=["-ulog", str(tmp_path / "log"), "-sid", "1"])
+    with server.connect(serializer=KT_NONE, decode_keys=False) as client:
+        client.set_bulk(RECORDS)
+    small_batches(monkeypatch)
+    store, state = Sink.store, tmp_path / "state"
+    copy, url = str(tmp_path / "copy.kct"), f"kt://127.0.0.1:{server.port}"
+    line = ("copy", url, copy, "--create", "--resume", state)
+    monkeypatch.setattr(Sink, "store", fails_after(2))
+    assert kt(*line).status == 3
+    monkeypatch.setattr(Sink, "store", store)
+    refused = kt(*line, "--follow", "--until-even")
+    assert refused.status == 2
+    assert "begun without --follow" in refused.err
+    assert kt(*line).status == 0
+    assert content(copy) == RECORDS

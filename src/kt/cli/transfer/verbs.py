@@ -380,6 +380,8 @@ def _copy_for(
         return
     if "copied" in state.members:
         return
+    if state.members and "since" not in state.members:
+        raise Usage("the copy was begun without --follow, so what has changed since is not known")
     state.keep(since=state.members.get("since") or following.now())
     _copy(source, databases, sink, state, meter)
     state.reached(copied=True)
